@@ -1,0 +1,3 @@
+module github.com/snibdb/snib
+
+go 1.26.0

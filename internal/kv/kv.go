@@ -1,0 +1,146 @@
+// Package kv is the seam between accounts and storage: an ordered key-value
+// store with snapshots and serialisable transactions. What an engine must keep
+// is written on the interfaces below, and package kvtest checks it.
+//
+// The two kinds of transaction come in two forms each. [Store.View] and
+// [Store.Update] run an application's closure, which may do anything: it runs
+// on the goroutine that called, and a goroutine that is inside one and asks
+// for another gets [ErrNested]. [Store.Pin] and [Store.Apply] are the
+// library's own: short, never blocking inside, never calling out.
+package kv
+
+import (
+	"context"
+	"errors"
+)
+
+// A Space names one ordered set of keys. Spaces are independent of each other
+// and fixed when the store is opened: a Space is an index into the list of
+// [SpaceSpec] given then.
+type Space int
+
+// SpaceSpec describes a space to the engine.
+type SpaceSpec struct {
+	Name string
+
+	// Ascending says that new keys mostly arrive in key order, so that an
+	// engine with pages may fill them.
+	Ascending bool
+}
+
+// Bounds of every engine, so that code written against one runs on all. They
+// hold for one operation (one closure) and count only its own writes. A
+// violation is [ErrTooLarge] and writes nothing. [Store.Exclusive] knows no
+// bound but those on keys and values.
+const (
+	MaxKey    = 1 << 10   // bytes in a key; the shortest key has 1
+	MaxValue  = 100 << 10 // bytes in a value
+	MaxWrites = 4000      // calls of Put and Delete, and keys removed by DeleteRange
+	MaxBytes  = 1 << 20   // keys and values put, together
+)
+
+// Reader reads one consistent snapshot, or, in a [Tx], the snapshot under the
+// transaction's own writes. It is not safe for concurrent use.
+//
+// Byte slices handed out are valid until the transaction ends (in a Tx: until
+// the next write, if that is earlier) and must not be modified. Arguments are
+// not kept.
+type Reader interface {
+	// Get returns the value of key. Absent is ok == false and no error; an
+	// empty value is present.
+	Get(space Space, key []byte) (value []byte, ok bool, err error)
+
+	// Scan calls visit for the keys in [from, to) in bytewise ascending
+	// order, for at most limit of them. A nil from begins at the first key, a
+	// nil to goes on to the last, limit <= 0 is no limit. An error of visit
+	// ends the scan and is returned as it is. visit must not write: collect,
+	// then write.
+	Scan(space Space, from, to []byte, limit int, visit func(key, value []byte) error) error
+}
+
+// Tx is a read-write transaction.
+//
+// After an error of the engine (not one of visit, and not ErrTooLarge) the
+// transaction is doomed: every later call returns that error, and so does the
+// Update or Apply around it, whatever the closure returns.
+type Tx interface {
+	Reader
+	Put(space Space, key, value []byte) error
+
+	// Delete removes key; an absent key is no error.
+	Delete(space Space, key []byte) error
+
+	// DeleteRange removes the keys in [from, to), nil as in Scan, and returns
+	// how many there were.
+	DeleteRange(space Space, from, to []byte) (int, error)
+}
+
+// Snapshot is a pinned read transaction: the hot path, without a closure.
+type Snapshot interface {
+	Reader
+
+	// Release ends the snapshot and with it every slice it handed out. It is
+	// meant to be deferred with the address of the caller's error: a memory
+	// fault in what the snapshot mapped (a file truncated or failing under a
+	// live map) is recovered and becomes ErrCorrupt there, instead of ending
+	// the program. errp may be nil; then a fault goes on.
+	Release(errp *error)
+}
+
+// Store is an engine. It is safe for concurrent use.
+//
+// Closures given to View, Update and Apply may run more than once, one run
+// after the other, and must start their outputs afresh at each run; what a
+// run that did not commit has returned is void. An error that a closure
+// returns is a verdict on a consistent snapshot: nothing is written, and the
+// error is returned as it is.
+//
+// Update, Apply and Exclusive have three outcomes: nil means durable and seen
+// by every transaction that begins later, an error means that certainly
+// nothing was written, and [ErrUnknown] means that either may be. After
+// ErrUnknown the store is poisoned: every call but Close returns an error that
+// is both ErrClosed and says why.
+//
+// ctx is honoured before and while waiting. A transaction that has begun is
+// not abandoned.
+type Store interface {
+	// View runs fn on a snapshot of its own, on the caller's goroutine.
+	View(ctx context.Context, fn func(Reader) error) error
+
+	// Update runs fn, an application's closure, on the caller's goroutine. It
+	// may panic or end its goroutine: nothing of it is written then, and
+	// writers that share the commit go on.
+	Update(ctx context.Context, fn func(Tx) error) error
+
+	// Pin returns a snapshot that sees every commit acknowledged before the
+	// call. The caller releases it soon, on the same goroutine, and holds no
+	// other meanwhile.
+	Pin(ctx context.Context) (Snapshot, error)
+
+	// Apply runs op, an operation of the library, on any goroutine. op
+	// neither blocks nor calls out, and decides before it writes: a run that
+	// returns an error before its first write costs the others nothing.
+	Apply(ctx context.Context, op func(Tx) error) error
+
+	// Exclusive runs fn in a transaction alone and without the bounds on
+	// writes, for rebuilding at open and for repair.
+	Exclusive(ctx context.Context, fn func(Tx) error) error
+
+	// Close waits for open transactions, lets queued writers finish or fail
+	// with ErrClosed, and releases the file. A second Close returns nil.
+	Close() error
+}
+
+// Errors of every engine. Engines wrap them with what they know; no error
+// text contains a key or a value.
+var (
+	ErrClosed   = errors.New("store is closed")
+	ErrTxClosed = errors.New("transaction has ended")
+	ErrNested   = errors.New("transaction begun inside another of the same goroutine")
+	ErrBusy     = errors.New("timed out waiting for the writer")
+	ErrReadOnly = errors.New("store is read-only")
+	ErrTooLarge = errors.New("operation is too large")
+	ErrFull     = errors.New("no space left for the store")
+	ErrUnknown  = errors.New("outcome of the commit is unknown")
+	ErrCorrupt  = errors.New("store is damaged")
+)
