@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# The fast part of CI: what holds of every commit, in every module.
+. "$(dirname "$0")/lib.sh"
+
+formatted() {
+	local files
+	files=$(gofmt -l .)
+	[ -z "$files" ] || { echo "not formatted by gofmt:" && echo "$files" && exit 1; }
+}
+
+# The tool comes from tools.mod, so that the library's go.mod does not name it.
+# The path is that of the built tool, which then runs in every module.
+lint() {
+	local staticcheck
+	staticcheck=$(go tool -modfile=tools.mod -n staticcheck)
+	each "$staticcheck" ./...
+}
+
+tidy() {
+	if [ "$(pwd)" = "$root" ] && ! have_library; then
+		echo "root: no library yet, its go.mod is not compared"
+	else
+		go mod tidy -diff
+	fi
+}
+
+tests() {
+	if have_race; then
+		go test -race ./...
+	else
+		echo "!!!! NO C COMPILER: the tests run WITHOUT the race detector !!!!"
+		go test ./...
+	fi
+}
+
+# Other systems: compiled and vetted, tests included, never run. The modules
+# bench and e2e are for the developers' machines and are left out.
+cross() {
+	local target module
+	for target in windows/amd64 darwin/arm64 linux/arm64 linux/386; do
+		for module in . cmd/*/; do
+			[ -e "$module/go.mod" ] || continue
+			echo "$target $module"
+			(
+				cd "$module"
+				export CGO_ENABLED=0 GOOS="${target%/*}" GOARCH="${target#*/}"
+				go build -o /dev/null ./...
+				go vet ./...
+			)
+		done
+	done
+}
+
+root=$(pwd)
+step gofmt formatted
+step "go vet" each go vet ./...
+step staticcheck lint
+step "go mod tidy" each tidy
+step "go test" each tests
+step "other systems" cross
