@@ -1,0 +1,160 @@
+package policy
+
+import (
+	"go/ast"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// forbidden is what the library must not use: an import path, or a name of a
+// package, and why.
+var forbidden = map[string]string{
+	"time.Now":       "one clock decides what has expired, and tests set it",
+	"time.Since":     "reads the clock, see time.Now",
+	"time.Until":     "reads the clock, see time.Now",
+	"time.Sleep":     "cannot be cancelled; wait on a channel and a context",
+	"time.After":     "cannot be stopped; use time.NewTimer",
+	"time.Tick":      "cannot be stopped; use time.NewTicker",
+	"time.NewTimer":  "timers belong to the engine and the sweep",
+	"time.NewTicker": "timers belong to the engine and the sweep",
+	"time.AfterFunc": "timers belong to the engine and the sweep",
+	"fmt.Print":      "standard output is the program's, and text may hold secrets",
+	"fmt.Printf":     "standard output is the program's, and text may hold secrets",
+	"fmt.Println":    "standard output is the program's, and text may hold secrets",
+	"os.Stdout":      "standard output is the program's",
+	"os.Stderr":      "standard error is the program's",
+	"os.Exit":        "ending is for the program to decide",
+	"log":            "log through Options.Logger",
+	"math/rand":      "not for secrets; ids and secrets come from crypto/rand",
+	"math/rand/v2":   "not for secrets; ids and secrets come from crypto/rand",
+	"unsafe":         "memory safety is what keeps accounts apart",
+	"C":              "the library builds without a C compiler",
+	"linkname":       "reaches into packages that promise nothing",
+	"panic":          "errors are returned; only Must… functions and arms marked unreachable panic",
+}
+
+// exemptions allow a file, or a folder if the path ends in a slash, what is
+// forbidden elsewhere. One for a file that needs none of its uses fails.
+var exemptions = []struct{ path, uses, reason string }{
+	{"clock.go", "time.Now", "the one place that reads the clock"},
+	{"sweep.go", "time.NewTimer time.NewTicker time.AfterFunc", "the sweep rests between rounds"},
+	{"internal/kv/", "time.NewTimer time.AfterFunc", "waits are bounded, pooled read transactions retired"},
+	{"internal/kv/boltkv/", "unsafe", "reads the transaction numbers in the mapped meta pages"},
+}
+
+// TestForbidden reads imports and names, not types: a name counts when the
+// file imports its package.
+func TestForbidden(t *testing.T) {
+	n, used := 0, map[int]bool{}
+	for _, s := range sources() {
+		if !s.library() {
+			continue
+		}
+		n++
+		uses(s, func(use string, node ast.Node) {
+			for i, e := range exemptions {
+				if slices.Contains(strings.Fields(e.uses), use) && (e.path == s.path || strings.HasSuffix(e.path, "/") && strings.HasPrefix(s.path, e.path)) {
+					used[i] = true
+					return
+				}
+			}
+			t.Errorf("%s: %s: %s", at(node), use, forbidden[use])
+		})
+	}
+	for i, e := range exemptions {
+		if exists(e.path) && !used[i] {
+			t.Errorf("%s does not use %s: its exemption can go", e.path, e.uses)
+		}
+	}
+	examined(t, n, "library files")
+}
+
+// uses calls found for everything in a file that the table forbids.
+func uses(s *source, found func(use string, node ast.Node)) {
+	imports := map[string]string{} // local name to path
+	for _, i := range s.tree.Imports {
+		name, _ := strconv.Unquote(i.Path.Value)
+		if forbidden[name] != "" {
+			found(name, i)
+		}
+		local := name[strings.LastIndex(name, "/")+1:]
+		if i.Name != nil {
+			local = i.Name.Name
+		}
+		imports[local] = name
+		if local == "." {
+			found("a dot import", i)
+		}
+	}
+	for _, group := range s.tree.Comments {
+		for _, c := range group.List {
+			if strings.HasPrefix(c.Text, "//go:linkname") {
+				found("linkname", c)
+			}
+		}
+	}
+	ast.Inspect(s.tree, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok && forbidden[imports[x.Name]+"."+n.Sel.Name] != "" {
+				found(imports[x.Name]+"."+n.Sel.Name, n)
+			}
+		case *ast.FuncDecl:
+			return !strings.HasPrefix(strings.ToLower(n.Name.Name), "must") // it may panic
+		case *ast.CallExpr:
+			if dotted(n.Fun) == "panic" && !unreachable(s, n) {
+				found("panic", n)
+			}
+		}
+		return true
+	})
+}
+
+// unreachable reports whether the line of a node, or the one above, has a
+// comment with that word.
+func unreachable(s *source, n ast.Node) bool {
+	line := fset.Position(n.Pos()).Line
+	return slices.ContainsFunc(s.tree.Comments, func(c *ast.CommentGroup) bool {
+		from, to := fset.Position(c.Pos()).Line, fset.Position(c.End()).Line
+		return from <= line && to >= line-1 && strings.Contains(c.Text(), "unreachable")
+	})
+}
+
+// Limits in lines. What is longer is not read with care by anyone.
+const (
+	maxFunc     = 60
+	maxTestFunc = 80
+	maxFile     = 600 // tests are tables and may be longer
+	maxRoot     = 6000
+)
+
+// TestSizes looks at every module.
+func TestSizes(t *testing.T) {
+	total := 0
+	for _, s := range sources() {
+		lines := strings.Count(s.text, "\n")
+		if !s.test && lines > maxFile {
+			t.Errorf("%s has %d lines, more than %d", s.path, lines, maxFile)
+		}
+		if s.dir == "." && !s.test {
+			total += lines
+		}
+	}
+	if total > maxRoot {
+		t.Errorf("the root package has %d lines, more than %d", total, maxRoot)
+	}
+	n := 0
+	functions(func(*source) bool { return true }, func(s *source, fn *ast.FuncDecl) {
+		n++
+		limit := maxFunc
+		if s.test {
+			limit = maxTestFunc
+		}
+		if lines := s.lines(fn); lines > limit {
+			t.Errorf("%s: %s has %d lines, more than %d", at(fn), fn.Name, lines, limit)
+		}
+	})
+	examined(t, n, "functions")
+}
