@@ -4,11 +4,12 @@ import (
 	"flag"
 	"fmt"
 	"go/ast"
+	"go/format"
 	"go/parser"
-	"go/printer"
 	"go/token"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -150,6 +151,8 @@ func TestAPI(t *testing.T) {
 	examined(t, len(packages), "packages")
 }
 
+var blankLines = regexp.MustCompile(`\n\s*\n`) // where comments were
+
 // signatures prints the exported declarations of a file without comments,
 // bodies and unexported parts. Constants whose value follows from their place
 // in the group carry that place.
@@ -158,12 +161,20 @@ func signatures(t *testing.T, s *source) []string {
 	var list []string
 	add := func(node any, note string) {
 		var b strings.Builder
-		if err := printer.Fprint(&b, token.NewFileSet(), node); err != nil {
+		if err := format.Node(&b, fset, node); err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, b.String()+note)
+		list = append(list, blankLines.ReplaceAllString(b.String(), "\n")+note)
 	}
-	tree, err := parser.ParseFile(fset, s.path, s.text, parser.SkipObjectResolution)
+	place := map[string]int{} // of constants, before unexported ones are gone
+	for _, d := range s.tree.Decls {
+		if group, ok := d.(*ast.GenDecl); ok && group.Tok == token.CONST {
+			for i, spec := range group.Specs {
+				place[spec.(*ast.ValueSpec).Names[0].Name] = i
+			}
+		}
+	}
+	tree, err := parser.ParseFile(fset, s.path, s.code, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,13 +187,13 @@ func signatures(t *testing.T, s *source) []string {
 				add(d, "")
 			}
 		case *ast.GenDecl:
-			for i, spec := range d.Specs {
+			for _, spec := range d.Specs {
 				note := ""
 				switch v, _ := spec.(*ast.ValueSpec); {
 				case d.Tok == token.VAR:
 					v.Values = nil
-				case d.Tok == token.CONST && (v.Values == nil || strings.Contains(text(s, v), "iota")):
-					note = fmt.Sprintf(" // in place %d", i)
+				case d.Tok == token.CONST && (v.Values == nil || mentions(v)["iota"]):
+					note = fmt.Sprintf(" // in place %d", place[v.Names[0].Name])
 				}
 				if d.Tok != token.IMPORT {
 					add(&ast.GenDecl{Tok: d.Tok, Specs: []ast.Spec{spec}}, note)

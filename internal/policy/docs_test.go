@@ -39,12 +39,12 @@ func TestDocumentedCode(t *testing.T) {
 	var compiled []string
 	for _, s := range sources() {
 		if strings.HasPrefix(s.dir, "examples") && s.tree.Name.Name == "main" {
-			compiled = append(compiled, flat(s.text))
+			compiled = append(compiled, flat(s.code))
 		}
 	}
 	functions(isTest, func(s *source, fn *ast.FuncDecl) {
 		if strings.HasPrefix(fn.Name.Name, "Example") {
-			compiled = append(compiled, flat(text(s, fn.Body)))
+			compiled = append(compiled, flat(s.text(fn.Body)))
 		}
 	})
 	n := 0

@@ -27,7 +27,7 @@ var testSupport = []string{"internal/kv/kvtest", "internal/kv/faultkv", "interna
 type source struct {
 	path   string // from the root of the repository, with slashes
 	dir    string // folder of path; "." is the root package
-	text   string
+	code   string
 	tree   *ast.File
 	test   bool // ends in _test.go, or is in testSupport
 	module string
@@ -44,8 +44,9 @@ func (s *source) public() bool {
 		s.tree.Name.Name != "main" && !strings.HasPrefix(s.dir, "internal")
 }
 
-func (s *source) lines(n ast.Node) int {
-	return fset.Position(n.End()).Line - fset.Position(n.Pos()).Line + 1
+// text returns the source of a node.
+func (s *source) text(n ast.Node) string {
+	return s.code[fset.Position(n.Pos()).Offset:fset.Position(n.End()).Offset]
 }
 
 // at formats the place of a node for a person at a terminal.
@@ -89,7 +90,7 @@ var sources = sync.OnceValue(func() []*source {
 		if path.Ext(name) != ".go" || inTestdata(name) {
 			continue
 		}
-		s := &source{path: name, dir: path.Dir(name), text: read(name)}
+		s := &source{path: name, dir: path.Dir(name), code: read(name)}
 		for _, m := range modules {
 			if m == "." || strings.HasPrefix(name, m+"/") {
 				s.module = m
@@ -97,7 +98,7 @@ var sources = sync.OnceValue(func() []*source {
 		}
 		s.test = strings.HasSuffix(name, "_test.go") || s.module == "." && slices.Contains(testSupport, s.dir)
 		var err error
-		s.tree, err = parser.ParseFile(fset, root+"/"+name, s.text, parser.ParseComments|parser.SkipObjectResolution)
+		s.tree, err = parser.ParseFile(fset, root+"/"+name, s.code, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			panic(err) // unreachable: the package would not compile
 		}
@@ -145,29 +146,16 @@ func functions(pass func(*source) bool, visit func(*source, *ast.FuncDecl)) {
 	}
 }
 
-// called returns the names of what a function calls: "f" and "x.f".
-func called(n ast.Node) map[string]bool {
+// mentions returns every identifier in a node.
+func mentions(n ast.Node) map[string]bool {
 	names := map[string]bool{}
 	ast.Inspect(n, func(n ast.Node) bool {
-		if call, ok := n.(*ast.CallExpr); ok {
-			names[dotted(call.Fun)] = true
+		if id, ok := n.(*ast.Ident); ok {
+			names[id.Name] = true
 		}
 		return true
 	})
 	return names
-}
-
-// dotted returns "x" or "x.y", and "" for every other expression.
-func dotted(e ast.Expr) string {
-	switch e := e.(type) {
-	case *ast.Ident:
-		return e.Name
-	case *ast.SelectorExpr:
-		if x := dotted(e.X); x != "" {
-			return x + "." + e.Sel.Name
-		}
-	}
-	return ""
 }
 
 // run runs a command in the root of the repository and returns what it prints.

@@ -2,7 +2,7 @@ package policy
 
 import (
 	"go/ast"
-	"go/token"
+	"maps"
 	"path"
 	"strings"
 	"testing"
@@ -17,13 +17,16 @@ func TestFuzzSeeds(t *testing.T) {
 			seeded[folder] = true
 		}
 	}
-	helpers, targets := map[string]bool{}, map[string]bool{}
+	targets, seeders := map[string]bool{}, map[string]map[string]bool{}
 	takesF := func(s *source, fn *ast.FuncDecl) bool {
-		return s.test && strings.Contains(text(s, fn.Type), "*testing.F")
+		return s.test && strings.Contains(s.text(fn.Type), "*testing.F")
 	}
 	functions(isTest, func(s *source, fn *ast.FuncDecl) {
-		if takesF(s, fn) && callsMethod(fn, "Add") {
-			helpers[s.dir+" "+fn.Name.Name] = true
+		if seeders[s.dir] == nil {
+			seeders[s.dir] = map[string]bool{"Add": true}
+		}
+		if takesF(s, fn) && mentions(fn)["Add"] {
+			seeders[s.dir][fn.Name.Name] = true
 		}
 	})
 	functions(isTest, func(s *source, fn *ast.FuncDecl) {
@@ -32,11 +35,7 @@ func TestFuzzSeeds(t *testing.T) {
 		}
 		folder := path.Join(s.dir, "testdata/fuzz", fn.Name.Name)
 		targets[folder] = true
-		ok := seeded[folder] || helpers[s.dir+" "+fn.Name.Name]
-		for name := range called(fn) {
-			ok = ok || helpers[s.dir+" "+name]
-		}
-		if !ok {
+		if !seeded[folder] && !overlap(mentions(fn), seeders[s.dir]) {
 			t.Errorf("%s: %s has no seed: call f.Add", at(fn), fn.Name)
 		}
 	})
@@ -50,14 +49,9 @@ func TestFuzzSeeds(t *testing.T) {
 
 func isTest(s *source) bool { return s.test }
 
-// text returns the source of a node.
-func text(s *source, n ast.Node) string {
-	return s.text[fset.Position(n.Pos()).Offset:fset.Position(n.End()).Offset]
-}
-
-func callsMethod(fn *ast.FuncDecl, method string) bool {
-	for name := range called(fn) {
-		if strings.HasSuffix(name, "."+method) {
+func overlap(a, b map[string]bool) bool {
+	for name := range a {
+		if b[name] {
 			return true
 		}
 	}
@@ -70,25 +64,15 @@ func callsMethod(fn *ast.FuncDecl, method string) bool {
 // through a helper of the tests, so that tables count too.
 func TestSentinels(t *testing.T) {
 	rootTest := func(s *source) bool { return s.dir == "." && s.test }
-	helpers := map[string]bool{"errors.Is": true}
-	functions(rootTest, func(_ *source, fn *ast.FuncDecl) {
-		if called(fn)["errors.Is"] {
-			helpers[fn.Name.Name] = true
+	comparing, seen := map[string]bool{}, map[string]bool{}
+	functions(rootTest, func(s *source, fn *ast.FuncDecl) {
+		if strings.Contains(s.text(fn), "errors.Is(") {
+			comparing[fn.Name.Name] = true
 		}
 	})
-	seen := map[string]bool{}
 	functions(rootTest, func(_ *source, fn *ast.FuncDecl) {
-		compares := helpers[fn.Name.Name]
-		for name := range called(fn) {
-			compares = compares || helpers[name]
-		}
-		if compares && fn.Body != nil {
-			ast.Inspect(fn.Body, func(n ast.Node) bool {
-				if id, ok := n.(*ast.Ident); ok {
-					seen[id.Name] = true
-				}
-				return true
-			})
+		if names := mentions(fn); overlap(names, comparing) {
+			maps.Copy(seen, names)
 		}
 	})
 	n := 0
@@ -97,7 +81,7 @@ func TestSentinels(t *testing.T) {
 			continue
 		}
 		exported(s, func(name string, node ast.Node, _ bool) {
-			if _, ok := node.(*ast.ValueSpec); ok && strings.HasPrefix(name, "Err") && token.IsExported(name) {
+			if _, ok := node.(*ast.ValueSpec); ok && strings.HasPrefix(name, "Err") {
 				n++
 				if !seen[name] {
 					t.Errorf("%s: no test of the root package compares an error with %s", at(node), name)
