@@ -25,7 +25,7 @@ tidy() {
 }
 
 tests() {
-	if have_race; then
+	if [ "$race" ]; then
 		go test -race ./...
 	else
 		echo "!!!! NO C COMPILER: the tests run WITHOUT the race detector !!!!"

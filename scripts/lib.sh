@@ -27,13 +27,14 @@ step() {
 	echo "== $title: ok, $((SECONDS - start)) s"
 }
 
-# The race detector needs cgo, and cgo a C compiler. cmd/go itself turns cgo
-# off when it finds no compiler.
-have_race() {
-	local cc
-	cc=$(go env CC)
-	[ "$(go env CGO_ENABLED)" = 1 ] && command -v "${cc%% *}" >/dev/null
-}
+# The race detector needs cgo, and cgo a C compiler.
+cc=$(go env CC)
+if [ "$(go env CGO_ENABLED)" = 1 ] && command -v "${cc%% *}" >/dev/null; then
+	race=yes
+else
+	race=
+	export CGO_ENABLED=0
+fi
 
 # While the root package has no files, go.mod names what nothing imports yet.
 have_library() { compgen -G './*.go' >/dev/null; }
