@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 var update = flag.Bool("update", false, "rewrite the API snapshots")
@@ -52,14 +53,18 @@ func exported(s *source, visit func(name string, node ast.Node, doc bool)) {
 			}
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
-				group := !d.Lparen.IsValid() && d.Doc != nil
+				group := d.Doc
+				if d.Lparen.IsValid() {
+					group = nil // of several; each has a comment of its own
+				}
 				switch spec := spec.(type) {
 				case *ast.ValueSpec:
-					visitNames(spec, spec.Names, group || spec.Doc != nil || spec.Comment != nil, visit)
+					visitNames(spec, spec.Names, words(group, spec.Doc, spec.Comment), visit)
 				case *ast.TypeSpec:
+					doc := words(group, spec.Doc, spec.Comment)
+					visitNames(spec, []*ast.Ident{spec.Name}, doc, visit)
 					if spec.Name.IsExported() {
-						visit(spec.Name.Name, spec, group || spec.Doc != nil || spec.Comment != nil)
-						exportedMembers(spec.Type, visit)
+						exportedMembers(spec.Type, doc, visit)
 					}
 				}
 			}
@@ -67,8 +72,10 @@ func exported(s *source, visit func(name string, node ast.Node, doc bool)) {
 	}
 }
 
-// exportedMembers visits the exported fields and methods in a type.
-func exportedMembers(typ ast.Expr, visit func(string, ast.Node, bool)) {
+// exportedMembers visits the exported fields and methods in a type. The
+// comment of the type may speak for a member by naming it, as those do that
+// draw a record.
+func exportedMembers(typ ast.Expr, typeDoc []string, visit func(string, ast.Node, bool)) {
 	ast.Inspect(typ, func(n ast.Node) bool {
 		var list *ast.FieldList
 		switch n := n.(type) {
@@ -80,16 +87,26 @@ func exportedMembers(typ ast.Expr, visit func(string, ast.Node, bool)) {
 			return true
 		}
 		for _, f := range list.List {
-			visitNames(f, f.Names, f.Doc != nil || f.Comment != nil, visit)
+			visitNames(f, f.Names, words(f.Doc, f.Comment), func(name string, n ast.Node, doc bool) {
+				visit(name, n, doc || slices.Contains(typeDoc, name))
+			})
 		}
 		return true
 	})
 }
 
-func visitNames(node ast.Node, names []*ast.Ident, doc bool, visit func(string, ast.Node, bool)) {
+// words splits comments, which may be nil, into words.
+func words(comments ...*ast.CommentGroup) (list []string) {
+	for _, c := range comments {
+		list = append(list, strings.FieldsFunc(c.Text(), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })...)
+	}
+	return list
+}
+
+func visitNames(node ast.Node, names []*ast.Ident, doc []string, visit func(string, ast.Node, bool)) {
 	for _, name := range names {
 		if name.IsExported() {
-			visit(name.Name, node, doc)
+			visit(name.Name, node, len(doc) > 0)
 		}
 	}
 }
