@@ -1,0 +1,288 @@
+package phc
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+
+	"golang.org/x/crypto/argon2"
+)
+
+const (
+	ownSalt = 16 // bytes in the salts of hashes made here
+	ownKey  = 32 // bytes in their keys
+
+	// minSlot is the least memory that the default gate reckons a hash with,
+	// so that lowering Params does not make an import's 32 MiB hashes queue
+	// for the whole gate.
+	minSlot = 32 << 20
+)
+
+// Config is what [NewHasher] needs to know. The zero value is the default.
+type Config struct {
+	// Params are the cost of new hashes. Zero means [Default]; a value that is
+	// only partly zero is an error.
+	Params Params
+
+	// Limits bound the stored hashes that are verified. Zero fields mean their
+	// defaults. Params must be within them.
+	Limits Limits
+
+	// Memory is how many bytes the running computations may take together.
+	// Zero means GOMAXPROCS times the larger of Params.MemoryKiB and 32 MiB. A
+	// hash that needs more runs when no other does. Never more than GOMAXPROCS
+	// computations run at once, however little memory they take: more would
+	// only make each of them slower.
+	Memory uint64
+
+	// Queue is how many callers may wait for their turn; those beyond get
+	// [ErrBusy] at once. Zero means 64 times GOMAXPROCS, negative none.
+	Queue int
+
+	// Rand is where salts come from. Nil means crypto/rand. It is read by one
+	// goroutine at a time.
+	Rand io.Reader
+
+	// Observe, if set, is called after each pass of hashing with the class of
+	// the hash. It is for tests that count work, and must be safe for
+	// concurrent use.
+	Observe func(class string)
+}
+
+// A Hasher makes and verifies password hashes. It is safe for concurrent use;
+// how many computations run at once is bounded by memory, and the others wait
+// in the order they came. A context is honoured while waiting; a computation
+// that has begun is finished.
+//
+// All methods that take a context first apply [CheckInput] to the password and
+// return its error at once. What else they return takes work that depends on
+// the stored hash's class and on the password, never on whether they match.
+type Hasher struct {
+	limits  Limits
+	observe func(class string)
+	gate    *gate
+	slot    uint64 // the least weight of a computation in the gate
+	current Parsed // carries Params; salt and key match no password
+
+	randMu sync.Mutex
+	rand   io.Reader
+}
+
+// NewHasher checks c and returns a Hasher. An error names the field at fault.
+func NewHasher(c Config) (*Hasher, error) {
+	if c.Params == (Params{}) {
+		c.Params = Default
+	}
+	if err := c.Params.check(c.Limits); err != nil {
+		return nil, err
+	}
+	h := &Hasher{limits: c.Limits, observe: c.Observe, rand: c.Rand}
+	if h.observe == nil {
+		h.observe = func(string) {}
+	}
+	if h.rand == nil {
+		h.rand = rand.Reader
+	}
+	h.current = Parsed{
+		scheme: argon2id,
+		n:      [3]uint64{uint64(c.Params.MemoryKiB), uint64(c.Params.Time), uint64(c.Params.Parallelism)},
+		salt:   make([]byte, ownSalt),
+		key:    make([]byte, ownKey),
+	}
+	procs := runtime.GOMAXPROCS(0)
+	if c.Memory == 0 {
+		c.Memory = uint64(procs) * max(memoryArgon2(&h.current), minSlot)
+	}
+	switch {
+	case c.Queue == 0:
+		c.Queue = 64 * procs
+	case c.Queue < 0:
+		c.Queue = 0
+	}
+	h.gate = newGate(c.Memory, c.Queue)
+	h.slot = c.Memory / uint64(procs)
+	return h, nil
+}
+
+// Hash returns a new hash of the NFKC form of password with a fresh salt. The
+// error is a [PasswordError], [ErrBusy], the context's, or one of Config.Rand.
+func (h *Hasher) Hash(ctx context.Context, password string) (Hash, error) {
+	if err := CheckInput(password); err != nil {
+		return "", err
+	}
+	salt, err := h.newSalt()
+	if err != nil {
+		return "", err
+	}
+	leave, err := h.gate.enter(ctx, h.weight(&h.current))
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	return h.compute(password, salt), nil
+}
+
+// Verify reports whether password is the one that hash was made from.
+//
+// The empty hash, which means that there is no password, is verified against
+// a decoy: false, after the work of one hash with the current parameters. So
+// is one that cannot be parsed or is above the limits, and Verify then also
+// returns [ErrMalformed] or [ErrLimits], for the caller to report to whoever
+// keeps the data. The other errors are a [PasswordError], [ErrBusy] and the
+// context's. With an error, ok is false.
+func (h *Hasher) Verify(ctx context.Context, hash Hash, password string) (ok bool, err error) {
+	ok, _, err = h.verify(ctx, hash, password, false)
+	return ok, err
+}
+
+// VerifyAndRehash is [Hasher.Verify], and when the password is right and
+// [Hasher.NeedsRehash], it also makes the new hash, within one turn. newHash is
+// "" otherwise.
+func (h *Hasher) VerifyAndRehash(ctx context.Context, hash Hash, password string) (ok bool, newHash Hash, err error) {
+	return h.verify(ctx, hash, password, true)
+}
+
+// Decoy does the work of verifying password against a hash with the current
+// parameters, for a user who does not exist. The error is as in
+// [Hasher.Verify].
+func (h *Hasher) Decoy(ctx context.Context, password string) error {
+	_, err := h.Verify(ctx, "", password)
+	return err
+}
+
+func (h *Hasher) verify(ctx context.Context, hash Hash, password string, rehash bool) (bool, Hash, error) {
+	if err := CheckInput(password); err != nil {
+		return false, "", err
+	}
+	target, unusable := h.current, error(nil)
+	if hash != "" {
+		if target, unusable = Parse(string(hash), h.limits); unusable != nil {
+			target = h.current
+		}
+	}
+	decoy := hash == "" || unusable != nil
+
+	weight := h.weight(&target)
+	var salt []byte
+	if rehash && !decoy && h.replace(&target, password) {
+		// Drawn before the turn is taken, so that a failing source of
+		// randomness cannot make a right password look wrong after the work.
+		var err error
+		if salt, err = h.newSalt(); err != nil {
+			return false, "", err
+		}
+		weight = max(weight, h.weight(&h.current))
+	}
+	leave, err := h.gate.enter(ctx, weight)
+	if err != nil {
+		return false, "", err
+	}
+	defer leave()
+
+	ok, err := h.match(&target, password)
+	switch {
+	case err != nil:
+		return false, "", err
+	case decoy:
+		return false, "", unusable
+	case !ok || salt == nil:
+		return ok, "", nil
+	}
+	return true, h.compute(password, salt), nil
+}
+
+// match runs all passes that the form of p asks for, also after one of them
+// has matched. The caller has entered the gate.
+func (h *Hasher) match(p *Parsed, password string) (bool, error) {
+	found := false
+	for _, input := range p.form.inputs(password) {
+		ok, err := p.scheme.match(p, input)
+		if err != nil {
+			return false, err
+		}
+		h.observe(p.Class())
+		found = found || ok
+	}
+	return found, nil
+}
+
+// compute makes a hash of password. The caller has entered the gate.
+func (h *Hasher) compute(password string, salt []byte) Hash {
+	p := h.current
+	p.salt = salt
+	p.key = deriveArgon2(argon2.IDKey, &p, Normalize(password), ownKey)
+	h.observe(p.Class())
+	return Hash(p.String())
+}
+
+// weight is what a computation of p counts in the gate: its memory, but at
+// least one slot, of which there are as many as processors.
+func (h *Hasher) weight(p *Parsed) uint64 { return max(p.scheme.memory(p), h.slot) }
+
+func (h *Hasher) newSalt() ([]byte, error) {
+	salt := make([]byte, ownSalt)
+	h.randMu.Lock()
+	defer h.randMu.Unlock()
+	if _, err := io.ReadFull(h.rand, salt); err != nil {
+		return nil, fmt.Errorf("phc: draw a salt: %w", err)
+	}
+	return salt, nil
+}
+
+// NeedsRehash reports whether hash, once password has been found right, should
+// be replaced by one from [Hasher.Hash]: if it is [Hasher.Foreign], with one
+// exception. bcrypt reads 72 bytes, so a password of 72 bytes or more that
+// matches need not be the one that was set: its end may be missing or mistyped.
+// Replacing the hash would lock out whoever types the right one, and it stays.
+func (h *Hasher) NeedsRehash(hash Hash, password string) bool {
+	p, err := Parse(string(hash), h.limits)
+	return err == nil && h.replace(&p, password)
+}
+
+// Foreign reports whether hash is usable and other than one made here with the
+// current parameters or higher ones: of another scheme, over another form of
+// the password, or with less memory or work. The time to verify such a hash
+// differs from that of a decoy. Having less memory and more work, or the
+// reverse, counts as weaker; a stronger hash is never replaced, or two programs
+// with different settings would replace each other's for ever.
+func (h *Hasher) Foreign(hash Hash) bool {
+	p, err := Parse(string(hash), h.limits)
+	return err == nil && h.foreign(&p)
+}
+
+func (h *Hasher) foreign(p *Parsed) bool {
+	if p.scheme != argon2id || p.form != formNFKC {
+		return true
+	}
+	has, want := p.n, h.current.n
+	return has[0] < want[0] || mul(has[0], has[1]) < mul(want[0], want[1])
+}
+
+func (h *Hasher) replace(p *Parsed, password string) bool {
+	if p.scheme == bcryptPlain && max(len(password), len(Normalize(password))) >= bcryptReads {
+		return false
+	}
+	return h.foreign(p)
+}
+
+// Class returns what the time to verify hash depends on, for statistics:
+// "argon2id m=19456 t=2 p=1", "scrypt ln=14 r=8 p=1 pw=raw", "none" for the
+// empty hash and "unusable" for one that cannot be parsed or is above the
+// limits.
+func (h *Hasher) Class(hash Hash) string {
+	if hash == "" {
+		return "none"
+	}
+	p, err := Parse(string(hash), h.limits)
+	if err != nil {
+		return "unusable"
+	}
+	return p.Class()
+}
+
+// Stats returns how many calls compute and wait at this moment, and how many
+// were turned away with [ErrBusy] since the Hasher was made.
+func (h *Hasher) Stats() (running, waiting int, busy uint64) { return h.gate.stats() }
