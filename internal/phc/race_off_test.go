@@ -1,0 +1,5 @@
+//go:build !race
+
+package phc
+
+const raceDetector = false
