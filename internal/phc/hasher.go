@@ -15,9 +15,9 @@ const (
 	ownSalt = 16 // bytes in the salts of hashes made here
 	ownKey  = 32 // bytes in their keys
 
-	// minSlot is the least memory that the default gate reckons a hash with,
-	// so that lowering Params does not make an import's 32 MiB hashes queue
-	// for the whole gate.
+	// minSlot is the least memory that the default gate has for each
+	// processor, so that hashes of 32 MiB, which is what most imports bring,
+	// run side by side whatever Params are.
 	minSlot = 32 << 20
 )
 
@@ -58,8 +58,9 @@ type Config struct {
 // that has begun is finished.
 //
 // All methods that take a context first apply [CheckInput] to the password and
-// return its error at once. What else they return takes work that depends on
-// the stored hash's class and on the password, never on whether they match.
+// return its error at once. The work of a verification depends on the stored
+// hash's class and on the password, never on whether they match; only a match
+// can be followed by a rehash.
 type Hasher struct {
 	limits  Limits
 	observe func(class string)
@@ -218,9 +219,11 @@ func (h *Hasher) compute(password string, salt []byte) Hash {
 	return Hash(p.String())
 }
 
-// weight is what a computation of p counts in the gate: its memory, but at
-// least one slot, of which there are as many as processors.
-func (h *Hasher) weight(p *Parsed) uint64 { return max(p.scheme.memory(p), h.slot) }
+// weight is what a computation of p counts in the gate: its memory in whole
+// MiB, but at least one slot, of which there are as many as processors. The
+// remainder is left out because scrypt takes some KiB of scratch: 32 MiB of it,
+// as of Lucia, are to fit a default slot.
+func (h *Hasher) weight(p *Parsed) uint64 { return max(p.scheme.memory(p)>>20<<20, h.slot) }
 
 func (h *Hasher) newSalt() ([]byte, error) {
 	salt := make([]byte, ownSalt)
@@ -245,9 +248,9 @@ func (h *Hasher) NeedsRehash(hash Hash, password string) bool {
 // Foreign reports whether hash is usable and other than one made here with the
 // current parameters or higher ones: of another scheme, over another form of
 // the password, or with less memory or work. The time to verify such a hash
-// differs from that of a decoy. Having less memory and more work, or the
-// reverse, counts as weaker; a stronger hash is never replaced, or two programs
-// with different settings would replace each other's for ever.
+// differs from that of a decoy. One of our own that is no weaker in either
+// respect is never replaced, or of two programs on one file, one with higher
+// settings than the other, each would undo what the other did.
 func (h *Hasher) Foreign(hash Hash) bool {
 	p, err := Parse(string(hash), h.limits)
 	return err == nil && h.foreign(&p)

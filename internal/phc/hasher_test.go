@@ -428,7 +428,9 @@ func TestWeights(t *testing.T) {
 	for hash, want := range map[Hash]uint64{
 		"$argon2id$v=19$m=64,t=1,p=1$" + salt16 + "$" + key32:    1 << 20,
 		"$argon2id$v=19$m=65536,t=1,p=1$" + salt16 + "$" + key32: 64 << 20,
-		"$scrypt$ln=14,r=8,p=1$" + salt16 + "$" + key32:          16<<20 + 3*128*8,
+		"$scrypt$ln=14,r=8,p=1$" + salt16 + "$" + key32:          16 << 20,
+		"$scrypt$ln=15,r=8,p=1$" + salt16 + "$" + key32:          32 << 20,
+		"$scrypt$ln=17,r=8,p=2$" + salt16 + "$" + key32:          128 << 20,
 		cheapForeign[formRaw]:                                    1 << 20,
 		"$bcrypt$cost=4$" + salt16 + "$" + key23:                 1 << 20,
 	} {
@@ -439,6 +441,44 @@ func TestWeights(t *testing.T) {
 		if got := h.weight(&p); got != want {
 			t.Errorf("weight of %s = %d, want %d", p.Class(), got, want)
 		}
+	}
+
+	h, err := NewHasher(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lucia, err := Parse("$scrypt$ln=14,r=16,p=1$"+salt16+"$"+key32, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.weight(&lucia); got*procs > h.gate.total {
+		t.Errorf("a hash of Lucia's weighs %d, and %d of them do not fit in %d", got, procs, h.gate.total)
+	}
+}
+
+// TestRehashHoldsTheLarger: verifying and rehashing happen in one turn, which
+// must count the computation that needs more.
+func TestRehashHoldsTheLarger(t *testing.T) {
+	var h *Hasher
+	var held []uint64
+	h, err := NewHasher(Config{
+		Params: Params{MemoryKiB: 2048, Time: 1, Parallelism: 1},
+		Memory: uint64(runtime.GOMAXPROCS(0)) << 20,
+		Observe: func(string) {
+			h.gate.mu.Lock()
+			defer h.gate.mu.Unlock()
+			held = append(held, h.gate.used)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, newHash, err := h.VerifyAndRehash(t.Context(), cheapForeign[formRaw], nfd); !ok || newHash == "" || err != nil {
+		t.Fatalf("VerifyAndRehash = %v, %q, %v", ok, newHash, err)
+	}
+	want := min(2<<20, h.gate.total)
+	if !slices.Equal(held, []uint64{want, want}) {
+		t.Errorf("held %d while hashing, want %d twice", held, want)
 	}
 }
 

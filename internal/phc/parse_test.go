@@ -139,6 +139,8 @@ var refused = map[error][]string{
 		"$argon2id$v=19$m=8,t=1,p=1$" + base64Of(700) + "$" + key16,
 		"$argon2id$v=19$m=8,t=1,p=1$" + salt16 + "$" + strings.Repeat("A", 1<<20),
 		strings.Repeat("$", 1<<20),
+		"$argon2id$v=19$" + strings.Repeat("$", 1<<20),
+		"$scrypt$" + strings.Repeat(",", 1<<20) + "$" + salt16 + "$" + key16,
 	},
 	ErrLimits: {
 		"$argon2id$v=19$m=4294967295,t=1,p=1$" + salt16 + "$" + key16,
@@ -254,6 +256,9 @@ func TestLimitsAreTheCallers(t *testing.T) {
 		{argon, Limits{MemoryBytes: 1<<20 - 1, Work: 4096}, ErrLimits},
 		{argon, Limits{MemoryBytes: 1 << 20, Work: 4095}, ErrLimits},
 		{argon, Limits{MemoryBytes: math.MaxUint64, Work: math.MaxUint64}, nil},
+		// Beyond 32 bits there is no limit to raise: it would be cut off.
+		{"$argon2id$v=19$m=1024,t=4294967295,p=1$" + salt16 + "$" + key16, Limits{Work: math.MaxUint64}, nil},
+		{"$argon2id$v=19$m=1024,t=4294967296,p=1$" + salt16 + "$" + key16, Limits{Work: math.MaxUint64}, ErrLimits},
 		{mixed, Limits{MemoryBytes: 128 * 8 * (1024 + 2 + 2), Work: 16384}, nil},
 		{mixed, Limits{MemoryBytes: 128*8*(1024+2+2) - 1, Work: 16384}, ErrLimits},
 		{mixed, Limits{Work: 16383}, ErrLimits},
