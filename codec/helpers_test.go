@@ -1,0 +1,246 @@
+package codec
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A sample is a record with everything that the tests of all records need.
+type sample struct {
+	name   string
+	space  string
+	key    string
+	record any // the type itself, not a pointer
+	value  []byte
+	decode func(key, value []byte) (any, error)
+	encode func(record any, key string) []byte
+	fields []any // as a MessagePack decoder reads them, the header left out
+}
+
+func digest(first byte) (d [32]byte) {
+	for i := range d {
+		d[i] = first + byte(i)
+	}
+	return d
+}
+
+// anyOf makes decoders of different types alike.
+func anyOf[T any](v T, err error) (any, error) { return v, err }
+
+var (
+	sampleAttributes = mustAttributes(map[string]any{
+		"ip": "192.0.2.7", "agent": "Mozilla/5.0 (X11; Linux x86_64)", "n": 300, "x": nil,
+	})
+	sampleMap = map[string]any{"ip": "192.0.2.7", "agent": "Mozilla/5.0 (X11; Linux x86_64)", "n": int64(300), "x": nil}
+
+	sampleSession = Session{
+		ID: "ses_01j9zk3m4n5p6q7r8s9t0v1w2x", UserID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y",
+		FamilyID: "rft_01j9zk3m4n5p6q7r8s9t0v1w2z", SecretHash: digest(1), Epoch: 3,
+		ActiveUntil: 1_760_086_400_000, IdleUntil: 1_760_001_296_000, AbsoluteUntil: 1_767_776_000_000,
+		CreatedAt: 1_760_000_000_000, AuthTime: 1_759_999_999_999, LastUsedAt: 1_760_000_000_001,
+		Attributes: sampleAttributes,
+	}
+	sampleFamily = Family{
+		ID: "rft_01j9zk3m4n5p6q7r8s9t0v1w2z", UserID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y",
+		SessionID: "ses_01j9zk3m4n5p6q7r8s9t0v1w2x", FamilyHash: digest(2), Current: digest(40),
+		Previous: digest(80), Epoch: 3, Generation: 7, IdleUntil: 1_762_592_000_000,
+		AbsoluteUntil: 1_767_776_000_000, CreatedAt: 1_760_000_000_000, AuthTime: 1_760_000_000_000,
+		RotatedAt: 1_760_003_600_000, RevokedAt: -1, Attributes: sampleAttributes,
+	}
+	sampleOneTime = OneTimeToken{
+		ID: "ott_01j9zk3m4n5p6q7r8s9t0v1w30", UserID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y",
+		Purpose: "password-reset", SecretHash: digest(120), Epoch: 1 << 63,
+		CreatedAt: 1_760_000_000_000, ExpiresAt: 1_760_003_600_000, Data: []byte("new@example.com\x00\xff"),
+	}
+	sampleUser = User{
+		ID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y", CreatedAt: 1_760_000_000_000, UpdatedAt: 1_760_000_000_500,
+		CredentialVersion: 4, DisabledAt: 1_760_000_000_400, DisabledReason: "abuse, ticket №7",
+		PasswordHash:      "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g",
+		PasswordChangedAt: 1_760_000_000_300, HashClass: 2, PepperID: 9,
+		Identities: []Identity{
+			{Provider: "email", Key: "ada@example.com", Identifier: "Ada@Example.com", LinkedAt: 1_760_000_000_000},
+			{Provider: "github", Key: "583231", Identifier: "583231", LinkedAt: 1_760_000_000_200},
+		},
+		Entries: []IndexEntry{
+			{Name: "nick", Value: mustIndexValue("ada"), Unique: true},
+			{Name: "age", Value: mustIndexValue(int64(36))},
+		},
+		Attributes: sampleAttributes,
+	}
+	sampleFormat       = Format{Application: "snib", Version: 1, MinReader: 1, CreatedAt: 1_760_000_000_000, Unicode: "15.0.0"}
+	sampleState        = State{Epoch: 1, Floor: 1_760_000_000_000, ForeignHashes: 12}
+	sampleDeclarations = Declarations{
+		Indexes:   []Index{{Name: "age"}, {Name: "nick", Unique: true, Fold: true}},
+		Providers: []Provider{{"email", "email"}, {"username", "username"}},
+	}
+	sampleRef = UserRef{UserID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y"}
+)
+
+// samples returns one record of every kind, and the least one of those that
+// have optional parts.
+func samples() []sample {
+	identity := string(AppendPair(nil, "email", "ada@example.com"))
+	unique := string(AppendUniqueKey(nil, "nick", mustIndexValue("ada")))
+	list := []sample{
+		sessionSample("session", sampleSession), sessionSample("session_least", Session{ID: "s"}),
+		familySample("family", sampleFamily), familySample("family_least", Family{ID: "f"}),
+		oneTimeSample("one_time_token", sampleOneTime), oneTimeSample("one_time_token_least", OneTimeToken{ID: "o"}),
+		userSample("user", sampleUser), userSample("user_least", User{ID: "u"}),
+		refSample("user_ref_identity", SpaceIdentities, identity), refSample("user_ref_attribute", SpaceAttributes, unique),
+		metaSample("format", KeyFormat, sampleFormat, func(r any) []byte { x := r.(Format); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeFormat(v)) },
+			"snib", uint64(1), uint64(1), int64(1_760_000_000_000), "15.0.0"),
+		metaSample("state", KeyState, sampleState, func(r any) []byte { x := r.(State); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeState(v)) },
+			uint64(1), int64(1_760_000_000_000), uint64(12)),
+		metaSample("declarations", KeyDeclarations, sampleDeclarations, func(r any) []byte { x := r.(Declarations); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) },
+			[]any{[]any{"age", false, false}, []any{"nick", true, true}}, []any{[]any{"email", "email"}, []any{"username", "username"}}),
+		metaSample("declarations_least", KeyDeclarations, Declarations{}, func(r any) []byte { x := r.(Declarations); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) }, []any{}, []any{}),
+	}
+	for i := range list {
+		list[i].value = list[i].encode(list[i].record, list[i].key)
+	}
+	return list
+}
+
+func attributesOf(raw string) map[string]any {
+	if raw == "" {
+		return map[string]any{}
+	}
+	return map[string]any{"ip": "192.0.2.7", "agent": "Mozilla/5.0 (X11; Linux x86_64)", "n": uint16(300), "x": nil}
+}
+
+func sessionSample(name string, s Session) sample {
+	return sample{
+		name: name, space: SpaceSessions, key: s.ID, record: s,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeSession(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(Session); return x.Append(nil) },
+		fields: []any{s.SecretHash[:], s.Epoch, s.ActiveUntil, s.IdleUntil, s.AbsoluteUntil, s.CreatedAt,
+			s.AuthTime, s.LastUsedAt, s.UserID, s.FamilyID, attributesOf(s.Attributes)},
+	}
+}
+
+func familySample(name string, f Family) sample {
+	return sample{
+		name: name, space: SpaceFamilies, key: f.ID, record: f,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeFamily(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(Family); return x.Append(nil) },
+		fields: []any{f.FamilyHash[:], f.Current[:], f.Previous[:], f.Displaced[:], f.Epoch, f.Generation,
+			f.IdleUntil, f.AbsoluteUntil, f.CreatedAt, f.AuthTime, f.RotatedAt, f.RevokedAt,
+			f.UserID, f.SessionID, attributesOf(f.Attributes)},
+	}
+}
+
+func oneTimeSample(name string, o OneTimeToken) sample {
+	return sample{
+		name: name, space: SpaceOneTime, key: o.ID, record: o,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeOneTimeToken(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(OneTimeToken); return x.Append(nil) },
+		fields: []any{o.SecretHash[:], o.Epoch, o.CreatedAt, o.ExpiresAt, o.UserID, o.Purpose, append([]byte{}, o.Data...)},
+	}
+}
+
+func userSample(name string, u User) sample {
+	identities, entries := []any{}, []any{}
+	for _, x := range u.Identities {
+		identities = append(identities, []any{x.Provider, x.Key, x.Identifier, x.LinkedAt})
+	}
+	for _, e := range u.Entries {
+		entries = append(entries, []any{e.Name, []byte(e.Value), e.Unique})
+	}
+	return sample{
+		name: name, space: SpaceUsers, key: u.ID, record: u,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeUser(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(User); return x.Append(nil) },
+		fields: []any{u.CreatedAt, u.UpdatedAt, u.CredentialVersion, u.DisabledAt, u.PasswordChangedAt,
+			u.HashClass, u.PepperID, u.PasswordHash, u.DisabledReason, identities, entries, attributesOf(u.Attributes)},
+	}
+}
+
+func refSample(name, space, key string) sample {
+	return sample{
+		name: name, space: space, key: key, record: sampleRef,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeUserRef(space, k, v)) },
+		encode: func(r any, key string) []byte { x := r.(UserRef); return x.Append(nil, space, []byte(key)) },
+		fields: []any{sampleRef.UserID},
+	}
+}
+
+func metaSample(name, key string, record any, encode func(any) []byte, decode func([]byte) (any, error), fields ...any) sample {
+	return sample{
+		name: name, space: SpaceMeta, key: key, record: record, fields: fields,
+		decode: func(_, v []byte) (any, error) { return decode(v) },
+		encode: func(r any, _ string) []byte { return encode(r) },
+	}
+}
+
+// reseal puts the right checksum into a value that a test has changed, by the
+// words of the format and not by the package's own function.
+func reseal(space, key string, value []byte) []byte {
+	var covered strings.Builder
+	covered.WriteString(space)
+	covered.WriteByte(0)
+	covered.WriteString(key)
+	covered.Write(value[0:3])
+	covered.Write(value[8:])
+	crc := crc32.Checksum([]byte(covered.String()), crc32.MakeTable(crc32.Castagnoli))
+	binary.BigEndian.PutUint32(value[4:8], crc)
+	return value
+}
+
+// with returns a copy of value with more elements behind it and a right
+// checksum.
+func (s sample) with(elements ...byte) []byte {
+	v := append(append([]byte{}, s.value...), elements...)
+	return v
+}
+
+// counted sets the number of elements and the checksum of a value.
+func (s sample) counted(value []byte, n int) []byte {
+	binary.BigEndian.PutUint16(value[1:3], uint16(n))
+	return reseal(s.space, s.key, value)
+}
+
+// count is the number of elements of the record as it was written.
+func (s sample) count() int { return int(binary.BigEndian.Uint16(s.value[1:3])) }
+
+func mustAttributes(m map[string]any) string {
+	b, err := AppendAttributes(nil, m, Bounds{})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func mustIndexValue(v any) string {
+	b, err := AppendIndexValue(nil, v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// same compares decoded values; times by what they are, not only by instant.
+func same(t testing.TB, what string, got, want any) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s:\n got %s\nwant %s", what, show(got), show(want))
+	}
+}
+
+func show(v any) string {
+	if tm, ok := v.(time.Time); ok {
+		return fmt.Sprintf("%v (%#v)", tm, tm)
+	}
+	return fmt.Sprintf("%#v", v)
+}
+
+// isZero reports whether a decoder returned nothing but its type.
+func isZero(v any) bool { return reflect.ValueOf(v).IsZero() }

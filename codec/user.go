@@ -1,0 +1,181 @@
+package codec
+
+import "slices"
+
+// User is a record of the space users; its key is ID. Times are Unix
+// milliseconds, 0 is unset.
+//
+//	offset  9  d3 + 8  CreatedAt
+//	       18  d3 + 8  UpdatedAt
+//	       27  cf + 8  CredentialVersion
+//	       36  d3 + 8  DisabledAt
+//	       45  d3 + 8  PasswordChangedAt
+//	       54  cf + 8  HashClass
+//	       63  cf + 8  PepperID
+//	       72  text    PasswordHash, then text DisabledReason,
+//	                   dc + 2 + Identities, dc + 2 + Entries, Attributes
+type User struct {
+	ID                string // the key; not in the value
+	CreatedAt         int64
+	UpdatedAt         int64
+	CredentialVersion uint64
+	DisabledAt        int64 // 0 is enabled
+	DisabledReason    string
+	PasswordHash      string // canonical hash string; "" is none
+	PasswordChangedAt int64
+	HashClass         uint64       // given no meaning here
+	PepperID          uint64       // given no meaning here
+	Identities        []Identity   // the primary one first; nil if none
+	Entries           []IndexEntry // what the record owns in the space attributes
+	Attributes        string       // as AppendAttributes made them; "" is none
+}
+
+// Identity is a way to name a user: 94, text Provider, text Key, text
+// Identifier, d3 + 8 LinkedAt.
+type Identity struct {
+	Provider   string
+	Key        string // the identifier folded, as in the space identities
+	Identifier string // as it was given
+	LinkedAt   int64
+}
+
+// IndexEntry is one key of the space attributes: 93, text Name, binary Value,
+// c3 or c2 for Unique. A record lists the entries that it owns, so that they
+// can be removed whatever the rules for making them have become.
+type IndexEntry struct {
+	Name   string
+	Value  string // the bytes that AppendIndexValue made
+	Unique bool   // how the key is formed: AppendUniqueKey or AppendEntryKey
+}
+
+const (
+	userFields    = 12
+	offUserHash   = offFields + 7*9
+	identityParts = 4
+	identityBytes = 1 + 3*2 + 9 // the least that one takes
+	entryParts    = 3
+	entryBytes    = 1 + 2*2 + 1
+)
+
+// Append appends the value of r to dst.
+func (r *User) Append(dst []byte) []byte {
+	dst = slices.Grow(dst, r.size())
+	start := len(dst)
+	dst = begin(dst, userFields)
+	dst = appendInt64(dst, r.CreatedAt)
+	dst = appendInt64(dst, r.UpdatedAt)
+	dst = appendUint64(dst, r.CredentialVersion)
+	dst = appendInt64(dst, r.DisabledAt)
+	dst = appendInt64(dst, r.PasswordChangedAt)
+	dst = appendUint64(dst, r.HashClass)
+	dst = appendUint64(dst, r.PepperID)
+	dst = appendText(dst, r.PasswordHash)
+	dst = appendText(dst, r.DisabledReason)
+	dst = appendList(dst, len(r.Identities))
+	for i := range r.Identities {
+		dst = r.Identities[i].append(dst)
+	}
+	dst = appendList(dst, len(r.Entries))
+	for i := range r.Entries {
+		dst = r.Entries[i].append(dst)
+	}
+	dst = appendAttributes(dst, r.Attributes)
+	return seal(dst, start, seedUsers, r.ID)
+}
+
+func (x *Identity) append(dst []byte) []byte {
+	dst = appendTuple(dst, identityParts)
+	dst = appendText(dst, x.Provider)
+	dst = appendText(dst, x.Key)
+	dst = appendText(dst, x.Identifier)
+	return appendInt64(dst, x.LinkedAt)
+}
+
+func (e *IndexEntry) append(dst []byte) []byte {
+	dst = appendTuple(dst, entryParts)
+	dst = appendText(dst, e.Name)
+	dst = appendBinary(dst, e.Value)
+	return appendBool(dst, e.Unique)
+}
+
+// size is a little more than Append needs, the key of seal included.
+func (r *User) size() int {
+	n := offUserHash + len(r.PasswordHash) + len(r.DisabledReason) + len(r.Attributes) + len(r.ID) + 32
+	for i := range r.Identities {
+		x := &r.Identities[i]
+		n += identityBytes + 9 + len(x.Provider) + len(x.Key) + len(x.Identifier)
+	}
+	for i := range r.Entries {
+		n += entryBytes + 6 + len(r.Entries[i].Name) + len(r.Entries[i].Value)
+	}
+	return n
+}
+
+// DecodeUser decodes the value of a user, with at most three allocations: the
+// strings and the two lists. Errors are ErrCorrupt and ErrNewer.
+func DecodeUser(key, value []byte) (User, error) {
+	extra, err := open(seedUsers, key, value, userFields)
+	if err != nil {
+		return User{}, err
+	}
+	r := reader{value: value, off: offFields}
+	u := User{
+		CreatedAt:         r.int64(),
+		UpdatedAt:         r.int64(),
+		CredentialVersion: r.uint64(),
+		DisabledAt:        r.int64(),
+		PasswordChangedAt: r.int64(),
+		HashClass:         r.uint64(),
+		PepperID:          r.uint64(),
+	}
+	if r.bad {
+		return User{}, errStructure
+	}
+	// Copied before the rest is known to be good, because the lists hold
+	// strings. The checksum has matched, so that this is hardly ever in vain.
+	t := copyText(key, value, r.off, len(value))
+	u.ID = t.id()
+	u.PasswordHash, u.DisabledReason = t.at(r.text()), t.at(r.text())
+	u.Identities = r.identities(t)
+	u.Entries = r.entries(t)
+	u.Attributes = t.attributes(r.attributes())
+	if !r.finish(extra) {
+		return User{}, errStructure
+	}
+	return u, nil
+}
+
+func (r *reader) identities(t text) []Identity {
+	n := r.list(identityBytes)
+	if n == 0 {
+		return nil
+	}
+	out := make([]Identity, n)
+	for i := range out {
+		r.tuple(identityParts)
+		out[i] = Identity{
+			Provider:   t.at(r.text()),
+			Key:        t.at(r.text()),
+			Identifier: t.at(r.text()),
+			LinkedAt:   r.int64(),
+		}
+	}
+	return out
+}
+
+func (r *reader) entries(t text) []IndexEntry {
+	n := r.list(entryBytes)
+	if n == 0 {
+		return nil
+	}
+	out := make([]IndexEntry, n)
+	for i := range out {
+		r.tuple(entryParts)
+		out[i] = IndexEntry{
+			Name:   t.at(r.text()),
+			Value:  t.at(r.binary()),
+			Unique: r.bool(),
+		}
+	}
+	return out
+}
