@@ -1,0 +1,311 @@
+// Package boltkv is the bbolt engine: package kv's contract kept on one file,
+// with group commit.
+//
+// # Layout
+//
+// One top-level bucket holds one flat bucket for each space. What else is in
+// the file belongs to the application and is not touched.
+//
+// # Durability
+//
+// bbolt writes the pages of a transaction, syncs, writes a meta page that
+// points to them, and syncs again; an answer is given after the second sync.
+// Operations that wait at the same time share one such transaction, so that
+// the two syncs are paid once for many. See [Store.Apply] and group.go.
+//
+// # Damage
+//
+// Before bbolt maps a file, its meta pages, length, freelist and root are
+// checked (check.go). A page that bbolt refuses later, and a memory fault in
+// the map of a file that was cut or cannot be read, become kv.ErrCorrupt. Two
+// kinds of damage are not survived: branch pages of a live file that point at
+// each other, on which bbolt recurses without end, and a file cut below its
+// two meta pages in the instant between our look at its length and bbolt's.
+//
+// # Goroutines
+//
+// There is at most one goroutine of the store's own, the writer, and only
+// while operations wait. Transactions that the application runs on the same
+// handle are seen and waited for as bbolt does it.
+package boltkv
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// Errors of this engine, beside those of package kv.
+var (
+	// ErrLocked is returned by Open when another process, or another Open in
+	// this one, kept the file until LockTimeout was over.
+	ErrLocked = errors.New("file is locked by another process")
+
+	// ErrForeign is returned by Open for a file that is not bbolt's, or is
+	// bbolt's and has no bucket of ours. The file is left as it is.
+	ErrForeign = errors.New("file belongs to another program")
+
+	// ErrNoSync is returned by Attach for a handle with NoSync.
+	ErrNoSync = errors.New("handle does not sync its commits")
+)
+
+// Options says what a store holds and how long it waits.
+type Options struct {
+	// Bucket is the name of the top-level bucket, such as "snib".
+	Bucket string
+
+	// Spaces are the spaces; a kv.Space is an index into them.
+	Spaces []kv.SpaceSpec
+
+	// LockTimeout bounds how long Open waits for the lock of the file; zero
+	// or less is 10 seconds.
+	LockTimeout time.Duration
+
+	// BusyTimeout bounds how long a write waits for its turn; zero is 10
+	// seconds, less leaves it to the context.
+	BusyTimeout time.Duration
+
+	// InsecureNoSync gives up durability: commits are not synced.
+	InsecureNoSync bool
+
+	// MaxSize bounds the file, in bytes; zero or less is no bound. What would
+	// grow the file beyond is refused with kv.ErrFull. The last MiB is kept
+	// for operations that remove (see room.go), if MaxSize is 4 MiB or more
+	// and the system is not Windows. Only for Open.
+	MaxSize int64
+
+	// Init writes the first content of a new store, without bounds, in the
+	// transaction that makes the store visible. It may be nil.
+	Init func(kv.Tx) error
+
+	// Twice is for tests: each closure of Update, Apply and Exclusive is run
+	// twice, and what its first run wrote and returned is dropped.
+	Twice bool
+
+	// Logger is told of what no caller learns; nil discards.
+	Logger *slog.Logger
+}
+
+const defaultTimeout = 10 * time.Second
+
+// withDefaults returns o completed, or says which field is wrong.
+func (o Options) withDefaults() (Options, error) {
+	if o.Bucket == "" {
+		return o, errors.New("boltkv: Options.Bucket is empty")
+	}
+	seen := map[string]bool{}
+	for _, spec := range o.Spaces {
+		if spec.Name == "" || seen[spec.Name] {
+			return o, fmt.Errorf("boltkv: Options.Spaces has an empty name or one twice: %q", spec.Name)
+		}
+		seen[spec.Name] = true
+	}
+	if o.LockTimeout <= 0 {
+		o.LockTimeout = defaultTimeout
+	}
+	if o.BusyTimeout == 0 {
+		o.BusyTimeout = defaultTimeout
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
+
+// Store is a kv.Store on one bbolt file.
+type Store struct {
+	db       *bolt.DB
+	file     *os.File // what db reads and writes, if Open made it; else nil
+	pageSize int
+	opt      Options
+
+	gate gate // who is inside, and whether others may come in
+	nest nest // goroutines that are inside a closure
+
+	mu      sync.Mutex // guards the next two, and elem of every member
+	queue   list.List  // of *member: those that wait for the writer
+	writing bool       // the writer runs
+
+	group *group // in the works; the writer's alone
+
+	closing sync.Once
+	stuck   atomic.Bool  // a fault left one of bbolt's locks taken for good
+	high    atomic.Int64 // the file is at least this long, in bytes
+
+	commits, members, replays, largest, busy, readers atomic.Int64
+}
+
+var _ kv.Store = (*Store)(nil)
+
+func newStore(db *bolt.DB, file *os.File, o Options) *Store {
+	s := &Store{db: db, file: file, pageSize: db.Info().PageSize, opt: o}
+	s.gate.init()
+	return s
+}
+
+// Attach makes a store on a handle of the application, which keeps the handle
+// and closes it after the store. If the bucket is missing it is made and Init
+// run, in one transaction; on a read-only handle that is kv.ErrReadOnly.
+//
+// What Open sees to is the application's here: file mode, the check before
+// opening, the size of the map, MaxSize. Attach waits for the handle's writer
+// and so must not be called inside a write transaction.
+//
+// Errors: ErrNoSync unless InsecureNoSync is set, kv.ErrReadOnly,
+// kv.ErrClosed for a handle that is not open, kv.ErrCorrupt, and what Init
+// returns.
+func Attach(db *bolt.DB, o Options) (*Store, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if db.NoSync && !o.InsecureNoSync {
+		return nil, ErrNoSync
+	}
+	var there bool
+	err = guarded(func() error {
+		return db.View(func(btx *bolt.Tx) error {
+			there = btx.Bucket([]byte(o.Bucket)) != nil
+			return nil
+		})
+	})
+	switch {
+	case err != nil:
+		return nil, beginError(err)
+	case !there && db.IsReadOnly():
+		return nil, fmt.Errorf("create bucket %q: %w", o.Bucket, kv.ErrReadOnly)
+	case !there:
+		if err := populate(db, o); err != nil {
+			return nil, err
+		}
+	}
+	return newStore(db, nil, o), nil
+}
+
+// populate makes the bucket and its first content, unless another handle's
+// user was faster.
+func populate(db *bolt.DB, o Options) error {
+	return guarded(func() error {
+		return db.Update(func(btx *bolt.Tx) error {
+			if btx.Bucket([]byte(o.Bucket)) != nil {
+				return nil
+			}
+			if _, err := btx.CreateBucket([]byte(o.Bucket)); err != nil {
+				return fmt.Errorf("create bucket %q: %w", o.Bucket, err)
+			}
+			if o.Init == nil {
+				return nil
+			}
+			t := newTx(newPages(btx, &o))
+			defer t.end()
+			return t.verdict(o.Init(t))
+		})
+	})
+}
+
+// Close implements kv.Store. Writers that wait are answered kv.ErrClosed, an
+// open transaction is waited for, and the handle is closed if Open made it.
+// Inside a closure it is kv.ErrNested.
+func (s *Store) Close() error {
+	if s.nest.inside() {
+		return fmt.Errorf("close: %w", kv.ErrNested)
+	}
+	var err error
+	s.closing.Do(func() { err = s.close() })
+	return err
+}
+
+func (s *Store) close() error {
+	s.gate.shut(kv.ErrClosed)
+	s.dismiss()
+	s.gate.wait(s.stuck.Load)
+	switch {
+	case s.file == nil:
+		return nil
+	case s.stuck.Load():
+		// bbolt's own Close would wait for ever. The lock and the file are
+		// given back; the map is lost to this process.
+		return errors.Join(unlockFile(s.file), s.file.Close())
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	return nil
+}
+
+// poison ends the service for good: from now on every call but Close returns
+// an error that is kv.ErrClosed and cause. The first cause stays.
+func (s *Store) poison(cause error) {
+	if s.gate.shut(fmt.Errorf("%w: %w", kv.ErrClosed, cause)) {
+		s.opt.Logger.Error("store ends its service", "cause", cause)
+	}
+	s.dismiss()
+}
+
+// admit lets a call in, or says why not. Who was let in calls gate.leave.
+func (s *Store) admit(ctx context.Context) error {
+	if s.nest.inside() {
+		return kv.ErrNested
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	return s.gate.enter()
+}
+
+// Stats are numbers since the store was opened, and sizes as of now.
+type Stats struct {
+	Commits      int64 // bolt transactions that changed something and committed
+	Members      int64 // operations they carried
+	Replays      int64 // times a group was rolled back and run again
+	LargestGroup int64 // operations in the largest commit
+	BusyTimeouts int64 // writes that ended with kv.ErrBusy
+	FileBytes    int64 // length of the file; zero if unknown
+	FreeBytes    int64 // in free pages, as of the last commit; zero with NoStatistics
+	OpenReaders  int64 // transactions of View and Pin that are open
+}
+
+// Stats returns the numbers. After Close the sizes are zero.
+func (s *Store) Stats() Stats {
+	st := Stats{
+		Commits:      s.commits.Load(),
+		Members:      s.members.Load(),
+		Replays:      s.replays.Load(),
+		LargestGroup: s.largest.Load(),
+		BusyTimeouts: s.busy.Load(),
+		OpenReaders:  s.readers.Load(),
+	}
+	if s.gate.enter() != nil {
+		return st
+	}
+	defer s.gate.leave()
+	bs := s.db.Stats()
+	st.FreeBytes = int64(bs.FreePageN+bs.PendingPageN) * int64(s.pageSize)
+	if s.file != nil {
+		st.FileBytes, _ = fileSize(s.file)
+	} else if info, err := os.Stat(s.db.Path()); err == nil {
+		st.FileBytes = info.Size()
+	}
+	return st
+}
+
+// beginError turns what bbolt's Begin returns into the words of package kv.
+func beginError(err error) error {
+	switch {
+	case errors.Is(err, berrors.ErrDatabaseNotOpen):
+		return fmt.Errorf("%w: the bbolt handle is", kv.ErrClosed)
+	case errors.Is(err, berrors.ErrDatabaseReadOnly):
+		return kv.ErrReadOnly
+	}
+	return err
+}

@@ -1,0 +1,263 @@
+package boltkv
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// The look at a file before bbolt maps it. bbolt's Open trusts the file beyond
+// its meta pages: on one that was cut it panics, keeping the lock, and on one
+// whose list of free pages names a page in use it would overwrite that page
+// later. What bbolt would do with a sound file is not repeated here.
+//
+// The layout, in the byte order of the machine:
+//
+//	page   0 id  8 flags(2)  10 count(2)  12 overflow(4)  16 …
+//	meta  16 magic(4)  version(4)  page size(4)  flags(4)
+//	      32 root page  sequence  free list page  high-water mark
+//	      64 transaction  checksum: FNV-1a of bytes 16 to 71
+const (
+	pageHeader = 16
+	metaSize   = 64
+	metaSum    = 56 // bytes of a meta that its checksum covers
+	boltMagic  = 0xED0CDAED
+	boltFormat = 2
+
+	minPage = 1 << 10 // sizes that bbolt finds by itself
+	maxPage = 1 << 24
+
+	leafPage  = 0x02
+	innerPage = 0x01
+	freePage  = 0x10
+
+	noFreeList = ^uint64(0) // written by a bbolt with NoFreelistSync
+)
+
+var native = binary.NativeEndian
+
+type meta struct {
+	pageSize         int64
+	root, free, high uint64 // pages; high is the first that was never used
+	txid             uint64
+}
+
+// readMeta reads the meta page at offset off. magic tells whether it begins as
+// one, whole or not.
+func readMeta(r io.ReaderAt, off int64) (m meta, magic bool, err error) {
+	b := make([]byte, metaSize)
+	if _, err := r.ReadAt(b, off+pageHeader); err != nil {
+		return m, false, err
+	}
+	magic = native.Uint32(b) == boltMagic
+	sum := fnv.New64a()
+	sum.Write(b[:metaSum])
+	if !magic || native.Uint32(b[4:]) != boltFormat || native.Uint64(b[metaSum:]) != sum.Sum64() {
+		return m, magic, errors.New("meta page is not whole")
+	}
+	return meta{
+		pageSize: int64(native.Uint32(b[8:])),
+		root:     native.Uint64(b[16:]),
+		free:     native.Uint64(b[32:]),
+		high:     native.Uint64(b[40:]),
+		txid:     native.Uint64(b[48:]),
+	}, true, nil
+}
+
+// file is a bbolt file under examination.
+type file struct {
+	r    io.ReaderAt
+	size int64
+	meta meta // the one that bbolt will use
+}
+
+func damaged(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", kv.ErrCorrupt, fmt.Sprintf(format, args...))
+}
+
+// checkFile examines a file of size bytes, not zero, that nobody writes. The
+// error is ErrForeign if there is no sign of bbolt, kv.ErrCorrupt if bbolt
+// must not be let near it, or one of reading.
+func checkFile(r io.ReaderAt, size int64) error {
+	f := &file{r: r, size: size}
+	if err := f.findMeta(); err != nil {
+		return err
+	}
+	m := f.meta
+	switch {
+	case m.high < 4 || m.high > uint64(size/m.pageSize):
+		return damaged("%d bytes do not hold %d pages of %d", size, m.high, m.pageSize)
+	case m.root < 2 || m.free < 2:
+		return damaged("a meta page stands for a root or free list")
+	}
+	if _, err := f.page(m.root, leafPage, innerPage); err != nil {
+		return fmt.Errorf("root: %w", err)
+	}
+	if m.free == noFreeList {
+		// bbolt walks all pages to find the free ones, on a goroutine whose
+		// panic nobody can catch. So the walk is done here first.
+		return f.walk()
+	}
+	return f.checkFreeList()
+}
+
+// findMeta finds the page size and the meta page, as bbolt does it.
+func (f *file) findMeta() error {
+	m, seen, err := readMeta(f.r, 0)
+	first := err == nil
+	for size := int64(minPage); !first && err != nil && size <= maxPage && size < f.size; size *= 2 {
+		var magic bool
+		m, magic, err = readMeta(f.r, size)
+		seen = seen || magic
+		if err == nil && m.pageSize != size {
+			return damaged("second meta page is not where it says")
+		}
+	}
+	switch {
+	case err != nil && !seen:
+		return ErrForeign
+	case err != nil:
+		return damaged("no meta page is whole")
+	case m.pageSize < minPage || m.pageSize > maxPage || m.pageSize&(m.pageSize-1) != 0:
+		return damaged("page size %d", m.pageSize)
+	}
+	f.meta = m
+	if !first {
+		return nil
+	}
+	switch other, _, err := readMeta(f.r, m.pageSize); {
+	case err != nil: // torn; the first one serves
+	case other.pageSize != m.pageSize:
+		return damaged("meta pages disagree on the page size")
+	case other.txid > m.txid:
+		f.meta = other
+	}
+	return nil
+}
+
+// page reads a page with what overflows, checks that it is what it says it is
+// and has one of the kinds, and returns its bytes.
+func (f *file) page(id uint64, kinds ...uint16) ([]byte, error) {
+	if id < 2 || id >= f.meta.high {
+		return nil, damaged("page %d is outside", id)
+	}
+	head := make([]byte, pageHeader)
+	if _, err := f.r.ReadAt(head, int64(id)*f.meta.pageSize); err != nil {
+		return nil, fmt.Errorf("read page %d: %w", id, err)
+	}
+	overflow := uint64(native.Uint32(head[12:]))
+	if native.Uint64(head) != id || id+overflow >= f.meta.high {
+		return nil, damaged("page %d has a wrong id or length", id)
+	}
+	b := make([]byte, int64(overflow+1)*f.meta.pageSize)
+	if _, err := f.r.ReadAt(b, int64(id)*f.meta.pageSize); err != nil {
+		return nil, fmt.Errorf("read page %d: %w", id, err)
+	}
+	for _, kind := range kinds {
+		// Each kind has entries of 16 bytes but the free list, of 8.
+		if kind == pageKind(b) && (kind == freePage || pageHeader+16*pageCount(b) <= len(b)) {
+			return b, nil
+		}
+	}
+	return nil, damaged("page %d has a wrong kind or too many entries", id)
+}
+
+func pageKind(b []byte) uint16 { return native.Uint16(b[8:]) }
+func pageCount(b []byte) int   { return int(native.Uint16(b[10:])) }
+
+// checkFreeList requires ids of pages in use, ascending, which is how bbolt
+// writes them, so that none is there twice.
+func (f *file) checkFreeList() error {
+	b, err := f.page(f.meta.free, freePage)
+	if err != nil {
+		return fmt.Errorf("free list: %w", err)
+	}
+	n, ids := uint64(pageCount(b)), b[pageHeader:]
+	if n == 0xFFFF { // too many for the header: the first entry is the number
+		n, ids = native.Uint64(ids), ids[8:]
+	}
+	if n > uint64(len(ids)/8) {
+		return damaged("free list has %d entries and no room for them", n)
+	}
+	last := uint64(1)
+	for i := range n {
+		id := native.Uint64(ids[8*i:])
+		if id <= last || id >= f.meta.high {
+			return damaged("free list names page %d", id)
+		}
+		last = id
+	}
+	return nil
+}
+
+// walk visits every page that can be reached from the root.
+func (f *file) walk() error {
+	w := walker{f, map[uint64]bool{}}
+	return w.tree(f.meta.root)
+}
+
+type walker struct {
+	*file
+	seen map[uint64]bool // so that pages which point at each other end
+}
+
+func (w *walker) tree(id uint64) error {
+	if w.seen[id] {
+		return damaged("page %d is used twice", id)
+	}
+	w.seen[id] = true
+	b, err := w.page(id, leafPage, innerPage)
+	if err != nil {
+		return err
+	}
+	return w.entries(b)
+}
+
+// entries checks that the keys and values of a page lie within it and goes on
+// to the pages and buckets that it leads to.
+func (w *walker) entries(b []byte) error {
+	for i := range pageCount(b) {
+		at := pageHeader + 16*i
+		e := b[at:]
+		if pageKind(b) == innerPage {
+			if end := at + int(native.Uint32(e)) + int(native.Uint32(e[4:])); end < at || end > len(b) || native.Uint32(e[4:]) == 0 {
+				return damaged("key outside its page")
+			}
+			if err := w.tree(native.Uint64(e[8:])); err != nil {
+				return err
+			}
+			continue
+		}
+		flags, pos, key, value := native.Uint32(e), int(native.Uint32(e[4:])), int(native.Uint32(e[8:])), int(native.Uint32(e[12:]))
+		from := at + pos + key
+		if pos < 0 || key <= 0 || value < 0 || from < at || from+value < from || from+value > len(b) {
+			return damaged("key or value outside its page")
+		}
+		if flags&1 != 0 {
+			if err := w.bucket(b[from : from+value]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bucket checks a nested bucket: its root page, zero if the page follows here,
+// and a sequence number.
+func (w *walker) bucket(value []byte) error {
+	if len(value) < 16 {
+		return damaged("bucket of %d bytes", len(value))
+	}
+	if root := native.Uint64(value); root != 0 {
+		return w.tree(root)
+	}
+	inline := value[16:]
+	if len(inline) < pageHeader || pageKind(inline) != leafPage || pageHeader+16*pageCount(inline) > len(inline) {
+		return damaged("bucket with a damaged page")
+	}
+	return w.entries(inline)
+}

@@ -1,0 +1,105 @@
+package boltkv
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/snibdb/snib/internal/kv"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// Where bbolt's Commit fails, in its order, and what it returns:
+//
+//	no page, no map     ErrMaxSizeReached, or text       before any write
+//	file cannot grow    "file resize error: …", text     before any write
+//	sync after growing  "file sync error: …", text       before any write
+//	pages not written   *fs.PathError of a write         the old meta stands
+//	sync of the pages   bare errno; elsewhere than on Linux and OpenBSD
+//	                    *fs.PathError of a sync          the old meta stands
+//	meta not written    *fs.PathError of a write         it may be there
+//	sync of the meta    as above                         readers see it
+//
+// A failed sync is never repeated: the kernel may have dropped what it could
+// not write and report success next time. So any failed sync is ErrUnknown and
+// the end of the service, even one that came before the meta page.
+//
+// Which write failed is not in the error. The place of the meta page tells: if
+// an older, whole meta is still there, the new one was not written.
+
+// fate is what a failed commit comes to.
+type fate int
+
+const (
+	refused fate = iota // nothing was written
+	full                // nothing was written, for want of space
+	unknown             // it may have happened
+)
+
+// classify decides by the error and by whether the old meta page stands.
+func classify(err error, stands bool) fate {
+	switch {
+	case isSync(err) || !stands:
+		return unknown
+	case isFull(err):
+		return full
+	}
+	return refused
+}
+
+func isSync(err error) bool {
+	if _, bare := err.(syscall.Errno); bare {
+		return true
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Op == "sync"
+	}
+	return strings.HasPrefix(err.Error(), "file sync error: ")
+}
+
+func isFull(err error) bool {
+	if errors.Is(err, berrors.ErrMaxSizeReached) {
+		return true
+	}
+	for _, errno := range noSpace {
+		if errors.Is(err, errno) {
+			return true
+		}
+		// bbolt keeps only the text of this one.
+		if strings.HasPrefix(err.Error(), "file resize error: ") && strings.HasSuffix(err.Error(), ": "+errno.Error()) {
+			return true
+		}
+	}
+	return false
+}
+
+// judge turns the error of transaction id's commit into the store's answer.
+func (s *Store) judge(err error, id uint64) error {
+	switch classify(err, s.metaStands(id)) {
+	case unknown:
+		return fmt.Errorf("%w: %w", kv.ErrUnknown, err)
+	case full:
+		return fmt.Errorf("%w: %w", kv.ErrFull, err)
+	}
+	return fmt.Errorf("commit: %w", err)
+}
+
+// metaStands reports whether the meta page that transaction id would have
+// written still holds a whole one of an earlier transaction. What cannot be
+// read does not stand.
+func (s *Store) metaStands(id uint64) bool {
+	f := s.file
+	if f == nil {
+		var err error
+		if f, err = os.Open(s.db.Path()); err != nil {
+			return false
+		}
+		defer f.Close()
+	}
+	m, _, err := readMeta(f, int64(id%2)*int64(s.pageSize))
+	return err == nil && m.txid < id
+}

@@ -1,0 +1,330 @@
+package boltkv
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
+)
+
+// Bounds of a group. A group's transaction is held in memory until it commits.
+const (
+	maxMembers = 1024
+	maxBytes   = 4 << 20 // keys and values put; the last member may go beyond
+	maxReplays = 16
+)
+
+// A group is a number of operations that share one bolt transaction. They run
+// one after the other, so that each sees what those before it wrote. bbolt has
+// no savepoints: when one fails after writing, the transaction is rolled back
+// and the others run again.
+//
+// An error that a closure returns is a verdict on what it saw. It is final
+// when what it saw is committed: at once if nobody had written before it in
+// this transaction, else when the transaction has committed. Therefore
+//
+//   - one that fails without having written stays, and is answered with the
+//     others; if they must run again, so must it;
+//   - one that fails after writing is answered at once if nobody had written
+//     before it, else it runs again alone, after the others;
+//   - when a commit is refused, all run again, each alone, so that each gets
+//     its own answer: what removes may succeed where what adds does not.
+//
+// An error of the engine, a panic and an ended goroutine are no verdicts: they
+// are answered, or go their way, at once.
+type group struct {
+	s       *Store
+	members []*member // taken, in order, neither answered nor in alone
+	alone   []*member // to run each in a transaction of its own, afterwards
+	started bool
+	want    int // how many more to take from the queue
+	replays int
+
+	attempt
+}
+
+// attempt is the state of one bolt transaction.
+type attempt struct {
+	btx       *bolt.Tx
+	id        uint64 // of the transaction
+	pages     *pages
+	bytes     int
+	dirty     bool   // something was written
+	frees     bool   // and everybody who wrote only freed room
+	shared    bool   // Bolt gave the transaction to a closure
+	hooks     uint64 // this goroutine, while it counts as inside for them
+	rehearsal bool   // some member ran for Options.Twice
+	committed bool
+}
+
+// What run returns to bbolt so that it rolls back.
+var (
+	errAgain   = errors.New("run the others again")
+	errNothing = errors.New("nothing to commit")
+)
+
+// serve works on a group until all its members are answered.
+func (s *Store) serve() {
+	if s.group == nil {
+		s.group = &group{s: s}
+	}
+	g := s.group
+	for !g.started || len(g.members) > 0 {
+		g.try()
+	}
+	for len(g.alone) > 0 {
+		g.members, g.alone, g.want = g.alone[:1:1], g.alone[1:], 0
+		for len(g.members) > 0 {
+			g.try()
+		}
+	}
+	s.group = nil
+}
+
+// try makes one attempt and settles what came of it, even if it ends this
+// goroutine.
+func (g *group) try() {
+	g.attempt = attempt{}
+	if err := g.s.ready(); err != nil {
+		g.dismiss(err)
+		return
+	}
+	err := errAgain // for when Update does not return
+	defer func() { g.settle(err, recover()) }()
+	err = g.s.db.Update(g.run)
+}
+
+// ready says why no transaction may be begun.
+func (s *Store) ready() error {
+	if s.stuck.Load() {
+		return s.gate.reason()
+	}
+	return s.intact()
+}
+
+// run is called by bbolt with its writer's lock held. Only now are members
+// taken, so that waiting for the lock can be given up.
+func (g *group) run(btx *bolt.Tx) error {
+	s := g.s
+	g.btx, g.id, g.pages, g.frees = btx, uint64(btx.ID()), newPages(btx, &s.opt), true
+	btx.OnCommit(func() { g.committed = true }) // the first hook: it runs before any that may panic
+	s.saw(btx)
+	s.nest.ended(nil) // a joined write transaction has ended: we hold its lock
+	if !g.started {
+		g.started = true
+		runtime.Gosched() // lets those who were just answered come back
+		g.want = min(s.waiting(), maxMembers)
+	}
+	for i := 0; ; {
+		m := g.member(i)
+		if m == nil {
+			break
+		}
+		if keep, clean := g.step(m); !keep {
+			g.members = slices.Delete(g.members, i, i+1)
+			if !clean {
+				return errAgain
+			}
+			continue
+		} else if !clean {
+			return errAgain
+		}
+		i++
+	}
+	switch {
+	case g.rehearsal:
+		return errAgain
+	case !g.dirty:
+		return errNothing
+	}
+	s.step(g.frees)
+	if g.shared {
+		g.hooks = s.nest.enter() // commit hooks run on this goroutine
+	}
+	return nil
+}
+
+// member returns the i-th member, taken from the queue if need be; nil if
+// there are no more.
+func (g *group) member(i int) *member {
+	if i < len(g.members) {
+		return g.members[i]
+	}
+	if g.want == 0 || g.bytes >= maxBytes {
+		return nil
+	}
+	m := g.s.take(len(g.members) == 0)
+	if m == nil {
+		return nil
+	}
+	g.want--
+	if m.kind == exclusive {
+		g.want = 0
+	}
+	g.members = append(g.members, m)
+	return m
+}
+
+// step runs one member. keep is whether it stays in the group, clean whether
+// the bolt transaction can go on.
+func (g *group) step(m *member) (keep, clean bool) {
+	t := newTx(g.pages)
+	t.bounded = m.kind != exclusive
+	t.private = m.kind == apply
+	t.weighs = g.s.opt.MaxSize > 0
+	m.tx, m.err, m.late = t, nil, g.dirty
+	if m.kind == apply {
+		m.runOnWriter(t)
+	} else {
+		m.turn <- t
+		<-m.back
+	}
+	g.bytes += t.bytes
+	switch {
+	case t.gone: // its caller is on its way out, or has been told
+		return false, !t.touched
+	case g.s.opt.Twice && !m.rehearsed:
+		m.rehearsed, g.rehearsal = true, true
+		g.dirty = g.dirty || t.touched
+		return true, t.err == nil
+	case t.err != nil:
+		m.reply(t.err)
+		return false, false
+	case m.err != nil && t.touched:
+		if m.late {
+			g.alone = append(g.alone, m)
+		} else {
+			m.reply(m.err)
+		}
+		return false, false
+	}
+	if t.touched {
+		g.dirty = true
+		g.shared = g.shared || t.shared
+		g.frees = g.frees && t.room.freed() && !t.shared
+	}
+	return true, true
+}
+
+// settle answers the members or leaves them for another attempt. err is what
+// bbolt returned, p what it panicked with.
+func (g *group) settle(err error, p any) {
+	s := g.s
+	if g.hooks != 0 {
+		s.nest.leave(g.hooks)
+	}
+	switch {
+	case g.committed: // whatever its hooks did then
+		s.commits.Add(1)
+		s.members.Add(int64(len(g.members)))
+		s.largest.Store(max(s.largest.Load(), int64(len(g.members))))
+		g.answer(p)
+	case p != nil:
+		g.broken(p)
+	case errors.Is(err, errNothing):
+		g.answer(nil)
+	case errors.Is(err, errAgain):
+		g.again()
+	case g.btx == nil:
+		g.dismiss(s.beginFailed(err))
+	default:
+		g.refused(s.judge(err, g.id))
+	}
+}
+
+// answer gives each member what its run returned. p is the panic of a hook.
+func (g *group) answer(p any) {
+	for _, m := range g.members {
+		a := answer{err: m.err}
+		if m.tx.shared {
+			a.panicked = p
+		}
+		m.answer <- a
+	}
+	g.members = nil
+}
+
+// again is after a rollback. Who ended this goroutine is still a member.
+func (g *group) again() {
+	g.members = slices.DeleteFunc(g.members, func(m *member) bool { return m.tx != nil && m.tx.gone })
+	if len(g.members) == 0 || g.rehearsal {
+		return
+	}
+	g.s.replays.Add(1)
+	if g.replays++; g.replays > maxReplays {
+		g.alone = append(g.members, g.alone...)
+		g.members = nil
+	}
+}
+
+// refused is after a failed commit.
+func (g *group) refused(err error) {
+	if errors.Is(err, kv.ErrUnknown) {
+		g.s.poison(err)
+		g.lost(err)
+		return
+	}
+	if len(g.members) == 1 {
+		g.members[0].reply(err)
+		g.members = nil
+		return
+	}
+	g.s.replays.Add(1)
+	g.alone = append(g.members, g.alone...)
+	g.members = nil
+}
+
+// broken is after a panic of bbolt's in the commit, which comes before it
+// writes the meta page, or in Begin.
+func (g *group) broken(p any) {
+	if g.btx == nil {
+		g.s.jam(p)
+		g.dismiss(g.s.gate.reason())
+		return
+	}
+	if g.btx.DB() == nil {
+		g.refused(corrupt(p))
+		return
+	}
+	// bbolt panicked again while rolling back and kept its lock. A second,
+	// simpler rollback gives it back; what bbolt knows of free pages may be
+	// wrong now, so this was the last transaction.
+	g.s.poison(corrupt(p))
+	if guarded(g.btx.Rollback) != nil {
+		g.s.stuck.Store(true)
+		g.s.gate.poke()
+	}
+	g.dismiss(fmt.Errorf("commit: %w", corrupt(p)))
+}
+
+// lost answers those who wrote in the failed commit with unknown, and the rest
+// with the reason why the store serves no more: they have written nothing.
+func (g *group) lost(unknown error) {
+	for _, m := range g.members {
+		if m.tx.touched && m.err == nil {
+			m.reply(unknown)
+		} else {
+			m.reply(g.s.gate.reason())
+		}
+	}
+	g.members = nil
+	g.dismiss(g.s.gate.reason())
+}
+
+// dismiss answers everybody, the queue included, with err: no transaction can
+// be begun.
+func (g *group) dismiss(err error) {
+	g.started = true
+	for _, m := range slices.Concat(g.members, g.alone) {
+		m.reply(err)
+	}
+	g.members, g.alone = nil, nil
+	for n := g.s.waiting(); n > 0; n-- {
+		if m := g.s.take(true); m != nil {
+			m.reply(err)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package boltkv
+
+import (
+	"errors"
+
+	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
+)
+
+// Join binds a transaction that the application began on the store's handle.
+// Call it on the goroutine that began btx. What the Tx writes is durable when
+// the application commits btx, and gone when it rolls back; it shares no
+// commit with others and has no bounds but those on keys and values.
+//
+// The Tx checks btx at each call: kv.ErrTxClosed once it has ended. On a read
+// transaction writes are kv.ErrReadOnly. After an error of the engine every
+// call returns that error, and the application must roll back.
+//
+// While a joined write transaction is open, its goroutine gets kv.ErrNested
+// from the store's other methods. A joined read transaction is not tracked:
+// ending it before a write on the same goroutine is up to the application.
+func (s *Store) Join(btx *bolt.Tx) (kv.Tx, error) {
+	if err := s.gate.reason(); err != nil {
+		return nil, err
+	}
+	switch {
+	case btx == nil || btx.DB() == nil:
+		return nil, kv.ErrTxClosed
+	case btx.DB() != s.db:
+		return nil, errors.New("boltkv: transaction of another handle")
+	}
+	t := &joinedTx{s: s, tx: newTx(newPages(btx, &s.opt))}
+	if t.tx.readOnly = !btx.Writable(); !t.tx.readOnly {
+		s.nest.join(btx)
+	}
+	return t, nil
+}
+
+// joinedTx checks before each call that its transaction is still there.
+type joinedTx struct {
+	s  *Store
+	tx *tx
+}
+
+func (t *joinedTx) check() error {
+	if err := t.s.gate.reason(); err != nil {
+		return err
+	}
+	if t.tx.btx.DB() != t.s.db {
+		t.tx.end()
+	}
+	return nil
+}
+
+func (t *joinedTx) Get(i kv.Space, key []byte) ([]byte, bool, error) {
+	if err := t.check(); err != nil {
+		return nil, false, err
+	}
+	defer faultsPanic()()
+	return t.tx.Get(i, key)
+}
+
+func (t *joinedTx) Scan(i kv.Space, from, to []byte, limit int, visit func(key, value []byte) error) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	defer faultsPanic()()
+	return t.tx.Scan(i, from, to, limit, visit)
+}
+
+func (t *joinedTx) Put(i kv.Space, key, value []byte) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	defer faultsPanic()()
+	return t.tx.Put(i, key, value)
+}
+
+func (t *joinedTx) Delete(i kv.Space, key []byte) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	defer faultsPanic()()
+	return t.tx.Delete(i, key)
+}
+
+func (t *joinedTx) DeleteRange(i kv.Space, from, to []byte) (int, error) {
+	if err := t.check(); err != nil {
+		return 0, err
+	}
+	defer faultsPanic()()
+	return t.tx.DeleteRange(i, from, to)
+}
+
+// Bolt returns the bolt transaction under a Reader of View, a Tx of Update,
+// Exclusive or Join, or a wrapper of one that has the method
+// Unwrap() kv.Reader; false for Pin and Apply, other engines, and after the
+// end.
+//
+// Taking it in an Update or Exclusive counts as writing: the application's
+// rows and commit hooks may be in it. It must not be kept beyond the closure.
+// Hooks run on the store's goroutine and must not call the store: kv.ErrNested.
+// A hook that panics does so in every Update whose closure took a transaction
+// in that commit, after the commit: whose hook it was, nobody knows.
+func Bolt(r kv.Reader) (*bolt.Tx, bool) {
+	for {
+		switch t := r.(type) {
+		case *tx:
+			if t.done || t.private {
+				return nil, false
+			}
+			t.touched, t.shared = true, true
+			return t.btx, true
+		case *viewReader:
+			if t.done {
+				return nil, false
+			}
+			return t.btx, true
+		case *joinedTx:
+			if t.check() != nil || t.tx.done {
+				return nil, false
+			}
+			return t.tx.btx, true
+		case interface{ Unwrap() kv.Reader }:
+			r = t.Unwrap()
+		default:
+			return nil, false
+		}
+	}
+}

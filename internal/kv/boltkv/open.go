@@ -1,0 +1,336 @@
+package boltkv
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// errReplaced says that the file which was opened is no longer the one at the
+// path, so that Open must start over.
+var errReplaced = errors.New("file was replaced while it was opened")
+
+// Open opens the store at path, or creates it there, mode 0600, in a
+// directory that exists. It waits for the lock of the file up to
+// Options.LockTimeout.
+//
+// A new database is made complete beside the path, in a file named
+// "<name>.creating-*", and appears at the path in one step that never
+// replaces a file; a crash may leave the other file behind, which nobody
+// reads. A file of zero bytes counts as missing.
+//
+// Errors: ErrLocked; ErrForeign and kv.ErrCorrupt, the file being left as it
+// is; kv.ErrReadOnly if the file or directory may not be written; what Init
+// returns; errors of the file system as they are, wrapped.
+func Open(path string, o Options) (*Store, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // what lies beside it and is renamed to it must be there
+	}
+	left := newPatience(o.LockTimeout)
+	defer left.stop()
+	for {
+		s, err := open(path, o, left)
+		if !errors.Is(err, errReplaced) {
+			if err != nil {
+				return nil, fmt.Errorf("open: %w", err)
+			}
+			return s, nil
+		}
+		if !left.pause() {
+			return nil, fmt.Errorf("open: %w: %w", ErrLocked, err)
+		}
+	}
+}
+
+func open(path string, o Options, left *patience) (*Store, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = create(path, o)
+	case err == nil && info.Size() == 0:
+		err = adopt(path, o, left)
+	}
+	if err != nil {
+		return nil, fileError(err)
+	}
+	var size int64
+	if info != nil {
+		size = info.Size()
+	}
+	h := &hook{left: left}
+	db, err := h.open(path, bolt.Options{
+		Timeout:         o.LockTimeout,
+		FreelistType:    bolt.FreelistArrayType,
+		NoSync:          o.InsecureNoSync,
+		MaxSize:         int(min(max(o.MaxSize, 0), maxInt)),
+		InitialMmapSize: mapSize(size),
+
+		// Only for Open, which would write a missing free list at once, into
+		// a file that may not be ours.
+		NoFreelistSync: true,
+	})
+	if err != nil {
+		return nil, fileError(err)
+	}
+	db.NoFreelistSync = false
+	db.AllocSize = growStep
+	s := newStore(db, h.file, o)
+	if err := s.settleIn(h.empty); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+const maxInt = int64(int(^uint(0) >> 1))
+
+// settleIn looks for our bucket. Only in a file that was empty it is made.
+func (s *Store) settleIn(empty bool) error {
+	if empty {
+		if err := populate(s.db, s.opt); err != nil {
+			return err
+		}
+	}
+	return guarded(func() error {
+		return s.db.View(func(btx *bolt.Tx) error {
+			s.saw(btx)
+			if btx.Bucket([]byte(s.opt.Bucket)) == nil {
+				return fmt.Errorf("%w: no bucket %q", ErrForeign, s.opt.Bucket)
+			}
+			return nil
+		})
+	})
+}
+
+// hook is bbolt's way to the file.
+type hook struct {
+	left  *patience
+	file  *os.File
+	empty bool // it had no bytes
+}
+
+// open opens the file at path with bbolt, which must not create it.
+func (h *hook) open(path string, o bolt.Options) (db *bolt.DB, err error) {
+	defer faultsPanic()()
+	defer func() {
+		if p := recover(); p != nil {
+			// bbolt has mapped the file, and a map keeps a lock alive.
+			err = errors.Join(corrupt(p), unlockFile(h.file), h.file.Close())
+		}
+	}()
+	o.OpenFile = func(path string, flag int, _ os.FileMode) (*os.File, error) {
+		f, err := os.OpenFile(path, flag&^os.O_CREATE, 0o600)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, errReplaced // by nothing, so far
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := h.examine(f, path); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		h.file = f
+		return f, nil
+	}
+	db, err = bolt.Open(path, 0o600, &o)
+	if err != nil || lockedFirst {
+		return db, err
+	}
+	// Only now the lock is held: look again.
+	if err := h.same(h.file, path); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// examine locks f and decides whether bbolt may have it. bbolt's own lock, on
+// the same open file, then succeeds at once.
+func (h *hook) examine(f *os.File, path string) error {
+	if err := lockFile(f, h.left); err != nil {
+		return err
+	}
+	if err := h.same(f, path); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if h.empty = info.Size() == 0; h.empty {
+		return nil
+	}
+	for tries := 0; ; tries++ {
+		err = checkFile(f, info.Size())
+		if err == nil || lockedFirst || tries == 5 || !h.left.pause() {
+			return err // without the lock, a file being written is looked at again
+		}
+	}
+}
+
+// same is errReplaced unless f is the file at path. Who waited for the lock
+// may hold that of a file which another process, its last owner, has replaced
+// by a compacted copy.
+func (h *hook) same(f *os.File, path string) error {
+	mine, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errReplaced
+	case err != nil:
+		return err
+	case !os.SameFile(mine, there):
+		return errReplaced
+	}
+	return nil
+}
+
+// create makes a database at path, unless one appears there first.
+func create(path string, o Options) error {
+	name, err := prepare(path, o)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(name)
+	switch err := os.Link(name, path); {
+	case err == nil:
+		return syncDir(path)
+	case errors.Is(err, fs.ErrExist):
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("symbolic link to nowhere: %w", err)
+		}
+		return nil
+	}
+	// No hard links here. An empty file is put at the path instead, and
+	// adopted the next time round.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err == nil {
+		f.Close()
+	}
+	return errReplaced
+}
+
+// adopt replaces an empty file by a complete database, holding the lock of the
+// empty one, so that of several processes one does it and the others start
+// over. Where that cannot be done, bbolt and Init fill the file in place, and
+// a crash between the two leaves one that is ErrForeign.
+func adopt(path string, o Options, left *patience) error {
+	if !lockedFirst {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errReplaced
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := &hook{left: left}
+	if err := h.examine(f, path); err != nil || !h.empty {
+		return err
+	}
+	name, err := prepare(path, o)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(name, path); err != nil {
+		o.Logger.Warn("create in place", "cause", err)
+		return os.Remove(name)
+	}
+	return syncDir(path)
+}
+
+// prepare makes a complete database beside path and returns its name.
+func prepare(path string, o Options) (name string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".creating-*") // mode 0600
+	if err != nil {
+		return "", err
+	}
+	name = f.Name()
+	done := false
+	defer func() { // Init may also panic or end the goroutine
+		err = errors.Join(err, f.Close())
+		if !done || err != nil {
+			os.Remove(name)
+		}
+	}()
+	db, err := bolt.Open(name, 0o600, &bolt.Options{Timeout: o.LockTimeout, NoSync: o.InsecureNoSync})
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(populate(db, o), db.Close()); err != nil {
+		return "", err
+	}
+	done = true
+	if o.InsecureNoSync {
+		return name, nil
+	}
+	return name, f.Sync()
+}
+
+// syncDir makes the entry at path durable. Systems that cannot do that for a
+// directory say so, and there is nothing else to do.
+func syncDir(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil // readable directories only; the entry is there
+	}
+	defer d.Close()
+	if err := d.Sync(); errors.Is(err, syscall.EIO) {
+		return err
+	}
+	return nil
+}
+
+// fileError puts what went wrong with the file in the words of package kv.
+func fileError(err error) error {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return ErrLocked
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
+		return fmt.Errorf("%w: %w", kv.ErrCorrupt, err)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, readOnlyFS):
+		return fmt.Errorf("%w: %w", kv.ErrReadOnly, err)
+	case isFull(err):
+		return fmt.Errorf("%w: %w", kv.ErrFull, err)
+	}
+	return err
+}
+
+// patience is what is left of a wait.
+type patience struct{ over *time.Timer }
+
+func newPatience(d time.Duration) *patience { return &patience{time.NewTimer(d)} }
+
+func (p *patience) stop() { p.over.Stop() }
+
+// pause waits a moment and reports false, now and from now on, once the wait
+// is over.
+func (p *patience) pause() bool {
+	moment := time.NewTimer(10 * time.Millisecond)
+	defer moment.Stop()
+	select {
+	case <-p.over.C:
+		p.over.Reset(0)
+		return false
+	case <-moment.C:
+		return true
+	}
+}

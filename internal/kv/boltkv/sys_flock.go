@@ -1,0 +1,41 @@
+//go:build unix && !aix && !android && !solaris
+
+package boltkv
+
+import (
+	"os"
+	"syscall"
+)
+
+// lockedFirst says that lockFile takes the lock that bbolt takes: flock
+// belongs to the open file, so that bbolt, given the same one, has it already.
+const lockedFirst = true
+
+func lockFile(f *os.File, left *patience) error {
+	for {
+		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err {
+		case nil:
+			return nil
+		case syscall.EINTR:
+		case syscall.EWOULDBLOCK:
+			if !left.pause() {
+				return ErrLocked
+			}
+		default:
+			return os.NewSyscallError("flock", err)
+		}
+	}
+}
+
+func unlockFile(f *os.File) error {
+	return os.NewSyscallError("flock", syscall.Flock(int(f.Fd()), syscall.LOCK_UN))
+}
+
+// fileSize is asked before every transaction and must not allocate.
+func fileSize(f *os.File) (int64, error) {
+	var st syscall.Stat_t
+	if err := syscall.Fstat(int(f.Fd()), &st); err != nil {
+		return 0, os.NewSyscallError("fstat", err)
+	}
+	return st.Size, nil
+}

@@ -1,0 +1,332 @@
+package boltkv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
+)
+
+// fill is how full the pages of an ascending space are made when they split.
+// bbolt forgets it with the transaction.
+const fill = 0.95
+
+// pages is a bolt transaction with the buckets found in it so far: a look-up
+// of a bucket costs as much as one of a key. The members of a group share it.
+type pages struct {
+	btx    *bolt.Tx
+	opt    *Options
+	root   *bolt.Bucket
+	spaces []space
+}
+
+type space struct {
+	bucket *bolt.Bucket // nil: not looked up, or missing
+	get    *bolt.Cursor // for Get; a scan has its own
+	known  bool         // looked up, and not made since
+}
+
+func newPages(btx *bolt.Tx, o *Options) *pages {
+	return &pages{btx: btx, opt: o, spaces: make([]space, len(o.Spaces))}
+}
+
+// space returns the space, with a nil bucket if it is missing.
+func (p *pages) space(i kv.Space) (*space, error) {
+	if i < 0 || int(i) >= len(p.spaces) {
+		return nil, fmt.Errorf("boltkv: no space %d", i)
+	}
+	s := &p.spaces[i]
+	if s.known {
+		return s, nil
+	}
+	if p.root == nil {
+		if p.root = p.btx.Bucket([]byte(p.opt.Bucket)); p.root == nil {
+			return nil, fmt.Errorf("%w: bucket %q is gone", kv.ErrCorrupt, p.opt.Bucket)
+		}
+	}
+	s.set(p.root.Bucket([]byte(p.opt.Spaces[i].Name)), p.opt.Spaces[i])
+	return s, nil
+}
+
+// create returns the space and makes it if it is missing.
+func (p *pages) create(i kv.Space) (*space, error) {
+	s, err := p.space(i)
+	if err != nil || s.bucket != nil {
+		return s, err
+	}
+	b, err := p.root.CreateBucket([]byte(p.opt.Spaces[i].Name))
+	if err != nil {
+		return nil, fmt.Errorf("create space %q: %w", p.opt.Spaces[i].Name, err)
+	}
+	s.set(b, p.opt.Spaces[i])
+	return s, nil
+}
+
+func (s *space) set(b *bolt.Bucket, spec kv.SpaceSpec) {
+	s.bucket, s.known = b, true
+	if b == nil {
+		return
+	}
+	s.get = b.Cursor()
+	if spec.Ascending && b.Writable() {
+		b.FillPercent = fill
+	}
+}
+
+// seek returns the first key not before key, and its value. bbolt positions a
+// cursor from the root at each Seek, so that writes do not mislead it.
+func (s *space) seek(key []byte) (k, v []byte) {
+	if s.bucket == nil {
+		return nil, nil
+	}
+	return s.get.Seek(key)
+}
+
+// reader implements kv.Reader on a bolt transaction of either kind.
+type reader struct {
+	*pages
+	done   bool  // the transaction has ended for this reader
+	sticky bool  // an error of the engine stays: a kv.Tx
+	err    error // the one that stayed
+	scans  int   // scans that are running
+}
+
+func (r *reader) end() { r.done = true }
+
+// usable says why the reader may not be used.
+func (r *reader) usable() error {
+	switch {
+	case r.done:
+		return kv.ErrTxClosed
+	case r.err != nil:
+		return r.err
+	}
+	return nil
+}
+
+// fail notes an error of the engine and returns it.
+func (r *reader) fail(err error) error {
+	if r.sticky && r.err == nil {
+		r.err = err
+	}
+	return err
+}
+
+// rescue is deferred around calls of bbolt: what it panics with on a damaged
+// page becomes an error.
+func (r *reader) rescue(errp *error) {
+	if p := recover(); p != nil {
+		*errp = r.fail(corrupt(p))
+	}
+}
+
+// Get implements kv.Reader.
+func (r *reader) Get(i kv.Space, key []byte) (value []byte, ok bool, err error) {
+	if err := r.usable(); err != nil {
+		return nil, false, err
+	}
+	defer r.rescue(&err)
+	s, err := r.space(i)
+	if err != nil {
+		return nil, false, r.fail(err)
+	}
+	k, v := s.seek(key)
+	if k == nil || !bytes.Equal(k, key) {
+		return nil, false, nil
+	}
+	return v, true, nil
+}
+
+// Scan implements kv.Reader.
+func (r *reader) Scan(i kv.Space, from, to []byte, limit int, visit func(key, value []byte) error) (err error) {
+	if err := r.usable(); err != nil {
+		return err
+	}
+	r.scans++
+	visiting := false
+	defer func() {
+		r.scans--
+		if visiting {
+			return // it panicked or ended its goroutine: that goes on
+		}
+		if p := recover(); p != nil {
+			err = r.fail(corrupt(p))
+		}
+	}()
+	s, err := r.space(i)
+	if err != nil {
+		return r.fail(err)
+	}
+	if s.bucket == nil {
+		return nil
+	}
+	c, n := s.bucket.Cursor(), 0
+	for k, v := c.Seek(from); k != nil && before(k, to); k, v = c.Next() {
+		visiting = true
+		err := visit(k, v)
+		visiting = false
+		if err != nil {
+			return err
+		}
+		if n++; n == limit {
+			return nil
+		}
+	}
+	return nil
+}
+
+// before reports whether key lies before the end of a range.
+func before(key, to []byte) bool { return to == nil || bytes.Compare(key, to) < 0 }
+
+// tx implements kv.Tx. Each run of a closure has its own, with its own
+// budget, on a bolt transaction that it may share.
+type tx struct {
+	reader
+	bounded  bool // counts against MaxWrites and MaxBytes
+	readOnly bool // joined to a read transaction
+	private  bool // Bolt gives nothing
+	weighs   bool // room is kept
+
+	writes, bytes int
+	touched       bool // the bolt transaction may differ from before
+	shared        bool // Bolt gave the bolt transaction away
+	gone          bool // the closure panicked or ended its goroutine
+	room          room
+}
+
+func newTx(p *pages) *tx { return &tx{reader: reader{pages: p, sticky: true}} }
+
+// verdict is what a closure's run comes to: an error of the engine outweighs
+// what the closure returned.
+func (t *tx) verdict(returned error) error {
+	if t.err != nil {
+		return t.err
+	}
+	return returned
+}
+
+var errScanning = errors.New("boltkv: write inside a scan")
+
+func (t *tx) writable() error {
+	switch err := t.usable(); {
+	case err != nil:
+		return err
+	case t.readOnly:
+		return kv.ErrReadOnly
+	case t.scans > 0:
+		// A node of bbolt's may change under the cursor of the scan.
+		return t.fail(errScanning)
+	}
+	return nil
+}
+
+// spend counts writes and bytes, or refuses and counts nothing.
+func (t *tx) spend(writes, size int) error {
+	if t.bounded && (t.writes+writes > kv.MaxWrites || t.bytes+size > kv.MaxBytes) {
+		return fmt.Errorf("%w: more than %d writes or %d bytes", kv.ErrTooLarge, kv.MaxWrites, kv.MaxBytes)
+	}
+	t.writes += writes
+	t.bytes += size
+	return nil
+}
+
+// Put implements kv.Tx.
+func (t *tx) Put(i kv.Space, key, value []byte) (err error) {
+	if err := t.writable(); err != nil {
+		return err
+	}
+	if len(key) == 0 || len(key) > kv.MaxKey || len(value) > kv.MaxValue {
+		return fmt.Errorf("%w: key of %d bytes, value of %d", kv.ErrTooLarge, len(key), len(value))
+	}
+	if err := t.spend(1, len(key)+len(value)); err != nil {
+		return err
+	}
+	defer t.rescue(&err)
+	t.touched = true
+	s, err := t.create(i)
+	if err != nil {
+		return t.fail(err)
+	}
+	if t.weighs {
+		k, v := s.seek(key)
+		t.room.put(key, value, bytes.Equal(k, key), v)
+	}
+	// bbolt copies the key and keeps the value until it commits.
+	if err := s.bucket.Put(key, append([]byte{}, value...)); err != nil {
+		return t.fail(fmt.Errorf("put: %w", err))
+	}
+	return nil
+}
+
+// Delete implements kv.Tx.
+func (t *tx) Delete(i kv.Space, key []byte) (err error) {
+	if err := t.writable(); err != nil {
+		return err
+	}
+	if err := t.spend(1, 0); err != nil {
+		return err
+	}
+	defer t.rescue(&err)
+	s, err := t.space(i)
+	if err != nil {
+		return t.fail(err)
+	}
+	k, v := s.seek(key)
+	if k == nil || !bytes.Equal(k, key) {
+		return nil // and nothing to commit
+	}
+	return t.remove(s, key, v)
+}
+
+// DeleteRange implements kv.Tx.
+func (t *tx) DeleteRange(i kv.Space, from, to []byte) (n int, err error) {
+	if err := t.writable(); err != nil {
+		return 0, err
+	}
+	defer t.rescue(&err)
+	s, err := t.space(i)
+	if err != nil {
+		return 0, t.fail(err)
+	}
+	if err := t.spendRange(s, from, to); err != nil {
+		return 0, err
+	}
+	// Each step seeks from the key it removed last, because bbolt's cursor
+	// may skip keys after a removal.
+	for next := bytes.Clone(from); ; n++ {
+		k, v := s.seek(next)
+		if k == nil || !before(k, to) {
+			return n, nil
+		}
+		next = append(next[:0], k...)
+		if err := t.remove(s, next, v); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// spendRange counts the keys of a range as writes before any is removed, so
+// that a range that is too large stays whole.
+func (t *tx) spendRange(s *space, from, to []byte) error {
+	if !t.bounded || s.bucket == nil {
+		return nil
+	}
+	n, c := 0, s.bucket.Cursor()
+	for k, _ := c.Seek(from); k != nil && before(k, to); k, _ = c.Next() {
+		if n++; t.writes+n > kv.MaxWrites {
+			break
+		}
+	}
+	return t.spend(n, 0)
+}
+
+func (t *tx) remove(s *space, key, value []byte) error {
+	t.touched = true
+	t.room.remove(key, value)
+	if err := s.bucket.Delete(key); err != nil {
+		return t.fail(fmt.Errorf("delete: %w", err))
+	}
+	return nil
+}

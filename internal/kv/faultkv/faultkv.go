@@ -1,0 +1,241 @@
+// Package faultkv wraps a kv.Store for tests: it makes one chosen operation
+// fail, and it overwrites what was handed out as soon as it may no longer be
+// used, so that code which ignores an error or keeps a slice too long is seen.
+package faultkv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// ErrInjected is the error of the operation that was made to fail.
+var ErrInjected = errors.New("injected failure")
+
+// Never is for Faults.Fail: no operation fails.
+const Never = -1
+
+// garbage is what slices are overwritten with.
+const garbage = 0xDB
+
+// Faults says what goes wrong.
+type Faults struct {
+	// Fail is the number, from 0, of the operation that fails; a negative
+	// one fails none. Operations are calls of Get, Scan, Put, Delete and
+	// DeleteRange, and commits: a commit is what Update, Apply and Exclusive
+	// do after a closure that returned nil. A closure that is run twice
+	// counts twice.
+	Fail int64
+
+	// Overwrite makes every slice that was handed out 0xDB throughout when
+	// its transaction ends, in a kv.Tx already when the next write returns.
+	Overwrite bool
+}
+
+// Store is a kv.Store over another one.
+//
+// A test of how code meets failures runs it with Fail = 0, 1, 2 … on a fresh
+// store each, until a run in which Failed is false.
+type Store struct {
+	kv.Store // for Close
+	faults   Faults
+	ops      atomic.Int64
+}
+
+var _ kv.Store = (*Store)(nil)
+
+// Wrap puts f over s. Closing it closes s.
+func Wrap(s kv.Store, f Faults) *Store { return &Store{Store: s, faults: f} }
+
+// Ops returns how many operations have begun.
+func (s *Store) Ops() int64 { return s.ops.Load() }
+
+// Failed reports whether the operation that is to fail has been reached.
+func (s *Store) Failed() bool { return s.faults.Fail >= 0 && s.ops.Load() > s.faults.Fail }
+
+// operation counts one and fails it if its number has come.
+func (s *Store) operation() error {
+	if s.ops.Add(1)-1 == s.faults.Fail {
+		return ErrInjected
+	}
+	return nil
+}
+
+// View implements kv.Store.
+func (s *Store) View(ctx context.Context, fn func(kv.Reader) error) error {
+	return s.Store.View(ctx, func(r kv.Reader) error {
+		w := &reader{in: r, s: s}
+		defer w.end()
+		return fn(w)
+	})
+}
+
+// Update implements kv.Store.
+func (s *Store) Update(ctx context.Context, fn func(kv.Tx) error) error {
+	return s.Store.Update(ctx, s.wrap(fn))
+}
+
+// Apply implements kv.Store.
+func (s *Store) Apply(ctx context.Context, op func(kv.Tx) error) error {
+	return s.Store.Apply(ctx, s.wrap(op))
+}
+
+// Exclusive implements kv.Store.
+func (s *Store) Exclusive(ctx context.Context, fn func(kv.Tx) error) error {
+	return s.Store.Exclusive(ctx, s.wrap(fn))
+}
+
+// wrap makes a closure that runs fn on a wrapped transaction. A failed commit
+// is a closure that returns an error at its end: nothing is written.
+func (s *Store) wrap(fn func(kv.Tx) error) func(kv.Tx) error {
+	return func(t kv.Tx) error {
+		w := &tx{reader{in: t, s: s, sticky: true}, t}
+		defer w.end()
+		err := fn(w)
+		switch {
+		case w.err != nil:
+			return w.err
+		case err != nil:
+			return err
+		}
+		return s.operation()
+	}
+}
+
+// Pin implements kv.Store.
+func (s *Store) Pin(ctx context.Context) (kv.Snapshot, error) {
+	p, err := s.Store.Pin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &snapshot{reader{in: p, s: s}, p}, nil
+}
+
+// reader wraps a kv.Reader.
+type reader struct {
+	in     kv.Reader
+	s      *Store
+	sticky bool  // an injected failure stays: a kv.Tx
+	err    error // the one that stayed
+	out    [][]byte
+}
+
+// Unwrap returns the reader underneath.
+func (r *reader) Unwrap() kv.Reader { return r.in }
+
+func (r *reader) begin() error {
+	if r.err != nil {
+		return r.err
+	}
+	err := r.s.operation()
+	if r.sticky {
+		r.err = err
+	}
+	return err
+}
+
+// hand returns what the caller is given for b.
+func (r *reader) hand(b []byte) []byte {
+	if !r.s.faults.Overwrite {
+		return b
+	}
+	b = bytes.Clone(b)
+	r.out = append(r.out, b)
+	return b
+}
+
+// end overwrites what was handed out.
+func (r *reader) end() {
+	for _, b := range r.out {
+		for i := range b {
+			b[i] = garbage
+		}
+	}
+	r.out = nil
+}
+
+// Get implements kv.Reader.
+func (r *reader) Get(space kv.Space, key []byte) ([]byte, bool, error) {
+	if err := r.begin(); err != nil {
+		return nil, false, err
+	}
+	v, ok, err := r.in.Get(space, key)
+	return r.hand(v), ok, err
+}
+
+// Scan implements kv.Reader.
+func (r *reader) Scan(space kv.Space, from, to []byte, limit int, visit func(key, value []byte) error) error {
+	if err := r.begin(); err != nil {
+		return err
+	}
+	return r.in.Scan(space, from, to, limit, func(key, value []byte) error {
+		return visit(r.hand(key), r.hand(value))
+	})
+}
+
+// tx wraps a kv.Tx.
+type tx struct {
+	reader
+	in kv.Tx
+}
+
+// A write overwrites what was handed out only when it returns: its arguments
+// may be among it.
+
+// Put implements kv.Tx.
+func (t *tx) Put(space kv.Space, key, value []byte) error {
+	if err := t.begin(); err != nil {
+		return err
+	}
+	defer t.end()
+	return t.in.Put(space, key, value)
+}
+
+// Delete implements kv.Tx.
+func (t *tx) Delete(space kv.Space, key []byte) error {
+	if err := t.begin(); err != nil {
+		return err
+	}
+	defer t.end()
+	return t.in.Delete(space, key)
+}
+
+// DeleteRange implements kv.Tx.
+func (t *tx) DeleteRange(space kv.Space, from, to []byte) (int, error) {
+	if err := t.begin(); err != nil {
+		return 0, err
+	}
+	defer t.end()
+	return t.in.DeleteRange(space, from, to)
+}
+
+// snapshot wraps a kv.Snapshot.
+type snapshot struct {
+	reader
+	in kv.Snapshot
+}
+
+// Release implements kv.Snapshot. The one underneath is not deferred itself
+// and cannot recover a memory fault, so that is done here.
+func (s *snapshot) Release(errp *error) {
+	s.end()
+	defer s.in.Release(nil)
+	if errp == nil {
+		return
+	}
+	p := recover()
+	if p == nil {
+		return
+	}
+	if fault, ok := p.(runtime.Error); ok {
+		if _, ok := fault.(interface{ Addr() uintptr }); ok {
+			*errp = errors.Join(kv.ErrCorrupt, fault)
+			return
+		}
+	}
+	panic(p) // not ours: it goes on
+}
