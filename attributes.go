@@ -1,0 +1,126 @@
+package snib
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/snibdb/snib/codec"
+)
+
+// Attributes are what a program keeps about a user or a session beside what
+// this library knows: at most 64 names of 1–64 bytes and, encoded, 64 KiB for
+// a user (16 names and 4 KiB for a session), nested at most 8 deep.
+//
+// Values are nil, bool, int64, float64, string (valid UTF-8), []byte,
+// time.Time (kept in UTC), []any and map[string]any. Other integers, float32,
+// named types and typed slices and maps of these are converted when they are
+// given; what does not fit (a uint64 above the largest int64, NaN, a struct, a
+// channel …) is ErrInvalidInput and names the attribute. Read back, values
+// have the types above.
+//
+// A key with the value nil is present and null; a key that is absent is not.
+//
+// They are stored in clear: see "What is not protected" in the package
+// comment. A client's whole JSON given to UpdateUserAttributes sets whatever
+// the client names; keep what decides about rights elsewhere, or filter.
+type Attributes map[string]any
+
+// Unset as a value in UpdateUserAttributes removes the key.
+var Unset unset
+
+type unset struct{}
+
+// Attr returns the attribute key if it is there and has the type T.
+func Attr[T bool | int64 | float64 | string | []byte | time.Time](a Attributes, key string) (T, bool) {
+	v, ok := a[key].(T)
+	return v, ok
+}
+
+// Bounds of encoded attributes.
+var (
+	userBounds    = codec.Bounds{Keys: codec.MaxAttributes, Bytes: codec.MaxAttributeBytes}
+	sessionBounds = codec.Bounds{Keys: 16, Bytes: 4 << 10}
+)
+
+// encodeAttributes returns the stored form of a.
+func encodeAttributes(a Attributes, b codec.Bounds) (string, error) {
+	if len(a) == 0 {
+		return "", nil
+	}
+	raw, err := codec.AppendAttributes(nil, a, b)
+	if err != nil {
+		return "", attributeError(err)
+	}
+	return string(raw), nil
+}
+
+// decodeAttributes decodes what a record held, which was checked when the
+// record was read; so it cannot fail.
+func decodeAttributes(raw string) Attributes {
+	if raw == "" {
+		return Attributes{}
+	}
+	m, err := codec.DecodeAttributes(raw)
+	if err != nil || m == nil {
+		return Attributes{}
+	}
+	return m
+}
+
+// attributeError names the attribute that the codec refused.
+func attributeError(err error) error {
+	if e, ok := errors.AsType[*codec.ValueError](err); ok {
+		return &InputError{Field: attributeField(e.Name), Reason: e.Reason}
+	}
+	return &InputError{Field: "Attributes", Reason: err.Error()}
+}
+
+func attributeField(name string) string {
+	if name == "" {
+		return "Attributes"
+	}
+	return "Attributes[" + name + "]"
+}
+
+func checkAttributeName(field, name string) error {
+	if reason := plainText(name, codec.MaxAttributeName); reason != "" {
+		return &InputError{Field: field, Reason: "has a name that " + reason}
+	}
+	return nil
+}
+
+// UpdateUserAttributes changes the attributes given, and only those: a key
+// that is not given is left alone, nil is stored as null, [Unset] removes the
+// key. It returns the updated user. Values are replaced whole; nested maps are
+// not merged. ErrUserNotFound, ErrAttributeTaken (a [AttributeTakenError]
+// names it), ErrInvalidInput (Attributes).
+func (db *DB) UpdateUserAttributes(ctx context.Context, id UserID, a Attributes) (User, error) {
+	return result(ctx, "update attributes", db.update, func(tx *Tx) (User, error) {
+		return tx.UpdateUserAttributes(id, a)
+	})
+}
+
+// UpdateUserAttributes is [DB.UpdateUserAttributes] in this transaction.
+func (tx *Tx) UpdateUserAttributes(id UserID, a Attributes) (User, error) {
+	return tx.updateUser(id, func(u *codec.User) error { return tx.mergeAttributes(u, a) })
+}
+
+// mergeAttributes changes the attributes of a record and recomputes the index
+// entries that it owns, after looking whether they are free.
+func (tx *Tx) mergeAttributes(u *codec.User, changes Attributes) error {
+	merged := map[string]any(decodeAttributes(u.Attributes))
+	maps.Copy(merged, changes)
+	maps.DeleteFunc(merged, func(_ string, v any) bool { _, gone := v.(unset); return gone })
+	raw, err := encodeAttributes(merged, userBounds)
+	if err != nil {
+		return err
+	}
+	entries, err := indexEntries(tx.db.o.Indexes, merged)
+	if err != nil {
+		return err
+	}
+	u.Attributes, u.Entries = raw, entries
+	return tx.entriesFree(u)
+}

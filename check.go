@@ -1,0 +1,293 @@
+package snib
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// Report is what Check has counted and found.
+type Report struct {
+	Users         int // records
+	Sessions      int // records, dead ones too until they are swept
+	RefreshTokens int // families, likewise
+	OneTimeTokens int // likewise
+	ForeignHashes int // users whose imported password hash is not replaced yet
+
+	Problems []Problem // breaches of docs/INVARIANTS.md; the first 1,000
+	Found    int       // how many there are
+}
+
+// Problem is one breach. It holds ids, which are public, and nothing that is
+// secret or personal.
+type Problem struct {
+	Invariant int    // the number in docs/INVARIANTS.md
+	Space     string // as in docs/FORMAT.md
+	ID        string // of the user, session, family or token; "" if not known
+	Text      string // what is wrong
+}
+
+// String says it in one line.
+func (p Problem) String() string {
+	return fmt.Sprintf("INV-%d, %s %s: %s", p.Invariant, p.Space, p.ID, p.Text)
+}
+
+const maxProblems = 1000
+
+// Check verifies on one snapshot that every record is whole, that every index
+// leads where it should and nothing is missing in it, and all the rest of
+// docs/INVARIANTS.md. It changes nothing, holds no more than one record and
+// the report in memory, and looks at ctx between records; as one long read it
+// lets the file grow while others write.
+//
+// With a breach it returns the Report and an ErrCorrupt, otherwise nil or why
+// it could not read on.
+func (db *DB) Check(ctx context.Context) (Report, error) {
+	c := checker{ctx: ctx}
+	err := db.store.View(ctx, func(r kv.Reader) error {
+		c.report = Report{}
+		c.tx = &Tx{db: db, r: r}
+		return c.run()
+	})
+	if err == nil && c.report.Found > 0 {
+		err = fmt.Errorf("%d problems, the first: %v: %w", c.report.Found, c.report.Problems[0], ErrCorrupt)
+	}
+	return c.report, during("check", err)
+}
+
+type checker struct {
+	ctx    context.Context
+	tx     *Tx
+	report Report
+	steps  int
+
+	declared map[string]bool // index name to unique
+}
+
+func (c *checker) run() error {
+	for _, pass := range []func() error{
+		c.meta, c.users, c.identities, c.attributes,
+		c.sessions, c.families, c.oneTimeTokens,
+		func() error { return c.byUser(ownedSessions, 9, c.sessionOwner) },
+		func() error { return c.byUser(ownedFamilies, 11, c.familyOwner) },
+		func() error { return c.byUser(ownedOneTime, 13, c.oneTimeOwner) },
+		c.foreign,
+	} {
+		if err := pass(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// found adds a breach to the report.
+func (c *checker) found(invariant int, space kv.Space, id, text string) {
+	c.report.Found++
+	if len(c.report.Problems) < maxProblems {
+		p := Problem{Invariant: invariant, Space: spaces[space].Name, ID: id, Text: text}
+		c.report.Problems = append(c.report.Problems, p)
+	}
+}
+
+// each visits all records of a space, which may take long.
+func (c *checker) each(space kv.Space, visit func(key, value []byte) error) error {
+	return c.tx.r.Scan(space, nil, nil, 0, func(key, value []byte) error {
+		if c.steps++; c.steps%256 == 0 && c.ctx.Err() != nil {
+			return c.ctx.Err()
+		}
+		return visit(key, value)
+	})
+}
+
+// meta checks INV-1: the file says what it is.
+func (c *checker) meta() error {
+	format, err := meta(c.tx.r, codec.KeyFormat, codec.DecodeFormat)
+	if err == nil {
+		err = checkFormat(format)
+	}
+	if err == nil {
+		c.tx.state, err = meta(c.tx.r, codec.KeyState, codec.DecodeState)
+	}
+	var declared codec.Declarations
+	if err == nil {
+		declared, err = meta(c.tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
+	}
+	if errors.Is(err, ErrCorrupt) {
+		c.found(1, spaceMeta, "", err.Error())
+		err = nil
+	}
+	c.declared = make(map[string]bool)
+	for _, x := range declared.Indexes {
+		c.declared[x.Name] = x.Unique
+	}
+	c.tx.now = c.tx.db.clock.now(c.tx.state.Epoch, c.tx.state.Floor)
+	return err
+}
+
+// users checks INV-2 to INV-5 from the side of the users.
+func (c *checker) users() error {
+	return c.each(spaceUsers, func(key, value []byte) error {
+		c.report.Users++
+		u, err := codec.DecodeUser(key, value)
+		if err != nil {
+			c.found(2, spaceUsers, printable(key), "record cannot be read")
+			return nil
+		}
+		if u.HashClass == hashForeign {
+			c.report.ForeignHashes++
+		}
+		if (u.PasswordHash == "") != (u.HashClass == hashNone) {
+			c.found(2, spaceUsers, u.ID, "password hash and its class disagree")
+		}
+		if len(u.Identities) < 1 || len(u.Identities) > MaxIdentities {
+			c.found(3, spaceUsers, u.ID, "has no identity, or too many")
+		}
+		for _, x := range u.Identities {
+			if err := c.leads(3, spaceIdentities, pairKey(x.Provider, x.Key), u.ID); err != nil {
+				return err
+			}
+		}
+		if err := c.entries(&u); err != nil {
+			return err
+		}
+		return c.owns(&u)
+	})
+}
+
+// leads checks that a unique entry is there and leads to user id.
+func (c *checker) leads(invariant int, space kv.Space, key, id string) error {
+	owner, ok, err := c.tx.reference(space, key)
+	switch {
+	case errors.Is(err, ErrCorrupt): // reported where the space is walked
+		return nil
+	case err != nil:
+		return err
+	case !ok:
+		c.found(invariant, space, id, "entry of the user is missing")
+	case owner != id:
+		c.found(invariant, space, id, "entry of the user leads to another")
+	}
+	return nil
+}
+
+// entries checks INV-5: the user's index entries are what is declared.
+func (c *checker) entries(u *codec.User) error {
+	want, err := indexEntries(c.tx.db.o.Indexes, decodeAttributes(u.Attributes))
+	if err != nil || len(want) != len(u.Entries) {
+		c.found(5, spaceUsers, u.ID, "index entries are not those of the attributes")
+	}
+	for _, e := range u.Entries {
+		if unique, ok := c.declared[e.Name]; !ok || unique != e.Unique {
+			c.found(5, spaceUsers, u.ID, "has an entry of an index that is not declared")
+		}
+		if e.Unique {
+			err = c.leads(5, spaceAttributes, entryKey(e, u.ID), u.ID)
+		} else {
+			var ok bool
+			if ok, err = c.tx.has(spaceAttributes, entryKey(e, u.ID)); err == nil && !ok {
+				c.found(5, spaceAttributes, u.ID, "entry of the user is missing")
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owns checks INV-7: how many records belong to a user, and that a disabled
+// one has none that could be used.
+func (c *checker) owns(u *codec.User) error {
+	for _, o := range []struct {
+		owned
+		most int
+	}{{ownedSessions, MaxSessions}, {ownedFamilies, MaxRefreshTokens}, {ownedOneTime, MaxOneTimeTokens}} {
+		ids, err := c.tx.members(o.byUser, u.ID)
+		if errors.Is(err, ErrCorrupt) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(ids) > o.most {
+			c.found(7, o.byUser, u.ID, "more than a user may have")
+		}
+		if u.DisabledAt != 0 && len(ids) > 0 && o.records != spaceFamilies {
+			c.found(7, o.byUser, u.ID, "a disabled user has some")
+		}
+	}
+	return nil
+}
+
+// identities checks INV-4: every entry is of a user who has that identity.
+func (c *checker) identities() error {
+	return c.each(spaceIdentities, func(key, value []byte) error {
+		provider, identifier, ok := codec.SplitPair(key)
+		ref, err := codec.DecodeUserRef(codec.SpaceIdentities, key, value)
+		if !ok || err != nil {
+			c.found(2, spaceIdentities, "", "record cannot be read")
+			return nil
+		}
+		u, err := c.tx.user(UserID(ref.UserID))
+		x := codec.Identity{Provider: string(provider), Key: string(identifier)}
+		return c.owner(4, spaceIdentities, ref.UserID, err, func() bool { return findIdentity(&u, x) >= 0 })
+	})
+}
+
+// owner reports an entry whose user is missing or does not own it.
+func (c *checker) owner(invariant int, space kv.Space, id string, err error, owns func() bool) error {
+	switch {
+	case errors.Is(err, ErrUserNotFound):
+		c.found(invariant, space, id, "leads to a user who is missing")
+	case errors.Is(err, ErrCorrupt): // reported where the space is walked
+	case err != nil:
+		return err
+	case !owns():
+		c.found(invariant, space, id, "leads to a user who does not own it")
+	}
+	return nil
+}
+
+// attributes checks INV-6: every index entry is owned by the user it leads to.
+func (c *checker) attributes() error {
+	return c.each(spaceAttributes, func(key, value []byte) error {
+		unique := len(value) > 0
+		name, encoded, id, ok := codec.SplitEntryKey(key, unique)
+		if ok && unique {
+			ref, err := codec.DecodeUserRef(codec.SpaceAttributes, key, value)
+			id, ok = []byte(ref.UserID), err == nil
+		}
+		if !ok {
+			c.found(2, spaceAttributes, "", "record cannot be read")
+			return nil
+		}
+		u, err := c.tx.user(UserID(id))
+		return c.owner(6, spaceAttributes, string(id), err, func() bool {
+			for _, e := range u.Entries {
+				if e.Name == string(name) && e.Value == string(encoded) && e.Unique == unique {
+					return true
+				}
+			}
+			return false
+		})
+	})
+}
+
+// foreign checks INV-15: the stored count is the count.
+func (c *checker) foreign() error {
+	if uint64(c.report.ForeignHashes) != c.tx.state.ForeignHashes && c.tx.state.Epoch != 0 {
+		c.found(15, spaceMeta, "", "the number of imported password hashes is wrong")
+	}
+	return nil
+}
+
+// printable is a key as it may be shown: an id, or nothing.
+func printable(key []byte) string {
+	if id := string(key); validUserID(UserID(id)) {
+		return id
+	}
+	return ""
+}

@@ -1,0 +1,120 @@
+package snib
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// The one clock of a database: ids, deadlines, grace and sweep all read it.
+//
+//	now = max(wall, floor + elapsed)
+//
+// The floor is the latest time that any call has seen, here or in an earlier
+// process (it is stored); elapsed is how much the wall clock's reading,
+// monotonic where it has that, has advanced since. So time never goes back:
+// what was dead stays dead when the wall clock is set back, and time goes on
+// at the speed of the monotonic clock until the wall clock has caught up.
+//
+// Only a new file epoch may begin earlier (ResetClock), as it ends all that
+// could revive. The clock is therefore read as of the state that a
+// transaction sees: one that still sees the old epoch still sees its time.
+type clock struct {
+	wall   func() time.Time
+	anchor atomic.Pointer[anchor]
+}
+
+// An anchor pairs a floor with the reading at which it was set. Immutable.
+type anchor struct {
+	epoch  uint64
+	floor  int64 // Unix nanoseconds
+	at     time.Time
+	before *anchor // of the epoch before, for those who still see that
+}
+
+// running returns floor + elapsed in Unix nanoseconds.
+func (a *anchor) running(reading time.Time) int64 {
+	return a.floor + max(0, reading.Sub(a.at).Nanoseconds())
+}
+
+// Walls outside these are a dead or unset clock and are not believed.
+var (
+	wallMin = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	wallMax = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+func newClock(wall func() time.Time) *clock {
+	if wall == nil {
+		wall = time.Now
+	}
+	c := &clock{wall: wall}
+	c.anchor.Store(&anchor{floor: wallMin.UnixNano(), at: wall()})
+	return c
+}
+
+// now returns the time in Unix milliseconds for a transaction that sees the
+// given epoch and stored floor. It raises the floor in memory when the wall
+// clock is ahead, so that a later step back cannot be seen.
+func (c *clock) now(epoch uint64, floor int64) int64 {
+	reading := c.wall()
+	for {
+		a := c.anchor.Load()
+		switch {
+		case epoch > a.epoch:
+			last := &anchor{epoch: a.epoch, floor: a.floor, at: a.at}
+			c.anchor.CompareAndSwap(a, &anchor{epoch: epoch, floor: floor * 1e6, at: reading, before: last})
+			continue
+		case epoch < a.epoch && a.before != nil:
+			return a.before.running(reading) / 1e6
+		}
+		running := a.running(reading)
+		seen := max(running, floor*1e6)
+		if believable(reading) {
+			seen = max(seen, reading.UnixNano())
+		}
+		// Whole milliseconds are compared: the wall and the monotonic clock
+		// are read one after the other and differ by nanoseconds each time.
+		if seen/1e6 == running/1e6 {
+			return running / 1e6
+		}
+		c.anchor.CompareAndSwap(a, &anchor{epoch: a.epoch, floor: seen, at: reading, before: a.before})
+	}
+}
+
+// latest returns the time in Unix milliseconds of the newest epoch seen.
+func (c *clock) latest() int64 { return c.now(c.anchor.Load().epoch, 0) }
+
+// believable reports whether a reading of the wall clock can be true.
+func believable(reading time.Time) bool {
+	return reading.After(wallMin) && reading.Before(wallMax)
+}
+
+// behind returns how far the wall clock is behind this one: what a step back
+// or a dead clock leaves.
+func (c *clock) behind() time.Duration {
+	wall := c.wall().UnixMilli()
+	return time.Duration(max(0, c.latest()-wall)) * time.Millisecond
+}
+
+// timeOf turns stored milliseconds into a time; 0 is the zero time.
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// after returns the deadline d after ms; negative d is none (0).
+func after(ms int64, d time.Duration) int64 {
+	if d < 0 {
+		return 0
+	}
+	return ms + d.Milliseconds()
+}
+
+// earlier returns the earlier of two deadlines, of which 0 is none.
+func earlier(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,103 @@
+// Package snib keeps the accounts of a program in one file: users, the
+// identities and passwords by which they log in, their sessions, refresh
+// tokens and one-time tokens. There is no server and no SQL; the file is a
+// bbolt database, every method is one transaction, and rows of the
+// application's own can be in the same transaction.
+//
+// # Concepts
+//
+// A [User] has an id that never changes, one to sixteen identities, at most
+// one password, and [Attributes]. An [Identity] is a provider and an
+// identifier, "email" and an address, say; the first is the primary. Attributes
+// declared in [Options].Indexes can be looked up, and be unique.
+//
+// A [Session] is one log-in on one device. Its bearer presents a [Token]. It
+// is active, then idle (no longer valid, still extensible), then dead:
+//
+//	log-in ──active──▶ ──idle──▶ dead        defaults: 24 h, 14 days
+//	   └────────────absolute──────▶ dead     90 days, whatever is renewed
+//
+// [DB.ExtendSession] gives the same token later deadlines, [DB.RenewSession] a
+// new token.
+//
+// A [RefreshToken] is for native clients that keep one long-lived secret per
+// device: each [DB.Refresh] gives the next token and a new, short session. A
+// token that is used twice tells that it was copied, and ends the family.
+//
+// A [OneTimeToken] is what is mailed to a user: it is accepted once.
+//
+// Each user has a credential version, which rises when a password is set or
+// removed, a user is disabled or enabled, an identity moved or unlinked, or all
+// sessions or refresh tokens are ended. Who is authenticated in one
+// transaction and given a session in another passes it along
+// ([SessionOptions]), so that nothing that was proven with old credentials is
+// let in after a change. [DB.LogIn] and [DB.ChangePassword] do that themselves.
+//
+// # Guarantees
+//
+// A call that returned nil is on the disk (fdatasync) and seen by every call
+// that begins later, in every goroutine: a session that was ended, a user who
+// was deleted or disabled, is refused by the very next request. A call that
+// returned an error has changed nothing, with one exception that is named so:
+// [ErrUnknown], after a failed sync, says that either may be, and closes the
+// DB.
+//
+// Every cascade is one transaction: deleting a user removes identities, index
+// entries, sessions and tokens with the user or not at all, whatever happens
+// in between. That is why there are bounds on how many of each a user may
+// have.
+//
+// Tokens and passwords are never in the file in a form from which they could
+// be used. Validation never writes; nor does anything that a stranger can call,
+// except that the first reuse of a refresh token revokes its family.
+//
+// Time never goes back: what was dead stays dead when the clock of the machine
+// is set back. See [DB.ResetClock].
+//
+// Every record has a checksum. Damage is reported as [ErrCorrupt] by what
+// meets it and found by [DB.Check]; it is never another account's data or an
+// accepted wrong secret.
+//
+// # Transactions
+//
+// [DB.Update] and [DB.View] run a closure on a [Tx], which has the methods of
+// DB without the context. [Tx.Bolt] is the bbolt transaction underneath, for
+// buckets of the application's own; with [New] the application keeps its own
+// bbolt handle, and [DB.Join] works inside a transaction that it began. What
+// hashes a password is not on Tx, as it takes long: call [DB.HashPassword]
+// before.
+//
+// Concurrent writers share a commit, so a closure may have to run more than
+// once and should set its results anew at each run. Methods of DB called
+// inside a closure on the same goroutine would wait for themselves and return
+// [ErrNested].
+//
+// # Limits
+//
+// One process at a time has the file open ([ErrLocked]). A user has at most 16
+// identities, 64 attributes in 64 KiB, 1,000 sessions, 100 refresh tokens and
+// 16 one-time tokens; a new session or token ends the one that would end
+// first. Passwords have 8 code points to 1,024 bytes. A transaction writes at
+// most 4,000 records and 1 MiB of this package's.
+//
+// This package does not throttle log-ins; Options.BeforeAuth and AfterAuth are
+// where a program does. It does not send mail, and is no OAuth client.
+//
+// # What is not protected
+//
+// Somebody with a copy of the file reads identifiers, attributes, session
+// attributes and times in clear, and can try passwords offline at the cost of
+// their hash: argon2id for those set here, whatever the other system used for
+// imported ones until their first log-in. Tokens are of no use to them. Deleted
+// and replaced values stay in free pages of the file, and in its copies, until
+// they are overwritten.
+//
+// Somebody who can write the file can do anything; the checksums are against
+// accidents. Putting an older copy in its place brings back what was ended
+// since: call [DB.EndEverything] then.
+//
+// Ids are public and tell when a thing was made, to the millisecond. A user
+// whose hash was imported answers a log-in in that hash's time until it is
+// replaced, which tells a stranger that the account exists (Stats counts
+// them). Look-alike identifiers are different identifiers.
+package snib

@@ -1,0 +1,214 @@
+package snib
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/kv/boltkv"
+)
+
+// About users and what belongs to them.
+var (
+	// ErrUserNotFound: no user has this id, identity or attribute. Returned by
+	// every Get and every update; a malformed id is an unknown one. DeleteUser
+	// and the lists do not return it.
+	ErrUserNotFound = errors.New("user not found")
+
+	// ErrUserDisabled: the user exists and is disabled. Returned only by
+	// methods that take a user id and would let the user in: CreateSession,
+	// CreateRefreshToken, CreateOneTimeToken and ChangePassword.
+	ErrUserDisabled = errors.New("user is disabled")
+
+	// ErrIdentityTaken: another user has this provider and identifier.
+	// Returned by CreateUser, ImportUser, LinkIdentity, UpdateUserProviderID,
+	// and by Open when changed Providers fold two users to one identity (see
+	// [ConflictError]). Nothing was written.
+	ErrIdentityTaken = errors.New("identity is taken by another user")
+
+	// ErrAttributeTaken: another user has this value of a unique attribute.
+	// Returned as [AttributeTakenError] by CreateUser, ImportUser and
+	// UpdateUserAttributes, and as [ConflictError] by Open when a new unique
+	// index finds two. Nothing was written.
+	ErrAttributeTaken = errors.New("attribute is taken by another user")
+)
+
+// About what somebody presented. Say no more than that it was refused.
+var (
+	// ErrInvalidCredentials: unknown identity, no password, a disabled user
+	// and a wrong password, which are one error at one cost. Returned by
+	// AuthenticateUser, LogIn and ChangePassword, and by CreateSession and
+	// CreateRefreshToken when the credential version they were given is no
+	// longer the user's. Ask to log in (again).
+	ErrInvalidCredentials = errors.New("invalid credentials")
+
+	// ErrInvalidSession: the session token or id is malformed, unknown,
+	// ended, or not in a state that the method accepts. Ask to log in.
+	ErrInvalidSession = errors.New("invalid session")
+
+	// ErrInvalidRefreshToken: the refresh token is malformed, unknown,
+	// expired or ended. Returned by Refresh. Ask to log in.
+	ErrInvalidRefreshToken = errors.New("invalid refresh token")
+
+	// ErrRefreshTokenReused: a refresh token was presented that had been
+	// used before, so somebody holds a copy. Returned by Refresh as
+	// [ReuseError]; the family and its session are ended. Ask to log in and
+	// tell the user.
+	ErrRefreshTokenReused = errors.New("refresh token was used before")
+
+	// ErrInvalidToken: the one-time token is malformed, unknown, expired,
+	// used, ended or for another purpose. Returned by UseOneTimeToken.
+	ErrInvalidToken = errors.New("invalid token")
+)
+
+// About arguments.
+var (
+	// ErrInvalidInput: an argument or option is outside its bounds. Always
+	// an [InputError], which names the field. Nothing was written.
+	ErrInvalidInput = errors.New("invalid input")
+
+	// ErrTooLarge: a user may have no more of this (the 17th identity), or a
+	// closure wrote more than one transaction may hold. Nothing was written.
+	ErrTooLarge = kv.ErrTooLarge
+)
+
+// About transactions.
+var (
+	// ErrTxClosed: the Tx was used after its closure returned, or after the
+	// joined transaction ended.
+	ErrTxClosed = kv.ErrTxClosed
+
+	// ErrNested: a method of DB was called inside a closure or a joined
+	// transaction on the same goroutine, where it would wait for itself. Use
+	// the method of the same name on Tx.
+	ErrNested = kv.ErrNested
+
+	// ErrBusy: the writer was not free within Options.BusyTimeout, or the
+	// queue for password hashing is full. Nothing was written; try later.
+	ErrBusy = kv.ErrBusy
+
+	// ErrUnknown: the commit failed after it may have become durable (a
+	// failed sync). The handle refuses everything from then on with
+	// ErrClosed: close it, open the file again and look what is there.
+	ErrUnknown = kv.ErrUnknown
+)
+
+// About the file.
+var (
+	// ErrClosed: the DB is closed, or closed itself after ErrUnknown.
+	ErrClosed = kv.ErrClosed
+
+	// ErrLocked: another process has the file open, and went on having it
+	// for Options.LockTimeout. Returned by Open.
+	ErrLocked = boltkv.ErrLocked
+
+	// ErrReadOnly: the file lies in a read-only place or may not be written
+	// by this process (Open), or the write was asked of a View or of a
+	// read-only bbolt handle or transaction.
+	ErrReadOnly = kv.ErrReadOnly
+
+	// ErrFull: no space left on the device, Options.MaxSize or a file size
+	// limit is reached. Nothing was written and nothing is lost; service
+	// goes on once there is space.
+	ErrFull = kv.ErrFull
+
+	// ErrCorrupt: the file or a record in it is damaged; see [CorruptError].
+	// Returned by whatever meets the damage. Check finds all of it.
+	ErrCorrupt = kv.ErrCorrupt
+
+	// ErrNewerFormat: a newer version of this library has written the file
+	// or the record. Nothing was changed. Use that version.
+	ErrNewerFormat = errors.New("written by a newer version")
+
+	// ErrForeignFile: the file is not a database of this library. Nothing
+	// was changed. Returned by Open.
+	ErrForeignFile = boltkv.ErrForeign
+)
+
+// InputError names the argument or option that is outside its bounds. It is
+// an [ErrInvalidInput].
+type InputError struct {
+	Field  string // "Identifier", "Password", "Attributes[\"name\"]", "Options.LockTimeout", …
+	Reason string // what the bounds are; never the value
+}
+
+// Error names the field and the bounds.
+func (e *InputError) Error() string { return "invalid input: " + e.Field + " " + e.Reason }
+
+// Unwrap makes it an ErrInvalidInput.
+func (e *InputError) Unwrap() error { return ErrInvalidInput }
+
+// AttributeTakenError names the unique attribute whose value another user
+// has. It is an [ErrAttributeTaken].
+type AttributeTakenError struct {
+	Name string // of the attribute
+}
+
+// Error names the attribute.
+func (e *AttributeTakenError) Error() string {
+	return "attribute " + e.Name + " is taken by another user"
+}
+
+// Unwrap makes it an ErrAttributeTaken.
+func (e *AttributeTakenError) Unwrap() error { return ErrAttributeTaken }
+
+// ReuseError names the refresh family that was ended because one of its spent
+// tokens was presented. It is an [ErrRefreshTokenReused].
+type ReuseError struct {
+	ID     RefreshTokenID // of the family
+	UserID UserID         // whose it was
+}
+
+// Error names the family.
+func (e *ReuseError) Error() string { return "refresh token " + string(e.ID) + " was used before" }
+
+// Unwrap makes it an ErrRefreshTokenReused.
+func (e *ReuseError) Unwrap() error { return ErrRefreshTokenReused }
+
+// ConflictError is why Open could not make the file as Options.Indexes or
+// Options.Providers declare: two users would have one key. The file is
+// unchanged. It is an [ErrAttributeTaken] or an [ErrIdentityTaken].
+type ConflictError struct {
+	Name  string    // of the attribute or provider
+	Users [2]UserID // who would have one key
+	kind  error
+}
+
+// Error names the attribute or provider and both users.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%s: %v (users %s and %s)", e.Name, e.kind, e.Users[0], e.Users[1])
+}
+
+// Unwrap makes it an ErrAttributeTaken or an ErrIdentityTaken.
+func (e *ConflictError) Unwrap() error { return e.kind }
+
+// CorruptError says in which space a record is damaged. It is an
+// [ErrCorrupt].
+type CorruptError struct {
+	Space  string // as in docs/FORMAT.md
+	Reason string // what is wrong
+}
+
+// Error names the space and what is wrong.
+func (e *CorruptError) Error() string { return "damaged record in " + e.Space + ": " + e.Reason }
+
+// Unwrap makes it an ErrCorrupt.
+func (e *CorruptError) Unwrap() error { return ErrCorrupt }
+
+// damaged turns an error of the codec into one of ours.
+func damaged(space kv.Space, err error) error {
+	name := spaces[space].Name
+	if errors.Is(err, codec.ErrNewer) {
+		return fmt.Errorf("record in %s: %w", name, ErrNewerFormat)
+	}
+	return &CorruptError{Space: name, Reason: "checksum or structure is wrong"}
+}
+
+// during says in which operation an error happened; op is "" inside of one.
+func during(op string, err error) error {
+	if err == nil || op == "" {
+		return err
+	}
+	return fmt.Errorf("snib: %s: %w", op, err)
+}

@@ -1,0 +1,309 @@
+package snib_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/snibdb/snib"
+)
+
+// scratch returns where an example may put its file.
+func scratch() (path string, remove func()) {
+	dir, err := os.MkdirTemp("", "snib-example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	return filepath.Join(dir, "accounts.db"), func() { os.RemoveAll(dir) }
+}
+
+// example opens a database with one user, ada@example.com.
+func example() (db *snib.DB, ada snib.User, done func()) {
+	path, remove := scratch()
+	db, err := snib.Open(path, &snib.Options{Indexes: []snib.Index{{Name: "name", Unique: true, Fold: true}}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ada, err = db.CreateUser(context.Background(), snib.NewUser{
+		Provider: "email", Identifier: "ada@example.com", Password: "correct horse battery",
+		Attributes: snib.Attributes{"name": "Ada"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return db, ada, func() { db.Close(); remove() }
+}
+
+func Example() {
+	path, remove := scratch()
+	defer remove()
+	ctx := context.Background()
+
+	db, err := snib.Open(path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+
+	if _, err := db.CreateUser(ctx, snib.NewUser{
+		Provider: "email", Identifier: "ada@example.com", Password: "correct horse battery",
+		Attributes: snib.Attributes{"name": "Ada"},
+	}); err != nil {
+		log.Fatal(err)
+	}
+	session, _, err := db.LogIn(ctx, "email", "Ada@Example.com", "correct horse battery", snib.SessionOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	token := session.Token.Reveal() // into a cookie; the file holds only a hash of it
+
+	session, user, err := db.ValidateSessionUser(ctx, token) // on each request
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(user.Attributes()["name"], "is", session.State)
+
+	if err := db.DeleteUser(ctx, user.ID); err != nil { // with all that is the user's
+		log.Fatal(err)
+	}
+	_, err = db.ValidateSession(ctx, token)
+	fmt.Println(errors.Is(err, snib.ErrInvalidSession))
+	// Output:
+	// Ada is active
+	// true
+}
+
+func ExampleDB_UpdateUserAttributes() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+
+	ada, err := db.UpdateUserAttributes(ctx, ada.ID, snib.Attributes{
+		"city":  "London",
+		"phone": nil, // present, and null
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	name, _ := snib.Attr[string](ada.Attributes(), "name") // left alone
+	_, known := ada.Attributes()["phone"]
+	fmt.Println(name, known)
+
+	ada, err = db.UpdateUserAttributes(ctx, ada.ID, snib.Attributes{"phone": snib.Unset})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, known = ada.Attributes()["phone"]
+	fmt.Println(known)
+	// Output:
+	// Ada true
+	// false
+}
+
+func ExampleDB_GetUserByAttribute() {
+	db, ada, done := example() // Indexes: {Name: "name", Unique: true, Fold: true}
+	defer done()
+	ctx := context.Background()
+
+	found, err := db.GetUserByAttribute(ctx, "name", "ADA")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(found.ID == ada.ID)
+
+	_, err = db.CreateUser(ctx, snib.NewUser{
+		Provider: "email", Identifier: "other@example.com",
+		Attributes: snib.Attributes{"name": "aDa"},
+	})
+	if taken, ok := errors.AsType[*snib.AttributeTakenError](err); ok {
+		fmt.Println(taken.Name, "is taken")
+	}
+	// Output:
+	// true
+	// name is taken
+}
+
+func ExampleDB_ListUsers() {
+	db, _, done := example()
+	defer done()
+
+	for user, err := range db.ListUsers(context.Background(), snib.ListOptions{}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(user.Identities[0].Identifier)
+	}
+	// Output: ada@example.com
+}
+
+func ExampleDB_ExtendSession() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+
+	session, err := db.CreateSession(ctx, ada.ID, snib.SessionOptions{
+		Attributes: snib.Attributes{"device": "laptop", "address": "192.0.2.7"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	session, err = db.ExtendSession(ctx, session.Token.Reveal()) // writes at most once an hour
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(session.State, session.Attributes()["device"])
+	// Output: active laptop
+}
+
+func ExampleDB_InvalidateUserSessions() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+
+	here, err := db.CreateSession(ctx, ada.ID, snib.SessionOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := db.CreateSession(ctx, ada.ID, snib.SessionOptions{}); err != nil {
+		log.Fatal(err)
+	}
+	if err := db.InvalidateUserSessions(ctx, ada.ID, here.ID); err != nil { // log out everywhere else
+		log.Fatal(err)
+	}
+	sessions, err := db.ListUserSessions(ctx, ada.ID)
+	fmt.Println(len(sessions), err)
+	// Output: 1 <nil>
+}
+
+func ExampleDB_Refresh() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+
+	_, first, err := db.CreateRefreshToken(ctx, ada.ID, snib.SessionOptions{CredentialVersion: ada.CredentialVersion})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, second, err := db.Refresh(ctx, first.Token.Reveal())
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, _, err = db.Refresh(ctx, second.Token.Reveal()); err != nil {
+		log.Fatal(err)
+	}
+	_, _, err = db.Refresh(ctx, first.Token.Reveal()) // somebody has kept a copy
+	fmt.Println(errors.Is(err, snib.ErrRefreshTokenReused))
+	tokens, err := db.ListUserRefreshTokens(ctx, ada.ID)
+	fmt.Println(len(tokens), err)
+	// Output:
+	// true
+	// 0 <nil>
+}
+
+func ExampleTx_UseOneTimeToken() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+
+	link, err := db.CreateOneTimeToken(ctx, ada.ID, "password-reset", time.Hour, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	mailed := link.Token.Reveal()
+
+	hash, err := db.HashPassword(ctx, "a new passphrase")
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = db.Update(ctx, func(tx *snib.Tx) error {
+		used, err := tx.UseOneTimeToken("password-reset", mailed)
+		if err != nil {
+			return err
+		}
+		_, err = tx.UpdateUserPassword(used.UserID, hash)
+		return err
+	})
+	fmt.Println(err)
+	_, err = db.UseOneTimeToken(ctx, "password-reset", mailed)
+	fmt.Println(errors.Is(err, snib.ErrInvalidToken))
+	// Output:
+	// <nil>
+	// true
+}
+
+func ExampleDB_Update() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+
+	err := db.Update(ctx, func(tx *snib.Tx) error {
+		notes, err := tx.Bolt().CreateBucketIfNotExists([]byte("notes"))
+		if err != nil {
+			return err
+		}
+		if err := notes.Put([]byte(ada.ID), []byte("prefers tea")); err != nil {
+			return err
+		}
+		_, err = tx.UpdateUserAttributes(ada.ID, snib.Attributes{"notes": 1})
+		return err // an error would undo both
+	})
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleDB_Join() {
+	path, remove := scratch()
+	defer remove()
+	b, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer b.Close()
+	db, err := snib.New(b, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+
+	err = b.Update(func(btx *bolt.Tx) error {
+		tx, err := db.Join(btx)
+		if err != nil {
+			return err
+		}
+		user, err := tx.CreateUser(snib.NewUser{Provider: "username", Identifier: "ada"})
+		if err != nil {
+			return err
+		}
+		orders, err := btx.CreateBucketIfNotExists([]byte("orders"))
+		if err != nil {
+			return err
+		}
+		return orders.Put([]byte(user.ID), []byte("one pot of tea"))
+	})
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleDB_ImportUser() {
+	db, _, done := example()
+	defer done()
+	ctx := context.Background()
+
+	_, err := db.ImportUser(ctx, snib.UserImport{
+		ID: "u00042", Provider: "username", Identifier: "grace",
+		PasswordHash:   "0123456789abcdef0123456789abcdef:2fb9a017ba3d220084bc6479190e6758edff8c11feb022b0e4126dd9f6d72fd64945191d122787dd117939afbf88504dcec5b957a54c425ad5e00451088494eb",
+		PasswordSource: "lucia-3",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	grace, err := db.AuthenticateUser(ctx, "username", "Grace", "pässwörd-1")
+	fmt.Println(grace.ID, err)
+	// Output: u00042 <nil>
+}

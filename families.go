@@ -1,0 +1,158 @@
+package snib
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/snibdb/snib/codec"
+)
+
+// ListUserRefreshTokens returns the user's refresh tokens that can be used,
+// oldest first: at most 100, none for an unknown user.
+func (db *DB) ListUserRefreshTokens(ctx context.Context, id UserID) ([]RefreshToken, error) {
+	return result(ctx, "list refresh tokens", db.view, func(tx *Tx) ([]RefreshToken, error) {
+		return tx.ListUserRefreshTokens(id)
+	})
+}
+
+// ListUserRefreshTokens is [DB.ListUserRefreshTokens] in this transaction.
+func (tx *Tx) ListUserRefreshTokens(id UserID) ([]RefreshToken, error) {
+	if err := tx.reading(); err != nil {
+		return nil, err
+	}
+	if !validUserID(id) {
+		return nil, nil
+	}
+	families, err := tx.userFamilies(string(id))
+	if err != nil {
+		return nil, err
+	}
+	var out []RefreshToken
+	for i := range families {
+		if f := &families[i]; f.RevokedAt == 0 && tx.familyLive(f) {
+			out = append(out, newRefreshToken(f))
+		}
+	}
+	return out, nil
+}
+
+// userFamilies returns all records of a user's, in whatever state.
+func (tx *Tx) userFamilies(userID string) ([]codec.Family, error) {
+	ids, err := tx.members(spaceUserFamilies, userID)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]codec.Family, len(ids))
+	for i, id := range ids {
+		if out[i], err = tx.family(id); err != nil {
+			return nil, orphan(spaceUserFamilies, err)
+		}
+	}
+	return out, nil
+}
+
+// makeRoomForFamily ends families of a user until one more is allowed:
+// revoked and expired ones first, then those with the earliest idle deadline.
+// Their sessions are left to their own, short, deadlines.
+func (tx *Tx) makeRoomForFamily(userID string) error {
+	families, err := tx.userFamilies(userID)
+	excess := len(families) + 1 - tx.db.o.Refresh.MaxPerUser
+	if err != nil || excess <= 0 {
+		return err
+	}
+	last := func(f codec.Family) int64 {
+		if f.RevokedAt != 0 || !tx.familyLive(&f) {
+			return 0
+		}
+		return f.IdleUntil
+	}
+	slices.SortStableFunc(families, func(a, b codec.Family) int { return cmp.Compare(last(a), last(b)) })
+	for _, f := range families[:excess] {
+		if err := tx.deleteOne(ownedFamilies, userID, f.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RevokeRefreshToken ends a family by its id, and its session. An unknown id
+// is no error. With an id from a form, look first whether it is in the user's
+// list.
+func (db *DB) RevokeRefreshToken(ctx context.Context, id RefreshTokenID) error {
+	return during("revoke refresh token", db.update(ctx, func(tx *Tx) error { return tx.RevokeRefreshToken(id) }))
+}
+
+// RevokeRefreshToken is [DB.RevokeRefreshToken] in this transaction.
+func (tx *Tx) RevokeRefreshToken(id RefreshTokenID) error {
+	if err := tx.writing(); err != nil {
+		return err
+	}
+	if !validID(prefixFamily, string(id)) {
+		return nil
+	}
+	f, err := tx.family(string(id))
+	if errors.Is(err, ErrInvalidRefreshToken) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.endFamily(&f)
+}
+
+// endFamily ends a family because somebody wants it to end, and its session. A
+// tombstone stays.
+func (tx *Tx) endFamily(f *codec.Family) error {
+	if f.RevokedAt != 0 {
+		return nil
+	}
+	if err := tx.deleteOne(ownedSessions, f.UserID, f.SessionID); err != nil {
+		return err
+	}
+	return tx.deleteOne(ownedFamilies, f.UserID, f.ID)
+}
+
+// RevokeUserRefreshTokens ends all refresh tokens of the user and their
+// sessions, and raises the credential version. ErrUserNotFound.
+func (db *DB) RevokeUserRefreshTokens(ctx context.Context, id UserID) error {
+	return during("revoke refresh tokens", db.update(ctx, func(tx *Tx) error { return tx.RevokeUserRefreshTokens(id) }))
+}
+
+// RevokeUserRefreshTokens is [DB.RevokeUserRefreshTokens] in this transaction.
+func (tx *Tx) RevokeUserRefreshTokens(id UserID) error {
+	_, err := tx.updateUser(id, func(u *codec.User) error {
+		families, err := tx.userFamilies(u.ID)
+		if err != nil {
+			return err
+		}
+		u.CredentialVersion++
+		for i := range families {
+			if err := tx.endFamily(&families[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// endFamilies deletes a user's families but the kept ones, and leaves sessions
+// alone. Tombstones stay.
+func (tx *Tx) endFamilies(userID string, kept func(*codec.Family) bool) error {
+	families, err := tx.userFamilies(userID)
+	if err != nil {
+		return err
+	}
+	for i := range families {
+		f := &families[i]
+		if f.RevokedAt != 0 || kept(f) {
+			continue
+		}
+		if err := tx.deleteOne(ownedFamilies, f.UserID, f.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

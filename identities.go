@@ -1,0 +1,289 @@
+package snib
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/secure/precis"
+
+	"github.com/snibdb/snib/codec"
+)
+
+// An Identity is one way in: what a provider calls the user.
+type Identity struct {
+	Provider   string    // 1–32 of [a-z0-9_-]: "email", "username", "github", …
+	Identifier string    // as it was given; compared by the provider's rule
+	LinkedAt   time.Time // when the user got it
+}
+
+// An IdentifierRule says which identifiers of a provider are the same. The
+// record keeps the spelling; send mail to the stored identifier, never to what
+// a form contained.
+type IdentifierRule string
+
+// The rules. None of them finds look-alikes: Cyrillic "аdmin" is another
+// Username than Latin "admin".
+const (
+	// Exact compares bytes: 1–256 of valid UTF-8 without control characters.
+	Exact IdentifierRule = "exact"
+
+	// Email takes ASCII with one @ between two non-empty parts and no white
+	// space, and ignores ASCII case; nothing else, no dots, no plus signs.
+	Email IdentifierRule = "email"
+
+	// Username is the profile UsernameCaseMapped of RFC 8265, which ignores
+	// case and width, without @ / \ and colon.
+	Username IdentifierRule = "username"
+)
+
+func (r IdentifierRule) valid() bool { return r == Exact || r == Email || r == Username }
+
+// fold returns the key of an identifier, or the InputError that says why it
+// has none.
+func (r IdentifierRule) fold(identifier string) (string, error) {
+	if reason := plainText(identifier, 256); reason != "" {
+		return "", &InputError{Field: "Identifier", Reason: reason}
+	}
+	switch r {
+	case Email:
+		return foldEmail(identifier)
+	case Username:
+		return foldUsername(identifier)
+	default:
+		return identifier, nil
+	}
+}
+
+func foldEmail(address string) (string, error) {
+	local, domain, _ := strings.Cut(address, "@")
+	if local == "" || domain == "" || strings.ContainsAny(domain, "@ ") || strings.Contains(local, " ") {
+		return "", &InputError{Field: "Identifier", Reason: "must be an address: one @ between two parts, no spaces"}
+	}
+	for _, c := range []byte(address) {
+		if c >= utf8.RuneSelf {
+			return "", &InputError{Field: "Identifier", Reason: "must be an address in ASCII"}
+		}
+	}
+	return strings.ToLower(address), nil
+}
+
+func foldUsername(name string) (string, error) {
+	key, err := precis.UsernameCaseMapped.String(name)
+	if err != nil || key == "" || len(key) > 256 || strings.ContainsAny(key, `@/\:`) {
+		return "", &InputError{Field: "Identifier", Reason: `must be a user name (RFC 8265) without @ / \ and colon`}
+	}
+	return key, nil
+}
+
+// plainText says what is wrong with text that must have 1 to limit bytes of
+// valid UTF-8 without control characters; "" is nothing.
+func plainText(s string, limit int) string {
+	switch {
+	case s == "":
+		return "is required"
+	case len(s) > limit:
+		return "is too long"
+	case !utf8.ValidString(s):
+		return "must be valid UTF-8"
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return "must have no control characters"
+	}
+	return ""
+}
+
+// validName reports whether s names a provider or a purpose: 1–32 bytes of
+// [a-z0-9_-].
+func validName(s string) bool {
+	if len(s) < 1 || len(s) > 32 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// newIdentity checks the two parts and folds the identifier.
+func (db *DB) newIdentity(provider, identifier string, now int64) (codec.Identity, error) {
+	if !validName(provider) {
+		return codec.Identity{}, &InputError{Field: "Provider", Reason: "must be 1–32 of [a-z0-9_-]"}
+	}
+	key, err := db.o.Providers[provider].fold(identifier)
+	if err != nil {
+		return codec.Identity{}, err
+	}
+	return codec.Identity{Provider: provider, Key: key, Identifier: identifier, LinkedAt: now}, nil
+}
+
+// identityOwner returns the id of the user who has an identity.
+func (tx *Tx) identityOwner(x codec.Identity) (id string, ok bool, err error) {
+	return tx.reference(spaceIdentities, pairKey(x.Provider, x.Key))
+}
+
+// claimable returns ErrIdentityTaken if another user than id has x.
+func (tx *Tx) claimable(x codec.Identity, id string) error {
+	owner, ok, err := tx.identityOwner(x)
+	if err == nil && ok && owner != id {
+		err = ErrIdentityTaken
+	}
+	return err
+}
+
+// sameIdentity reports whether a and b are compared as equal.
+func sameIdentity(a, b codec.Identity) bool { return a.Provider == b.Provider && a.Key == b.Key }
+
+// findIdentity returns the position of x among u's identities, or -1.
+func findIdentity(u *codec.User, x codec.Identity) int {
+	for i, have := range u.Identities {
+		if sameIdentity(have, x) {
+			return i
+		}
+	}
+	return -1
+}
+
+// GetUserByProviderID returns the user who has this identity, the identifier
+// compared by the provider's rule. ErrUserNotFound, also for what could be no
+// identity.
+func (db *DB) GetUserByProviderID(ctx context.Context, provider, identifier string) (User, error) {
+	return result(ctx, "get user by provider id", db.view, func(tx *Tx) (User, error) {
+		return tx.GetUserByProviderID(provider, identifier)
+	})
+}
+
+// GetUserByProviderID is [DB.GetUserByProviderID] in this transaction.
+func (tx *Tx) GetUserByProviderID(provider, identifier string) (User, error) {
+	if err := tx.reading(); err != nil {
+		return User{}, err
+	}
+	u, err := tx.userByIdentity(provider, identifier)
+	return newUser(u), err
+}
+
+// userByIdentity returns the record of the user who has this identity.
+func (tx *Tx) userByIdentity(provider, identifier string) (codec.User, error) {
+	x, err := tx.db.newIdentity(provider, identifier, 0)
+	if err != nil {
+		return codec.User{}, ErrUserNotFound
+	}
+	id, ok, err := tx.identityOwner(x)
+	if err != nil {
+		return codec.User{}, err
+	}
+	if !ok {
+		return codec.User{}, ErrUserNotFound
+	}
+	return tx.user(UserID(id))
+}
+
+// UpdateUserProviderID replaces the user's primary identity (Identities[0]) by
+// provider and identifier, both required, and returns the updated user. The
+// old identity stops finding the user at the instant at which the new one
+// begins to. If the user has the new one already, it becomes the primary.
+//
+// Where the identity really changes (and not only its spelling), the
+// credential version is raised and the user's one-time tokens end: a link that
+// was mailed to the old address is worth nothing.
+//
+// ErrUserNotFound, ErrIdentityTaken, ErrInvalidInput (Provider, Identifier).
+func (db *DB) UpdateUserProviderID(ctx context.Context, id UserID, provider, identifier string) (User, error) {
+	return result(ctx, "update provider id", db.update, func(tx *Tx) (User, error) {
+		return tx.UpdateUserProviderID(id, provider, identifier)
+	})
+}
+
+// UpdateUserProviderID is [DB.UpdateUserProviderID] in this transaction.
+func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User, error) {
+	return tx.updateUser(id, func(u *codec.User) error {
+		x, err := tx.db.newIdentity(provider, identifier, tx.now)
+		if err != nil {
+			return err
+		}
+		if err := tx.claimable(x, u.ID); err != nil {
+			return err
+		}
+		old := u.Identities[0]
+		if sameIdentity(old, x) {
+			u.Identities[0].Identifier = identifier
+			return nil
+		}
+		kept := []codec.Identity{x}
+		for _, have := range u.Identities[1:] {
+			if !sameIdentity(have, x) {
+				kept = append(kept, have)
+			}
+		}
+		u.Identities = kept
+		u.CredentialVersion++
+		return tx.endOneTimeTokens(u.ID)
+	})
+}
+
+// LinkIdentity gives the user one more identity, after those there are, and
+// returns the updated user. One that the user has already is no error.
+//
+// Link only what the provider has verified: whoever holds an identity can log
+// in by it. ErrUserNotFound, ErrIdentityTaken, ErrTooLarge (the 17th),
+// ErrInvalidInput (Provider, Identifier).
+func (db *DB) LinkIdentity(ctx context.Context, id UserID, provider, identifier string) (User, error) {
+	return result(ctx, "link identity", db.update, func(tx *Tx) (User, error) {
+		return tx.LinkIdentity(id, provider, identifier)
+	})
+}
+
+// LinkIdentity is [DB.LinkIdentity] in this transaction.
+func (tx *Tx) LinkIdentity(id UserID, provider, identifier string) (User, error) {
+	return tx.updateUser(id, func(u *codec.User) error {
+		x, err := tx.db.newIdentity(provider, identifier, tx.now)
+		if err != nil {
+			return err
+		}
+		if err := tx.claimable(x, u.ID); err != nil {
+			return err
+		}
+		if findIdentity(u, x) >= 0 {
+			return nil
+		}
+		if len(u.Identities) >= MaxIdentities {
+			return ErrTooLarge
+		}
+		u.Identities = append(u.Identities, x)
+		return nil
+	})
+}
+
+// UnlinkIdentity takes an identity from the user and returns the updated user.
+// The last one stays: ErrInvalidInput. Unlinking the primary makes the oldest
+// other the primary. The credential version is raised and the user's one-time
+// tokens end; sessions go on (see InvalidateUserSessions). An identity that
+// the user does not have is no error. ErrUserNotFound.
+func (db *DB) UnlinkIdentity(ctx context.Context, id UserID, provider, identifier string) (User, error) {
+	return result(ctx, "unlink identity", db.update, func(tx *Tx) (User, error) {
+		return tx.UnlinkIdentity(id, provider, identifier)
+	})
+}
+
+// UnlinkIdentity is [DB.UnlinkIdentity] in this transaction.
+func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, error) {
+	return tx.updateUser(id, func(u *codec.User) error {
+		x, err := tx.db.newIdentity(provider, identifier, 0)
+		if err != nil {
+			return nil // nobody can have it
+		}
+		i := findIdentity(u, x)
+		switch {
+		case i < 0:
+			return nil
+		case len(u.Identities) == 1:
+			return &InputError{Field: "Identifier", Reason: "is the user's last identity"}
+		}
+		u.Identities = append(u.Identities[:i:i], u.Identities[i+1:]...)
+		u.CredentialVersion++
+		return tx.endOneTimeTokens(u.ID)
+	})
+}

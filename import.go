@@ -1,0 +1,106 @@
+package snib
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/phc"
+)
+
+// UserImport is a user of another system.
+type UserImport struct {
+	ID UserID // kept; 1–64 of [A-Za-z0-9_.:-]. "" makes one
+
+	// Provider and Identifier are the primary identity. Required. Link
+	// others with LinkIdentity.
+	Provider, Identifier string
+
+	// PasswordHash is the hash as the other system stored it, "" for none.
+	// It verifies as it did there and is replaced at the next log-in.
+	PasswordHash string
+
+	// PasswordSource names the system where the string alone does not say
+	// which it is: "lucia-0.1", "lucia-1", "lucia-2", "lucia-3",
+	// "better-auth". [PasswordSources] lists all.
+	PasswordSource string
+
+	Attributes     Attributes // within their bounds
+	Disabled       bool       // a user who was shut out stays so
+	DisabledReason string     // at most 256 bytes
+
+	CreatedAt time.Time // zero is now; not in the future, not before 1970
+}
+
+// PasswordSources returns the names that UserImport.PasswordSource takes.
+func PasswordSources() []string { return phc.Sources() }
+
+// ImportUser makes a user of another system's. ErrIdentityTaken (also when two
+// spellings there are one identity here: report both, merge neither),
+// ErrAttributeTaken, ErrInvalidInput (ID if it is malformed or a user's
+// already; Provider, Identifier, PasswordHash, PasswordSource, Attributes,
+// DisabledReason, CreatedAt). A hash that asks for more memory or work than
+// Options.Passwords allows is ErrInvalidInput (PasswordHash).
+func (db *DB) ImportUser(ctx context.Context, i UserImport) (User, error) {
+	return result(ctx, "import user", db.update, func(tx *Tx) (User, error) { return tx.ImportUser(i) })
+}
+
+// ImportUser is [DB.ImportUser] in this transaction.
+func (tx *Tx) ImportUser(i UserImport) (User, error) {
+	if err := tx.writing(); err != nil {
+		return User{}, err
+	}
+	id, err := tx.importID(i.ID)
+	if err != nil {
+		return User{}, err
+	}
+	u := codec.User{ID: id, CreatedAt: tx.now, CredentialVersion: 1}
+	if !i.CreatedAt.IsZero() {
+		u.CreatedAt = i.CreatedAt.UnixMilli()
+	}
+	if u.CreatedAt < 0 || u.CreatedAt > tx.now {
+		return User{}, &InputError{Field: "CreatedAt", Reason: "must be from 1970 to now"}
+	}
+	if i.Disabled {
+		u.DisabledAt, u.DisabledReason = tx.now, i.DisabledReason
+	}
+	if reason := plainText(i.DisabledReason, maxReason); i.DisabledReason != "" && reason != "" {
+		return User{}, &InputError{Field: "DisabledReason", Reason: reason}
+	}
+	if err := tx.importPassword(&u, i); err != nil {
+		return User{}, err
+	}
+	return tx.addUser(&u, i.Provider, i.Identifier, i.Attributes)
+}
+
+// importID returns the id to be: the one given, if it can be and is nobody's.
+func (tx *Tx) importID(id UserID) (string, error) {
+	if id == "" {
+		return newID(prefixUser, tx.now, tx.db.o.Rand)
+	}
+	if !validUserID(id) {
+		return "", &InputError{Field: "ID", Reason: "must be 1–64 of [A-Za-z0-9_.:-]"}
+	}
+	taken, err := tx.has(spaceUsers, string(id))
+	if err == nil && taken {
+		err = &InputError{Field: "ID", Reason: "is a user's already"}
+	}
+	return string(id), err
+}
+
+func (tx *Tx) importPassword(u *codec.User, i UserImport) error {
+	if i.PasswordHash == "" {
+		return nil
+	}
+	limits := phc.Limits{MemoryBytes: tx.db.o.Passwords.MaxHashMemory}
+	hash, err := phc.Import(i.PasswordSource, i.PasswordHash, limits)
+	switch {
+	case errors.Is(err, phc.ErrUnknownSource):
+		return &InputError{Field: "PasswordSource", Reason: err.Error()}
+	case err != nil:
+		return &InputError{Field: "PasswordHash", Reason: err.Error()}
+	}
+	u.PasswordHash, u.HashClass, u.PasswordChangedAt = string(hash), hashForeign, u.CreatedAt
+	return nil
+}

@@ -1,0 +1,96 @@
+package snib
+
+import (
+	"context"
+	"iter"
+
+	"github.com/snibdb/snib/codec"
+)
+
+// ListOptions bounds a list.
+type ListOptions struct {
+	After UserID // begin behind this id; "" begins with the first
+	Limit int    // at most so many; 0 and less are all
+}
+
+// pageSize is how many users are read in one transaction of a list.
+const pageSize = 256
+
+// ListUsers ranges over the users in order of their ids: ids made here in the
+// order of creation, imported ones among them bytewise. It reads pages of 256
+// and has no transaction open while the body runs, so the body may call any
+// method of db, and the list is not one snapshot. An error comes once, with
+// the zero User, and ends the list; so does the end of ctx.
+func (db *DB) ListUsers(ctx context.Context, o ListOptions) iter.Seq2[User, error] {
+	return db.pages(ctx, "list users", o, (*Tx).userPage)
+}
+
+// ListUsers is [DB.ListUsers] on the snapshot of this transaction. The body
+// must not write through tx.
+func (tx *Tx) ListUsers(o ListOptions) iter.Seq2[User, error] {
+	return tx.pages(o, (*Tx).userPage)
+}
+
+// A page reads at most n users whose ids come behind after.
+type page func(tx *Tx, after UserID, n int) ([]User, error)
+
+func (tx *Tx) userPage(after UserID, n int) ([]User, error) {
+	var from []byte
+	if after != "" {
+		from = append([]byte(after), 0)
+	}
+	var users []User
+	err := tx.r.Scan(spaceUsers, from, nil, n, func(key, value []byte) error {
+		u, err := codec.DecodeUser(key, value)
+		if err != nil {
+			return damaged(spaceUsers, err)
+		}
+		users = append(users, newUser(u))
+		return nil
+	})
+	return users, err
+}
+
+// pages ranges over pages, each read in a transaction of its own.
+func (db *DB) pages(ctx context.Context, op string, o ListOptions, next page) iter.Seq2[User, error] {
+	return paged(o, func(after UserID, n int) ([]User, error) {
+		return result(ctx, op, db.view, func(tx *Tx) ([]User, error) { return next(tx, after, n) })
+	})
+}
+
+// pages ranges over pages of this transaction.
+func (tx *Tx) pages(o ListOptions, next page) iter.Seq2[User, error] {
+	return paged(o, func(after UserID, n int) ([]User, error) {
+		if err := tx.reading(); err != nil {
+			return nil, err
+		}
+		return next(tx, after, n)
+	})
+}
+
+func paged(o ListOptions, next func(after UserID, n int) ([]User, error)) iter.Seq2[User, error] {
+	return func(yield func(User, error) bool) {
+		after, left := o.After, o.Limit
+		for {
+			n := pageSize
+			if o.Limit > 0 {
+				n = min(n, left)
+			}
+			users, err := next(after, n)
+			if err != nil {
+				yield(User{}, err)
+				return
+			}
+			for _, u := range users {
+				if !yield(u, nil) {
+					return
+				}
+				after = u.ID
+			}
+			left -= len(users)
+			if len(users) < n || o.Limit > 0 && left == 0 {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package snib
+
+import (
+	"context"
+	"errors"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/phc"
+)
+
+// AuthenticateUser returns the user who has this identity and password. An
+// unknown identity, a user without password, a disabled one and a wrong
+// password are all ErrInvalidCredentials after equal work: one verification
+// with the current parameters. A user whose hash was imported and not replaced
+// yet takes that hash's time, which a stranger can measure; it is replaced by
+// the first log-in (see Stats.ForeignHashes).
+//
+// The result is true when it is returned. To create a session from it, use
+// LogIn, which does both in one, or give User.CredentialVersion to
+// CreateSession.
+//
+// ErrInvalidInput (Provider, Identifier, Password) depends on the arguments
+// alone; ErrBusy when the queue for hashing is full; what Options.BeforeAuth
+// returned.
+func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, password string) (User, error) {
+	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
+		// The hash is upgraded here if it can be, and never at the price of
+		// the log-in.
+		if v.upgrade != "" {
+			u, err := result(ctx, "", db.update, v.user)
+			if err == nil || errors.Is(err, ErrInvalidCredentials) {
+				return u, err
+			}
+			db.o.Logger.Warn("snib: a password hash was not upgraded", "user", v.id, "error", err)
+			v.upgrade = ""
+		}
+		return result(ctx, "", db.view, v.user)
+	})
+	return u, during("authenticate", err)
+}
+
+// LogIn authenticates as AuthenticateUser does and creates a session, in one
+// transaction that looks once more whether what was verified still holds: no
+// session comes of a password that was changed, or of a user who was disabled,
+// meanwhile. A hash of weaker parameters or from another system is replaced in
+// the same commit. Errors are those of AuthenticateUser and, for the options,
+// of CreateSession.
+func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, o SessionOptions) (Session, User, error) {
+	var s Session
+	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
+		return result(ctx, "", db.update, func(tx *Tx) (User, error) {
+			u, err := v.recheck(tx)
+			if err != nil {
+				return User{}, err
+			}
+			o.CredentialVersion = u.CredentialVersion
+			created, err := tx.newSession(&u, o)
+			if err != nil {
+				return User{}, err
+			}
+			s = created
+			return v.apply(tx, u)
+		})
+	})
+	if err != nil {
+		return Session{}, User{}, during("log in", err)
+	}
+	return s, u, nil
+}
+
+// verifiedLogin is what a verification outside of any transaction found, for
+// the transaction that relies on it.
+type verifiedLogin struct {
+	provider, identifier string
+	id                   string
+	version              uint64   // of the credentials
+	stored               string   // the hash that was verified
+	upgrade              phc.Hash // what should replace it; "" nothing
+}
+
+// recheck returns the user's record if what was verified still holds.
+func (v *verifiedLogin) recheck(tx *Tx) (codec.User, error) {
+	u, err := tx.userByIdentity(v.provider, v.identifier)
+	if errors.Is(err, ErrUserNotFound) || err == nil &&
+		(u.ID != v.id || u.DisabledAt != 0 || u.CredentialVersion != v.version) {
+		return codec.User{}, ErrInvalidCredentials
+	}
+	return u, err
+}
+
+// apply writes the upgraded hash unless the stored one is another by now:
+// losing that race is no error.
+func (v *verifiedLogin) apply(tx *Tx, u codec.User) (User, error) {
+	if v.upgrade == "" || u.PasswordHash != v.stored {
+		return newUser(u), nil
+	}
+	return tx.updateUser(UserID(u.ID), func(u *codec.User) error {
+		u.PasswordHash, u.HashClass = string(v.upgrade), hashOwn
+		return nil
+	})
+}
+
+// user is recheck and, where there is something to upgrade, apply.
+func (v *verifiedLogin) user(tx *Tx) (User, error) {
+	u, err := v.recheck(tx)
+	if err != nil {
+		return User{}, err
+	}
+	return v.apply(tx, u)
+}
+
+// authenticate verifies, then lets finish rely on it in a transaction.
+func (db *DB) authenticate(ctx context.Context, provider, identifier, password string, finish func(*verifiedLogin) (User, error)) (User, error) {
+	key, err := db.checkLogin(provider, identifier, password)
+	if err != nil {
+		return User{}, err
+	}
+	if db.o.BeforeAuth != nil {
+		if err := db.o.BeforeAuth(ctx, provider, key); err != nil {
+			return User{}, err
+		}
+	}
+	v, err := db.verify(ctx, provider, identifier, password)
+	var u User
+	if err == nil {
+		db.afterVerify()
+		u, err = finish(v)
+	}
+	if db.o.AfterAuth != nil && (err == nil || errors.Is(err, ErrInvalidCredentials)) {
+		db.o.AfterAuth(ctx, provider, key, err == nil)
+	}
+	return u, err
+}
+
+// checkLogin refuses arguments that are outside their bounds, looking at
+// nothing else, and returns the identifier as it is compared. One that the
+// provider's rule refuses is unknown, not invalid.
+func (db *DB) checkLogin(provider, identifier, password string) (key string, err error) {
+	if err := phc.CheckInput(password); err != nil {
+		return "", &InputError{Field: "Password", Reason: err.Error()}
+	}
+	if reason := plainText(identifier, 256); reason != "" {
+		return "", &InputError{Field: "Identifier", Reason: reason}
+	}
+	if !validName(provider) {
+		return "", &InputError{Field: "Provider", Reason: "must be 1–32 of [a-z0-9_-]"}
+	}
+	if x, err := db.newIdentity(provider, identifier, 0); err == nil {
+		return x.Key, nil
+	}
+	return identifier, nil
+}
+
+// verify looks the user up and does the work of one verification, whatever it
+// finds. The result of a disabled user's is thrown away.
+func (db *DB) verify(ctx context.Context, provider, identifier, password string) (*verifiedLogin, error) {
+	u, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) { return tx.userByIdentity(provider, identifier) })
+	if errors.Is(err, ErrUserNotFound) {
+		if err := db.o.hasher.Decoy(ctx, password); err != nil {
+			return nil, hashingError(err)
+		}
+		return nil, ErrInvalidCredentials
+	}
+	if err != nil {
+		return nil, err
+	}
+	if u.DisabledAt != 0 {
+		_, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), password)
+		return nil, db.verdict(&u, false, err)
+	}
+	ok, upgrade, err := db.o.hasher.VerifyAndRehash(ctx, phc.Hash(u.PasswordHash), password)
+	if err := db.verdict(&u, ok, err); err != nil {
+		return nil, err
+	}
+	return &verifiedLogin{
+		provider: provider, identifier: identifier,
+		id: u.ID, version: u.CredentialVersion, stored: u.PasswordHash, upgrade: upgrade,
+	}, nil
+}

@@ -1,0 +1,212 @@
+package snib
+
+import (
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/snibdb/snib/codec"
+)
+
+// OneTimeToken lets its bearer do one thing once: reset a password, prove an
+// e-mail address, accept an invitation.
+type OneTimeToken struct {
+	ID      OneTimeTokenID // public
+	UserID  UserID         // whose it is
+	Purpose string         // what it is good for
+
+	// Token is the secret text for the bearer, and is there only when
+	// CreateOneTimeToken has just made it.
+	Token Token
+
+	CreatedAt time.Time // when it was made
+	ExpiresAt time.Time // accepted before this
+	Data      []byte    // as it was given: the new e-mail address, say
+}
+
+// Bounds of one-time tokens.
+const (
+	maxOneTimeLife = 90 * day
+	maxOneTimeData = 1 << 10 // bytes
+)
+
+// CreateOneTimeToken makes a token that UseOneTimeToken accepts once, for the
+// same purpose, within ttl, and returns it with its Token, this once. purpose
+// is 1–32 of [a-z0-9_-], ttl 1 s to 90 days, data at most 1 KiB, stored in
+// clear. A user has at most 16 live ones; one more ends that which expires
+// first. All end when the user's password is set or removed, when the user is
+// disabled, and when an identity is moved or unlinked.
+//
+// ErrUserNotFound, ErrUserDisabled, ErrInvalidInput (Purpose, TTL, Data).
+func (db *DB) CreateOneTimeToken(ctx context.Context, id UserID, purpose string, ttl time.Duration, data []byte) (OneTimeToken, error) {
+	return result(ctx, "create one-time token", db.update, func(tx *Tx) (OneTimeToken, error) {
+		return tx.CreateOneTimeToken(id, purpose, ttl, data)
+	})
+}
+
+// CreateOneTimeToken is [DB.CreateOneTimeToken] in this transaction.
+func (tx *Tx) CreateOneTimeToken(id UserID, purpose string, ttl time.Duration, data []byte) (OneTimeToken, error) {
+	if err := tx.writing(); err != nil {
+		return OneTimeToken{}, err
+	}
+	switch {
+	case !validName(purpose):
+		return OneTimeToken{}, &InputError{Field: "Purpose", Reason: "must be 1–32 of [a-z0-9_-]"}
+	case ttl < time.Second || ttl > maxOneTimeLife:
+		return OneTimeToken{}, &InputError{Field: "TTL", Reason: "must be from 1 s to 90 days"}
+	case len(data) > maxOneTimeData:
+		return OneTimeToken{}, &InputError{Field: "Data", Reason: "must be at most 1 KiB"}
+	}
+	u, err := tx.user(id)
+	if err != nil {
+		return OneTimeToken{}, err
+	}
+	if u.DisabledAt != 0 {
+		return OneTimeToken{}, ErrUserDisabled
+	}
+	t := codec.OneTimeToken{
+		UserID: u.ID, Purpose: purpose, Epoch: tx.state.Epoch, Data: slices.Clone(data),
+		CreatedAt: tx.now, ExpiresAt: after(tx.now, ttl),
+	}
+	return tx.putOneTimeToken(&t)
+}
+
+func (tx *Tx) putOneTimeToken(t *codec.OneTimeToken) (OneTimeToken, error) {
+	var err error
+	if t.ID, err = newID(prefixOneTime, tx.now, tx.db.o.Rand); err != nil {
+		return OneTimeToken{}, err
+	}
+	var secret [32]byte
+	if _, err := io.ReadFull(tx.db.o.Rand, secret[:]); err != nil {
+		return OneTimeToken{}, err
+	}
+	t.SecretHash = oneTimeToken.hash(secret[:])
+	if err := tx.makeRoomForOneTimeToken(t.UserID); err != nil {
+		return OneTimeToken{}, err
+	}
+	if err := tx.putOne(ownedOneTime, t.UserID, t.ID, t.Append(nil), true); err != nil {
+		return OneTimeToken{}, err
+	}
+	out := newOneTimeToken(t)
+	out.Token = newToken(oneTimeToken, t.ID, secret[:])
+	return out, nil
+}
+
+func newOneTimeToken(t *codec.OneTimeToken) OneTimeToken {
+	return OneTimeToken{
+		ID: OneTimeTokenID(t.ID), UserID: UserID(t.UserID), Purpose: t.Purpose,
+		CreatedAt: timeOf(t.CreatedAt), ExpiresAt: timeOf(t.ExpiresAt), Data: t.Data,
+	}
+}
+
+// makeRoomForOneTimeToken removes a user's dead tokens, and the first to
+// expire while there are as many as may be.
+func (tx *Tx) makeRoomForOneTimeToken(userID string) error {
+	ids, err := tx.members(spaceUserOneTime, userID)
+	if err != nil {
+		return err
+	}
+	live := make([]codec.OneTimeToken, 0, len(ids))
+	for _, id := range ids {
+		t, err := tx.oneTimeToken(id)
+		if err != nil {
+			return orphan(spaceUserOneTime, err)
+		}
+		if !tx.oneTimeLive(&t) {
+			t.ExpiresAt = 0 // first to go
+		}
+		live = append(live, t)
+	}
+	slices.SortStableFunc(live, func(a, b codec.OneTimeToken) int { return cmp.Compare(a.ExpiresAt, b.ExpiresAt) })
+	for i, t := range live {
+		if t.ExpiresAt != 0 && len(live)-i < MaxOneTimeTokens {
+			break
+		}
+		if err := tx.deleteOne(ownedOneTime, userID, t.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oneTimeToken returns the record of id, live or dead, or ErrInvalidToken.
+func (tx *Tx) oneTimeToken(id string) (codec.OneTimeToken, error) {
+	key := []byte(id)
+	value, ok, err := tx.r.Get(spaceOneTime, key)
+	if err != nil {
+		return codec.OneTimeToken{}, err
+	}
+	if !ok {
+		return codec.OneTimeToken{}, ErrInvalidToken
+	}
+	t, err := codec.DecodeOneTimeToken(key, value)
+	if err != nil {
+		return codec.OneTimeToken{}, damaged(spaceOneTime, err)
+	}
+	return t, nil
+}
+
+func (tx *Tx) oneTimeLive(t *codec.OneTimeToken) bool {
+	return t.Epoch == tx.state.Epoch && tx.now < t.ExpiresAt
+}
+
+// UseOneTimeToken accepts a token for its purpose, once: of callers who race,
+// one gets it. What it allows is best done in the same transaction, with the
+// method of Tx. ErrInvalidToken for all else; a token presented for another
+// purpose stays usable for its own.
+func (db *DB) UseOneTimeToken(ctx context.Context, purpose, token string) (OneTimeToken, error) {
+	return result(ctx, "use one-time token", db.updateIfNeeded, func(tx *Tx) (OneTimeToken, error) {
+		return tx.useOneTimeToken(purpose, token)
+	})
+}
+
+// UseOneTimeToken is [DB.UseOneTimeToken] in this transaction. If the
+// transaction does not commit, the token has not been used.
+func (tx *Tx) UseOneTimeToken(purpose, token string) (OneTimeToken, error) {
+	if err := tx.writing(); err != nil {
+		return OneTimeToken{}, err
+	}
+	return tx.useOneTimeToken(purpose, token)
+}
+
+func (tx *Tx) useOneTimeToken(purpose, token string) (OneTimeToken, error) {
+	t, err := tx.presentedOneTime(purpose, token)
+	if err != nil {
+		return OneTimeToken{}, err
+	}
+	if err := tx.deleteOne(ownedOneTime, t.UserID, t.ID); err != nil {
+		return OneTimeToken{}, err
+	}
+	return newOneTimeToken(&t), nil
+}
+
+// presentedOneTime returns the live record that a token leads to.
+func (tx *Tx) presentedOneTime(purpose, token string) (codec.OneTimeToken, error) {
+	var secret [32]byte
+	id, ok := oneTimeToken.parse(token, secret[:])
+	if !ok {
+		return codec.OneTimeToken{}, ErrInvalidToken
+	}
+	hash := oneTimeToken.hash(secret[:])
+	t, err := tx.oneTimeToken(id)
+	if err != nil {
+		return codec.OneTimeToken{}, err
+	}
+	if subtle.ConstantTimeCompare(hash[:], t.SecretHash[:]) != 1 || t.Purpose != purpose || !tx.oneTimeLive(&t) {
+		return codec.OneTimeToken{}, ErrInvalidToken
+	}
+	u, err := tx.user(UserID(t.UserID))
+	if errors.Is(err, ErrUserNotFound) || err == nil && u.DisabledAt != 0 {
+		return codec.OneTimeToken{}, ErrInvalidToken
+	}
+	return t, err
+}
+
+// endOneTimeTokens removes all of a user's.
+func (tx *Tx) endOneTimeTokens(userID string) error {
+	return tx.deleteOwned(ownedOneTime, userID)
+}

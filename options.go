@@ -1,0 +1,349 @@
+package snib
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/kv/boltkv"
+	"github.com/snibdb/snib/internal/phc"
+)
+
+// Options is how a database behaves. nil and the zero value are the defaults,
+// and safe. In every field zero is the default; where none makes sense, a
+// negative number means none. Open copies what it is given.
+type Options struct {
+	Sessions  SessionPolicy  // how long sessions live
+	Refresh   RefreshPolicy  // how long refresh tokens live
+	Passwords PasswordPolicy // what hashing costs
+
+	// Providers says how identifiers of a provider are compared. nil keeps
+	// what the file declares: a new one, "email" as [Email] and "username"
+	// as [Username]. Non-nil, also empty, makes the file so, in one
+	// transaction at Open; if two users then had one identity, Open fails
+	// with a [ConflictError] and the file is unchanged. Providers not named
+	// here are [Exact]. At most 64.
+	Providers map[string]IdentifierRule
+
+	// Indexes are the attributes by which users can be looked up. nil keeps
+	// what the file declares, non-nil (also empty) makes the file so, in one
+	// transaction at Open; if two users have one value of an index that
+	// becomes unique, Open fails with a [ConflictError] and the file is
+	// unchanged. At most 64.
+	Indexes []Index
+
+	// SweepEvery is how often a goroutine removes what has been dead for a
+	// day (see [DB.Sweep]). Zero and less: only when Sweep is called. At
+	// least 1 s.
+	SweepEvery time.Duration
+
+	// LockTimeout bounds how long Open waits for another process, or another
+	// DB of this one, that has the file open. Default 5 s; negative: do not
+	// wait.
+	LockTimeout time.Duration
+
+	// BusyTimeout bounds how long a write waits for its turn before it fails
+	// with ErrBusy. Default 10 s; negative: as long as ctx allows.
+	BusyTimeout time.Duration
+
+	// MaxSize bounds the file, in bytes; what would make it larger fails
+	// with ErrFull. Default none; at least 1 MiB. Open only.
+	MaxSize int64
+
+	// BeforeAuth is called by AuthenticateUser and LogIn before any look-up,
+	// alike for known and unknown identities, with the identifier as it is
+	// compared. An error ends the call and is returned. It is where a
+	// program throttles: this library does not.
+	BeforeAuth func(ctx context.Context, provider, identifier string) error
+
+	// AfterAuth is called when AuthenticateUser or LogIn has accepted or
+	// refused the credentials.
+	AfterAuth func(ctx context.Context, provider, identifier string, ok bool)
+
+	// Logger receives events that an operator wants to see (a refresh token
+	// reused, a clock that disagrees, a sweep that failed); nil discards.
+	// Ids of users, sessions and families are in them, never a token,
+	// password, hash or identifier.
+	Logger *slog.Logger
+
+	// Now is the wall clock; for tests. Default time.Now.
+	Now func() time.Time
+
+	// Rand is the source of ids, secrets and salts; for tests, where it may
+	// be read by one goroutine at a time. Default crypto/rand.
+	Rand io.Reader
+
+	// InsecureNoSync lets commits return before they are durable: a crash of
+	// the machine may lose or destroy the file. For tests.
+	InsecureNoSync bool
+}
+
+// SessionPolicy bounds the life of sessions. It is written into each session
+// when that is made, so a change reaches new sessions only.
+type SessionPolicy struct {
+	// Active is how long a session is valid without being extended or
+	// renewed. Default 24 h, at least 1 s.
+	Active time.Duration
+
+	// Idle is how long after that it can still be extended or renewed.
+	// Default 14 days; negative: not at all.
+	Idle time.Duration
+
+	// Absolute is how long after the log-in all its sessions end, whatever
+	// is renewed. Default 90 days; negative: never.
+	Absolute time.Duration
+
+	// ExtendEvery is how often ExtendSession writes at most, for one
+	// session. Default 1 h; negative: each time.
+	ExtendEvery time.Duration
+
+	// MaxPerUser is how many a user may have, 1–1,000. Default 1,000. One
+	// more ends a dead one first, else the one with the earliest deadline.
+	MaxPerUser int
+}
+
+// RefreshPolicy bounds the life of refresh tokens and of the sessions born of
+// them. Deadlines are written into each family, as with SessionPolicy.
+type RefreshPolicy struct {
+	// Idle is how long a refresh token can be used. Default 30 days, at
+	// least 1 s.
+	Idle time.Duration
+
+	// Absolute is how long after the log-in the family ends. Default 90
+	// days; negative: never.
+	Absolute time.Duration
+
+	// Session is the life of a session born of a family, which has no idle
+	// state and is replaced by Refresh. Default 1 h, at least 1 s.
+	Session time.Duration
+
+	// Grace is how long the token before the current one gives the same
+	// answer again, for lost responses and parallel tabs, as long as the
+	// current one was never presented. Default 30 s, at most 5 min;
+	// negative: none.
+	Grace time.Duration
+
+	// MaxPerUser is how many families a user may have, 1–100. Default 100.
+	// One more ends a revoked or expired one first, else the one with the
+	// earliest idle deadline.
+	MaxPerUser int
+}
+
+// PasswordPolicy is the cost of hashing: argon2id (RFC 9106) with the
+// parameters below, by default those that OWASP's Password Storage Cheat
+// Sheet lists first. A change is taken up by users at their next log-in where
+// it is stronger, never where it is weaker.
+type PasswordPolicy struct {
+	MemoryKiB   uint32 // default 19456 (19 MiB); at least 8 a lane, at most MaxHashMemory
+	Time        uint32 // passes; default 2, at least 1; times MemoryKiB at most 2,097,152
+	Parallelism uint8  // lanes; default 1
+
+	// MaxHashMemory bounds, in bytes, the memory that one hash may ask for,
+	// imported ones too. Default 256 MiB.
+	MaxHashMemory uint64
+
+	// GateMemory is how much memory, in bytes, hashing may use at once;
+	// further calls wait, in their order. Default GOMAXPROCS times the memory
+	// of one hash, at least 32 MiB each.
+	GateMemory uint64
+
+	// Queue is how many calls may wait; one more is ErrBusy at once. Default
+	// 64 times GOMAXPROCS; negative: none may wait.
+	Queue int
+}
+
+// Index declares an attribute by which users can be found.
+type Index struct {
+	// Name of the attribute, 1–64 bytes. At most one Index per name.
+	Name string
+
+	// Unique lets no two users have one value. Null and absent values are
+	// not indexed and never collide.
+	Unique bool
+
+	// Fold compares text as nicknames are compared (RFC 8266: case and width
+	// folded, spaces collapsed). The stored attribute keeps its spelling;
+	// text that the profile refuses is ErrInvalidInput, text that folds to
+	// nothing is not indexed.
+	Fold bool
+}
+
+// Hard bounds per user. They make every cascade one transaction.
+const (
+	MaxIdentities    = 16   // of one user
+	MaxSessions      = 1000 // of one user
+	MaxRefreshTokens = 100  // families of one user
+	MaxOneTimeTokens = 16   // live ones of one user
+)
+
+// settings are Options with the defaults filled in and everything checked.
+type settings struct {
+	Options
+	hasher *phc.Hasher
+}
+
+// Defaults and bounds that more than one field has, or that need a name.
+const (
+	day                = 24 * time.Hour
+	defaultLockTimeout = 5 * time.Second
+	defaultBusyTimeout = 10 * time.Second
+	maxLife            = 100 * 365 * day
+	maxGrace           = 5 * time.Minute
+)
+
+func (o *Options) settings() (*settings, error) {
+	s := &settings{}
+	if o != nil {
+		s.Options = *o
+	}
+	s.Providers, s.Indexes = maps.Clone(s.Providers), slices.Clone(s.Indexes)
+	s.fillDefaults()
+	if err := s.checkPolicies(); err != nil {
+		return nil, err
+	}
+	if err := s.checkDeclarations(); err != nil {
+		return nil, err
+	}
+	p := s.Passwords
+	hasher, err := phc.NewHasher(phc.Config{
+		Params: phc.Params{MemoryKiB: p.MemoryKiB, Time: p.Time, Parallelism: p.Parallelism},
+		Limits: phc.Limits{MemoryBytes: p.MaxHashMemory},
+		Memory: p.GateMemory,
+		Queue:  p.Queue,
+		Rand:   s.Rand,
+	})
+	if err != nil {
+		return nil, &InputError{Field: "Options.Passwords", Reason: err.Error()}
+	}
+	s.hasher = hasher
+	return s, nil
+}
+
+func (s *settings) fillDefaults() {
+	fill(&s.Sessions.Active, 24*time.Hour)
+	fill(&s.Sessions.Idle, 14*day)
+	fill(&s.Sessions.Absolute, 90*day)
+	fill(&s.Sessions.ExtendEvery, time.Hour)
+	fill(&s.Sessions.MaxPerUser, MaxSessions)
+	fill(&s.Refresh.Idle, 30*day)
+	fill(&s.Refresh.Absolute, 90*day)
+	fill(&s.Refresh.Session, time.Hour)
+	fill(&s.Refresh.Grace, 30*time.Second)
+	fill(&s.Refresh.MaxPerUser, MaxRefreshTokens)
+	fill(&s.Passwords.MemoryKiB, phc.Default.MemoryKiB)
+	fill(&s.Passwords.Time, phc.Default.Time)
+	fill(&s.Passwords.Parallelism, phc.Default.Parallelism)
+	fill(&s.LockTimeout, defaultLockTimeout)
+	fill(&s.BusyTimeout, defaultBusyTimeout)
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.Rand == nil {
+		s.Rand = rand.Reader
+	} else {
+		s.Rand = &lockedReader{r: s.Rand}
+	}
+}
+
+// fill sets *field to its default where it is zero.
+func fill[T comparable](field *T, def T) {
+	var zero T
+	if *field == zero {
+		*field = def
+	}
+}
+
+func (s *settings) checkPolicies() error {
+	for _, d := range []struct {
+		field     string
+		value     time.Duration
+		min, max  time.Duration
+		noneBelow bool // negative is none
+	}{
+		{"Sessions.Active", s.Sessions.Active, time.Second, maxLife, false},
+		{"Sessions.Idle", s.Sessions.Idle, 0, maxLife, true},
+		{"Sessions.Absolute", s.Sessions.Absolute, time.Second, maxLife, true},
+		{"Sessions.ExtendEvery", s.Sessions.ExtendEvery, 0, maxLife, true},
+		{"Refresh.Idle", s.Refresh.Idle, time.Second, maxLife, false},
+		{"Refresh.Absolute", s.Refresh.Absolute, time.Second, maxLife, true},
+		{"Refresh.Session", s.Refresh.Session, time.Second, maxLife, false},
+		{"Refresh.Grace", s.Refresh.Grace, 0, maxGrace, true},
+		{"SweepEvery", s.SweepEvery, time.Second, maxLife, true},
+	} {
+		if d.value < 0 && d.noneBelow || d.field == "SweepEvery" && d.value == 0 {
+			continue
+		}
+		if d.value < d.min || d.value > d.max {
+			return &InputError{Field: "Options." + d.field, Reason: "must be from " + d.min.String() + " to " + d.max.String()}
+		}
+	}
+	switch {
+	case s.Sessions.MaxPerUser < 1 || s.Sessions.MaxPerUser > MaxSessions:
+		return &InputError{Field: "Options.Sessions.MaxPerUser", Reason: "must be from 1 to 1000"}
+	case s.Refresh.MaxPerUser < 1 || s.Refresh.MaxPerUser > MaxRefreshTokens:
+		return &InputError{Field: "Options.Refresh.MaxPerUser", Reason: "must be from 1 to 100"}
+	case s.MaxSize != 0 && s.MaxSize < 1<<20:
+		return &InputError{Field: "Options.MaxSize", Reason: "must be at least 1 MiB"}
+	}
+	return nil
+}
+
+func (s *settings) checkDeclarations() error {
+	if len(s.Providers) > 64 {
+		return &InputError{Field: "Options.Providers", Reason: "must be at most 64"}
+	}
+	for name, rule := range s.Providers {
+		if !validName(name) {
+			return &InputError{Field: "Options.Providers", Reason: "must have names of 1–32 of [a-z0-9_-]"}
+		}
+		if !rule.valid() {
+			return &InputError{Field: "Options.Providers[" + name + "]", Reason: "must be one of the rules of this package"}
+		}
+	}
+	if len(s.Indexes) > 64 {
+		return &InputError{Field: "Options.Indexes", Reason: "must be at most 64"}
+	}
+	seen := make(map[string]bool)
+	for _, x := range s.Indexes {
+		if err := checkAttributeName("Options.Indexes", x.Name); err != nil {
+			return err
+		}
+		if seen[x.Name] {
+			return &InputError{Field: "Options.Indexes", Reason: "must name each attribute once"}
+		}
+		seen[x.Name] = true
+	}
+	return nil
+}
+
+// engine returns the options of the store underneath. init fills a new one.
+func (s *settings) engine(init func(kv.Tx) error) boltkv.Options {
+	return boltkv.Options{
+		Bucket:         "snib",
+		Spaces:         spaces,
+		LockTimeout:    s.LockTimeout,
+		BusyTimeout:    s.BusyTimeout,
+		InsecureNoSync: s.InsecureNoSync,
+		MaxSize:        s.MaxSize,
+		Init:           init,
+		Logger:         s.Logger,
+	}
+}
+
+// lockedReader makes a caller's Rand safe for concurrent use.
+type lockedReader struct {
+	mu sync.Mutex
+	r  io.Reader
+}
+
+func (l *lockedReader) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.r.Read(p)
+}

@@ -1,0 +1,190 @@
+package snib
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/phc"
+)
+
+// A PasswordHash is a hash made by [DB.HashPassword], to be given to a method
+// of Tx. It prints as REDACTED, like a [Token], and its text cannot be had.
+type PasswordHash struct{ secret }
+
+func (h PasswordHash) isZero() bool { return h.text == nil }
+
+// HashPassword hashes a new password with the policy in force, waiting at the
+// gate that bounds how much memory hashing uses at once. It must be called
+// outside of a transaction.
+//
+// A password is valid UTF-8 of 8 code points or more (counted before and after
+// NFKC, the smaller counts), at most 1,024 bytes, without NUL; nothing else is
+// asked of it (NIST SP 800-63B). It is compared in the form NFKC and never
+// truncated. ErrInvalidInput (Password), ErrBusy when the queue is full.
+func (db *DB) HashPassword(ctx context.Context, password string) (PasswordHash, error) {
+	hash, err := db.hashPassword(ctx, password)
+	return hash, during("hash password", err)
+}
+
+func (db *DB) hashPassword(ctx context.Context, password string) (PasswordHash, error) {
+	if err := phc.CheckNew(password); err != nil {
+		return PasswordHash{}, &InputError{Field: "Password", Reason: err.Error()}
+	}
+	hash, err := db.o.hasher.Hash(ctx, password)
+	if err != nil {
+		return PasswordHash{}, hashingError(err)
+	}
+	return PasswordHash{newSecret(string(hash))}, nil
+}
+
+// hashingError makes a full queue an ErrBusy.
+func hashingError(err error) error {
+	if errors.Is(err, phc.ErrBusy) {
+		return fmt.Errorf("hashing: %w", ErrBusy)
+	}
+	return err
+}
+
+// Values of codec.User.HashClass.
+const (
+	hashNone    = 0
+	hashOwn     = 1 // argon2id over NFKC(password), made here
+	hashForeign = 2 // imported and not replaced yet
+)
+
+// setPassword puts a hash made here into a record; the zero hash removes the
+// password.
+func setPassword(u *codec.User, hash PasswordHash, now int64) {
+	u.PasswordHash, u.HashClass, u.PasswordChangedAt = hash.reveal(), hashOwn, now
+	if hash.isZero() {
+		u.HashClass = hashNone
+	}
+}
+
+// UpdateUserPassword sets the user's password, whatever it was (the reset of
+// an administrator, or after a one-time token), and returns the updated user.
+// All sessions, refresh tokens and one-time tokens of the user end in the same
+// transaction, except the sessions in keep. A kept session that was born of a
+// refresh token loses it and keeps its own deadlines.
+//
+// ErrUserNotFound; ErrInvalidInput (Password as in HashPassword, Keep if one
+// is a session of another user); ErrBusy.
+func (db *DB) UpdateUserPassword(ctx context.Context, id UserID, password string, keep ...SessionID) (User, error) {
+	hash, err := db.hashPassword(ctx, password)
+	if err != nil {
+		return User{}, during("update password", err)
+	}
+	return result(ctx, "update password", db.update, func(tx *Tx) (User, error) {
+		return tx.UpdateUserPassword(id, hash, keep...)
+	})
+}
+
+// UpdateUserPassword is [DB.UpdateUserPassword] in this transaction, with a
+// hash from [DB.HashPassword]; the zero hash is ErrInvalidInput.
+func (tx *Tx) UpdateUserPassword(id UserID, hash PasswordHash, keep ...SessionID) (User, error) {
+	if hash.isZero() {
+		return User{}, &InputError{Field: "Password", Reason: "is required"}
+	}
+	return tx.replacePassword(id, hash, keep, func(*codec.User) error { return nil })
+}
+
+// RemoveUserPassword takes the user's password away: afterwards none
+// authenticates. It returns the updated user, and ends what
+// UpdateUserPassword ends. ErrUserNotFound, ErrInvalidInput (Keep).
+func (db *DB) RemoveUserPassword(ctx context.Context, id UserID, keep ...SessionID) (User, error) {
+	return result(ctx, "remove password", db.update, func(tx *Tx) (User, error) {
+		return tx.RemoveUserPassword(id, keep...)
+	})
+}
+
+// RemoveUserPassword is [DB.RemoveUserPassword] in this transaction.
+func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
+	return tx.replacePassword(id, PasswordHash{}, keep, func(*codec.User) error { return nil })
+}
+
+// ChangePassword sets the user's password if current is the one that is set,
+// as a user does, and returns the updated user. Between the verification and
+// the change nobody else can have changed it. It ends what UpdateUserPassword
+// ends.
+//
+// ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong,
+// or was changed meanwhile), ErrInvalidInput (Password, Current, Keep),
+// ErrBusy.
+func (db *DB) ChangePassword(ctx context.Context, id UserID, current, password string, keep ...SessionID) (User, error) {
+	u, err := db.changePassword(ctx, id, current, password, keep)
+	return u, during("change password", err)
+}
+
+func (db *DB) changePassword(ctx context.Context, id UserID, current, password string, keep []SessionID) (User, error) {
+	if err := phc.CheckInput(current); err != nil {
+		return User{}, &InputError{Field: "Current", Reason: err.Error()}
+	}
+	verified, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) { return tx.user(id) })
+	if err != nil {
+		return User{}, err
+	}
+	if verified.DisabledAt != 0 {
+		return User{}, ErrUserDisabled
+	}
+	ok, err := db.o.hasher.Verify(ctx, phc.Hash(verified.PasswordHash), current)
+	if err := db.verdict(&verified, ok, err); err != nil {
+		return User{}, err
+	}
+	hash, err := db.hashPassword(ctx, password)
+	if err != nil {
+		return User{}, err
+	}
+	db.afterVerify()
+	return result(ctx, "", db.update, func(tx *Tx) (User, error) {
+		return tx.replacePassword(id, hash, keep, func(u *codec.User) error {
+			if u.CredentialVersion != verified.CredentialVersion {
+				return ErrInvalidCredentials
+			}
+			return nil
+		})
+	})
+}
+
+// replacePassword sets or removes a password and ends what depends on it,
+// after allowed has agreed.
+func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, allowed func(*codec.User) error) (User, error) {
+	return tx.updateUser(id, func(u *codec.User) error {
+		if err := allowed(u); err != nil {
+			return err
+		}
+		kept, err := tx.keptSessions(u.ID, "Keep", keep)
+		if err != nil {
+			return err
+		}
+		setPassword(u, hash, tx.now)
+		u.CredentialVersion++
+		if err := tx.endForNewPassword(u.ID, kept); err != nil {
+			return err
+		}
+		return tx.endOneTimeTokens(u.ID)
+	})
+}
+
+// verdict is what the verification of u's stored hash comes to: nil, or
+// ErrInvalidCredentials for every reason that a stranger could cause.
+func (db *DB) verdict(u *codec.User, ok bool, err error) error {
+	switch {
+	case errors.Is(err, phc.ErrMalformed) || errors.Is(err, phc.ErrLimits):
+		db.o.Logger.Error("snib: a stored password hash cannot be used", "user", u.ID, "error", err)
+		return ErrInvalidCredentials
+	case err != nil:
+		return hashingError(err)
+	case !ok:
+		return ErrInvalidCredentials
+	}
+	return nil
+}
+
+// afterVerify lets a test act between a verification and what relies on it.
+func (db *DB) afterVerify() {
+	if db.verified != nil {
+		db.verified()
+	}
+}

@@ -1,0 +1,111 @@
+package snib
+
+import (
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// rebuild makes the identities and index entries of all users what is
+// declared, in one transaction, and declares it. Two users with one key are a
+// ConflictError.
+func rebuild(w kv.Tx, declared codec.Declarations) error {
+	b := rebuilder{w: w, rules: make(map[string]IdentifierRule)}
+	for _, p := range declared.Providers {
+		b.rules[p.Name] = IdentifierRule(p.Rule)
+	}
+	for _, x := range declared.Indexes {
+		b.indexes = append(b.indexes, Index(x))
+	}
+	for _, space := range []kv.Space{spaceIdentities, spaceAttributes} {
+		if _, err := w.DeleteRange(space, nil, nil); err != nil {
+			return err
+		}
+	}
+	if err := b.users(); err != nil {
+		return err
+	}
+	return w.Put(spaceMeta, []byte(codec.KeyDeclarations), declared.Append(nil))
+}
+
+type rebuilder struct {
+	w       kv.Tx
+	rules   map[string]IdentifierRule
+	indexes []Index
+}
+
+// users rebuilds page by page, as a scan may not write.
+func (b *rebuilder) users() error {
+	var from []byte
+	for {
+		var page []codec.User
+		err := b.w.Scan(spaceUsers, from, nil, pageSize, func(key, value []byte) error {
+			u, err := codec.DecodeUser(key, value)
+			if err != nil {
+				return damaged(spaceUsers, err)
+			}
+			page = append(page, u)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := b.user(&page[i]); err != nil {
+				return err
+			}
+			from = append([]byte(page[i].ID), 0)
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+	}
+}
+
+func (b *rebuilder) user(u *codec.User) error {
+	identities := u.Identities
+	u.Identities = nil
+	for _, x := range identities {
+		key, err := b.rules[x.Provider].fold(x.Identifier)
+		if err != nil {
+			return &InputError{Field: "Options.Providers[" + x.Provider + "]", Reason: "refuses an identifier of user " + u.ID}
+		}
+		x.Key = key
+		if findIdentity(u, x) >= 0 {
+			continue // two spellings of one user's have become one
+		}
+		u.Identities = append(u.Identities, x)
+		if err := b.claim(spaceIdentities, pairKey(x.Provider, x.Key), u.ID, x.Provider, ErrIdentityTaken); err != nil {
+			return err
+		}
+	}
+	entries, err := indexEntries(b.indexes, decodeAttributes(u.Attributes))
+	if err != nil {
+		return err
+	}
+	u.Entries = entries
+	for _, e := range entries {
+		if e.Unique {
+			err = b.claim(spaceAttributes, entryKey(e, u.ID), u.ID, e.Name, ErrAttributeTaken)
+		} else {
+			err = b.w.Put(spaceAttributes, []byte(entryKey(e, u.ID)), nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return b.w.Put(spaceUsers, []byte(u.ID), u.Append(nil))
+}
+
+// claim writes a unique entry for user id, unless another user has it.
+func (b *rebuilder) claim(space kv.Space, key, id, name string, taken error) error {
+	tx := Tx{r: b.w}
+	owner, ok, err := tx.reference(space, key)
+	if err != nil {
+		return err
+	}
+	if ok && owner != id {
+		return &ConflictError{Name: name, Users: [2]UserID{UserID(owner), UserID(id)}, kind: taken}
+	}
+	ref := codec.UserRef{UserID: id}
+	return b.w.Put(space, []byte(key), ref.Append(nil, spaces[space].Name, []byte(key)))
+}

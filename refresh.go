@@ -1,0 +1,377 @@
+package snib
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/snibdb/snib/codec"
+)
+
+// RefreshToken is a family of refresh tokens, one device's log-in, as it was
+// when it was read. Each use of its token gives the next one and a new
+// session.
+type RefreshToken struct {
+	ID        RefreshTokenID // of the family
+	UserID    UserID         // whose it is
+	SessionID SessionID      // the session that the last use gave
+
+	// Token is the secret text for the bearer, and is there only when
+	// CreateRefreshToken or Refresh has just made it.
+	Token Token
+
+	CreatedAt       time.Time // of the family
+	AuthenticatedAt time.Time // of the log-in
+	RotatedAt       time.Time // of the last use
+	IdleUntil       time.Time // can be used before this
+	AbsoluteUntil   time.Time // IdleUntil does not go beyond this; zero: never
+	Rotations       uint64    // uses so far
+
+	attributes string
+}
+
+// Attributes returns those of the SessionOptions with which the family began,
+// which each of its sessions has too; a private copy, never nil.
+func (r RefreshToken) Attributes() Attributes { return decodeAttributes(r.attributes) }
+
+func newRefreshToken(f *codec.Family) RefreshToken {
+	return RefreshToken{
+		ID:              RefreshTokenID(f.ID),
+		UserID:          UserID(f.UserID),
+		SessionID:       SessionID(f.SessionID),
+		CreatedAt:       timeOf(f.CreatedAt),
+		AuthenticatedAt: timeOf(f.AuthTime),
+		RotatedAt:       timeOf(f.RotatedAt),
+		IdleUntil:       timeOf(f.IdleUntil),
+		AbsoluteUntil:   timeOf(f.AbsoluteUntil),
+		Rotations:       f.Generation,
+		attributes:      f.Attributes,
+	}
+}
+
+// A familySecret is the secret part of a refresh token: F, 16 bytes that stay
+// through the family's life, and s, 32 bytes that are new each generation.
+// Whoever shows a right F holds, or has held, a token of the family; so a right
+// F with a wrong s is reuse and not a guess.
+type familySecret [16 + 32]byte
+
+func (x *familySecret) f() []byte { return x[:16] }
+func (x *familySecret) s() []byte { return x[16:] }
+
+// family returns the record of id, in whatever state, or
+// ErrInvalidRefreshToken.
+func (tx *Tx) family(id string) (codec.Family, error) {
+	key := []byte(id)
+	value, ok, err := tx.r.Get(spaceFamilies, key)
+	if err != nil {
+		return codec.Family{}, err
+	}
+	if !ok {
+		return codec.Family{}, ErrInvalidRefreshToken
+	}
+	f, err := codec.DecodeFamily(key, value)
+	if err != nil {
+		return codec.Family{}, damaged(spaceFamilies, err)
+	}
+	return f, nil
+}
+
+// presentedFamily returns the family whose F a token carries, in whatever
+// state, and the token's secret.
+func (tx *Tx) presentedFamily(token string) (codec.Family, familySecret, error) {
+	var x familySecret
+	id, ok := familyToken.parse(token, x[:])
+	if !ok {
+		return codec.Family{}, x, ErrInvalidRefreshToken
+	}
+	hash := labelledHash(familyLabel, x.f())
+	f, err := tx.family(id)
+	if err != nil {
+		return codec.Family{}, x, err
+	}
+	if subtle.ConstantTimeCompare(hash[:], f.FamilyHash[:]) != 1 {
+		return codec.Family{}, x, ErrInvalidRefreshToken
+	}
+	return f, x, nil
+}
+
+// familyLive reports whether the family's token can be used, or, if it was
+// revoked for reuse, whether that is still remembered.
+func (tx *Tx) familyLive(f *codec.Family) bool {
+	until := f.IdleUntil
+	if f.RevokedAt != 0 {
+		until = f.AbsoluteUntil
+	}
+	return f.Epoch == tx.state.Epoch && (tx.now < until || until == 0)
+}
+
+// CreateRefreshToken starts a family for the user: one device's log-in. It
+// returns the refresh token and its first session, each with its Token, this
+// once; explicitly ending one of the two ends the other. A family of the
+// user's is ended if there would be more than Options.Refresh.MaxPerUser.
+// Errors are those of CreateSession.
+func (db *DB) CreateRefreshToken(ctx context.Context, id UserID, o SessionOptions) (Session, RefreshToken, error) {
+	out, err := result(ctx, "create refresh token", db.update, func(tx *Tx) (pair, error) {
+		s, r, err := tx.CreateRefreshToken(id, o)
+		return pair{s, r}, err
+	})
+	return out.session, out.refresh, err
+}
+
+type pair struct {
+	session Session
+	refresh RefreshToken
+}
+
+// CreateRefreshToken is [DB.CreateRefreshToken] in this transaction.
+func (tx *Tx) CreateRefreshToken(id UserID, o SessionOptions) (Session, RefreshToken, error) {
+	if err := tx.writing(); err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	u, err := tx.user(id)
+	if err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	if err := mayEnter(&u, o.CredentialVersion); err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	attributes, err := encodeAttributes(o.Attributes, sessionBounds)
+	if err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	f := codec.Family{
+		UserID: u.ID, Epoch: tx.state.Epoch, Attributes: attributes,
+		CreatedAt: tx.now, AuthTime: tx.now, RotatedAt: tx.now,
+		AbsoluteUntil: after(tx.now, tx.db.o.Refresh.Absolute),
+	}
+	return tx.startFamily(&f)
+}
+
+// startFamily draws the ids and secrets of a new family and its session, and
+// writes both.
+func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
+	var err error
+	if f.ID, err = newID(prefixFamily, tx.now, tx.db.o.Rand); err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	if f.SessionID, err = newID(prefixSession, tx.now, tx.db.o.Rand); err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	var x familySecret
+	var sessionSecret [32]byte
+	for _, b := range [][]byte{x[:], sessionSecret[:]} {
+		if _, err := io.ReadFull(tx.db.o.Rand, b); err != nil {
+			return Session{}, RefreshToken{}, err
+		}
+	}
+	if err := tx.makeRoomForFamily(f.UserID); err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	f.FamilyHash = labelledHash(familyLabel, x.f())
+	f.Current = familyToken.hash(x.s())
+	f.IdleUntil = earlier(after(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
+	return tx.putFamily(f, &x, sessionSecret[:], true)
+}
+
+// putFamily writes a family and its session, whose secret is new, and returns
+// both with their tokens.
+func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, isNew bool) (Session, RefreshToken, error) {
+	if err := tx.putOne(ownedFamilies, f.UserID, f.ID, f.Append(nil), isNew); err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	record := tx.familySession(f)
+	s, err := tx.putNewSession(&record, sessionSecret)
+	if err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	return s, withToken(f, x), nil
+}
+
+func withToken(f *codec.Family, x *familySecret) RefreshToken {
+	r := newRefreshToken(f)
+	r.Token = newToken(familyToken, f.ID, x[:])
+	return r
+}
+
+// familySession is a new session of a family, without its secret.
+func (tx *Tx) familySession(f *codec.Family) codec.Session {
+	until := earlier(after(tx.now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
+	return codec.Session{
+		ID: f.SessionID, UserID: f.UserID, FamilyID: f.ID, Attributes: f.Attributes,
+		CreatedAt: tx.now, AuthTime: f.AuthTime, LastUsedAt: tx.now,
+		ActiveUntil: until, IdleUntil: until, AbsoluteUntil: f.AbsoluteUntil,
+	}
+}
+
+// Refresh uses a refresh token: it returns the next one and a new session,
+// both with their Tokens, and ends the session that the last use gave.
+//
+// Within Options.Refresh.Grace of a use, the used token gives the same two
+// again, as long as the next one was never presented: for an answer that was
+// lost and for two tabs. Any other used token means that somebody holds a copy:
+// the family and its session are ended, durably, and Refresh returns
+// [ReuseError] (ErrRefreshTokenReused), also for every later token of the
+// family until its absolute deadline. Everything else is
+// ErrInvalidRefreshToken and writes nothing.
+//
+// An ErrBusy, ErrClosed, ErrFull or ErrUnknown says nothing about the token:
+// the client must keep it and try again.
+func (db *DB) Refresh(ctx context.Context, token string) (Session, RefreshToken, error) {
+	var reused *ReuseError
+	out, err := result(ctx, "refresh", db.updateIfNeeded, func(tx *Tx) (pair, error) {
+		reused = nil
+		out, err := tx.refresh(token)
+		if e, ok := errors.AsType[*ReuseError](err); ok && tx.written {
+			// The revocation must be committed: the error waits outside.
+			reused = e
+			return pair{}, nil
+		}
+		return out, err
+	})
+	if err == nil && reused != nil {
+		db.o.Logger.Warn("snib: a refresh token was reused, its family is revoked", "family", reused.ID, "user", reused.UserID)
+		err = during("refresh", reused)
+	}
+	return out.session, out.refresh, err
+}
+
+// refresh decides by these rules, in this order.
+func (tx *Tx) refresh(token string) (pair, error) {
+	f, x, err := tx.presentedFamily(token)
+	if err != nil {
+		return pair{}, err
+	}
+	// 1. Nothing that could be used: no write.
+	if err := tx.refreshable(&f); err != nil {
+		return pair{}, err
+	}
+	hash := familyToken.hash(x.s())
+	switch {
+	case equal(hash, f.Current):
+		// 2. The current token: rotate.
+		return tx.rotate(&f, &x)
+	case isSet(f.Previous) && equal(hash, f.Previous) && tx.inGrace(&f):
+		// 3. Its parent, and nobody has presented the current one: had
+		// somebody, that would be the parent now.
+		return tx.repeat(&f, &x)
+	case isSet(f.Displaced) && equal(hash, f.Displaced):
+		// 4. What rule 3 replaced after a restart, and may have been lost on
+		// the way for an honest reason.
+		return pair{}, ErrInvalidRefreshToken
+	}
+	// 5. A token of this family that was used before.
+	return pair{}, tx.revoke(&f)
+}
+
+// refreshable is rule 1.
+func (tx *Tx) refreshable(f *codec.Family) error {
+	if !tx.familyLive(f) {
+		return ErrInvalidRefreshToken
+	}
+	u, err := tx.user(UserID(f.UserID))
+	switch {
+	case errors.Is(err, ErrUserNotFound), err == nil && u.DisabledAt != 0:
+		return ErrInvalidRefreshToken
+	case err != nil:
+		return err
+	case f.RevokedAt != 0:
+		return &ReuseError{ID: RefreshTokenID(f.ID), UserID: UserID(f.UserID)}
+	}
+	return nil
+}
+
+// inGrace reports whether the parent token may still repeat. Time in which
+// this process could not be asked does not count.
+func (tx *Tx) inGrace(f *codec.Family) bool {
+	from := max(f.RotatedAt, min(tx.db.opened, tx.now))
+	return tx.now < after(from, max(0, tx.db.o.Refresh.Grace))
+}
+
+// rotate makes the presented token the parent of a new one.
+func (tx *Tx) rotate(f *codec.Family, x *familySecret) (pair, error) {
+	ended := f.SessionID
+	next, err := newID(prefixSession, tx.now, tx.db.o.Rand)
+	if err != nil {
+		return pair{}, err
+	}
+	f.Generation++
+	f.SessionID = next
+	f.RotatedAt = tx.now
+	f.IdleUntil = earlier(after(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
+	successor, sessionSecret := tx.successor(f, x)
+	f.Previous, f.Current, f.Displaced = f.Current, familyToken.hash(successor.s()), [32]byte{}
+	if ended != "" {
+		if err := tx.deleteOne(ownedSessions, f.UserID, ended); err != nil {
+			return pair{}, err
+		}
+	}
+	s, r, err := tx.putFamily(f, &successor, sessionSecret, false)
+	return pair{s, r}, err
+}
+
+// repeat gives the answer of the last rotation again. With this process's key
+// it derives the same tokens and writes nothing. If another process has
+// rotated, or the session was ended to make room, the tokens are made anew.
+func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
+	successor, sessionSecret := tx.successor(f, x)
+	hash := familyToken.hash(successor.s())
+	record, err := tx.session(f.SessionID)
+	if err != nil && !errors.Is(err, ErrInvalidSession) {
+		return pair{}, err
+	}
+	if err == nil && equal(hash, f.Current) {
+		s := tx.newSessionValue(&record)
+		s.Token = newToken(sessionToken, record.ID, sessionSecret)
+		return pair{s, withToken(f, &successor)}, nil
+	}
+	if !equal(hash, f.Current) {
+		f.Displaced, f.Current = f.Current, hash
+	}
+	if err := tx.deleteOne(ownedSessions, f.UserID, f.SessionID); err != nil {
+		return pair{}, err
+	}
+	s, r, err := tx.putFamily(f, &successor, sessionSecret, false)
+	return pair{s, r}, err
+}
+
+// revoke ends a family for reuse. Its record stays as a tombstone, so that
+// later tokens of it are known for what they are. It returns the ReuseError.
+func (tx *Tx) revoke(f *codec.Family) error {
+	ended := f.SessionID
+	f.RevokedAt, f.SessionID = tx.now, ""
+	if ended != "" {
+		if err := tx.deleteOne(ownedSessions, f.UserID, ended); err != nil {
+			return err
+		}
+	}
+	if err := tx.put(spaceFamilies, f.ID, f.Append(nil)); err != nil {
+		return err
+	}
+	return &ReuseError{ID: RefreshTokenID(f.ID), UserID: UserID(f.UserID)}
+}
+
+// successor derives the token of f's generation and its session's secret from
+// the token before it (RFC 5869). Both follow from that token and a key that
+// lives in this process only: a file tells neither, not even together with
+// old tokens.
+func (tx *Tx) successor(f *codec.Family, parent *familySecret) (familySecret, []byte) {
+	info := append([]byte("snib/v1/refresh\x00"), f.ID...)
+	info = binary.BigEndian.AppendUint64(info, f.Generation)
+	info = append(info, f.SessionID...)
+	out, err := hkdf.Key(sha256.New, parent.s(), tx.db.refreshKey[:], string(info), 64)
+	if err != nil {
+		panic(err) // unreachable: HKDF-SHA256 gives up to 8,160 bytes
+	}
+	next := *parent
+	copy(next.s(), out[:32])
+	return next, out[32:]
+}
+
+func equal(a, b [32]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
+
+func isSet(h [32]byte) bool { return h != [32]byte{} }

@@ -1,0 +1,373 @@
+package snib
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/snibdb/snib/codec"
+)
+
+// Session is one log-in on one device, as it was when it was read.
+type Session struct {
+	ID     SessionID // public
+	UserID UserID    // whose it is
+
+	// Token is the secret text for the bearer, and is there only when a
+	// method has just made it: CreateSession, LogIn, RenewSession,
+	// CreateRefreshToken and Refresh. Reveal it at once; it cannot be had
+	// again.
+	Token Token
+
+	// RefreshTokenID is the family that the session was born of, "" for
+	// none. Such a session has no idle state and cannot be renewed or
+	// extended: Refresh replaces it.
+	RefreshTokenID RefreshTokenID
+
+	State           SessionState // when it was read
+	CreatedAt       time.Time    // of this token
+	AuthenticatedAt time.Time    // of the log-in; kept through renewals
+	LastUsedAt      time.Time    // as of the last ExtendSession or renewal
+	ActiveUntil     time.Time    // valid before this
+	IdleUntil       time.Time    // can be renewed or extended before this
+	AbsoluteUntil   time.Time    // no deadline goes beyond this; zero: never
+
+	attributes string // encoded; checked when the record was read
+}
+
+// Attributes returns what was recorded with the session (its address, user
+// agent, device …), a private copy decoded at each call, never nil.
+func (s Session) Attributes() Attributes { return decodeAttributes(s.attributes) }
+
+// SessionState is where a session is in its life.
+type SessionState int
+
+// The states of a session. A dead one is never returned: it is
+// ErrInvalidSession whether its record has been swept or not.
+const (
+	SessionDead   SessionState = iota // ended or expired
+	SessionActive                     // valid
+	SessionIdle                       // not valid; can be renewed or extended
+)
+
+// String returns "dead", "active" or "idle".
+func (s SessionState) String() string {
+	switch s {
+	case SessionActive:
+		return "active"
+	case SessionIdle:
+		return "idle"
+	}
+	return "dead"
+}
+
+// SessionOptions go with a new session.
+type SessionOptions struct {
+	// Attributes are shown in the list of the user's sessions; at most 16
+	// and 4 KiB.
+	Attributes Attributes
+
+	// CredentialVersion is the User.CredentialVersion of when the user was
+	// authenticated. If it is no longer the user's, there is no session but
+	// ErrInvalidCredentials: somebody has changed the password meanwhile. 0
+	// compares nothing, which is unsafe after a password was verified and
+	// meant for a user authenticated in this very transaction. LogIn fills
+	// it in.
+	CredentialVersion uint64
+}
+
+// state returns where a record is in its life for this transaction.
+func (tx *Tx) sessionState(s *codec.Session) SessionState {
+	switch {
+	case s.Epoch != tx.state.Epoch:
+		return SessionDead
+	case tx.now < s.ActiveUntil:
+		return SessionActive
+	case tx.now < s.IdleUntil:
+		return SessionIdle
+	}
+	return SessionDead
+}
+
+// newSessionValue is the public form of a record.
+func (tx *Tx) newSessionValue(s *codec.Session) Session {
+	return Session{
+		ID:              SessionID(s.ID),
+		UserID:          UserID(s.UserID),
+		RefreshTokenID:  RefreshTokenID(s.FamilyID),
+		State:           tx.sessionState(s),
+		CreatedAt:       timeOf(s.CreatedAt),
+		AuthenticatedAt: timeOf(s.AuthTime),
+		LastUsedAt:      timeOf(s.LastUsedAt),
+		ActiveUntil:     timeOf(s.ActiveUntil),
+		IdleUntil:       timeOf(s.IdleUntil),
+		AbsoluteUntil:   timeOf(s.AbsoluteUntil),
+		attributes:      s.Attributes,
+	}
+}
+
+// session returns the record of id, in whatever state, or ErrInvalidSession.
+func (tx *Tx) session(id string) (codec.Session, error) {
+	key := []byte(id)
+	value, ok, err := tx.r.Get(spaceSessions, key)
+	if err != nil {
+		return codec.Session{}, err
+	}
+	if !ok {
+		return codec.Session{}, ErrInvalidSession
+	}
+	s, err := codec.DecodeSession(key, value)
+	if err != nil {
+		return codec.Session{}, damaged(spaceSessions, err)
+	}
+	return s, nil
+}
+
+// presented returns the record that a token leads to, in whatever state. The
+// secret is hashed whether there is a record or not, and compared in constant
+// time.
+func (tx *Tx) presented(token string) (codec.Session, error) {
+	var secret [32]byte
+	id, ok := sessionToken.parse(token, secret[:])
+	if !ok {
+		return codec.Session{}, ErrInvalidSession
+	}
+	hash := sessionToken.hash(secret[:])
+	s, err := tx.session(id)
+	if err != nil {
+		return codec.Session{}, err
+	}
+	if subtle.ConstantTimeCompare(hash[:], s.SecretHash[:]) != 1 {
+		return codec.Session{}, ErrInvalidSession
+	}
+	return s, nil
+}
+
+// ValidateSession returns the session of a token, if it is active. It never
+// writes. A session that was ended by a call that has returned is refused by
+// every call that begins later. ErrInvalidSession.
+func (db *DB) ValidateSession(ctx context.Context, token string) (Session, error) {
+	return result(ctx, "validate session", db.view, func(tx *Tx) (Session, error) { return tx.ValidateSession(token) })
+}
+
+// ValidateSession is [DB.ValidateSession] in this transaction.
+func (tx *Tx) ValidateSession(token string) (Session, error) {
+	if err := tx.reading(); err != nil {
+		return Session{}, err
+	}
+	s, err := tx.presented(token)
+	if err != nil {
+		return Session{}, err
+	}
+	if tx.sessionState(&s) != SessionActive {
+		return Session{}, ErrInvalidSession
+	}
+	return tx.newSessionValue(&s), nil
+}
+
+// ValidateSessionUser is ValidateSession and GetUser on one snapshot.
+// ErrInvalidSession.
+func (db *DB) ValidateSessionUser(ctx context.Context, token string) (Session, User, error) {
+	type both struct {
+		s Session
+		u User
+	}
+	out, err := result(ctx, "validate session", db.view, func(tx *Tx) (both, error) {
+		s, u, err := tx.ValidateSessionUser(token)
+		return both{s, u}, err
+	})
+	return out.s, out.u, err
+}
+
+// ValidateSessionUser is [DB.ValidateSessionUser] in this transaction.
+func (tx *Tx) ValidateSessionUser(token string) (Session, User, error) {
+	s, err := tx.ValidateSession(token)
+	if err != nil {
+		return Session{}, User{}, err
+	}
+	u, err := tx.user(s.UserID)
+	if errors.Is(err, ErrUserNotFound) {
+		err = ErrInvalidSession // a damaged file: Check says more
+	}
+	if err != nil {
+		return Session{}, User{}, err
+	}
+	return s, newUser(u), nil
+}
+
+// CreateSession makes a session for the user and returns it with its Token,
+// this once. It ends another of the user's if there would be more than
+// Options.Sessions.MaxPerUser.
+//
+// Before a session is made of a log-in, end the one that the browser has
+// carried, or it is fixed (InvalidateToken). ErrUserNotFound, ErrUserDisabled,
+// ErrInvalidCredentials (CredentialVersion), ErrInvalidInput (Attributes).
+func (db *DB) CreateSession(ctx context.Context, id UserID, o SessionOptions) (Session, error) {
+	return result(ctx, "create session", db.update, func(tx *Tx) (Session, error) { return tx.CreateSession(id, o) })
+}
+
+// CreateSession is [DB.CreateSession] in this transaction.
+func (tx *Tx) CreateSession(id UserID, o SessionOptions) (Session, error) {
+	if err := tx.writing(); err != nil {
+		return Session{}, err
+	}
+	u, err := tx.user(id)
+	if err != nil {
+		return Session{}, err
+	}
+	return tx.newSession(&u, o)
+}
+
+// newSession makes a session of its own (of no family) for u.
+func (tx *Tx) newSession(u *codec.User, o SessionOptions) (Session, error) {
+	if err := mayEnter(u, o.CredentialVersion); err != nil {
+		return Session{}, err
+	}
+	attributes, err := encodeAttributes(o.Attributes, sessionBounds)
+	if err != nil {
+		return Session{}, err
+	}
+	s := codec.Session{
+		UserID:        u.ID,
+		AuthTime:      tx.now,
+		AbsoluteUntil: after(tx.now, tx.db.o.Sessions.Absolute),
+		Attributes:    attributes,
+	}
+	tx.setDeadlines(&s)
+	return tx.issue(&s)
+}
+
+// mayEnter says whether u may get a session or refresh token.
+func mayEnter(u *codec.User, version uint64) error {
+	switch {
+	case u.DisabledAt != 0:
+		return ErrUserDisabled
+	case version != 0 && version != u.CredentialVersion:
+		return ErrInvalidCredentials
+	}
+	return nil
+}
+
+// setDeadlines starts the session's life anew, within its absolute one.
+func (tx *Tx) setDeadlines(s *codec.Session) {
+	p := &tx.db.o.Sessions
+	s.LastUsedAt = tx.now
+	s.ActiveUntil = earlier(after(tx.now, p.Active), s.AbsoluteUntil)
+	s.IdleUntil = earlier(after(s.ActiveUntil, max(0, p.Idle)), s.AbsoluteUntil)
+}
+
+// issue gives a session an id and a secret, and writes it.
+func (tx *Tx) issue(s *codec.Session) (Session, error) {
+	id, err := newID(prefixSession, tx.now, tx.db.o.Rand)
+	if err != nil {
+		return Session{}, err
+	}
+	var secret [32]byte
+	if _, err := io.ReadFull(tx.db.o.Rand, secret[:]); err != nil {
+		return Session{}, err
+	}
+	s.ID, s.CreatedAt = id, tx.now
+	return tx.putNewSession(s, secret[:])
+}
+
+// putNewSession writes a session that is not there yet, under the bound on how
+// many a user may have, and returns it with its token.
+func (tx *Tx) putNewSession(s *codec.Session, secret []byte) (Session, error) {
+	if err := tx.makeRoomForSession(s.UserID); err != nil {
+		return Session{}, err
+	}
+	s.Epoch = tx.state.Epoch
+	s.SecretHash = sessionToken.hash(secret)
+	if err := tx.putOne(ownedSessions, s.UserID, s.ID, s.Append(nil), true); err != nil {
+		return Session{}, err
+	}
+	out := tx.newSessionValue(s)
+	out.Token = newToken(sessionToken, s.ID, secret)
+	return out, nil
+}
+
+// RenewSession replaces an active or idle session by a new one, with a new
+// Token, the same attributes, time of log-in and absolute deadline; the old
+// token is refused from then on. Two callers with one token: one gets a
+// session. ErrInvalidSession, also for a session born of a refresh token.
+func (db *DB) RenewSession(ctx context.Context, token string) (Session, error) {
+	return result(ctx, "renew session", db.updateIfNeeded, func(tx *Tx) (Session, error) { return tx.renew(token) })
+}
+
+// RenewSession is [DB.RenewSession] in this transaction.
+func (tx *Tx) RenewSession(token string) (Session, error) {
+	if err := tx.writing(); err != nil {
+		return Session{}, err
+	}
+	return tx.renew(token)
+}
+
+func (tx *Tx) renew(token string) (Session, error) {
+	old, err := tx.presented(token)
+	if err != nil {
+		return Session{}, err
+	}
+	if tx.sessionState(&old) == SessionDead || old.FamilyID != "" {
+		return Session{}, ErrInvalidSession
+	}
+	next := old
+	tx.setDeadlines(&next)
+	if err := tx.deleteOne(ownedSessions, old.UserID, old.ID); err != nil {
+		return Session{}, err
+	}
+	return tx.issue(&next)
+}
+
+// ExtendSession gives an active or idle session later deadlines, within its
+// absolute one, under the same token, and notes that it was used: what a
+// program calls on every request instead of ValidateSession to keep a session
+// alive that is in use. It writes only if the session is idle or the last
+// extension is Options.Sessions.ExtendEvery ago. A session born of a refresh
+// token is returned as it is. ErrInvalidSession.
+func (db *DB) ExtendSession(ctx context.Context, token string) (Session, error) {
+	return result(ctx, "extend session", db.updateIfNeeded, func(tx *Tx) (Session, error) { return tx.extend(token) })
+}
+
+// ExtendSession is [DB.ExtendSession] in this transaction.
+func (tx *Tx) ExtendSession(token string) (Session, error) {
+	if err := tx.writing(); err != nil {
+		return Session{}, err
+	}
+	return tx.extend(token)
+}
+
+func (tx *Tx) extend(token string) (Session, error) {
+	s, due, err := tx.extensible(token)
+	if err != nil {
+		return Session{}, err
+	}
+	if due {
+		tx.setDeadlines(&s)
+		if err := tx.put(spaceSessions, s.ID, s.Append(nil)); err != nil {
+			return Session{}, err
+		}
+	}
+	return tx.newSessionValue(&s), nil
+}
+
+// extensible returns the session of a token that ExtendSession accepts, and
+// whether it is time to write.
+func (tx *Tx) extensible(token string) (s codec.Session, due bool, err error) {
+	s, err = tx.presented(token)
+	if err != nil {
+		return codec.Session{}, false, err
+	}
+	state := tx.sessionState(&s)
+	switch {
+	case state == SessionDead:
+		return codec.Session{}, false, ErrInvalidSession
+	case s.FamilyID != "":
+		return s, false, nil
+	case state == SessionIdle:
+		return s, true, nil
+	}
+	every := max(0, tx.db.o.Sessions.ExtendEvery).Milliseconds()
+	return s, tx.now-s.LastUsedAt >= every, nil
+}

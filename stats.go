@@ -1,0 +1,52 @@
+package snib
+
+import (
+	"context"
+	"time"
+)
+
+// Stats is what an operator wants to see. Counters are of this DB since it
+// was opened.
+type Stats struct {
+	ForeignHashes uint64 // users whose imported password hash is not replaced yet
+
+	FileBytes int64 // size of the file
+	FreeBytes int64 // of it, pages that are free to be used again
+
+	Commits    int64 // durable commits
+	Operations int64 // writes in them; more than Commits when writers share
+	Replays    int64 // groups run again because one writer of them failed
+	Busy       int64 // writes that gave up waiting (ErrBusy)
+
+	HashesRunning int    // password hashes being computed
+	HashesWaiting int    // calls waiting for the gate
+	HashesRefused uint64 // calls refused because the queue was full (ErrBusy)
+
+	// ClockBehind is how far the wall clock is behind the time that this
+	// database has seen, which goes on without it. More than a few minutes
+	// says that one of the two was wrong: see ResetClock.
+	ClockBehind time.Duration
+}
+
+// Stats returns the figures of this moment.
+func (db *DB) Stats(ctx context.Context) (Stats, error) {
+	foreign, err := result(ctx, "stats", db.view, func(tx *Tx) (uint64, error) { return tx.state.ForeignHashes, nil })
+	if err != nil {
+		return Stats{}, err
+	}
+	store := db.store.Stats()
+	running, waiting, refused := db.o.hasher.Stats()
+	return Stats{
+		ForeignHashes: foreign,
+		FileBytes:     store.FileBytes,
+		FreeBytes:     store.FreeBytes,
+		Commits:       store.Commits,
+		Operations:    store.Members,
+		Replays:       store.Replays,
+		Busy:          store.BusyTimeouts,
+		HashesRunning: running,
+		HashesWaiting: waiting,
+		HashesRefused: refused,
+		ClockBehind:   db.clock.behind(),
+	}, nil
+}

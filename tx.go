@@ -1,0 +1,131 @@
+package snib
+
+import (
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// Tx is one transaction on the accounts, given to the closure of
+// [DB.View] or [DB.Update] or made by [DB.Join]. It has the methods of DB
+// without a context (the transaction already runs under one), except those
+// that hash a password or are transactions of their own kind: Refresh, Sweep,
+// Check, EndEverything, ResetClock. It ends with the closure, after which every
+// method returns ErrTxClosed, and is not safe for concurrent use.
+//
+// Methods that write return ErrReadOnly in a View. A method that returns an
+// error has written nothing.
+type Tx struct {
+	db    *DB
+	r     kv.Reader
+	w     kv.Tx // nil in a read-only transaction
+	now   int64 // Unix milliseconds
+	ended bool
+
+	state   codec.State // as this transaction sees it
+	written bool
+}
+
+// begin makes the Tx of one transaction, or of one run of it, and fixes its
+// time. w is nil in a read-only one.
+func (db *DB) begin(r kv.Reader, w kv.Tx) (*Tx, error) {
+	state, err := meta(r, codec.KeyState, codec.DecodeState)
+	if err != nil {
+		return nil, err
+	}
+	return &Tx{db: db, r: r, w: w, now: db.clock.now(state.Epoch, state.Floor), state: state}, nil
+}
+
+// end makes every later call return ErrTxClosed.
+func (tx *Tx) end() { tx.ended = true }
+
+// reading is what every reading method of Tx begins with.
+func (tx *Tx) reading() error {
+	if tx.ended {
+		return ErrTxClosed
+	}
+	return nil
+}
+
+// writing is what every writing method of Tx begins with.
+func (tx *Tx) writing() error {
+	switch {
+	case tx.ended:
+		return ErrTxClosed
+	case tx.w == nil:
+		return ErrReadOnly
+	}
+	return nil
+}
+
+// putState replaces the state, for the rest of this transaction too.
+func (tx *Tx) putState(s codec.State) error {
+	tx.state = s
+	return tx.w.Put(spaceMeta, []byte(codec.KeyState), s.Append(nil))
+}
+
+// floorEvery is how often the clock's floor is stored, in milliseconds: a
+// crash can lose that much of it.
+const floorEvery = 60_000
+
+// put and the other writers below store the clock's floor along with the
+// first write of a transaction, when the stored one is a minute old.
+func (tx *Tx) put(space kv.Space, key string, value []byte) error {
+	if err := tx.beforeWrite(); err != nil {
+		return err
+	}
+	return tx.w.Put(space, []byte(key), value)
+}
+
+func (tx *Tx) delete(space kv.Space, key string) error {
+	if err := tx.beforeWrite(); err != nil {
+		return err
+	}
+	return tx.w.Delete(space, []byte(key))
+}
+
+func (tx *Tx) beforeWrite() error {
+	switch {
+	case tx.w == nil:
+		return ErrReadOnly
+	case tx.written:
+		return nil
+	}
+	tx.written = true
+	if tx.now-tx.state.Floor < floorEvery {
+		return nil
+	}
+	state := tx.state
+	state.Floor = tx.now
+	return tx.putState(state)
+}
+
+// get returns the value of key, valid until the next write.
+func (tx *Tx) get(space kv.Space, key string) ([]byte, bool, error) {
+	return tx.r.Get(space, []byte(key))
+}
+
+// has reports whether key is present.
+func (tx *Tx) has(space kv.Space, key string) (bool, error) {
+	_, ok, err := tx.get(space, key)
+	return ok, err
+}
+
+// pairKey is the key by which an index "owner ␀ member" holds an entry.
+func pairKey(owner, member string) string {
+	return string(codec.AppendPair(nil, owner, member))
+}
+
+// members returns what an index of pairs holds for owner, in key order.
+func (tx *Tx) members(space kv.Space, owner string) ([]string, error) {
+	from, to := codec.PairRange(owner)
+	var out []string
+	err := tx.r.Scan(space, from, to, 0, func(key, _ []byte) error {
+		_, member, ok := codec.SplitPair(key)
+		if !ok {
+			return damaged(space, codec.ErrCorrupt)
+		}
+		out = append(out, string(member))
+		return nil
+	})
+	return out, err
+}

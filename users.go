@@ -1,0 +1,347 @@
+package snib
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/snibdb/snib/codec"
+)
+
+// User is an account as it was when it was read.
+type User struct {
+	ID         UserID     // never changes
+	Identities []Identity // 1–16; the first is the primary, the others oldest first
+	CreatedAt  time.Time  // imported users: as imported
+	UpdatedAt  time.Time  // of the record; sessions do not count
+
+	// CredentialVersion counts what should make an earlier proof of identity
+	// worthless: setting or removing the password, disabling, enabling,
+	// moving or unlinking an identity, ending all sessions or refresh tokens.
+	// It starts at 1. Give it to CreateSession when the user was
+	// authenticated in an earlier transaction: see SessionOptions.
+	CredentialVersion uint64
+
+	HasPassword       bool      // can log in by password
+	PasswordChangedAt time.Time // zero: never had one
+
+	DisabledAt     time.Time // zero: not disabled
+	DisabledReason string    // as it was given
+
+	attributes string // encoded; checked when the record was read
+}
+
+// Disabled reports whether the user is disabled: cannot authenticate and has
+// no sessions.
+func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
+
+// Attributes returns the user's attributes, a private copy decoded at each
+// call, never nil. [Attr] gets one of them with its type.
+func (u User) Attributes() Attributes { return decodeAttributes(u.attributes) }
+
+// newUser is the public form of a record; the zero User of the zero record.
+func newUser(u codec.User) User {
+	if u.ID == "" {
+		return User{}
+	}
+	out := User{
+		ID:                UserID(u.ID),
+		Identities:        make([]Identity, len(u.Identities)),
+		CreatedAt:         timeOf(u.CreatedAt),
+		UpdatedAt:         timeOf(u.UpdatedAt),
+		CredentialVersion: u.CredentialVersion,
+		HasPassword:       u.PasswordHash != "",
+		PasswordChangedAt: timeOf(u.PasswordChangedAt),
+		DisabledAt:        timeOf(u.DisabledAt),
+		DisabledReason:    u.DisabledReason,
+		attributes:        u.Attributes,
+	}
+	for i, x := range u.Identities {
+		out.Identities[i] = Identity{Provider: x.Provider, Identifier: x.Identifier, LinkedAt: timeOf(x.LinkedAt)}
+	}
+	return out
+}
+
+// user returns the record of id, or ErrUserNotFound.
+func (tx *Tx) user(id UserID) (codec.User, error) {
+	if !validUserID(id) {
+		return codec.User{}, ErrUserNotFound
+	}
+	key := []byte(id)
+	value, ok, err := tx.r.Get(spaceUsers, key)
+	if err != nil {
+		return codec.User{}, err
+	}
+	if !ok {
+		return codec.User{}, ErrUserNotFound
+	}
+	u, err := codec.DecodeUser(key, value)
+	if err != nil {
+		return codec.User{}, damaged(spaceUsers, err)
+	}
+	return u, nil
+}
+
+// updateUser is the form of every update of a user record: read, let change
+// decide, write the record and what points to it. change may end sessions and
+// tokens as its last step, when nothing can refuse any more; the index
+// conflicts that putUser could meet must have been looked for.
+func (tx *Tx) updateUser(id UserID, change func(u *codec.User) error) (User, error) {
+	if err := tx.writing(); err != nil {
+		return User{}, err
+	}
+	before, err := tx.user(id)
+	if err != nil {
+		return User{}, err
+	}
+	u := before
+	u.Identities = slices.Clone(before.Identities)
+	if err := change(&u); err != nil {
+		return User{}, err
+	}
+	if err := tx.putUser(&before, &u); err != nil {
+		return User{}, err
+	}
+	return newUser(u), nil
+}
+
+// putUser writes the record u and brings identities and index entries from
+// what before owned to what u owns. before is the zero record for a new user.
+func (tx *Tx) putUser(before, u *codec.User) error {
+	for _, x := range before.Identities {
+		if findIdentity(u, x) < 0 {
+			if err := tx.delete(spaceIdentities, pairKey(x.Provider, x.Key)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range before.Entries {
+		if !slices.Contains(u.Entries, e) {
+			if err := tx.delete(spaceAttributes, entryKey(e, before.ID)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, x := range u.Identities {
+		if findIdentity(before, x) < 0 {
+			if err := tx.putReference(spaceIdentities, pairKey(x.Provider, x.Key), u.ID); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range u.Entries {
+		if !slices.Contains(before.Entries, e) {
+			if err := tx.putEntry(e, u.ID); err != nil {
+				return err
+			}
+		}
+	}
+	if err := tx.countForeign(before, u); err != nil {
+		return err
+	}
+	u.UpdatedAt = tx.now
+	return tx.put(spaceUsers, u.ID, u.Append(nil))
+}
+
+// countForeign keeps the number of users with a foreign password hash.
+func (tx *Tx) countForeign(before, after *codec.User) error {
+	if (before.HashClass == hashForeign) == (after.HashClass == hashForeign) {
+		return nil
+	}
+	if err := tx.beforeWrite(); err != nil {
+		return err
+	}
+	state := tx.state
+	if after.HashClass == hashForeign {
+		state.ForeignHashes++
+	} else {
+		state.ForeignHashes--
+	}
+	return tx.putState(state)
+}
+
+// NewUser is what CreateUser makes a user of.
+type NewUser struct {
+	// Provider and Identifier are the primary identity. Required.
+	Provider, Identifier string
+
+	// Password is for DB.CreateUser only, as hashing has no place in a
+	// transaction. Its rules are those of HashPassword. "" and no
+	// PasswordHash is a user without a password.
+	Password string
+
+	// PasswordHash is a password hashed before, by DB.HashPassword. At most
+	// one of the two is given.
+	PasswordHash PasswordHash
+
+	// Attributes, within the bounds of [Attributes].
+	Attributes Attributes
+}
+
+// CreateUser makes a user and returns it. ErrIdentityTaken,
+// ErrAttributeTaken, ErrBusy (the queue for hashing), ErrInvalidInput
+// (Provider, Identifier, Password, Attributes).
+func (db *DB) CreateUser(ctx context.Context, n NewUser) (User, error) {
+	if n.Password != "" {
+		if !n.PasswordHash.isZero() {
+			return User{}, during("create user", &InputError{Field: "PasswordHash", Reason: "must not be given along with Password"})
+		}
+		hash, err := db.HashPassword(ctx, n.Password)
+		if err != nil {
+			return User{}, err
+		}
+		n.Password, n.PasswordHash = "", hash
+	}
+	return result(ctx, "create user", db.update, func(tx *Tx) (User, error) { return tx.CreateUser(n) })
+}
+
+// CreateUser is [DB.CreateUser] in this transaction, without Password.
+func (tx *Tx) CreateUser(n NewUser) (User, error) {
+	if err := tx.writing(); err != nil {
+		return User{}, err
+	}
+	if n.Password != "" {
+		return User{}, &InputError{Field: "Password", Reason: "must be hashed before the transaction: DB.HashPassword"}
+	}
+	id, err := newID(prefixUser, tx.now, tx.db.o.Rand)
+	if err != nil {
+		return User{}, err
+	}
+	u := codec.User{ID: id, CreatedAt: tx.now, CredentialVersion: 1}
+	if !n.PasswordHash.isZero() {
+		setPassword(&u, n.PasswordHash, tx.now)
+	}
+	return tx.addUser(&u, n.Provider, n.Identifier, n.Attributes)
+}
+
+// addUser writes a new user: its identity and attributes checked, folded and
+// looked for first.
+func (tx *Tx) addUser(u *codec.User, provider, identifier string, a Attributes) (User, error) {
+	x, err := tx.db.newIdentity(provider, identifier, tx.now)
+	if err != nil {
+		return User{}, err
+	}
+	u.Identities = []codec.Identity{x}
+	if err := tx.mergeAttributes(u, a); err != nil {
+		return User{}, err
+	}
+	if err := tx.claimable(x, u.ID); err != nil {
+		return User{}, err
+	}
+	if err := tx.putUser(&codec.User{}, u); err != nil {
+		return User{}, err
+	}
+	return newUser(*u), nil
+}
+
+// GetUser returns the user id. ErrUserNotFound.
+func (db *DB) GetUser(ctx context.Context, id UserID) (User, error) {
+	return result(ctx, "get user", db.view, func(tx *Tx) (User, error) { return tx.GetUser(id) })
+}
+
+// GetUser is [DB.GetUser] in this transaction.
+func (tx *Tx) GetUser(id UserID) (User, error) {
+	if err := tx.reading(); err != nil {
+		return User{}, err
+	}
+	u, err := tx.user(id)
+	return newUser(u), err
+}
+
+// DeleteUser removes the user and all that is the user's: identities, index
+// entries, sessions, refresh and one-time tokens, in one transaction. From
+// then on every token of the user fails, and the identities and unique values
+// are free. An id that is unknown or could be nobody's is no error.
+func (db *DB) DeleteUser(ctx context.Context, id UserID) error {
+	return during("delete user", db.update(ctx, func(tx *Tx) error { return tx.DeleteUser(id) }))
+}
+
+// DeleteUser is [DB.DeleteUser] in this transaction.
+func (tx *Tx) DeleteUser(id UserID) error {
+	if err := tx.writing(); err != nil {
+		return err
+	}
+	u, err := tx.user(id)
+	if errors.Is(err, ErrUserNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, o := range ownedSpaces {
+		if err := tx.deleteOwned(o, u.ID); err != nil {
+			return err
+		}
+	}
+	if err := tx.disown(&u); err != nil {
+		return err
+	}
+	return tx.delete(spaceUsers, u.ID)
+}
+
+// disown removes everything in the indexes that leads to u.
+func (tx *Tx) disown(u *codec.User) error {
+	for _, x := range u.Identities {
+		if err := tx.delete(spaceIdentities, pairKey(x.Provider, x.Key)); err != nil {
+			return err
+		}
+	}
+	for _, e := range u.Entries {
+		if err := tx.delete(spaceAttributes, entryKey(e, u.ID)); err != nil {
+			return err
+		}
+	}
+	return tx.countForeign(u, &codec.User{})
+}
+
+// maxReason is how long the reason for disabling may be, in bytes.
+const maxReason = 256
+
+// DisableUser shuts the user out: every session, refresh token and one-time
+// token ends in the same transaction, and nothing authenticates until
+// EnableUser. Identities and unique values stay reserved, and all updates
+// work. reason is for the operator, at most 256 bytes of text, or "". Doing
+// it again only replaces the reason. It returns the updated user.
+// ErrUserNotFound, ErrInvalidInput (Reason).
+func (db *DB) DisableUser(ctx context.Context, id UserID, reason string) (User, error) {
+	return result(ctx, "disable user", db.update, func(tx *Tx) (User, error) { return tx.DisableUser(id, reason) })
+}
+
+// DisableUser is [DB.DisableUser] in this transaction.
+func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
+	return tx.updateUser(id, func(u *codec.User) error {
+		if reason != "" {
+			if wrong := plainText(reason, maxReason); wrong != "" {
+				return &InputError{Field: "Reason", Reason: wrong}
+			}
+		}
+		u.DisabledReason = reason
+		if u.DisabledAt != 0 {
+			return nil
+		}
+		u.DisabledAt = tx.now
+		u.CredentialVersion++
+		if err := tx.endSessionsAndFamilies(u.ID, nil); err != nil {
+			return err
+		}
+		return tx.endOneTimeTokens(u.ID)
+	})
+}
+
+// EnableUser lets the user in again and returns the updated user. Nothing that
+// ended comes back. ErrUserNotFound.
+func (db *DB) EnableUser(ctx context.Context, id UserID) (User, error) {
+	return result(ctx, "enable user", db.update, func(tx *Tx) (User, error) { return tx.EnableUser(id) })
+}
+
+// EnableUser is [DB.EnableUser] in this transaction.
+func (tx *Tx) EnableUser(id UserID) (User, error) {
+	return tx.updateUser(id, func(u *codec.User) error {
+		if u.DisabledAt != 0 {
+			u.DisabledAt, u.DisabledReason = 0, ""
+			u.CredentialVersion++
+		}
+		return nil
+	})
+}
