@@ -164,16 +164,18 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 			return during("update", err)
 		}
 		defer tx.end()
-		return fn(tx)
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return tx.doomed
 	})
 }
 
 // Join returns a Tx that works inside btx, a transaction that the application
 // began on the handle it gave to New. What it does is committed when the
-// application commits, which it may do after an error that a method returned,
-// except after one that is none of this package's [ErrUserNotFound] to
-// [ErrTooLarge]: then the application must roll back, and every later call
-// returns that error.
+// application commits. It may commit after an error that a method returned, as
+// with Update; but when storage itself has failed, every later call returns
+// that error, and the application must roll back.
 //
 // The Tx ends with btx: ErrTxClosed. On the goroutine that called Join, the
 // methods of db return ErrNested until btx, if it is writable, ends; use the

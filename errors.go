@@ -69,7 +69,8 @@ var (
 	ErrInvalidInput = errors.New("invalid input")
 
 	// ErrTooLarge: a user may have no more of this (the 17th identity), or a
-	// closure wrote more than one transaction may hold. Nothing was written.
+	// closure wrote more than one transaction may hold, and nothing of it is
+	// kept, whatever the closure returns.
 	ErrTooLarge = kv.ErrTooLarge
 )
 

@@ -23,6 +23,7 @@ type Tx struct {
 
 	state   codec.State // as this transaction sees it
 	written bool
+	doomed  error // a write that failed: the transaction must not commit
 }
 
 // begin makes the Tx of one transaction, or of one run of it, and fixes its
@@ -43,7 +44,7 @@ func (tx *Tx) reading() error {
 	if tx.ended {
 		return ErrTxClosed
 	}
-	return nil
+	return tx.doomed
 }
 
 // writing is what every writing method of Tx begins with.
@@ -54,13 +55,24 @@ func (tx *Tx) writing() error {
 	case tx.w == nil:
 		return ErrReadOnly
 	}
-	return nil
+	return tx.doomed
+}
+
+// doom notes an error of a write. Operations decide before they write, so the
+// storage refused it (or there is too much in one transaction), maybe half-way
+// through an operation: whatever the closure does about the error, nothing of
+// the transaction may be committed.
+func (tx *Tx) doom(err error) error {
+	if tx.doomed == nil {
+		tx.doomed = err
+	}
+	return err
 }
 
 // putState replaces the state, for the rest of this transaction too.
 func (tx *Tx) putState(s codec.State) error {
 	tx.state = s
-	return tx.w.Put(spaceMeta, []byte(codec.KeyState), s.Append(nil))
+	return tx.doom(tx.w.Put(spaceMeta, []byte(codec.KeyState), s.Append(nil)))
 }
 
 // floorEvery is how often the clock's floor is stored, in milliseconds: a
@@ -73,14 +85,14 @@ func (tx *Tx) put(space kv.Space, key string, value []byte) error {
 	if err := tx.beforeWrite(); err != nil {
 		return err
 	}
-	return tx.w.Put(space, []byte(key), value)
+	return tx.doom(tx.w.Put(space, []byte(key), value))
 }
 
 func (tx *Tx) delete(space kv.Space, key string) error {
 	if err := tx.beforeWrite(); err != nil {
 		return err
 	}
-	return tx.w.Delete(space, []byte(key))
+	return tx.doom(tx.w.Delete(space, []byte(key)))
 }
 
 func (tx *Tx) beforeWrite() error {
