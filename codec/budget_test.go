@@ -43,7 +43,11 @@ func TestAllocations(t *testing.T) {
 		if err := tt.f(); err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		if got := testing.AllocsPerRun(100, func() { _ = tt.f() }); got != tt.want {
+		got := testing.AllocsPerRun(100, func() { _ = tt.f() })
+		if raceDetector {
+			got = min(got, max(tt.want, got-1)) // growing a slice costs one more
+		}
+		if got != tt.want {
 			t.Errorf("%s: %v allocations, want %v", tt.name, got, tt.want)
 		}
 	}
