@@ -340,6 +340,7 @@ func TestNewHasherNamesTheField(t *testing.T) {
 		{Config{Params: Params{MemoryKiB: 262145, Time: 1, Parallelism: 1}}, "Params.MemoryKiB"},
 		{Config{Params: Params{MemoryKiB: 262144, Time: 9, Parallelism: 1}}, "Params.Time"},
 		{Config{Params: Params{MemoryKiB: 4294967295, Time: 4294967295, Parallelism: 255}}, "Params.MemoryKiB"},
+		{Config{Params: Params{MemoryKiB: 1 << 22, Time: 1, Parallelism: 1}}, "Params.MemoryKiB"}, // 2³² bytes
 		{Config{Limits: Limits{MemoryBytes: 1 << 20}}, "Params.MemoryKiB"},
 		{Config{Limits: Limits{Work: 38911}}, "Params.Time"},
 		{Config{Limits: Limits{Work: 38912}}, ""},

@@ -247,6 +247,10 @@ func TestErrorsDoNotQuote(t *testing.T) {
 func TestLimitsAreTheCallers(t *testing.T) {
 	argon := "$argon2id$v=19$m=1024,t=4,p=1$" + salt16 + "$" + key16
 	mixed := "$scrypt$ln=10,r=8,p=2$" + salt16 + "$" + key16
+	var scryptMost error
+	if math.MaxInt == math.MaxInt32 {
+		scryptMost = ErrLimits // no memory limit can be set that high
+	}
 	tests := []struct {
 		hash   string
 		limits Limits
@@ -259,6 +263,9 @@ func TestLimitsAreTheCallers(t *testing.T) {
 		// Beyond 32 bits there is no limit to raise: it would be cut off.
 		{"$argon2id$v=19$m=1024,t=4294967295,p=1$" + salt16 + "$" + key16, Limits{Work: math.MaxUint64}, nil},
 		{"$argon2id$v=19$m=1024,t=4294967296,p=1$" + salt16 + "$" + key16, Limits{Work: math.MaxUint64}, ErrLimits},
+		// scrypt itself is not defined from here on.
+		{"$scrypt$ln=1,r=1,p=1073741823$" + salt16 + "$" + key16, Limits{MemoryBytes: 1 << 40, Work: math.MaxUint64}, scryptMost},
+		{"$scrypt$ln=1,r=1,p=1073741824$" + salt16 + "$" + key16, Limits{MemoryBytes: 1 << 40, Work: math.MaxUint64}, ErrLimits},
 		{mixed, Limits{MemoryBytes: 128 * 8 * (1024 + 2 + 2), Work: 16384}, nil},
 		{mixed, Limits{MemoryBytes: 128*8*(1024+2+2) - 1, Work: 16384}, ErrLimits},
 		{mixed, Limits{Work: 16383}, ErrLimits},
