@@ -14,8 +14,8 @@ const (
 	minKey    = 16 // bytes; a shorter one could be hit by chance
 	maxKey    = 128
 
-	maxIterations = 5_000_000 // PBKDF2, over all blocks of the key: about 1 s
-	maxCost       = 16        // bcrypt: about 5 s
+	maxIterations = 5_000_000 // PBKDF2, over all blocks of the key
+	maxCost       = 16        // bcrypt
 )
 
 // Limits bound what a single hash string may ask for. They are checked before
@@ -28,7 +28,7 @@ type Limits struct {
 	MemoryBytes uint64
 
 	// Work bounds m·t of Argon2 (KiB times passes) and N·r·p of scrypt.
-	// Default 2 Mi (2,097,152), which is 1 to 3 seconds on one core for
+	// Default 2 Mi (2,097,152), which is a few seconds on one core for
 	// either. PBKDF2 (5,000,000 iterations) and bcrypt (cost 16) have fixed
 	// bounds of the same order.
 	Work uint64
