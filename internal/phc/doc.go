@@ -98,9 +98,9 @@
 //	bcrypt       $2a$…, $2b$…, $2y$…          bcrypt                 both
 //	argon2       $argon2id$…, $argon2i$…      the same               both
 //
-// Without a name, Import reads the strings of all sources, except that
-// salt:hexkey in two parts is [ErrAmbiguous]: it is written by systems that
-// compute it differently, and a guess would lock people out.
+// Without a name, Import reads the strings of all sources but two: salt:hexkey
+// is [ErrAmbiguous], because systems that write it compute it differently and a
+// guess would lock people out; and "!" is read for django only.
 //
 // # What is not protected
 //

@@ -42,7 +42,6 @@ var (
 		{"bcrypt_sha256$$2", readBcrypt(bcryptSHA256Hex)},
 		{"bcrypt$$2", readBcrypt(bcryptPlain)},
 		{"scrypt$", readDjangoScrypt},
-		{"!", noPassword},
 	}
 	werkzeugFormats = []format{
 		{"pbkdf2:sha1:", readPBKDF2(pbkdf2SHA1, fromText, fromHex)},
@@ -68,7 +67,7 @@ var sources = []source{
 	// here. It still reads s2.
 	{"lucia-3", join(luciaS2Formats, []format{{"", readLucia(16, formNFKC)}})},
 	{"better-auth", []format{{"", readLucia(16, formNFKC)}}},
-	{"django", djangoFormats},
+	{"django", join(djangoFormats, []format{{"!", noPassword}})},
 	{"werkzeug", werkzeugFormats},
 	{"passlib", passlibFormats},
 	{"bcrypt", bcryptFormats},
@@ -102,7 +101,8 @@ func Sources() []string {
 // Import converts a hash string of another system to the stored syntax, under
 // the limits that verifying it will have. source is one of [Sources], or "" if
 // the string says by itself what it is. Nothing is computed. The result is "",
-// and no error, for the mark by which Django says that a user has no password.
+// and no error, for the "!" by which the source django marks a user without a
+// password.
 //
 // The error is [ErrUnknownSource]; [ErrAmbiguous] for "salt:hexkey" without a
 // source, which different systems compute differently; [ErrUnsupported],

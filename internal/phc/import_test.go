@@ -60,7 +60,7 @@ var conversions = []struct {
 	{"django bcrypt", []string{"django", ""}, "bcrypt$$2b$06$" + bcryptSample, bcryptStored, "pässwörd-1"},
 	{"bcrypt with spare bits", []string{"bcrypt"}, "$2b$06$" + strings.Replace(bcryptSample, "Bu5V", "Bv5V", 1), bcryptStored, "pässwörd-1"},
 	// no password
-	{"django unusable", []string{"django", ""}, "!0mFrUaL4qLDRoVYoR1fHyEbf3xLLkYmLsSzLWNCf", "", ""},
+	{"django unusable", []string{"django"}, "!0mFrUaL4qLDRoVYoR1fHyEbf3xLLkYmLsSzLWNCf", "", ""},
 	// what each Lucia means by its strings
 	{"lucia 0.1", []string{"lucia-0.1"}, luciaTwo, "$scrypt$ln=14,r=8,p=1,pw=raw$MDEyMzQ1Njc$" + luciaStored, ""},
 	{"lucia 1 and 2", []string{"lucia-1", "lucia-2"}, luciaTwo, "$scrypt$ln=14,r=8,p=1,pw=both$MDEyMzQ1Njc$" + luciaStored, ""},
@@ -117,7 +117,8 @@ var misreadings = []struct {
 	{"", "password", ErrMalformed},
 	{"", "salt:key", ErrMalformed},
 	{"", luciaTwo + ":", ErrMalformed},
-	{"", "!", nil}, // Django's mark stands for itself
+	{"", "!0mFrUaL4qLDRoVYoR1fHyEbf3xLLkYmLsSzLWNCf", ErrMalformed}, // means nothing but in Django
+	{"passlib", "!", ErrMalformed},
 	// Lucia
 	{"lucia-0.1", "s2:" + luciaTwo, ErrMalformed},
 	{"better-auth", "s2:" + luciaTwo, ErrMalformed},
