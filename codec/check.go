@@ -136,10 +136,10 @@ func timestamp(b []byte) (rest []byte, ok bool) {
 }
 
 func (c *checker) list(b []byte, h head, depth int) (rest []byte, ok bool) {
-	if h.n < h.min || h.n > uint64(len(b)) {
+	if h.n < h.min {
 		return nil, false
 	}
-	for range h.n {
+	for range h.n { // ends with b, whatever h claims
 		if b, ok = c.value(b, depth); !ok {
 			return nil, false
 		}
@@ -151,15 +151,13 @@ func (c *checker) list(b []byte, h head, depth int) (rest []byte, ok bool) {
 func (c *checker) names(b []byte, n uint64, depth int) (rest []byte, ok bool) {
 	top := c.top
 	c.top = false
-	if n > uint64(len(b))/2 {
-		return nil, false
-	}
 	var last []byte
 	for i := range n {
 		h, ok := readHead(b)
-		if c.items--; !ok || c.items < 0 || h.kind != kindText || h.n > MaxAttributeName {
+		if !ok || h.kind != kindText || h.n > MaxAttributeName {
 			return nil, false
 		}
+		c.items-- // the value behind the name looks whether this was too many
 		rest, ok := sized(b[h.size:], h)
 		if !ok {
 			return nil, false

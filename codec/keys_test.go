@@ -217,6 +217,8 @@ func TestSplitEntryKey(t *testing.T) {
 		{"no value, no id", "n\x00", false, false},
 		{"tag 0", "n\x00\x00", true, false},
 		{"tag 8", "n\x00\x08\x00\x01", true, false},
+		{"tag 8 with an id", "n\x00\x08\x00\x01u", false, false},
+		{"int cut, an id wanted", "n\x00\x03\x00\x00\x00\x00\x00\x00\x00", false, false},
 		{"int cut", "n\x00\x03\x00\x00\x00\x00\x00\x00\x00", true, false},
 		{"time cut", "n\x00\x07" + strings.Repeat("\x00", 11), true, false},
 		{"text without end", "n\x00\x05xyz", true, false},

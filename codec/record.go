@@ -67,11 +67,11 @@ func open(seed uint32, key, value []byte, fields int) (extra int, err error) {
 	case v != Version:
 		return 0, errStructure
 	}
-	extra = int(binary.BigEndian.Uint16(value[offCount:])) - headFields - fields
-	if extra < 0 {
+	count := int(binary.BigEndian.Uint16(value[offCount:]))
+	if count < headFields+fields {
 		return 0, errStructure
 	}
-	return extra, nil
+	return count - headFields - fields, nil
 }
 
 // A span is where something lies in a value.

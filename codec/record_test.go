@@ -109,7 +109,7 @@ func TestEveryBitFlipIsRefused(t *testing.T) {
 func TestSealedFlipsDecodeToThemselves(t *testing.T) {
 	for _, s := range samples() {
 		t.Run(s.name, func(t *testing.T) {
-			for bit := 8 * offVersion; bit < 8*len(s.value); bit++ {
+			for bit := range 8 * len(s.value) {
 				v := bytes.Clone(s.value)
 				v[bit/8] ^= 1 << (bit % 8)
 				reseal(s.space, s.key, v)
@@ -144,9 +144,10 @@ func TestMoreElementsAreIgnored(t *testing.T) {
 	for _, s := range samples() {
 		t.Run(s.name, func(t *testing.T) {
 			for name, v := range map[string][]byte{
-				"one":  s.counted(s.with(0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), s.count()+1),
-				"two":  s.counted(s.with(append(more, 0xd9, 1, 'x')...), s.count()+2),
-				"deep": s.counted(s.with(append(bytes.Repeat([]byte{0x91}, 10_000), 0xc0)...), s.count()+1),
+				"one":   s.counted(s.with(0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), s.count()+1),
+				"two":   s.counted(s.with(append(more, 0xd9, 1, 'x')...), s.count()+2),
+				"a map": s.counted(s.with(0x82, 0x01, 0xc0, 0xc2, 0x81, 0xa0, 0xc0), s.count()+1),
+				"deep":  s.counted(s.with(append(bytes.Repeat([]byte{0x91}, 10_000), 0xc0)...), s.count()+1),
 			} {
 				got, err := s.decode([]byte(s.key), v)
 				if err != nil {
