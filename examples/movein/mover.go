@@ -294,9 +294,9 @@ func (m *mover) summary(target string) error {
 	row("imported hashes", int(m.foreign[1]), "left, of %d before the log-ins; the others are argon2id now", m.foreign[0])
 	row("users in the file", report.Users, "checked with every record and index: %d problems", report.Found)
 	fmt.Fprintf(m.out, `
-Hashes that were replaced stay readable in free pages of the file (%s)
-until they are overwritten, and in the old export and its copies for good:
-remove those when everybody is in.
+Hashes that were replaced stay readable in free pages of the database (%s)
+until those are overwritten, and in the old export and every copy of it:
+remove the export when everybody is in.
 `, target)
 	return nil
 }

@@ -100,7 +100,11 @@ func (p *progress) line(columns int, now time.Time) string {
 		s := int(float64(p.total-p.done)/rate + 0.5)
 		left = fmt.Sprintf("%d:%02d", s/60, s%60)
 	}
-	tail := fmt.Sprintf("%d/%d  %.0f/s  %s left", p.done, p.total, rate, left)
+	digits := 0
+	if rate < 10 {
+		digits = 1
+	}
+	tail := fmt.Sprintf("%*d/%d  %.*f/s  %s left", len(strconv.Itoa(p.total)), p.done, p.total, digits, rate, left)
 	cells := columns - len(p.label) - len(tail) - 4
 	if cells < 5 {
 		line := p.label + " " + tail
