@@ -130,7 +130,16 @@ func TestNotesBelongToWhoIsSignedIn(t *testing.T) {
 			}
 		}
 	})
+	copied, err := os.ReadFile(filepath.Join(c.dir, "session"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.do("", `^Signed out`, "sign-out")
+	c.refused("", `nobody is signed in`, "list")
+	// The session has ended, not only its file.
+	if err := os.WriteFile(filepath.Join(c.dir, "session"), copied, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	c.refused("", `nobody is signed in`, "list")
 	c.refused("", `nobody is signed in`, "add", "x")
 	c.refused(password, `nobody is signed in`, "delete-account")
