@@ -1,0 +1,235 @@
+package snib_test
+
+import (
+	"maps"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib"
+)
+
+func TestInvalidateSessionEndsOneSessionById(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	ada, bob := user(t, db, "ada"), user(t, db, "bob")
+	gone, other, theirs := session(t, db, ada), session(t, db, ada), session(t, db, bob)
+
+	if err := db.InvalidateSession(ctx, gone.ID); err != nil {
+		t.Fatal(err)
+	}
+	invalid(t, db, gone)
+	valid(t, db, other)
+	before, _ := content(t, db)
+	for _, id := range []snib.SessionID{gone.ID, "", "ses_", snib.SessionID(ada.ID), snib.SessionID(strings.Repeat("x", 1<<20))} {
+		if err := db.InvalidateSession(ctx, id); err != nil {
+			t.Errorf("an unknown id: %v", err)
+		}
+		if err := db.InvalidateUserSession(ctx, ada.ID, id); err != nil {
+			t.Errorf("an unknown id of a user: %v", err)
+		}
+	}
+	for _, id := range []snib.UserID{bob.ID, "nobody", "", "a\x00b"} { // from a form
+		if err := db.InvalidateUserSession(ctx, id, other.ID); err != nil {
+			t.Errorf("a session of another user: %v", err)
+		}
+	}
+	if after, _ := content(t, db); !maps.Equal(before, after) {
+		t.Error("ending what is not there, or not the user's, changed something")
+	}
+	if err := db.InvalidateUserSession(ctx, ada.ID, other.ID); err != nil {
+		t.Fatal(err)
+	}
+	invalid(t, db, other)
+	valid(t, db, theirs)
+}
+
+func TestInvalidateUserSessionsEndsAllButTheExcepted(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: -1}})
+	ada, bob := user(t, db, "ada"), user(t, db, "bob")
+	dead := session(t, db, ada)
+	clock.Advance(2 * time.Hour)
+	kept, gone, theirs := session(t, db, ada), session(t, db, ada), session(t, db, bob)
+	keptFam, keptToken := family(t, db, ada)
+	goneFam, goneToken := family(t, db, ada)
+
+	quiet(t, db, func() {
+		wantField(t, db.InvalidateUserSessions(ctx, ada.ID, kept.ID, theirs.ID), "Except")
+		wantField(t, db.InvalidateUserSessions(ctx, ada.ID, make([]snib.SessionID, 1001)...), "Except")
+	})
+	if err := db.InvalidateUserSessions(ctx, ada.ID, kept.ID, keptFam.ID, dead.ID, "", "ses_unknown"); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []snib.Session{kept, keptFam, theirs} {
+		valid(t, db, s)
+	}
+	for _, s := range []snib.Session{gone, goneFam, dead} {
+		invalid(t, db, s)
+	}
+	_, _, err := db.Refresh(ctx, goneToken.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidRefreshToken)
+	next, _ := refresh(t, db, keptToken)
+	valid(t, db, next)
+
+	if err := db.InvalidateUserSessions(ctx, ada.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []snib.Session{kept, next} {
+		invalid(t, db, s)
+	}
+	valid(t, db, theirs)
+}
+
+func TestInvalidateTokenSignsOutInEveryState(t *testing.T) {
+	for name, c := range map[string]struct {
+		advance time.Duration
+		token   func(s snib.Session, spent, current snib.RefreshToken) snib.Token
+		session bool // the plain one ends, not the family
+	}{
+		"active session":        {0, func(s snib.Session, _, _ snib.RefreshToken) snib.Token { return s.Token }, true},
+		"idle session":          {30 * time.Hour, func(s snib.Session, _, _ snib.RefreshToken) snib.Token { return s.Token }, true},
+		"dead session":          {20 * 24 * time.Hour, func(s snib.Session, _, _ snib.RefreshToken) snib.Token { return s.Token }, true},
+		"current refresh token": {0, func(_ snib.Session, _, r snib.RefreshToken) snib.Token { return r.Token }, false},
+		"spent refresh token":   {time.Hour, func(_ snib.Session, r, _ snib.RefreshToken) snib.Token { return r.Token }, false},
+		"dead refresh token":    {40 * 24 * time.Hour, func(_ snib.Session, _, r snib.RefreshToken) snib.Token { return r.Token }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, clock := clocked(t, snib.Options{})
+			u := user(t, db, "ada")
+			s := session(t, db, u)
+			_, spent := family(t, db, u)
+			fs, current := refresh(t, db, spent)
+			clock.Advance(c.advance)
+			if err := db.InvalidateToken(ctx, c.token(s, spent, current).Reveal()); err != nil {
+				t.Fatal(err)
+			}
+			for id, ended := range map[string]bool{
+				string(s.ID): c.session, string(fs.ID): !c.session, string(current.ID): !c.session,
+			} {
+				if left := mentions(t, db, id); (len(left) == 0) != ended {
+					t.Errorf("%s is mentioned in %q; ended should be %t", id, left, ended)
+				}
+			}
+		})
+	}
+}
+
+func TestInvalidateTokenOfWhatIsNothingIsNoError(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	u := user(t, db, "ada")
+	s := session(t, db, u)
+	_, r := family(t, db, u)
+	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
+	_, revoked := family(t, db, u)
+	reuse(t, db, revoked)
+	ended := session(t, db, u)
+	if err := db.InvalidateToken(ctx, ended.Token.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	flip := func(secret []byte) { secret[0] ^= 1 }
+	quiet(t, db, func() {
+		for name, token := range map[string]string{
+			"empty": "", "garbage": "garbage", "megabytes": strings.Repeat("x", 2<<20),
+			"ended":                        ended.Token.Reveal(),
+			"wrong secret":                 forge(t, s.Token, flip),
+			"wrong family secret":          forge(t, r.Token, flip),
+			"one-time token":               link.Token.Reveal(),
+			"token of a revoked family":    revoked.Token.Reveal(),
+			"truncated":                    s.Token.Reveal()[:len(s.Token.Reveal())-1],
+			"altered":                      strings.ToUpper(s.Token.Reveal()),
+			"id of the session":            string(s.ID),
+			"session as a refresh token":   strings.Replace(s.Token.Reveal(), "ses_", "rft_", 1),
+			"refresh token as a session's": strings.Replace(r.Token.Reveal(), "rft_", "ses_", 1),
+		} {
+			if err := db.InvalidateToken(ctx, token); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+	// The tombstone is still one, and the rest lives.
+	_, _, err := db.Refresh(ctx, revoked.Token.Reveal())
+	wantErr(t, err, snib.ErrRefreshTokenReused)
+	valid(t, db, s)
+	refresh(t, db, r)
+	must(db.UseOneTimeToken(ctx, "reset", link.Token.Reveal()))(t)
+}
+
+func TestDeleteDeadUserSessionsRemovesOnlyTheDead(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: time.Hour}})
+	ada, bob := user(t, db, "ada"), user(t, db, "bob")
+	dead := []snib.Session{session(t, db, ada), session(t, db, ada)}
+	theirs := session(t, db, bob)
+	clock.Advance(time.Hour)
+	idle := session(t, db, ada)
+	clock.Advance(time.Hour)
+	active := session(t, db, ada)
+
+	if n := must(db.DeleteDeadUserSessions(ctx, ada.ID))(t); n != 2 {
+		t.Errorf("removed %d, want 2", n)
+	}
+	for _, s := range dead {
+		if left := mentions(t, db, string(s.ID)); left != nil {
+			t.Errorf("a dead session is in %q", left)
+		}
+	}
+	if len(mentions(t, db, string(theirs.ID))) == 0 {
+		t.Error("a session of another user is gone")
+	}
+	if got, want := sessionIDs(t, db, ada.ID), []snib.SessionID{idle.ID, active.ID}; !reflect.DeepEqual(got, want) {
+		t.Errorf("left %v, want %v", got, want)
+	}
+	for _, id := range []snib.UserID{ada.ID, "nobody", "", "a\x00b"} {
+		if n := must(db.DeleteDeadUserSessions(ctx, id))(t); n != 0 {
+			t.Errorf("%q: removed %d, want 0", id, n)
+		}
+	}
+}
+
+func TestOneSessionTooManyEndsADeadOneFirst(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: -1, ExtendEvery: -1, MaxPerUser: 3}})
+	u := user(t, db, "ada")
+	other := session(t, db, user(t, db, "bob"))
+	a := session(t, db, u)
+	clock.Advance(20 * time.Minute)
+	dies, b := session(t, db, u), session(t, db, u)
+	clock.Advance(30 * time.Minute)
+	a, b = extend(t, db, a), extend(t, db, b)
+	clock.Advance(40 * time.Minute) // dies is dead; a is the oldest and lives
+
+	c := session(t, db, u)
+	for _, s := range []snib.Session{a, b, c} {
+		valid(t, db, s)
+	}
+	if left := mentions(t, db, string(dies.ID)); left != nil {
+		t.Errorf("the dead one is still in %q", left)
+	}
+	a = extend(t, db, a)
+	d := session(t, db, u) // now b has the earliest deadline
+	invalid(t, db, b)
+	for _, s := range []snib.Session{a, c, d} {
+		valid(t, db, s)
+	}
+	must(db.RenewSession(ctx, d.Token.Reveal()))(t)
+	for _, s := range []snib.Session{a, c} {
+		valid(t, db, s) // a renewal is not one more
+	}
+	if n := len(sessionIDs(t, db, u.ID)); n != 3 {
+		t.Errorf("%d sessions, want 3", n)
+	}
+	if len(mentions(t, db, string(other.ID))) == 0 {
+		t.Error("a session of another user made room")
+	}
+}
+
+func TestASessionOfAnEarlierEpochIsTheFirstToMakeRoom(t *testing.T) {
+	db, _ := clocked(t, snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 2}})
+	u := user(t, db, "ada")
+	ended := session(t, db, u)
+	if err := db.EndEverything(ctx); err != nil {
+		t.Fatal(err)
+	}
+	a, b := session(t, db, u), session(t, db, u)
+	invalid(t, db, ended)
+	valid(t, db, a)
+	valid(t, db, b)
+}

@@ -1,0 +1,265 @@
+package snib_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib"
+)
+
+func TestASessionOfAFamilyIsShortAndOnlyRefreshReplacesIt(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	u := user(t, db, "ada")
+	s, r := family(t, db, u)
+	end := clock.Now().Add(time.Hour)
+	if !s.ActiveUntil.Equal(end) || !s.IdleUntil.Equal(end) || s.RefreshTokenID != r.ID || r.SessionID != s.ID {
+		t.Errorf("session %+v of %+v", s, r)
+	}
+	clock.Set(end.Add(-tick))
+	quiet(t, db, func() {
+		valid(t, db, s)
+		_, err := db.RenewSession(ctx, s.Token.Reveal())
+		wantErr(t, err, snib.ErrInvalidSession)
+		want := s
+		want.Token = snib.Token{}
+		if got := must(db.ExtendSession(ctx, s.Token.Reveal()))(t); !reflect.DeepEqual(got, want) {
+			t.Errorf("extended %+v, want it unchanged: %+v", got, want)
+		}
+	})
+	clock.Set(end)
+	invalid(t, db, s)
+	_, err := db.GetSession(ctx, s.ID)
+	wantErr(t, err, snib.ErrInvalidSession)
+	_, err = db.ExtendSession(ctx, s.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidSession)
+
+	s, _ = refresh(t, db, r) // its expiry has not ended the family
+	if want := end.Add(time.Hour); !s.ActiveUntil.Equal(want) || !s.IdleUntil.Equal(want) {
+		t.Errorf("the next one lives until %v and %v, want %v", s.ActiveUntil, s.IdleUntil, want)
+	}
+}
+
+func TestEndingOneOfSessionAndFamilyEndsTheOther(t *testing.T) {
+	for name, end := range map[string]func(db *snib.DB, s snib.Session, spent, r snib.RefreshToken) error{
+		"InvalidateSession": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			return db.InvalidateSession(ctx, s.ID)
+		},
+		"InvalidateUserSession": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			return db.InvalidateUserSession(ctx, s.UserID, s.ID)
+		},
+		"InvalidateToken session": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			return db.InvalidateToken(ctx, s.Token.Reveal())
+		},
+		"InvalidateToken refresh": func(db *snib.DB, _ snib.Session, _, r snib.RefreshToken) error {
+			return db.InvalidateToken(ctx, r.Token.Reveal())
+		},
+		"InvalidateToken spent": func(db *snib.DB, _ snib.Session, r, _ snib.RefreshToken) error {
+			return db.InvalidateToken(ctx, r.Token.Reveal())
+		},
+		"InvalidateUserSessions": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			return db.InvalidateUserSessions(ctx, s.UserID)
+		},
+		"RevokeRefreshToken": func(db *snib.DB, _ snib.Session, _, r snib.RefreshToken) error {
+			return db.RevokeRefreshToken(ctx, r.ID)
+		},
+		"RevokeUserRefreshTokens": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			return db.RevokeUserRefreshTokens(ctx, s.UserID)
+		},
+		"DeleteUser": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error { return db.DeleteUser(ctx, s.UserID) },
+		"DisableUser": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			_, err := db.DisableUser(ctx, s.UserID, "")
+			return err
+		},
+		"UpdateUserPassword": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			_, err := db.UpdateUserPassword(ctx, s.UserID, password)
+			return err
+		},
+		"RemoveUserPassword": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			_, err := db.RemoveUserPassword(ctx, s.UserID)
+			return err
+		},
+		"EndEverything": func(db *snib.DB, _ snib.Session, _, _ snib.RefreshToken) error { return db.EndEverything(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, _ := clocked(t, snib.Options{})
+			u := user(t, db, "ada")
+			_, spent := family(t, db, u)
+			s, r := refresh(t, db, spent)
+			if err := end(db, s, spent, r); err != nil {
+				t.Fatal(err)
+			}
+			invalid(t, db, s)
+			for _, r := range []snib.RefreshToken{r, spent} {
+				refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
+			}
+			if got := must(db.ListUserRefreshTokens(ctx, u.ID))(t); got != nil {
+				t.Errorf("still listed: %v", got)
+			}
+		})
+	}
+}
+
+func TestExpiryCapAndCleaningNeverCrossBetweenSessionAndFamily(t *testing.T) {
+	db, clock := clocked(t, snib.Options{
+		Sessions: snib.SessionPolicy{MaxPerUser: 2},
+		Refresh:  snib.RefreshPolicy{MaxPerUser: 2, Idle: 40 * time.Hour},
+	})
+	u := user(t, db, "ada")
+	_, r := family(t, db, u)
+	clock.Advance(2 * time.Hour) // expired
+	if n := must(db.DeleteDeadUserSessions(ctx, u.ID))(t); n != 1 {
+		t.Fatalf("removed %d sessions, want 1", n)
+	}
+	s, r := refresh(t, db, r)
+	clock.Advance(30 * time.Hour)
+	if n := must(db.Sweep(ctx))(t); n != 1 {
+		t.Fatalf("swept %d, want the dead session", n)
+	}
+	s, r = refresh(t, db, r)
+	plain := session(t, db, u)
+	clock.Advance(tick)
+	session(t, db, u) // the cap: s has the earliest deadline
+	invalid(t, db, s)
+	s, r = refresh(t, db, r)
+	valid(t, db, s)
+	invalid(t, db, plain) // made room, by the earliest deadline
+
+	// The other way: the cap and the expiry of families.
+	clock.Advance(time.Second)
+	family(t, db, u)
+	last, young := family(t, db, u)
+	refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
+	valid(t, db, last)
+	clock.Set(young.IdleUntil)
+	s = session(t, db, u)
+	refused(t, db, young.Token.Reveal(), snib.ErrInvalidRefreshToken)
+	clock.Advance(25 * time.Hour)
+	must(db.Sweep(ctx))(t)
+	must(db.GetSession(ctx, s.ID))(t)
+}
+
+func TestASessionOutlivesItsExpiredFamily(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Refresh: snib.RefreshPolicy{Idle: time.Minute, MaxPerUser: 1}})
+	u := user(t, db, "ada")
+	s, r := family(t, db, u)
+	clock.Set(r.IdleUntil)
+	refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
+	valid(t, db, s)
+	s2, _ := family(t, db, u) // takes the place of the expired one
+	s3, _ := family(t, db, u) // and of the live one
+	for _, s := range []snib.Session{s, s2, s3} {
+		valid(t, db, s)
+	}
+	if err := db.InvalidateToken(ctx, s.Token.Reveal()); err != nil { // its family is gone
+		t.Fatal(err)
+	}
+	invalid(t, db, s)
+	valid(t, db, s3)
+}
+
+func TestARepeatedAnswerHasASessionEvenIfThatMadeRoom(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 1}})
+	u := user(t, db, "ada")
+	_, first := family(t, db, u)
+	s, second := refresh(t, db, first)
+	session(t, db, u)
+	invalid(t, db, s)
+	clock.Advance(time.Second)
+	s2, r2 := refresh(t, db, first)
+	valid(t, db, s2)
+	if r2.Token.Reveal() != second.Token.Reveal() || s2.ID != s.ID {
+		t.Error("the repetition gave another refresh token or session")
+	}
+	_, third := refresh(t, db, second)
+	refresh(t, db, third)
+}
+
+func TestOneFamilyTooManyEndsARevokedOrExpiredOneFirst(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Refresh: snib.RefreshPolicy{Idle: time.Hour, MaxPerUser: 3}})
+	u := user(t, db, "ada")
+	other, _ := family(t, db, user(t, db, "bob"))
+	_, a := family(t, db, u)
+	_, b := family(t, db, u)
+	clock.Advance(time.Minute)
+	_, revoked := family(t, db, u)
+	reuse(t, db, revoked)
+
+	_, c := family(t, db, u) // in place of the revoked one
+	refused(t, db, revoked.Token.Reveal(), snib.ErrInvalidRefreshToken)
+	_, a = refresh(t, db, a) // now b is the first to expire
+	_, d := family(t, db, u)
+	refused(t, db, b.Token.Reveal(), snib.ErrInvalidRefreshToken)
+
+	clock.Advance(30 * time.Minute)
+	_, c = refresh(t, db, c)
+	_, d = refresh(t, db, d)
+	clock.Set(a.IdleUntil) // a is expired
+	_, e := family(t, db, u)
+	// Its session stays to its own deadline, and names it.
+	if left := mentions(t, db, string(a.ID)); len(left) != 1 || !strings.HasPrefix(left[0], "sessions/") {
+		t.Errorf("the expired family is mentioned in %q", left)
+	}
+	for _, r := range []snib.RefreshToken{c, d, e} {
+		refresh(t, db, r)
+	}
+	if len(mentions(t, db, string(other.RefreshTokenID))) == 0 {
+		t.Error("a family of another user made room")
+	}
+}
+
+func TestANewPasswordDetachesTheKeptSession(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	u := email(t, db, "a@example.com")
+	s, r := family(t, db, u)
+	clock.Advance(10 * time.Minute)
+	must(db.ChangePassword(ctx, u.ID, password, "a new passphrase", s.ID))(t)
+
+	refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
+	got := must(db.ValidateSession(ctx, s.Token.Reveal()))(t)
+	want := s
+	want.Token, want.RefreshTokenID = snib.Token{}, ""
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("kept %+v, want %+v", got, want)
+	}
+	if err := db.InvalidateToken(ctx, r.Token.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	valid(t, db, s)
+	clock.Set(s.ActiveUntil)
+	invalid(t, db, s)
+}
+
+func TestRevokeRefreshTokenLeavesTheRestAlone(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	u := user(t, db, "ada")
+	plain := session(t, db, u)
+	s, r := family(t, db, u)
+	gone, revoked := family(t, db, u)
+	if err := db.RevokeRefreshToken(ctx, revoked.ID); err != nil {
+		t.Fatal(err)
+	}
+	invalid(t, db, gone)
+	valid(t, db, s)
+	before, _ := content(t, db)
+	for _, id := range []snib.RefreshTokenID{revoked.ID, "", "rft_", snib.RefreshTokenID(s.ID), snib.RefreshTokenID(strings.Repeat("x", 1<<20))} {
+		if err := db.RevokeRefreshToken(ctx, id); err != nil {
+			t.Errorf("an unknown id: %v", err)
+		}
+	}
+	if after, _ := content(t, db); !reflect.DeepEqual(before, after) {
+		t.Error("revoking what is not there changed something")
+	}
+	if err := db.RevokeUserRefreshTokens(ctx, u.ID); err != nil {
+		t.Fatal(err)
+	}
+	invalid(t, db, s)
+	refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
+	valid(t, db, plain)
+	for _, id := range []snib.UserID{u.ID, "nobody", "a\x00b"} {
+		if got := must(db.ListUserRefreshTokens(ctx, id))(t); got != nil {
+			t.Errorf("%q has %v", id, got)
+		}
+	}
+}

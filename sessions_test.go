@@ -1,0 +1,357 @@
+package snib_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
+)
+
+const tick = time.Millisecond // the resolution of stored times
+
+// clocked opens a new database whose time stands still until it is told to
+// move.
+func clocked(tb testing.TB, o snib.Options) (*snib.DB, *snibtest.Clock) {
+	tb.Helper()
+	clock := snibtest.NewClock()
+	o.Now = clock.Now
+	return snibtest.NewDB(tb, &o), clock
+}
+
+// content returns all that the file holds of this library's, and how many
+// commits it has seen, the application's among them.
+func content(tb testing.TB, db *snib.DB) (records map[string]string, commits int) {
+	tb.Helper()
+	records = map[string]string{}
+	err := db.View(ctx, func(tx *snib.Tx) error {
+		commits = tx.Bolt().ID()
+		root := tx.Bolt().Bucket([]byte("snib"))
+		return root.ForEachBucket(func(space []byte) error {
+			return root.Bucket(space).ForEach(func(k, v []byte) error {
+				records[fmt.Sprintf("%s/%q", space, k)] = string(v)
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return records, commits
+}
+
+// quiet fails the test if f writes anything or commits at all.
+func quiet(tb testing.TB, db *snib.DB, f func()) {
+	tb.Helper()
+	before, n := content(tb, db)
+	f()
+	after, m := content(tb, db)
+	if !maps.Equal(before, after) {
+		tb.Errorf("something was written")
+	}
+	if m != n {
+		tb.Errorf("%d commits, want none", m-n)
+	}
+}
+
+// commits fails the test unless f makes exactly n commits.
+func commits(tb testing.TB, db *snib.DB, n int, f func()) {
+	tb.Helper()
+	_, before := content(tb, db)
+	f()
+	if _, after := content(tb, db); after-before != n {
+		tb.Errorf("%d commits, want %d", after-before, n)
+	}
+}
+
+// user creates a user without a password.
+func user(tb testing.TB, db *snib.DB, name string) snib.User {
+	tb.Helper()
+	return must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: name}))(tb)
+}
+
+func session(tb testing.TB, db *snib.DB, u snib.User) snib.Session {
+	tb.Helper()
+	return must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(tb)
+}
+
+// sessionIDs lists the user's sessions.
+func sessionIDs(tb testing.TB, db *snib.DB, id snib.UserID) []snib.SessionID {
+	tb.Helper()
+	var out []snib.SessionID
+	for _, s := range must(db.ListUserSessions(ctx, id))(tb) {
+		out = append(out, s.ID)
+	}
+	return out
+}
+
+func TestSessionIsActiveThenIdleThenDead(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: 2 * time.Hour}})
+	s := session(t, db, user(t, db, "ada"))
+	now := clock.Now()
+	if !s.ActiveUntil.Equal(now.Add(time.Hour)) || !s.IdleUntil.Equal(now.Add(3*time.Hour)) ||
+		!s.AbsoluteUntil.Equal(now.Add(90*24*time.Hour)) || !s.CreatedAt.Equal(now) || !s.AuthenticatedAt.Equal(now) {
+		t.Fatalf("a session made at %v is %+v", now, s)
+	}
+	if s.State != snib.SessionActive || s.State.String() != "active" {
+		t.Fatalf("a new session is %v", s.State)
+	}
+	clock.Set(s.ActiveUntil.Add(-tick))
+	valid(t, db, s)
+
+	for _, at := range []time.Time{s.ActiveUntil, s.IdleUntil.Add(-tick)} {
+		clock.Set(at)
+		invalid(t, db, s)
+		_, _, err := db.ValidateSessionUser(ctx, s.Token.Reveal())
+		wantErr(t, err, snib.ErrInvalidSession)
+		if got := must(db.GetSession(ctx, s.ID))(t); got.State != snib.SessionIdle || got.State.String() != "idle" {
+			t.Errorf("at %v it is %v, want idle", at, got.State)
+		}
+	}
+	clock.Set(s.IdleUntil)
+	quiet(t, db, func() {
+		invalid(t, db, s)
+		_, err := db.GetSession(ctx, s.ID)
+		wantErr(t, err, snib.ErrInvalidSession)
+		_, err = db.RenewSession(ctx, s.Token.Reveal())
+		wantErr(t, err, snib.ErrInvalidSession)
+		_, err = db.ExtendSession(ctx, s.Token.Reveal())
+		wantErr(t, err, snib.ErrInvalidSession)
+		if got := sessionIDs(t, db, s.UserID); got != nil {
+			t.Errorf("a dead session is listed: %v", got)
+		}
+	})
+}
+
+func TestRenewSessionReplacesTheOldAndKeepsTheLogIn(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	u := user(t, db, "ada")
+	first := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{Attributes: snib.Attributes{"device": "laptop"}}))(t)
+	old := first
+	for _, after := range []time.Duration{time.Hour, 48 * time.Hour} { // active, then idle
+		now := clock.Advance(after)
+		next := must(db.RenewSession(ctx, old.Token.Reveal()))(t)
+		if next.ID == old.ID || next.Token.Reveal() == old.Token.Reveal() {
+			t.Fatal("the renewed session is the old one")
+		}
+		if !next.AuthenticatedAt.Equal(first.AuthenticatedAt) || !next.AbsoluteUntil.Equal(first.AbsoluteUntil) {
+			t.Errorf("log-in %v, end %v; want %v and %v", next.AuthenticatedAt, next.AbsoluteUntil, first.AuthenticatedAt, first.AbsoluteUntil)
+		}
+		if !next.CreatedAt.Equal(now) || !next.LastUsedAt.Equal(now) || !next.ActiveUntil.Equal(now.Add(24*time.Hour)) {
+			t.Errorf("renewed at %v: %+v", now, next)
+		}
+		if got := next.Attributes()["device"]; got != "laptop" || next.State != snib.SessionActive {
+			t.Errorf("attribute %v, state %v", got, next.State)
+		}
+		valid(t, db, next)
+		quiet(t, db, func() {
+			invalid(t, db, old)
+			_, err := db.RenewSession(ctx, old.Token.Reveal())
+			wantErr(t, err, snib.ErrInvalidSession)
+			_, err = db.ExtendSession(ctx, old.Token.Reveal())
+			wantErr(t, err, snib.ErrInvalidSession)
+		})
+		if got := sessionIDs(t, db, u.ID); !reflect.DeepEqual(got, []snib.SessionID{next.ID}) {
+			t.Errorf("sessions %v, want only %v", got, next.ID)
+		}
+		old = next
+	}
+}
+
+func TestNoRenewalOrExtensionGoesBeyondTheAbsoluteLife(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{
+		Active: 2 * time.Hour, Idle: 10 * time.Hour, Absolute: 3 * time.Hour, ExtendEvery: -1,
+	}})
+	s := session(t, db, user(t, db, "ada"))
+	end := clock.Now().Add(3 * time.Hour)
+	if !s.IdleUntil.Equal(end) {
+		t.Errorf("idle until %v, want %v", s.IdleUntil, end)
+	}
+	clock.Advance(90 * time.Minute)
+	s = must(db.RenewSession(ctx, s.Token.Reveal()))(t)
+	clock.Advance(60 * time.Minute)
+	extended := must(db.ExtendSession(ctx, s.Token.Reveal()))(t)
+	for _, got := range []snib.Session{s, extended} {
+		if !got.ActiveUntil.Equal(end) || !got.IdleUntil.Equal(end) || !got.AbsoluteUntil.Equal(end) {
+			t.Errorf("deadlines %v %v %v, want all %v", got.ActiveUntil, got.IdleUntil, got.AbsoluteUntil, end)
+		}
+	}
+	clock.Set(end.Add(-tick))
+	valid(t, db, s)
+	clock.Set(end)
+	_, err := db.RenewSession(ctx, s.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidSession)
+}
+
+func TestNegativeSessionPoliciesAreNone(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{
+		Active: time.Hour, Idle: -1, Absolute: -1, ExtendEvery: -1,
+	}})
+	u := user(t, db, "ada")
+	s := session(t, db, u)
+	if !s.IdleUntil.Equal(s.ActiveUntil) || !s.AbsoluteUntil.IsZero() {
+		t.Errorf("active until %v, idle until %v, end %v", s.ActiveUntil, s.IdleUntil, s.AbsoluteUntil)
+	}
+	for range 3 { // each extension writes
+		clock.Advance(tick)
+		commits(t, db, 1, func() { s = extend(t, db, s) })
+		if want := clock.Now().Add(time.Hour); !s.ActiveUntil.Equal(want) {
+			t.Errorf("active until %v, want %v", s.ActiveUntil, want)
+		}
+	}
+	for range 3000 { // a hundred days and more
+		clock.Advance(50 * time.Minute)
+		s = extend(t, db, s)
+	}
+	renewed := must(db.RenewSession(ctx, s.Token.Reveal()))(t)
+	if !renewed.AbsoluteUntil.IsZero() {
+		t.Errorf("the renewed one ends at %v", renewed.AbsoluteUntil)
+	}
+	clock.Set(renewed.ActiveUntil)
+	_, err := db.GetSession(ctx, renewed.ID)
+	wantErr(t, err, snib.ErrInvalidSession)
+}
+
+// extend extends s and returns it, with its token.
+func extend(tb testing.TB, db *snib.DB, s snib.Session) snib.Session {
+	tb.Helper()
+	out := must(db.ExtendSession(ctx, s.Token.Reveal()))(tb)
+	if out.Token.Reveal() != "" || out.ID != s.ID {
+		tb.Fatalf("extending %v gave %v and a token %t", s.ID, out.ID, out.Token.Reveal() != "")
+	}
+	out.Token = s.Token
+	return out
+}
+
+func TestExtendSessionWritesOncePerExtendEvery(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: 3 * time.Hour, ExtendEvery: 2 * time.Hour}})
+	s := session(t, db, user(t, db, "ada"))
+	first := s
+	clock.Advance(2*time.Hour - tick)
+	quiet(t, db, func() {
+		for range 10 {
+			if got := extend(t, db, s); !got.ActiveUntil.Equal(first.ActiveUntil) || !got.LastUsedAt.Equal(first.LastUsedAt) {
+				t.Fatalf("extended too early, to %v", got.ActiveUntil)
+			}
+		}
+	})
+	now := clock.Advance(tick)
+	commits(t, db, 1, func() {
+		for range 10 {
+			s = extend(t, db, s)
+		}
+	})
+	if !s.ActiveUntil.Equal(now.Add(3*time.Hour)) || !s.LastUsedAt.Equal(now) || !s.CreatedAt.Equal(first.CreatedAt) {
+		t.Errorf("extended at %v: %+v", now, s)
+	}
+	if read := must(db.ValidateSession(ctx, s.Token.Reveal()))(t); !read.ActiveUntil.Equal(s.ActiveUntil) {
+		t.Errorf("read back %v, want %v", read.ActiveUntil, s.ActiveUntil)
+	}
+}
+
+func TestExtendSessionExtendsAnIdleOneAtOnce(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, ExtendEvery: 10 * time.Hour}})
+	s := session(t, db, user(t, db, "ada"))
+	clock.Set(s.ActiveUntil)
+	invalid(t, db, s)
+	commits(t, db, 1, func() { s = extend(t, db, s) })
+	valid(t, db, s)
+	if s.State != snib.SessionActive {
+		t.Errorf("it is %v", s.State)
+	}
+}
+
+func TestStatsCountsCommits(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	u := user(t, db, "ada")
+	before := must(db.Stats(ctx))(t)
+	s := session(t, db, u)
+	for range 10 {
+		valid(t, db, s)
+		extend(t, db, s)
+	}
+	after := must(db.Stats(ctx))(t)
+	if n := after.Commits - before.Commits; n != 1 {
+		t.Errorf("one session and twenty uses of it: %d commits, want 1", n)
+	}
+}
+
+func TestListUserSessionsShowsWhatLivesWithAttributes(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: time.Hour}})
+	ada, bob := user(t, db, "ada"), user(t, db, "bob")
+	session(t, db, ada) // will be dead
+	session(t, db, bob)
+	clock.Advance(time.Hour)
+	idle := must(db.CreateSession(ctx, ada.ID, snib.SessionOptions{Attributes: snib.Attributes{"address": "192.0.2.7", "port": 7}}))(t)
+	clock.Advance(time.Hour)
+	active := must(db.CreateSession(ctx, ada.ID, snib.SessionOptions{Attributes: snib.Attributes{"device": "phone"}}))(t)
+
+	got := must(db.ListUserSessions(ctx, ada.ID))(t)
+	if len(got) != 2 || got[0].ID != idle.ID || got[1].ID != active.ID {
+		t.Fatalf("listed %v, want the idle and the active one", got)
+	}
+	if got[0].State != snib.SessionIdle || got[1].State != snib.SessionActive {
+		t.Errorf("states %v and %v", got[0].State, got[1].State)
+	}
+	if want := (snib.Attributes{"address": "192.0.2.7", "port": int64(7)}); !reflect.DeepEqual(got[0].Attributes(), want) {
+		t.Errorf("attributes %v, want %v", got[0].Attributes(), want)
+	}
+	for i, s := range got {
+		if s.Token.Reveal() != "" {
+			t.Error("a list gives a token")
+		}
+		if one := must(db.GetSession(ctx, s.ID))(t); !reflect.DeepEqual(one, got[i]) {
+			t.Errorf("GetSession %+v, listed %+v", one, got[i])
+		}
+	}
+	got[0].Attributes()["address"] = "changed"
+	if got[0].Attributes()["address"] != "192.0.2.7" {
+		t.Error("the attributes can be changed from outside")
+	}
+	for _, id := range []snib.UserID{"nobody", "", "a\x00b"} {
+		if got := must(db.ListUserSessions(ctx, id))(t); got != nil {
+			t.Errorf("%q has sessions %v", id, got)
+		}
+	}
+}
+
+func TestSessionAttributesOutsideTheirBoundsAreRefused(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	u := user(t, db, "ada")
+	many := func(n int) snib.Attributes {
+		a := snib.Attributes{}
+		for i := range n {
+			a[fmt.Sprint("k", i)] = i
+		}
+		return a
+	}
+	quiet(t, db, func() {
+		for name, a := range map[string]snib.Attributes{
+			"17 names":  many(17),
+			"4 KiB":     {"big": strings.Repeat("x", 4<<10)},
+			"NaN":       {"nan": math.NaN()},
+			"long name": {strings.Repeat("n", 65): 1},
+			"not UTF-8": {"t": "\xff"},
+		} {
+			_, err := db.CreateSession(ctx, u.ID, snib.SessionOptions{Attributes: a})
+			if !errors.Is(err, snib.ErrInvalidInput) {
+				t.Errorf("CreateSession with %s: %v", name, err)
+			}
+			wantField(t, err, "Attributes")
+			_, _, err = db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{Attributes: a})
+			wantField(t, err, "Attributes")
+		}
+	})
+	big := many(15)
+	big["big"] = strings.Repeat("x", 3900)
+	s := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{Attributes: big}))(t)
+	if got := must(db.GetSession(ctx, s.ID))(t).Attributes(); len(got) != 16 {
+		t.Errorf("%d attributes, want 16", len(got))
+	}
+}
