@@ -13,7 +13,7 @@ import (
 func TestInvalidateSessionEndsOneSessionById(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	ada, bob := user(t, db, "ada"), user(t, db, "bob")
-	gone, other, theirs := session(t, db, ada), session(t, db, ada), session(t, db, bob)
+	gone, other, theirs := newSession(t, db, ada), newSession(t, db, ada), newSession(t, db, bob)
 
 	if err := db.InvalidateSession(ctx, gone.ID); err != nil {
 		t.Fatal(err)
@@ -47,9 +47,9 @@ func TestInvalidateSessionEndsOneSessionById(t *testing.T) {
 func TestInvalidateUserSessionsEndsAllButTheExcepted(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: -1}})
 	ada, bob := user(t, db, "ada"), user(t, db, "bob")
-	dead := session(t, db, ada)
+	dead := newSession(t, db, ada)
 	clock.Advance(2 * time.Hour)
-	kept, gone, theirs := session(t, db, ada), session(t, db, ada), session(t, db, bob)
+	kept, gone, theirs := newSession(t, db, ada), newSession(t, db, ada), newSession(t, db, bob)
 	keptFam, keptToken := family(t, db, ada)
 	goneFam, goneToken := family(t, db, ada)
 
@@ -96,7 +96,7 @@ func TestInvalidateTokenSignsOutInEveryState(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			db, clock := clocked(t, snib.Options{})
 			u := user(t, db, "ada")
-			s := session(t, db, u)
+			s := newSession(t, db, u)
 			_, spent := family(t, db, u)
 			fs, current := refresh(t, db, spent)
 			clock.Advance(c.advance)
@@ -117,12 +117,12 @@ func TestInvalidateTokenSignsOutInEveryState(t *testing.T) {
 func TestInvalidateTokenOfWhatIsNothingIsNoError(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
-	s := session(t, db, u)
+	s := newSession(t, db, u)
 	_, r := family(t, db, u)
 	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
 	_, revoked := family(t, db, u)
 	reuse(t, db, revoked)
-	ended := session(t, db, u)
+	ended := newSession(t, db, u)
 	if err := db.InvalidateToken(ctx, ended.Token.Reveal()); err != nil {
 		t.Fatal(err)
 	}
@@ -157,12 +157,12 @@ func TestInvalidateTokenOfWhatIsNothingIsNoError(t *testing.T) {
 func TestDeleteDeadUserSessionsRemovesOnlyTheDead(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: time.Hour}})
 	ada, bob := user(t, db, "ada"), user(t, db, "bob")
-	dead := []snib.Session{session(t, db, ada), session(t, db, ada)}
-	theirs := session(t, db, bob)
+	dead := []snib.Session{newSession(t, db, ada), newSession(t, db, ada)}
+	theirs := newSession(t, db, bob)
 	clock.Advance(time.Hour)
-	idle := session(t, db, ada)
+	idle := newSession(t, db, ada)
 	clock.Advance(time.Hour)
-	active := session(t, db, ada)
+	active := newSession(t, db, ada)
 
 	if n := must(db.DeleteDeadUserSessions(ctx, ada.ID))(t); n != 2 {
 		t.Errorf("removed %d, want 2", n)
@@ -188,15 +188,15 @@ func TestDeleteDeadUserSessionsRemovesOnlyTheDead(t *testing.T) {
 func TestOneSessionTooManyEndsADeadOneFirst(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: -1, ExtendEvery: -1, MaxPerUser: 3}})
 	u := user(t, db, "ada")
-	other := session(t, db, user(t, db, "bob"))
-	a := session(t, db, u)
+	other := newSession(t, db, user(t, db, "bob"))
+	a := newSession(t, db, u)
 	clock.Advance(20 * time.Minute)
-	dies, b := session(t, db, u), session(t, db, u)
+	dies, b := newSession(t, db, u), newSession(t, db, u)
 	clock.Advance(30 * time.Minute)
 	a, b = extend(t, db, a), extend(t, db, b)
 	clock.Advance(40 * time.Minute) // dies is dead; a is the oldest and lives
 
-	c := session(t, db, u)
+	c := newSession(t, db, u)
 	for _, s := range []snib.Session{a, b, c} {
 		valid(t, db, s)
 	}
@@ -204,7 +204,7 @@ func TestOneSessionTooManyEndsADeadOneFirst(t *testing.T) {
 		t.Errorf("the dead one is still in %q", left)
 	}
 	a = extend(t, db, a)
-	d := session(t, db, u) // now b has the earliest deadline
+	d := newSession(t, db, u) // now b has the earliest deadline
 	invalid(t, db, b)
 	for _, s := range []snib.Session{a, c, d} {
 		valid(t, db, s)
@@ -224,11 +224,11 @@ func TestOneSessionTooManyEndsADeadOneFirst(t *testing.T) {
 func TestASessionOfAnEarlierEpochIsTheFirstToMakeRoom(t *testing.T) {
 	db, _ := clocked(t, snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 2}})
 	u := user(t, db, "ada")
-	ended := session(t, db, u)
+	ended := newSession(t, db, u)
 	if err := db.EndEverything(ctx); err != nil {
 		t.Fatal(err)
 	}
-	a, b := session(t, db, u), session(t, db, u)
+	a, b := newSession(t, db, u), newSession(t, db, u)
 	invalid(t, db, ended)
 	valid(t, db, a)
 	valid(t, db, b)

@@ -118,9 +118,9 @@ func TestExpiryCapAndCleaningNeverCrossBetweenSessionAndFamily(t *testing.T) {
 		t.Fatalf("swept %d, want the dead session", n)
 	}
 	s, r = refresh(t, db, r)
-	plain := session(t, db, u)
+	plain := newSession(t, db, u)
 	clock.Advance(tick)
-	session(t, db, u) // the cap: s has the earliest deadline
+	newSession(t, db, u) // the cap: s has the earliest deadline
 	invalid(t, db, s)
 	s, r = refresh(t, db, r)
 	valid(t, db, s)
@@ -133,7 +133,7 @@ func TestExpiryCapAndCleaningNeverCrossBetweenSessionAndFamily(t *testing.T) {
 	refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
 	valid(t, db, last)
 	clock.Set(young.IdleUntil)
-	s = session(t, db, u)
+	s = newSession(t, db, u)
 	refused(t, db, young.Token.Reveal(), snib.ErrInvalidRefreshToken)
 	clock.Advance(25 * time.Hour)
 	must(db.Sweep(ctx))(t)
@@ -164,7 +164,7 @@ func TestARepeatedAnswerHasASessionEvenIfThatMadeRoom(t *testing.T) {
 	u := user(t, db, "ada")
 	_, first := family(t, db, u)
 	s, second := refresh(t, db, first)
-	session(t, db, u)
+	newSession(t, db, u)
 	invalid(t, db, s)
 	clock.Advance(time.Second)
 	s2, r2 := refresh(t, db, first)
@@ -234,7 +234,7 @@ func TestANewPasswordDetachesTheKeptSession(t *testing.T) {
 func TestRevokeRefreshTokenLeavesTheRestAlone(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
-	plain := session(t, db, u)
+	plain := newSession(t, db, u)
 	s, r := family(t, db, u)
 	gone, revoked := family(t, db, u)
 	if err := db.RevokeRefreshToken(ctx, revoked.ID); err != nil {

@@ -333,7 +333,7 @@ func TestRefreshRule5AnythingElseRevokesTheFamily(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			db, clock := clocked(t, snib.Options{Refresh: snib.RefreshPolicy{Idle: time.Hour}})
 			u := user(t, db, "ada")
-			plain := session(t, db, u)
+			plain := newSession(t, db, u)
 			bystander, _ := family(t, db, u)
 			_, first := family(t, db, u)
 			_, second := refresh(t, db, first)

@@ -76,7 +76,7 @@ func user(tb testing.TB, db *snib.DB, name string) snib.User {
 	return must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: name}))(tb)
 }
 
-func session(tb testing.TB, db *snib.DB, u snib.User) snib.Session {
+func newSession(tb testing.TB, db *snib.DB, u snib.User) snib.Session {
 	tb.Helper()
 	return must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(tb)
 }
@@ -93,7 +93,7 @@ func sessionIDs(tb testing.TB, db *snib.DB, id snib.UserID) []snib.SessionID {
 
 func TestSessionIsActiveThenIdleThenDead(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: 2 * time.Hour}})
-	s := session(t, db, user(t, db, "ada"))
+	s := newSession(t, db, user(t, db, "ada"))
 	now := clock.Now()
 	if !s.ActiveUntil.Equal(now.Add(time.Hour)) || !s.IdleUntil.Equal(now.Add(3*time.Hour)) ||
 		!s.AbsoluteUntil.Equal(now.Add(90*24*time.Hour)) || !s.CreatedAt.Equal(now) || !s.AuthenticatedAt.Equal(now) {
@@ -168,7 +168,7 @@ func TestNoRenewalOrExtensionGoesBeyondTheAbsoluteLife(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{
 		Active: 2 * time.Hour, Idle: 10 * time.Hour, Absolute: 3 * time.Hour, ExtendEvery: -1,
 	}})
-	s := session(t, db, user(t, db, "ada"))
+	s := newSession(t, db, user(t, db, "ada"))
 	end := clock.Now().Add(3 * time.Hour)
 	if !s.IdleUntil.Equal(end) {
 		t.Errorf("idle until %v, want %v", s.IdleUntil, end)
@@ -194,7 +194,7 @@ func TestNegativeSessionPoliciesAreNone(t *testing.T) {
 		Active: time.Hour, Idle: -1, Absolute: -1, ExtendEvery: -1,
 	}})
 	u := user(t, db, "ada")
-	s := session(t, db, u)
+	s := newSession(t, db, u)
 	if !s.IdleUntil.Equal(s.ActiveUntil) || !s.AbsoluteUntil.IsZero() {
 		t.Errorf("active until %v, idle until %v, end %v", s.ActiveUntil, s.IdleUntil, s.AbsoluteUntil)
 	}
@@ -231,7 +231,7 @@ func extend(tb testing.TB, db *snib.DB, s snib.Session) snib.Session {
 
 func TestExtendSessionWritesOncePerExtendEvery(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: 3 * time.Hour, ExtendEvery: 2 * time.Hour}})
-	s := session(t, db, user(t, db, "ada"))
+	s := newSession(t, db, user(t, db, "ada"))
 	first := s
 	clock.Advance(2*time.Hour - tick)
 	quiet(t, db, func() {
@@ -257,7 +257,7 @@ func TestExtendSessionWritesOncePerExtendEvery(t *testing.T) {
 
 func TestExtendSessionExtendsAnIdleOneAtOnce(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, ExtendEvery: 10 * time.Hour}})
-	s := session(t, db, user(t, db, "ada"))
+	s := newSession(t, db, user(t, db, "ada"))
 	clock.Set(s.ActiveUntil)
 	invalid(t, db, s)
 	commits(t, db, 1, func() { s = extend(t, db, s) })
@@ -271,7 +271,7 @@ func TestStatsCountsCommits(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	before := must(db.Stats(ctx))(t)
-	s := session(t, db, u)
+	s := newSession(t, db, u)
 	for range 10 {
 		valid(t, db, s)
 		extend(t, db, s)
@@ -285,8 +285,8 @@ func TestStatsCountsCommits(t *testing.T) {
 func TestListUserSessionsShowsWhatLivesWithAttributes(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: time.Hour}})
 	ada, bob := user(t, db, "ada"), user(t, db, "bob")
-	session(t, db, ada) // will be dead
-	session(t, db, bob)
+	newSession(t, db, ada) // will be dead
+	newSession(t, db, bob)
 	clock.Advance(time.Hour)
 	idle := must(db.CreateSession(ctx, ada.ID, snib.SessionOptions{Attributes: snib.Attributes{"address": "192.0.2.7", "port": 7}}))(t)
 	clock.Advance(time.Hour)
