@@ -1,0 +1,304 @@
+package snib_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"testing"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
+)
+
+// An op is one operation on a user who has this package's password, the
+// identities email a@example.com and github 1, and a session s.
+type op struct {
+	name string
+	do   func(db *snib.DB, id snib.UserID, s snib.Session) error
+}
+
+// onUser is an op of a method that returns the updated user.
+func onUser(name string, do func(db *snib.DB, id snib.UserID) (snib.User, error)) op {
+	return op{name, func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		_, err := do(db, id)
+		return err
+	}}
+}
+
+// raising are the operations after which an earlier proof of identity is
+// worth nothing.
+var raising = []op{
+	onUser("UpdateUserPassword", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserPassword(ctx, id, "a new passphrase")
+	}),
+	onUser("UpdateUserPassword to the same", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserPassword(ctx, id, password)
+	}),
+	onUser("ChangePassword", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.ChangePassword(ctx, id, password, "a new passphrase")
+	}),
+	onUser("RemoveUserPassword", func(db *snib.DB, id snib.UserID) (snib.User, error) { return db.RemoveUserPassword(ctx, id) }),
+	onUser("DisableUser", func(db *snib.DB, id snib.UserID) (snib.User, error) { return db.DisableUser(ctx, id, "spam") }),
+	onUser("UpdateUserProviderID", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserProviderID(ctx, id, "email", "b@example.com")
+	}),
+	onUser("UpdateUserProviderID to a linked one", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserProviderID(ctx, id, "github", "1")
+	}),
+	onUser("UnlinkIdentity", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UnlinkIdentity(ctx, id, "github", "1")
+	}),
+	onUser("UnlinkIdentity of the primary", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UnlinkIdentity(ctx, id, "email", "a@example.com")
+	}),
+	{"InvalidateUserSessions", func(db *snib.DB, id snib.UserID, s snib.Session) error {
+		return db.InvalidateUserSessions(ctx, id, s.ID)
+	}},
+	{"RevokeUserRefreshTokens", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		return db.RevokeUserRefreshTokens(ctx, id)
+	}},
+}
+
+// keeping are operations that leave the credentials as they are.
+var keeping = []op{
+	onUser("UpdateUserProviderID, spelling only", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserProviderID(ctx, id, "email", "A@EXAMPLE.com")
+	}),
+	onUser("LinkIdentity", func(db *snib.DB, id snib.UserID) (snib.User, error) { return db.LinkIdentity(ctx, id, "github", "2") }),
+	onUser("UnlinkIdentity of what is not linked", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UnlinkIdentity(ctx, id, "github", "2")
+	}),
+	onUser("UpdateUserAttributes", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserAttributes(ctx, id, snib.Attributes{"a": 1})
+	}),
+	onUser("EnableUser of an enabled one", func(db *snib.DB, id snib.UserID) (snib.User, error) { return db.EnableUser(ctx, id) }),
+	{"LogIn", func(db *snib.DB, _ snib.UserID, _ snib.Session) error {
+		_, _, err := db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{})
+		return err
+	}},
+	onUser("AuthenticateUser", func(db *snib.DB, _ snib.UserID) (snib.User, error) {
+		return db.AuthenticateUser(ctx, "email", "a@example.com", password)
+	}),
+	{"InvalidateSession", func(db *snib.DB, _ snib.UserID, s snib.Session) error { return db.InvalidateSession(ctx, s.ID) }},
+	{"InvalidateToken", func(db *snib.DB, _ snib.UserID, s snib.Session) error {
+		return db.InvalidateToken(ctx, s.Token.Reveal())
+	}},
+	{"DeleteDeadUserSessions", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		_, err := db.DeleteDeadUserSessions(ctx, id)
+		return err
+	}},
+	{"CreateRefreshToken, Refresh, Revoke", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		_, r, err := db.CreateRefreshToken(ctx, id, snib.SessionOptions{})
+		_, _, err2 := db.Refresh(ctx, r.Token.Reveal())
+		return errors.Join(err, err2, db.RevokeRefreshToken(ctx, r.ID))
+	}},
+	{"EndEverything", func(db *snib.DB, _ snib.UserID, _ snib.Session) error { return db.EndEverything(ctx) }},
+}
+
+// opUser makes the user whom an op is about.
+func opUser(tb testing.TB, db *snib.DB) snib.User {
+	tb.Helper()
+	return must(db.LinkIdentity(ctx, email(tb, db, "a@example.com").ID, "github", "1"))(tb)
+}
+
+func TestWhatRaisesTheCredentialVersion(t *testing.T) {
+	for delta, ops := range map[uint64][]op{1: raising, 0: keeping} {
+		for _, o := range ops {
+			t.Run(o.name, func(t *testing.T) {
+				db := snibtest.NewDB(t, nil)
+				u := opUser(t, db)
+				if u.CredentialVersion != 1 {
+					t.Errorf("it starts at %d, want 1", u.CredentialVersion)
+				}
+				if err := o.do(db, u.ID, newSession(t, db, u)); err != nil {
+					t.Fatal(err)
+				}
+				if got := must(db.GetUser(ctx, u.ID))(t).CredentialVersion; got != 1+delta {
+					t.Errorf("it is %d, want %d", got, 1+delta)
+				}
+			})
+		}
+	}
+}
+
+func TestDisablingAndEnablingRaiseTheCredentialVersionOnceEach(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := user(t, db, "ada")
+	for i, step := range []struct {
+		disable bool
+		want    uint64
+	}{{true, 2}, {true, 2}, {false, 3}, {false, 3}, {true, 4}} {
+		var got snib.User
+		if step.disable {
+			got = must(db.DisableUser(ctx, u.ID, fmt.Sprint("reason ", i)))(t)
+		} else {
+			got = must(db.EnableUser(ctx, u.ID))(t)
+		}
+		if got.CredentialVersion != step.want || got.Disabled() != step.disable {
+			t.Errorf("step %d: version %d, disabled %t", i, got.CredentialVersion, got.Disabled())
+		}
+		if step.disable && got.DisabledReason != fmt.Sprint("reason ", i) || !step.disable && got.DisabledReason != "" {
+			t.Errorf("step %d: reason %q", i, got.DisabledReason)
+		}
+	}
+}
+
+func TestAStaleCredentialVersionGetsNoSession(t *testing.T) {
+	for _, o := range raising {
+		t.Run(o.name, func(t *testing.T) {
+			db := snibtest.NewDB(t, nil)
+			u := opUser(t, db)
+			proven := snib.SessionOptions{CredentialVersion: u.CredentialVersion}
+			if err := o.do(db, u.ID, newSession(t, db, u)); err != nil {
+				t.Fatal(err)
+			}
+			want := snib.ErrInvalidCredentials
+			if o.name == "DisableUser" {
+				want = snib.ErrUserDisabled
+			}
+			quiet(t, db, func() {
+				for _, v := range []uint64{proven.CredentialVersion, proven.CredentialVersion + 7} {
+					_, err := db.CreateSession(ctx, u.ID, snib.SessionOptions{CredentialVersion: v})
+					wantErr(t, err, want)
+					_, _, err = db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{CredentialVersion: v})
+					wantErr(t, err, want)
+				}
+			})
+			if o.name == "DisableUser" {
+				must(db.EnableUser(ctx, u.ID))(t)
+				_, err := db.CreateSession(ctx, u.ID, proven)
+				wantErr(t, err, snib.ErrInvalidCredentials) // nothing comes back
+			}
+			for _, v := range []uint64{0, must(db.GetUser(ctx, u.ID))(t).CredentialVersion} {
+				valid(t, db, must(db.CreateSession(ctx, u.ID, snib.SessionOptions{CredentialVersion: v}))(t))
+			}
+		})
+	}
+}
+
+// once sets f as what happens between the next verification of a password and
+// the transaction that relies on it.
+func once(db *snib.DB, f func()) {
+	db.SetVerified(func() {
+		db.SetVerified(nil)
+		f()
+	})
+}
+
+func TestWhatIsVerifiedBeforeAChangeLetsNobodyInAfterIt(t *testing.T) {
+	gone := []op{
+		{"DeleteUser", func(db *snib.DB, id snib.UserID, _ snib.Session) error { return db.DeleteUser(ctx, id) }},
+		{"DeleteUser, and another takes the identity", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+			return errors.Join(db.DeleteUser(ctx, id), take(db))
+		}},
+		{"DisableUser and EnableUser", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+			_, err := db.DisableUser(ctx, id, "")
+			_, err2 := db.EnableUser(ctx, id)
+			return errors.Join(err, err2)
+		}},
+	}
+	for _, o := range append(gone, raising...) {
+		t.Run(o.name, func(t *testing.T) {
+			for _, enter := range entrances {
+				var told []bool
+				db := snibtest.NewDB(t, &snib.Options{AfterAuth: func(_ context.Context, _, _ string, ok bool) { told = append(told, ok) }})
+				u := opUser(t, db)
+				s := newSession(t, db, u)
+				var after map[string]string
+				once(db, func() {
+					if err := o.do(db, u.ID, s); err != nil {
+						t.Fatal(err)
+					}
+					after, _ = content(t, db)
+				})
+				wantErr(t, enter(db, "a@example.com", password), snib.ErrInvalidCredentials)
+				if now, _ := content(t, db); after == nil || !maps.Equal(now, after) {
+					t.Error("the late log-in has written something")
+				}
+				if !reflect.DeepEqual(told, []bool{false}) {
+					t.Errorf("AfterAuth was told %v, want one false", told)
+				}
+			}
+		})
+	}
+}
+
+// take makes another user with the identity of an op's.
+func take(db *snib.DB) error {
+	_, err := db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "a@example.com", Password: password})
+	return err
+}
+
+func TestWhatHappensMeanwhileAndChangesNoCredentialLetsIn(t *testing.T) {
+	for _, o := range keeping {
+		t.Run(o.name, func(t *testing.T) {
+			db := snibtest.NewDB(t, nil)
+			u := opUser(t, db)
+			s := newSession(t, db, u)
+			once(db, func() {
+				if err := o.do(db, u.ID, s); err != nil {
+					t.Fatal(err)
+				}
+			})
+			s, got, err := db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{CredentialVersion: 99})
+			if err != nil || got.ID != u.ID {
+				t.Fatalf("log in: %v", err)
+			}
+			valid(t, db, s)
+		})
+	}
+}
+
+func TestChangePasswordIsACompareAndSwap(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	none := user(t, db, "none")
+	off := user(t, db, "off")
+	must(db.DisableUser(ctx, off.ID, ""))(t)
+	other := newSession(t, db, none)
+	quiet(t, db, func() {
+		_, err := db.ChangePassword(ctx, u.ID, "a wrong password", "a new passphrase")
+		wantErr(t, err, snib.ErrInvalidCredentials)
+		_, err = db.ChangePassword(ctx, none.ID, password, "a new passphrase")
+		wantErr(t, err, snib.ErrInvalidCredentials)
+		_, err = db.ChangePassword(ctx, off.ID, password, "a new passphrase")
+		wantErr(t, err, snib.ErrUserDisabled)
+		_, err = db.ChangePassword(ctx, u.ID, password, "short")
+		wantField(t, err, "Password")
+		_, err = db.ChangePassword(ctx, u.ID, "nul\x00", "a new passphrase")
+		wantField(t, err, "Current")
+		_, err = db.ChangePassword(ctx, u.ID, password, "a new passphrase", other.ID)
+		wantField(t, err, "Keep")
+	})
+	for _, o := range raising {
+		t.Run(o.name, func(t *testing.T) {
+			db := snibtest.NewDB(t, nil)
+			u := opUser(t, db)
+			s := newSession(t, db, u)
+			var after map[string]string
+			once(db, func() {
+				if err := o.do(db, u.ID, s); err != nil {
+					t.Fatal(err)
+				}
+				after, _ = content(t, db)
+			})
+			_, err := db.ChangePassword(ctx, u.ID, password, "the passphrase that lost")
+			wantErr(t, err, snib.ErrInvalidCredentials)
+			if now, _ := content(t, db); after == nil || !maps.Equal(now, after) {
+				t.Error("the late change has written something")
+			}
+		})
+	}
+	kept, gone := logIn(t, db, "a@example.com"), logIn(t, db, "a@example.com")
+	changed := must(db.ChangePassword(ctx, u.ID, password, "a new passphrase", kept.ID))(t)
+	if changed.CredentialVersion != u.CredentialVersion+1 {
+		t.Errorf("version %d", changed.CredentialVersion)
+	}
+	valid(t, db, kept)
+	invalid(t, db, gone)
+	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
+	_, err := db.ChangePassword(ctx, u.ID, password, "another passphrase")
+	wantErr(t, err, snib.ErrInvalidCredentials)
+}

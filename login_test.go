@@ -1,0 +1,268 @@
+package snib_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
+)
+
+// entrances are the two ways in by a password.
+var entrances = map[string]func(db *snib.DB, address, password string) error{
+	"LogIn": func(db *snib.DB, address, password string) error {
+		s, u, err := db.LogIn(ctx, "email", address, password, snib.SessionOptions{})
+		if err != nil && (s.ID != "" || s.Token.Reveal() != "" || u.ID != "") {
+			return errors.New("a refused log-in gave something")
+		}
+		return err
+	},
+	"AuthenticateUser": func(db *snib.DB, address, password string) error {
+		u, err := db.AuthenticateUser(ctx, "email", address, password)
+		if err != nil && u.ID != "" {
+			return errors.New("a refused authentication gave a user")
+		}
+		return err
+	},
+}
+
+// vector is the password hash of another system.
+func vector(tb testing.TB, name string) (hash, password string) {
+	tb.Helper()
+	text, err := os.ReadFile(filepath.Join("internal", "phc", "testdata", "password_vectors.json"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var vectors []struct{ Name, Hash, Password string }
+	if err := json.Unmarshal(text, &vectors); err != nil {
+		tb.Fatal(err)
+	}
+	for _, v := range vectors {
+		if v.Name == name {
+			return v.Hash, v.Password
+		}
+	}
+	tb.Fatalf("there is no vector %s", name)
+	return "", ""
+}
+
+// imported makes a user with a hash of an early Lucia.
+func imported(tb testing.TB, db *snib.DB) (u snib.User, password string) {
+	tb.Helper()
+	hash, password := vector(tb, "lucia-v1-r8")
+	u = must(db.ImportUser(ctx, snib.UserImport{
+		ID: "moved-in", Provider: "email", Identifier: "a@example.com", PasswordHash: hash, PasswordSource: "lucia-1",
+	}))(tb)
+	return u, password
+}
+
+func foreignHashes(tb testing.TB, db *snib.DB) uint64 {
+	tb.Helper()
+	return must(db.Stats(ctx))(tb).ForeignHashes
+}
+
+func TestALateRehashNeverRestoresAnOldPassword(t *testing.T) {
+	for name, enter := range entrances {
+		t.Run(name, func(t *testing.T) {
+			db := snibtest.NewDB(t, nil)
+			u, old := imported(t, db)
+			once(db, func() { must(db.UpdateUserPassword(ctx, u.ID, "a new passphrase"))(t) })
+			wantErr(t, enter(db, "a@example.com", old), snib.ErrInvalidCredentials)
+			wantErr(t, enter(db, "a@example.com", old), snib.ErrInvalidCredentials)
+			if err := enter(db, "a@example.com", "a new passphrase"); err != nil {
+				t.Errorf("the new password: %v", err)
+			}
+			if n := foreignHashes(t, db); n != 0 {
+				t.Errorf("%d foreign hashes, want 0", n)
+			}
+		})
+	}
+}
+
+func TestLogInReplacesAForeignHashInItsOwnCommit(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u, old := imported(t, db)
+	if n := foreignHashes(t, db); n != 1 {
+		t.Fatalf("%d foreign hashes, want 1", n)
+	}
+	quiet(t, db, func() { // no session, no upgrade
+		_, _, err := db.LogIn(ctx, "email", "a@example.com", old, snib.SessionOptions{Attributes: snib.Attributes{"": 1}})
+		wantField(t, err, "Attributes")
+		_, _, err = db.LogIn(ctx, "email", "a@example.com", "a wrong password", snib.SessionOptions{})
+		wantErr(t, err, snib.ErrInvalidCredentials)
+	})
+	var s snib.Session
+	var got snib.User
+	commits(t, db, 1, func() {
+		var err error
+		if s, got, err = db.LogIn(ctx, "email", "a@example.com", old, snib.SessionOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	valid(t, db, s)
+	if n := foreignHashes(t, db); n != 0 {
+		t.Errorf("%d foreign hashes, want 0", n)
+	}
+	if got.CredentialVersion != u.CredentialVersion || !got.PasswordChangedAt.Equal(u.PasswordChangedAt) {
+		t.Errorf("a rehash changed version or time: %+v, was %+v", got, u)
+	}
+	if read := must(db.GetUser(ctx, u.ID))(t); !reflect.DeepEqual(read, got) {
+		t.Errorf("read back %+v, returned %+v", read, got)
+	}
+	must(db.AuthenticateUser(ctx, "email", "a@example.com", old))(t)
+}
+
+func TestTheLaterOfTwoRehashesLosesWithoutAnError(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	_, old := imported(t, db)
+	var after map[string]string
+	once(db, func() {
+		must(db.AuthenticateUser(ctx, "email", "a@example.com", old))(t)
+		if n := foreignHashes(t, db); n != 0 {
+			t.Errorf("the first of the two has left %d foreign hashes", n)
+		}
+		after, _ = content(t, db)
+	})
+	s, _, err := db.LogIn(ctx, "email", "a@example.com", old, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	valid(t, db, s)
+	now, _ := content(t, db)
+	for key, record := range after {
+		if strings.HasPrefix(key, "users/") && now[key] != record {
+			t.Error("the user was written again")
+		}
+	}
+}
+
+func TestADisabledUserIsShutOutAndNothingComesBack(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	s, r := family(t, db, u)
+	plain, l := logIn(t, db, "a@example.com"), link(t, db, u, "reset", time.Hour)
+	must(db.DisableUser(ctx, u.ID, "spam"))(t)
+
+	check := func(state string) {
+		invalid(t, db, s)
+		invalid(t, db, plain)
+		refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
+		unusable(t, db, l)
+		if got := sessionIDs(t, db, u.ID); got != nil {
+			t.Errorf("%s: sessions %v", state, got)
+		}
+	}
+	check("disabled")
+	quiet(t, db, func() {
+		_, err := db.AuthenticateUser(ctx, "email", "a@example.com", password)
+		wantErr(t, err, snib.ErrInvalidCredentials)
+		_, _, err = db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{})
+		wantErr(t, err, snib.ErrInvalidCredentials)
+		if errors.Is(err, snib.ErrUserDisabled) {
+			t.Error("a log-in tells that the user is disabled")
+		}
+		_, err = db.CreateSession(ctx, u.ID, snib.SessionOptions{})
+		wantErr(t, err, snib.ErrUserDisabled)
+		_, _, err = db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+		wantErr(t, err, snib.ErrUserDisabled)
+		_, err = db.ChangePassword(ctx, u.ID, password, "a new passphrase")
+		wantErr(t, err, snib.ErrUserDisabled)
+		_, err = db.DisableUser(ctx, u.ID, strings.Repeat("x", 257))
+		wantField(t, err, "Reason")
+		_, err = db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "a@example.com"})
+		wantErr(t, err, snib.ErrIdentityTaken) // it stays reserved
+	})
+	must(db.UpdateUserAttributes(ctx, u.ID, snib.Attributes{"a": 1}))(t)
+	must(db.UpdateUserPassword(ctx, u.ID, "a new passphrase"))(t)
+	must(db.EnableUser(ctx, u.ID))(t)
+	check("enabled")
+	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
+}
+
+func TestAuthHooksAreCalledAlikeForEverybody(t *testing.T) {
+	var calls []string
+	throttled := errors.New("throttled")
+	db := snibtest.NewDB(t, &snib.Options{
+		BeforeAuth: func(_ context.Context, provider, identifier string) error {
+			calls = append(calls, "before "+provider+" "+identifier)
+			if strings.HasPrefix(identifier, "many") {
+				return throttled
+			}
+			return nil
+		},
+		AfterAuth: func(_ context.Context, provider, identifier string, ok bool) {
+			calls = append(calls, fmt.Sprint("after ", provider, " ", identifier, " ", ok))
+		},
+	})
+	email(t, db, "known@example.com")
+	email(t, db, "many@example.com")
+	must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "none@example.com"}))(t)
+	must(db.DisableUser(ctx, email(t, db, "off@example.com").ID, ""))(t)
+	hashes := 0
+	if err := db.ObserveHashes(func(string) { hashes++ }); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		identifier, password string
+		want                 error
+		calls                string
+		hashes               int
+	}{
+		{"Known@Example.com", password, nil, "before email known@example.com, after email known@example.com true", 1},
+		{"Known@example.com", "a wrong password", snib.ErrInvalidCredentials, "before email known@example.com, after email known@example.com false", 1},
+		{"Unknown@example.com", password, snib.ErrInvalidCredentials, "before email unknown@example.com, after email unknown@example.com false", 1},
+		{"None@example.com", password, snib.ErrInvalidCredentials, "before email none@example.com, after email none@example.com false", 1},
+		{"Off@example.com", password, snib.ErrInvalidCredentials, "before email off@example.com, after email off@example.com false", 1},
+		{"no address", password, snib.ErrInvalidCredentials, "before email no address, after email no address false", 1},
+		{"Many@example.com", password, throttled, "before email many@example.com", 0},
+		{"many-unknown@example.com", password, throttled, "before email many-unknown@example.com", 0},
+	} {
+		for name, enter := range entrances {
+			calls, hashes = nil, 0
+			err := enter(db, c.identifier, c.password)
+			if got := strings.Join(calls, ", "); !errors.Is(err, c.want) || got != c.calls || hashes != c.hashes {
+				t.Errorf("%s %s: %v, %d hashes, calls\n%s, want %v, %d,\n%s", name, c.identifier, err, hashes, got, c.want, c.hashes, c.calls)
+			}
+		}
+	}
+}
+
+func TestInvalidInputAtLogInDependsOnTheArgumentsAlone(t *testing.T) {
+	asked := 0
+	db := snibtest.NewDB(t, &snib.Options{BeforeAuth: func(context.Context, string, string) error { asked++; return nil }})
+	email(t, db, "a@example.com")
+	quiet(t, db, func() {
+		for _, identifier := range []string{"a@example.com", "unknown@example.com"} {
+			for _, c := range []struct{ provider, identifier, password, field string }{
+				{"email", identifier, strings.Repeat("x", 1025), "Password"},
+				{"email", identifier, "nul\x00 in a password", "Password"},
+				{"email", identifier, "\xff not UTF-8", "Password"},
+				{"Email", identifier, password, "Provider"},
+				{"", identifier, password, "Provider"},
+				{"email", identifier, "", "Password"},
+				{"email", identifier + "\n", password, "Identifier"},
+				{"email", identifier + strings.Repeat("x", 256), password, "Identifier"},
+				{"email", "", password, "Identifier"},
+			} {
+				_, err := db.AuthenticateUser(ctx, c.provider, c.identifier, c.password)
+				wantField(t, err, c.field)
+				_, _, err = db.LogIn(ctx, c.provider, c.identifier, c.password, snib.SessionOptions{})
+				wantField(t, err, c.field)
+			}
+		}
+	})
+	if asked != 0 {
+		t.Errorf("BeforeAuth was asked %d times", asked)
+	}
+	// Verification has no minimum but that there is something to verify.
+	_, err := db.AuthenticateUser(ctx, "email", "a@example.com", "x")
+	wantErr(t, err, snib.ErrInvalidCredentials)
+}
