@@ -190,7 +190,13 @@ func (db *DB) Join(btx *bolt.Tx) (*Tx, error) {
 		writer = w
 	}
 	tx, err := db.begin(w, writer)
-	return tx, during("join", err)
+	if err != nil {
+		return nil, during("join", err)
+	}
+	// What a method can answer without the engine, such as a malformed id,
+	// must not be answered either when btx has ended.
+	tx.gone = func() bool { return btx.DB() == nil }
+	return tx, nil
 }
 
 // Bolt returns the bbolt transaction under tx, for rows of the application's

@@ -84,6 +84,9 @@ func (db *DB) UpdateUserPassword(ctx context.Context, id UserID, password string
 // UpdateUserPassword is [DB.UpdateUserPassword] in this transaction, with a
 // hash from [DB.HashPassword]; the zero hash is ErrInvalidInput.
 func (tx *Tx) UpdateUserPassword(id UserID, hash PasswordHash, keep ...SessionID) (User, error) {
+	if err := tx.writing(); err != nil {
+		return User{}, err
+	}
 	if hash.isZero() {
 		return User{}, &InputError{Field: "Password", Reason: "is required"}
 	}

@@ -20,6 +20,7 @@ type Tx struct {
 	w     kv.Tx // nil in a read-only transaction
 	now   int64 // Unix milliseconds
 	ended bool
+	gone  func() bool // whether the joined transaction has ended; nil if none was
 
 	state   codec.State // as this transaction sees it
 	written bool
@@ -41,7 +42,7 @@ func (tx *Tx) end() { tx.ended = true }
 
 // reading is what every reading method of Tx begins with.
 func (tx *Tx) reading() error {
-	if tx.ended {
+	if tx.ended || tx.gone != nil && tx.gone() {
 		return ErrTxClosed
 	}
 	return tx.doomed
@@ -49,10 +50,10 @@ func (tx *Tx) reading() error {
 
 // writing is what every writing method of Tx begins with.
 func (tx *Tx) writing() error {
-	switch {
-	case tx.ended:
-		return ErrTxClosed
-	case tx.w == nil:
+	if err := tx.reading(); err != nil {
+		return err
+	}
+	if tx.w == nil {
 		return ErrReadOnly
 	}
 	return tx.doomed
