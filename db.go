@@ -167,7 +167,7 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return tx.doomed
+		return during("update", tx.doomed)
 	})
 }
 
