@@ -449,3 +449,99 @@ func TestAMethodThatFailsHasWrittenNothingAndTheClosureGoesOn(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+func TestACancelledContextIsHonouredByEveryMethod(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	email(t, db, "a@example.com")
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	quiet(t, db, func() {
+		for _, name := range methods(t, dbType, map[string]bool{"Join": true, "Close": true, "SetVerified": true, "ObserveHashes": true}) {
+			if err := call(t, db, name, cancelled); !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: %v, want context.Canceled", name, err)
+			}
+		}
+		_, _, err := db.LogIn(cancelled, "email", "a@example.com", password, snib.SessionOptions{})
+		wantErr(t, err, context.Canceled)
+	})
+}
+
+func TestAContextThatEndsDuringALogInLetsNobodyIn(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	ending, cancel := context.WithCancel(ctx)
+	once(db, cancel)
+	quiet(t, db, func() {
+		_, _, err := db.LogIn(ending, "email", "a@example.com", password, snib.SessionOptions{})
+		wantErr(t, err, context.Canceled)
+		if got := sessionIDs(t, db, u.ID); got != nil {
+			t.Errorf("sessions %v", got)
+		}
+	})
+}
+
+func TestAfterCloseEveryMethodReturnsErrClosed(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// HashPassword touches no file.
+	for _, name := range methods(t, dbType, map[string]bool{
+		"Join": true, "Close": true, "HashPassword": true, "SetVerified": true, "ObserveHashes": true,
+	}) {
+		if err := call(t, db, name, ctx); !errors.Is(err, snib.ErrClosed) {
+			t.Errorf("%s: %v, want ErrClosed", name, err)
+		}
+	}
+	if _, err := db.Join(nil); !errors.Is(err, snib.ErrClosed) {
+		t.Errorf("Join: %v, want ErrClosed", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Errorf("a second Close: %v", err)
+	}
+}
+
+func TestAClosureThatWritesTooMuchIsRefusedWhole(t *testing.T) {
+	// With the index a user is three writes, so that the bound is met within
+	// one: half a user must not stay.
+	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "n"}}})
+	u := user(t, db, "ada")
+	big := snib.Attributes{"a": strings.Repeat("x", 60<<10)}
+	for name, write := range map[string]func(tx *snib.Tx, i int) error{
+		"records": func(tx *snib.Tx, i int) error {
+			_, err := tx.CreateUser(snib.NewUser{Provider: "username", Identifier: fmt.Sprint("u", i), Attributes: snib.Attributes{"n": i}})
+			return err
+		},
+		"bytes": func(tx *snib.Tx, i int) error {
+			_, err := tx.UpdateUserAttributes(u.ID, big)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			quiet(t, db, func() {
+				refused := 0
+				err := db.Update(ctx, func(tx *snib.Tx) error {
+					refused = 0
+					for i := range 4100 { // far behind the bound of either
+						err := write(tx, i)
+						if err != nil && !errors.Is(err, snib.ErrTooLarge) {
+							t.Fatalf("write %d: %v", i, err)
+						}
+						if err != nil {
+							refused++
+						}
+						if refused > 3 {
+							break
+						}
+					}
+					return nil // as if nothing had been
+				})
+				wantErr(t, err, snib.ErrTooLarge)
+				if refused == 0 {
+					t.Error("no method was refused")
+				}
+			})
+		})
+	}
+	user(t, db, "u0")
+}
