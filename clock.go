@@ -33,7 +33,26 @@ type anchor struct {
 
 // running returns floor + elapsed in Unix nanoseconds.
 func (a *anchor) running(reading time.Time) int64 {
-	return a.floor + max(0, reading.Sub(a.at).Nanoseconds())
+	if believable(reading) != believable(a.at) && !a.steady(reading) {
+		return a.floor // the clock was set, which tells nothing of what elapsed
+	}
+	return max(a.floor, a.floor+reading.Sub(a.at).Nanoseconds()) // the sum may overflow
+}
+
+// steady reports whether the time from a to reading is measured by the
+// monotonic clock. It is not where one of the two was read from a test's
+// clock, or in a year that leaves time.Time no room for a monotonic part.
+func (a *anchor) steady(reading time.Time) bool {
+	return a.at != a.at.Round(0) && reading != reading.Round(0)
+}
+
+// outrun reports whether a must be replaced by an anchor at reading: where
+// readings are not steady, the next ones may be lower, and what has elapsed
+// would be forgotten. A step back is noticed from a second on, as concurrent
+// callers may come here in another order than they have read.
+func (a *anchor) outrun(reading time.Time, running int64) bool {
+	return !a.steady(reading) && (running/1e6 > a.floor/1e6 ||
+		a.at.Sub(reading) > time.Second || believable(reading) != believable(a.at))
 }
 
 // Walls outside these are a dead or unset clock and are not believed.
@@ -73,7 +92,7 @@ func (c *clock) now(epoch uint64, floor int64) int64 {
 		}
 		// Whole milliseconds are compared: the wall and the monotonic clock
 		// are read one after the other and differ by nanoseconds each time.
-		if seen/1e6 == running/1e6 {
+		if seen/1e6 == running/1e6 && !a.outrun(reading, running) {
 			return running / 1e6
 		}
 		c.anchor.CompareAndSwap(a, &anchor{epoch: a.epoch, floor: seen, at: reading, before: a.before})
