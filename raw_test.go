@@ -1,0 +1,71 @@
+package snib_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/snibdb/snib"
+)
+
+// Access to what lies in the file, behind the library's back.
+
+// handle returns the bbolt handle under db, which works however broken the
+// accounts in it are.
+func handle(tb testing.TB, db *snib.DB) (b *bolt.DB) {
+	tb.Helper()
+	if err := db.View(ctx, func(tx *snib.Tx) error { b = tx.Bolt().DB(); return nil }); err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+// rawBucket runs fn on the bucket of a space.
+func rawBucket(tb testing.TB, b *bolt.DB, space string, fn func(*bolt.Bucket) error) {
+	tb.Helper()
+	err := b.Update(func(tx *bolt.Tx) error {
+		bucket, err := tx.Bucket([]byte("snib")).CreateBucketIfNotExists([]byte(space))
+		if err != nil {
+			return err
+		}
+		return fn(bucket)
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func rawGet(tb testing.TB, b *bolt.DB, space, key string) (value []byte) {
+	tb.Helper()
+	rawBucket(tb, b, space, func(b *bolt.Bucket) error {
+		value = bytes.Clone(b.Get([]byte(key)))
+		return nil
+	})
+	if value == nil {
+		tb.Fatalf("nothing in %s under %q", space, key)
+	}
+	return value
+}
+
+func rawPut(tb testing.TB, b *bolt.DB, space, key string, value []byte) {
+	tb.Helper()
+	rawBucket(tb, b, space, func(b *bolt.Bucket) error { return b.Put([]byte(key), value) })
+}
+
+func rawDelete(tb testing.TB, b *bolt.DB, space, key string) {
+	tb.Helper()
+	rawBucket(tb, b, space, func(b *bolt.Bucket) error { return b.Delete([]byte(key)) })
+}
+
+// rawKeys returns the keys of a space in their order.
+func rawKeys(tb testing.TB, b *bolt.DB, space string) (keys []string) {
+	tb.Helper()
+	rawBucket(tb, b, space, func(b *bolt.Bucket) error {
+		return b.ForEach(func(k, _ []byte) error { keys = append(keys, string(k)); return nil })
+	})
+	return keys
+}
+
+func contains(s, part string) bool { return strings.Contains(s, part) }
