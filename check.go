@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
@@ -64,7 +65,8 @@ type checker struct {
 	report Report
 	steps  int
 
-	declared map[string]bool // index name to unique
+	declared bool    // whether the file says what it declares
+	indexes  []Index // these
 }
 
 func (c *checker) run() error {
@@ -102,29 +104,40 @@ func (c *checker) each(space kv.Space, visit func(key, value []byte) error) erro
 	})
 }
 
-// meta checks INV-1: the file says what it is.
+// meta checks INV-1: the file says what it is. What it does not say any more is
+// not held against its records.
 func (c *checker) meta() error {
-	format, err := meta(c.tx.r, codec.KeyFormat, codec.DecodeFormat)
-	if err == nil {
-		err = checkFormat(format)
+	format, formatErr := meta(c.tx.r, codec.KeyFormat, codec.DecodeFormat)
+	if formatErr == nil {
+		formatErr = checkFormat(format)
 	}
-	if err == nil {
-		c.tx.state, err = meta(c.tx.r, codec.KeyState, codec.DecodeState)
+	state, stateErr := meta(c.tx.r, codec.KeyState, codec.DecodeState)
+	declared, declaredErr := meta(c.tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
+	for _, err := range []error{formatErr, stateErr, declaredErr} {
+		switch {
+		case errors.Is(err, ErrCorrupt):
+			c.found(1, spaceMeta, "", err.Error())
+		case err != nil:
+			return err
+		}
 	}
-	var declared codec.Declarations
-	if err == nil {
-		declared, err = meta(c.tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
-	}
-	if errors.Is(err, ErrCorrupt) {
-		c.found(1, spaceMeta, "", err.Error())
-		err = nil
-	}
-	c.declared = make(map[string]bool)
+	c.tx.state, c.declared = state, declaredErr == nil
 	for _, x := range declared.Indexes {
-		c.declared[x.Name] = x.Unique
+		c.indexes = append(c.indexes, Index(x))
 	}
 	c.tx.now = c.tx.db.clock.now(c.tx.state.Epoch, c.tx.state.Floor)
-	return err
+	return nil
+}
+
+// unreadable reports whether err is about a record that cannot be read, which
+// is found where its space is walked.
+func unreadable(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewerFormat)
+}
+
+// future reports whether an epoch is later than the file's, if that is known.
+func (c *checker) future(epoch uint64) bool {
+	return c.tx.state.Epoch != 0 && epoch > c.tx.state.Epoch
 }
 
 // users checks INV-2 to INV-5 from the side of the users.
@@ -161,7 +174,7 @@ func (c *checker) users() error {
 func (c *checker) leads(invariant int, space kv.Space, key, id string) error {
 	owner, ok, err := c.tx.reference(space, key)
 	switch {
-	case errors.Is(err, ErrCorrupt): // reported where the space is walked
+	case unreadable(err): // reported where the space is walked
 		return nil
 	case err != nil:
 		return err
@@ -175,14 +188,11 @@ func (c *checker) leads(invariant int, space kv.Space, key, id string) error {
 
 // entries checks INV-5: the user's index entries are what is declared.
 func (c *checker) entries(u *codec.User) error {
-	want, err := indexEntries(c.tx.db.o.Indexes, decodeAttributes(u.Attributes))
-	if err != nil || len(want) != len(u.Entries) {
-		c.found(5, spaceUsers, u.ID, "index entries are not those of the attributes")
+	want, err := indexEntries(c.indexes, decodeAttributes(u.Attributes))
+	if c.declared && (err != nil || !slices.Equal(want, u.Entries)) {
+		c.found(5, spaceUsers, u.ID, "index entries are not those of the attributes and declared indexes")
 	}
 	for _, e := range u.Entries {
-		if unique, ok := c.declared[e.Name]; !ok || unique != e.Unique {
-			c.found(5, spaceUsers, u.ID, "has an entry of an index that is not declared")
-		}
 		if e.Unique {
 			err = c.leads(5, spaceAttributes, entryKey(e, u.ID), u.ID)
 		} else {
@@ -215,11 +225,21 @@ func (c *checker) owns(u *codec.User) error {
 		if len(ids) > o.most {
 			c.found(7, o.byUser, u.ID, "more than a user may have")
 		}
-		if u.DisabledAt != 0 && len(ids) > 0 && o.records != spaceFamilies {
+		if u.DisabledAt != 0 && slices.ContainsFunc(ids, func(id string) bool { return !c.tombstone(o.owned, id) }) {
 			c.found(7, o.byUser, u.ID, "a disabled user has some")
 		}
 	}
 	return nil
+}
+
+// tombstone reports whether a record is a revoked family, or none that can be
+// read.
+func (c *checker) tombstone(o owned, id string) bool {
+	if o != ownedFamilies {
+		return false
+	}
+	f, err := c.tx.family(id)
+	return err != nil || f.RevokedAt != 0
 }
 
 // identities checks INV-4: every entry is of a user who has that identity.
@@ -242,7 +262,7 @@ func (c *checker) owner(invariant int, space kv.Space, id string, err error, own
 	switch {
 	case errors.Is(err, ErrUserNotFound):
 		c.found(invariant, space, id, "leads to a user who is missing")
-	case errors.Is(err, ErrCorrupt): // reported where the space is walked
+	case unreadable(err): // reported where the space is walked
 	case err != nil:
 		return err
 	case !owns():

@@ -17,7 +17,7 @@ func (c *checker) sessions() error {
 			return nil
 		}
 		switch {
-		case s.Epoch > c.tx.state.Epoch:
+		case c.future(s.Epoch):
 			c.found(8, spaceSessions, s.ID, "is of a later epoch than the file")
 		case s.ActiveUntil > s.IdleUntil, s.AbsoluteUntil != 0 && s.IdleUntil > s.AbsoluteUntil:
 			c.found(8, spaceSessions, s.ID, "deadlines are out of order")
@@ -27,7 +27,7 @@ func (c *checker) sessions() error {
 		}
 		f, err := c.tx.family(s.FamilyID)
 		switch {
-		case errors.Is(err, ErrInvalidRefreshToken), errors.Is(err, ErrCorrupt):
+		case errors.Is(err, ErrInvalidRefreshToken), unreadable(err):
 			return nil // ended by the bound or swept; or reported there
 		case err != nil:
 			return err
@@ -64,7 +64,7 @@ func (c *checker) families() error {
 			return nil
 		}
 		switch {
-		case f.Epoch > c.tx.state.Epoch:
+		case c.future(f.Epoch):
 			c.found(10, spaceFamilies, f.ID, "is of a later epoch than the file")
 		case f.AbsoluteUntil != 0 && f.IdleUntil > f.AbsoluteUntil:
 			c.found(10, spaceFamilies, f.ID, "deadlines are out of order")
@@ -76,7 +76,7 @@ func (c *checker) families() error {
 		}
 		s, err := c.tx.session(f.SessionID)
 		switch {
-		case errors.Is(err, ErrInvalidSession), errors.Is(err, ErrCorrupt):
+		case errors.Is(err, ErrInvalidSession), unreadable(err):
 			return nil // ended by the bound or swept; or reported there
 		case err != nil:
 			return err
@@ -96,7 +96,7 @@ func (c *checker) oneTimeTokens() error {
 			c.found(2, spaceOneTime, printable(key), "record cannot be read")
 			return nil
 		}
-		if t.Epoch > c.tx.state.Epoch {
+		if c.future(t.Epoch) {
 			c.found(12, spaceOneTime, t.ID, "is of a later epoch than the file")
 		}
 		return c.belongs(12, ownedOneTime, t.UserID, t.ID)
@@ -116,7 +116,7 @@ func (c *checker) byUser(o owned, invariant int, ownerOf func(id string) (string
 		switch {
 		case errors.Is(err, ErrInvalidSession), errors.Is(err, ErrInvalidRefreshToken), errors.Is(err, ErrInvalidToken):
 			c.found(invariant, o.byUser, printable(id), "leads to a record that is missing")
-		case errors.Is(err, ErrCorrupt): // reported where the space is walked
+		case unreadable(err): // reported where the space is walked
 		case err != nil:
 			return err
 		case owner != string(userID):
