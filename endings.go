@@ -324,7 +324,8 @@ func (tx *Tx) DeleteDeadUserSessions(id UserID) (int, error) {
 // orphan makes "not found", for something that an index or a record leads to,
 // the damage that it is.
 func orphan(space kv.Space, err error) error {
-	if errors.Is(err, ErrUserNotFound) || errors.Is(err, ErrInvalidSession) || errors.Is(err, ErrInvalidRefreshToken) {
+	if errors.Is(err, ErrUserNotFound) || errors.Is(err, ErrInvalidSession) ||
+		errors.Is(err, ErrInvalidRefreshToken) || errors.Is(err, ErrInvalidToken) {
 		return &CorruptError{Space: spaces[space].Name, Reason: "leads to a record that is missing"}
 	}
 	return err

@@ -178,7 +178,8 @@ func (tx *Tx) userByIdentity(provider, identifier string) (codec.User, error) {
 	if !ok {
 		return codec.User{}, ErrUserNotFound
 	}
-	return tx.user(UserID(id))
+	u, err := tx.user(UserID(id))
+	return u, orphan(spaceIdentities, err)
 }
 
 // UpdateUserProviderID replaces the user's primary identity (Identities[0]) by

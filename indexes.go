@@ -148,7 +148,7 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 		return User{}, ErrUserNotFound
 	}
 	u, err := tx.user(UserID(id))
-	return newUser(u), err
+	return newUser(u), orphan(spaceAttributes, err)
 }
 
 // ListUsersByAttribute ranges over the users who have this value of a declared
@@ -182,7 +182,7 @@ func attributePage(name string, value any) page {
 		for _, id := range ids {
 			u, err := tx.user(UserID(id))
 			if err != nil {
-				return nil, err
+				return nil, orphan(spaceAttributes, err)
 			}
 			users = append(users, newUser(u))
 		}
