@@ -327,7 +327,7 @@ func (s *settings) engine(init func(kv.Tx) error) boltkv.Options {
 	return boltkv.Options{
 		Bucket:         "snib",
 		Spaces:         spaces,
-		LockTimeout:    s.LockTimeout,
+		LockTimeout:    max(s.LockTimeout, 1), // not to wait is to look once
 		BusyTimeout:    s.BusyTimeout,
 		InsecureNoSync: s.InsecureNoSync,
 		MaxSize:        s.MaxSize,
