@@ -1,0 +1,350 @@
+package snib_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/snibtest"
+)
+
+// TestMain lets a test run its own binary as another process: childEnv holds
+// the path of a file, and the process opens it, creates a user, tells so and
+// closes when its standard input ends.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childEnv); path != "" {
+		child(path)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+const childEnv = "SNIB_TEST_CHILD"
+
+func child(path string) {
+	db, err := snib.Open(path, snibtest.Fast(&snib.Options{LockTimeout: 30 * time.Second}))
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	_, err = db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: os.Getenv(childEnv + "_USER")})
+	if err == nil {
+		fmt.Println("open")
+		var b [1]byte
+		os.Stdin.Read(b[:])
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+}
+
+// process is the command that opens path in another process.
+func process(tb testing.TB, path, user string) *exec.Cmd {
+	tb.Helper()
+	cmd := exec.Command(must(os.Executable())(tb))
+	cmd.Env = append(os.Environ(), childEnv+"="+path, childEnv+"_USER="+user)
+	return cmd
+}
+
+func TestNewFileIsPrivateAndComplete(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "accounts.db")
+	db := must(snib.Open(path, nil))(t)
+	if mode := must(os.Stat(path))(t).Mode(); mode != 0o600 {
+		t.Errorf("mode %v, want -rw-------", mode)
+	}
+	snibtest.CheckAndClose(t, db)
+	names := must(filepath.Glob(filepath.Join(dir, "*")))(t)
+	if len(names) != 1 {
+		t.Errorf("left beside it: %q", names)
+	}
+}
+
+func TestReopenKeepsEverything(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	db := openFile(t, path, &snib.Options{Indexes: []snib.Index{{Name: "nick", Unique: true}}})
+	u := email(t, db, "a@example.com")
+	u = must(db.UpdateUserAttributes(ctx, u.ID, snib.Attributes{"nick": "a"}))(t)
+	s := logIn(t, db, "a@example.com")
+	_, f, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, []byte("data")))(t)
+	closeDB(t, db)
+
+	db = snibtest.OpenDB(t, path, nil)
+	if got := must(db.GetUser(ctx, u.ID))(t); fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", u) {
+		t.Errorf("%+v, was %+v", got, u)
+	}
+	must(db.AuthenticateUser(ctx, "email", "a@example.com", password))(t)
+	must(db.GetUserByAttribute(ctx, "nick", "a"))(t)
+	valid(t, db, s)
+	if _, _, err := db.Refresh(ctx, f.Token.Reveal()); err != nil {
+		t.Errorf("refresh: %v", err)
+	}
+	if got := must(db.UseOneTimeToken(ctx, "reset", link.Token.Reveal()))(t); string(got.Data) != "data" {
+		t.Errorf("data %q", got.Data)
+	}
+}
+
+func TestSecondOpenerWaitsForTheLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	db := snibtest.OpenDB(t, path, nil)
+	for name, c := range map[string]struct{ timeout, least, most time.Duration }{
+		"at once": {-1, 0, 900 * time.Millisecond},
+		"finite":  {300 * time.Millisecond, 250 * time.Millisecond, 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			_, err := snib.Open(path, snibtest.Fast(&snib.Options{LockTimeout: c.timeout}))
+			wantErr(t, err, snib.ErrLocked)
+			if d := time.Since(start); d < c.least || d > c.most {
+				t.Errorf("after %v, want %v to %v", d, c.least, c.most)
+			}
+		})
+	}
+	nobody(t, db, "ada") // the holder is not disturbed
+}
+
+func TestLockOfAnotherProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	cmd := process(t, path, "child")
+	in := must(cmd.StdinPipe())(t)
+	out := must(cmd.StdoutPipe())(t)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := make([]byte, 5)
+	if n, err := out.Read(said); err != nil || string(said[:n]) != "open\n" {
+		t.Fatalf("the other process said %q, %v", said[:n], err)
+	}
+	_, err := snib.Open(path, snibtest.Fast(&snib.Options{LockTimeout: 200 * time.Millisecond}))
+	wantErr(t, err, snib.ErrLocked)
+	in.Close()
+	db := snibtest.OpenDB(t, path, &snib.Options{LockTimeout: 30 * time.Second}) // it ends meanwhile
+	must(db.GetUserByProviderID(ctx, "x", "child"))(t)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Processes that all find no file end up on one file, one after the other.
+func TestProcessesThatCreateOneFile(t *testing.T) {
+	for round := range 3 {
+		path := filepath.Join(t.TempDir(), "accounts.db")
+		if round == 2 { // or a file of no bytes
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		users := []string{"one", "two", "three"}
+		var all []*exec.Cmd
+		var outs []*bytes.Buffer
+		for _, user := range users {
+			cmd := process(t, path, user)
+			out := new(bytes.Buffer)
+			cmd.Stdout, cmd.Stderr = out, out // standard input is empty: it ends at once
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			all, outs = append(all, cmd), append(outs, out)
+		}
+		for i, cmd := range all {
+			if err := cmd.Wait(); err != nil {
+				t.Fatalf("%v: %s", err, outs[i])
+			}
+		}
+		db := snibtest.OpenDB(t, path, nil)
+		for _, user := range users {
+			must(db.GetUserByProviderID(ctx, "x", user))(t)
+		}
+		if names := must(filepath.Glob(path + "*"))(t); len(names) != 1 {
+			t.Errorf("left: %q", names)
+		}
+	}
+}
+
+// database returns the bytes of a database with a user in it.
+func database(tb testing.TB, spoil func(tb testing.TB, b *bolt.DB)) []byte {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "accounts.db")
+	db := openFile(tb, path, nil)
+	nobody(tb, db, "ada")
+	closeDB(tb, db)
+	if spoil != nil {
+		b := openBolt(tb, path)
+		spoil(tb, b)
+		if err := b.Close(); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return must(os.ReadFile(path))(tb)
+}
+
+func ofAnotherProgram(tb testing.TB) []byte {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "other.db")
+	b := openBolt(tb, path)
+	err := b.Update(func(tx *bolt.Tx) error {
+		bucket, err := tx.CreateBucket([]byte("theirs"))
+		if err != nil {
+			return err
+		}
+		return bucket.Put([]byte("key"), []byte("value"))
+	})
+	if err := errors.Join(err, b.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	return must(os.ReadFile(path))(tb)
+}
+
+// putFormat rewrites what the file says of itself.
+func putFormat(f codec.Format) func(testing.TB, *bolt.DB) {
+	return func(tb testing.TB, b *bolt.DB) { rawPut(tb, b, "meta", "format", f.Append(nil)) }
+}
+
+func TestFilesThatAreRefusedUntouched(t *testing.T) {
+	whole := database(t, nil)
+	for name, c := range map[string]struct {
+		content []byte
+		want    []error // one of them
+	}{
+		"text":            {[]byte("hello, world\n"), []error{snib.ErrForeignFile}},
+		"long text":       {bytes.Repeat([]byte("hello, world\n"), 5000), []error{snib.ErrForeignFile}},
+		"picture":         {append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), make([]byte, 40000)...), []error{snib.ErrForeignFile}},
+		"zeros":           {make([]byte, 65536), []error{snib.ErrForeignFile, snib.ErrCorrupt}},
+		"one byte":        {[]byte{0}, []error{snib.ErrForeignFile}},
+		"other program's": {ofAnotherProgram(t), []error{snib.ErrForeignFile}},
+		"other meta": {database(t, putFormat(codec.Format{Application: "other", Version: 1, MinReader: 1})),
+			[]error{snib.ErrForeignFile}},
+		"newer format": {database(t, putFormat(codec.Format{Application: "snib", Version: 2, MinReader: 2})),
+			[]error{snib.ErrNewerFormat}},
+		"newer record of the format": {database(t, func(tb testing.TB, b *bolt.DB) {
+			rawPut(tb, b, "meta", "format", newer("meta", "format", rawGet(tb, b, "meta", "format")))
+		}), []error{snib.ErrNewerFormat}},
+		"damaged meta": {database(t, func(tb testing.TB, b *bolt.DB) {
+			rawPut(tb, b, "meta", "state", flip(rawGet(tb, b, "meta", "state"), 20))
+		}), []error{snib.ErrCorrupt}},
+		"no declarations":  {database(t, func(tb testing.TB, b *bolt.DB) { rawDelete(tb, b, "meta", "declarations") }), []error{snib.ErrCorrupt}},
+		"half":             {whole[:used(t, whole)/2], []error{snib.ErrCorrupt}},
+		"all but one byte": {whole[:used(t, whole)-1], []error{snib.ErrCorrupt}},
+		"two pages":        {whole[:2*os.Getpagesize()], []error{snib.ErrCorrupt}},
+		"one page":         {whole[:os.Getpagesize()], []error{snib.ErrCorrupt, snib.ErrForeignFile}},
+		"half a page":      {whole[:os.Getpagesize()/2], []error{snib.ErrCorrupt, snib.ErrForeignFile}},
+		"less than a page": {whole[:100], []error{snib.ErrCorrupt, snib.ErrForeignFile}},
+		"both metas torn":  {torn(whole), []error{snib.ErrCorrupt}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "accounts.db")
+			if err := os.WriteFile(path, c.content, 0o640); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // its lock is not kept
+				db, err := snib.Open(path, snibtest.Fast(&snib.Options{LockTimeout: -1}))
+				if err == nil {
+					db.Close()
+				}
+				if !isOneOf(err, c.want) {
+					t.Errorf("got %v, want %v", err, c.want)
+				}
+				untouched(t, path, c.content, 0o640)
+			}
+		})
+	}
+}
+
+// used is how much of a database's file has pages; what follows is reserve.
+func used(tb testing.TB, file []byte) (n int64) {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "accounts.db")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	b := openBolt(tb, path)
+	if err := b.View(func(tx *bolt.Tx) error { n = tx.Size(); return nil }); err != nil {
+		tb.Fatal(err)
+	}
+	return n
+}
+
+// torn has both meta pages damaged.
+func torn(file []byte) []byte {
+	out := bytes.Clone(file)
+	for i := range 2 {
+		out[i*os.Getpagesize()+40] ^= 0xff
+	}
+	return out
+}
+
+func isOneOf(err error, want []error) bool {
+	for _, w := range want {
+		if errors.Is(err, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// untouched fails the test unless the file at path has these bytes and this
+// mode, and nothing lies beside it.
+func untouched(tb testing.TB, path string, content []byte, mode fs.FileMode) {
+	tb.Helper()
+	if got := must(os.ReadFile(path))(tb); !bytes.Equal(got, content) {
+		tb.Errorf("the file was changed: %d bytes, was %d", len(got), len(content))
+	}
+	if got := must(os.Stat(path))(tb).Mode(); got != mode {
+		tb.Errorf("the mode is %v, was %v", got, mode)
+	}
+	if names := must(filepath.Glob(filepath.Join(filepath.Dir(path), "*")))(tb); len(names) != 1 {
+		tb.Errorf("left beside it: %q", names)
+	}
+}
+
+func TestEmptyFileBecomesADatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db := snibtest.OpenDB(t, path, nil)
+	nobody(t, db, "ada")
+	if names := must(filepath.Glob(path + "*"))(t); len(names) != 1 {
+		t.Errorf("left: %q", names)
+	}
+}
+
+func TestOpenOfWhatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	o := snibtest.Fast(&snib.Options{LockTimeout: -1})
+	if db, err := snib.Open(dir, o); err == nil {
+		db.Close()
+		t.Error("a directory was opened")
+	}
+	_, err := snib.Open(filepath.Join(dir, "missing", "accounts.db"), o)
+	wantErr(t, err, fs.ErrNotExist)
+	if names := must(os.ReadDir(dir))(t); len(names) != 0 {
+		t.Errorf("made: %v", names)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(filepath.Join(dir, "nowhere"), link); err != nil {
+		t.Skip(err)
+	}
+	if db, err := snib.Open(link, o); err == nil {
+		db.Close() // created at the end of the link, or refused: both leave the link
+	}
+	if target, err := os.Readlink(link); err != nil || !strings.HasSuffix(target, "nowhere") {
+		t.Errorf("the link is %q, %v", target, err)
+	}
+}
