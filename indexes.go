@@ -2,6 +2,7 @@ package snib
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"golang.org/x/text/secure/precis"
@@ -27,6 +28,9 @@ func indexEntries(indexes []Index, attributes Attributes) ([]codec.IndexEntry, e
 	return entries, nil
 }
 
+// errEmptyFold is what folding text to nothing returns; precis exports no name.
+var _, errEmptyFold = precis.Nickname.CompareKey("")
+
 // value returns the encoded form under which x finds v. ok is false for what
 // is not indexed: absent, null, and text that folds to nothing.
 func (x Index) value(v any) (encoded string, ok bool, err error) {
@@ -38,7 +42,7 @@ func (x Index) value(v any) (encoded string, ok bool, err error) {
 	}
 	if text, isText := v.(string); isText && x.Fold {
 		folded, err := precis.Nickname.CompareKey(text)
-		if text == "" || err == nil && folded == "" {
+		if errors.Is(err, errEmptyFold) {
 			return "", false, nil
 		}
 		if err != nil {
