@@ -42,7 +42,7 @@ func (x Index) value(v any) (encoded string, ok bool, err error) {
 	}
 	if text, isText := v.(string); isText && x.Fold {
 		folded, err := precis.Nickname.CompareKey(text)
-		if errors.Is(err, errEmptyFold) {
+		if folded == "" && (err == nil || errors.Is(err, errEmptyFold)) {
 			return "", false, nil
 		}
 		if err != nil {
