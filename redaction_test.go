@@ -1,0 +1,267 @@
+package snib_test
+
+import (
+	"bytes"
+	"encoding/gob"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"text/template"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/snibtest"
+)
+
+// A canary finds parts of secret texts: any 12 characters of them, as they
+// are and in the ways in which fmt writes bytes.
+type canary []string
+
+// add makes c find text. The part before the first "." or the last two "$" is
+// public.
+func (c *canary) add(text string) {
+	const window = 12
+	for i := range len(text) - window + 1 {
+		part := text[i : i+window]
+		spread := fmt.Sprint([]byte(part))
+		*c = append(*c, part, hex.EncodeToString([]byte(part)), fmt.Sprintf("%X", part), fmt.Sprintf("% x", part), spread[1:len(spread)-1])
+	}
+}
+
+// in reports whether out has a part of a secret.
+func (c canary) in(out string) bool {
+	for _, part := range c {
+		if strings.Contains(out, part) {
+			return true
+		}
+	}
+	return false
+}
+
+type (
+	exported   struct{ Token snib.Token }
+	unexported struct{ token snib.Token }
+	embedded   struct{ snib.Token }
+	pointers   struct {
+		Token *snib.Token
+		token *snib.Token
+		any   any
+		hash  snib.PasswordHash
+	}
+	deep struct {
+		m map[string]map[snib.Token][]any
+		s []snib.Session
+		f func() snib.Token
+	}
+)
+
+// secretHolders returns values that hold secrets in all the ways in which a
+// program may, and the canary that finds them.
+func secretHolders(tb testing.TB) (map[string]any, canary) {
+	tb.Helper()
+	db := snibtest.NewDB(tb, nil)
+	hash := must(db.HashPassword(ctx, password))(tb)
+	u := must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "a@example.com", PasswordHash: hash}))(tb)
+	s := logIn(tb, db, "a@example.com")
+	_, refresh, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, []byte("data")))(tb)
+	var c canary
+	for _, token := range []snib.Token{s.Token, refresh.Token, link.Token} {
+		_, secret, _ := strings.Cut(token.Reveal(), ".")
+		c.add(secret)
+	}
+	stored := strings.Split(storedHash(tb, db, u.ID), "$")
+	c.add(strings.Join(stored[len(stored)-2:], "$"))
+
+	t, b := s.Token, link.Token
+	holders := map[string]any{
+		"token": t, "pointer": &t, "hash": hash, "pointer to hash": &hash,
+		"session": s, "pointer to session": &s, "refresh": refresh, "one-time": link, "pointer to one-time": &link,
+		"exported": exported{t}, "unexported": unexported{t}, "embedded": embedded{t}, "pointer to embedded": &embedded{t},
+		"pointers": pointers{&t, &b, t, hash}, "pointer to pointers": &pointers{&t, &b, &t, hash},
+		"slice": []snib.Token{t, b}, "array": [2]snib.Token{t, b}, "slice of any": []any{t, &b, hash, &s},
+		"map value": map[string]snib.Token{"t": t}, "map key": map[snib.Token]int{t: 1}, "map of any": map[any]any{t: b, "h": hash},
+		"hash as key": map[snib.PasswordHash]bool{hash: true}, "sessions": []*snib.Session{&s}, "session as value": map[int]snib.Session{1: s},
+		"deep":     deep{map[string]map[snib.Token][]any{"x": {t: {t, []any{&b}}}}, []snib.Session{s}, func() snib.Token { return t }},
+		"new user": snib.NewUser{PasswordHash: hash}, "pointer to new user": &snib.NewUser{PasswordHash: hash},
+		"error":           fmt.Errorf("with %v: %w", t, errors.Join(fmt.Errorf("%+v", s))),
+		"anonymous":       struct{ t, T any }{t, t},
+		"unexported deep": struct{ s []unexported }{[]unexported{{t}}},
+		"unexported any":  struct{ a []any }{[]any{t, &t, s, &s, hash}},
+	}
+	return holders, c
+}
+
+// storedHash returns the password hash in a user's record.
+func storedHash(tb testing.TB, db *snib.DB, id snib.UserID) (hash string) {
+	tb.Helper()
+	err := db.View(ctx, func(tx *snib.Tx) error {
+		users := tx.Bolt().Bucket([]byte("snib")).Bucket([]byte("users"))
+		u, err := codec.DecodeUser([]byte(id), users.Get([]byte(id)))
+		hash = u.PasswordHash
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return hash
+}
+
+func TestCanaryFindsWhatIsRevealed(t *testing.T) {
+	holders, c := secretHolders(t)
+	text := holders["token"].(snib.Token).Reveal()
+	for _, out := range []string{text, fmt.Sprintf("%x", text), fmt.Sprintf("%X", text), fmt.Sprintf("%v", []byte(text)), fmt.Sprintf("% x", text), text[50:]} {
+		if !c.in(out) {
+			t.Errorf("not found in %q", out)
+		}
+	}
+}
+
+func TestNoVerbShowsASecret(t *testing.T) {
+	holders, c := secretHolders(t)
+	flags := []string{"", "+", "#", "+#", "-", " ", "# ", "0", "200", "-200", ".3", "200.100", "[1]"}
+	for name, v := range holders {
+		for verb := '!'; verb <= '~'; verb++ {
+			var out strings.Builder
+			for _, flag := range flags {
+				fmt.Fprintf(&out, "%"+flag+string(verb)+"\n", v)
+			}
+			if c.in(out.String()) {
+				t.Errorf("%%%c of %s, with or without flags, shows a secret", verb, name)
+			}
+		}
+		if c.in(fmt.Sprint(v)) || c.in(fmt.Sprintln(v, v)) {
+			t.Errorf("%s printed shows a secret", name)
+		}
+	}
+}
+
+func TestTokenPrintsAsREDACTED(t *testing.T) {
+	holders, _ := secretHolders(t)
+	for _, name := range []string{"token", "pointer", "hash", "pointer to hash"} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {
+			if out := fmt.Sprintf(verb, holders[name]); out != "REDACTED" {
+				t.Errorf("%s of %s is %s", verb, name, out)
+			}
+		}
+		if out := string(must(json.Marshal(holders[name]))(t)); out != `"REDACTED"` {
+			t.Errorf("JSON of %s is %s", name, out)
+		}
+	}
+	if !strings.Contains(fmt.Sprintf("%+v", holders["session"]), "Token:REDACTED") {
+		t.Error("a printed Session does not say that there is a token")
+	}
+	var zero snib.Token
+	if zero.Reveal() != "" || fmt.Sprint(zero) != "REDACTED" {
+		t.Errorf("the zero Token reveals %q and prints %v", zero.Reveal(), zero)
+	}
+}
+
+func TestNoEncodingShowsASecret(t *testing.T) {
+	holders, c := secretHolders(t)
+	gob.Register(snib.Token{})
+	encodings := map[string]func(w io.Writer, v any) error{
+		"JSON":    func(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) },
+		"XML":     func(w io.Writer, v any) error { return xml.NewEncoder(w).Encode(v) },
+		"gob":     func(w io.Writer, v any) error { return gob.NewEncoder(w).Encode(v) },
+		"msgpack": func(w io.Writer, v any) error { return msgpack.NewEncoder(w).Encode(v) },
+		"template": func(w io.Writer, v any) error {
+			return template.Must(template.New("").Parse(`{{.}} {{printf "%s %q %#v" . . .}} {{js .}} {{html .}} {{urlquery .}}`)).Execute(w, v)
+		},
+		"slog text": func(w io.Writer, v any) error { return logged(slog.NewTextHandler(w, nil), v) },
+		"slog JSON": func(w io.Writer, v any) error { return logged(slog.NewJSONHandler(w, nil), v) },
+	}
+	for name, encode := range encodings {
+		done := 0
+		for holder, v := range holders {
+			var out bytes.Buffer
+			err := encode(&out, v)
+			if c.in(out.String()) || err != nil && c.in(err.Error()) {
+				t.Errorf("%s of %s shows a secret", name, holder)
+			}
+			if err == nil {
+				done++
+			}
+		}
+		if done == 0 && name != "gob" {
+			t.Errorf("%s encoded nothing at all", name)
+		}
+	}
+}
+
+// logged logs v as an attribute in all the ways there are.
+func logged(h slog.Handler, v any) error {
+	l := slog.New(h)
+	l.Info("m", "v", v)
+	l.With("v", v).WithGroup("g").Info("m", slog.Group("g", "v", v), slog.Any("w", []any{v}))
+	l.Info(fmt.Sprint(v), "error", fmt.Errorf("%v", v))
+	return nil
+}
+
+// The runtime prints the value of a panic by itself, so a process of its own
+// must die for this.
+func TestPanicShowsNoSecret(t *testing.T) {
+	if name := os.Getenv("SNIB_TEST_PANIC"); name != "" {
+		holders, _ := secretHolders(t)
+		fmt.Println("token:", holders["token"].(snib.Token).Reveal())
+		go panic(holders[name])
+		select {}
+	}
+	for _, name := range []string{"token", "pointer", "session", "embedded", "hash", "error", "map key"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(os.Args[0], "-test.run=^TestPanicShowsNoSecret$")
+			cmd.Env = append(os.Environ(), "SNIB_TEST_PANIC="+name)
+			var stdout, stderr bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			if err := cmd.Run(); err == nil {
+				t.Fatal("the process did not panic")
+			}
+			_, token, ok := strings.Cut(stdout.String(), "token: ")
+			if !ok || !strings.Contains(stderr.String(), "panic: ") {
+				t.Fatalf("no token or no panic:\n%s", stderr.String())
+			}
+			var c canary
+			_, secret, _ := strings.Cut(strings.Fields(token)[0], ".")
+			c.add(secret)
+			if c.in(stderr.String()) {
+				t.Error("the panic shows the secret")
+			}
+		})
+	}
+}
+
+func TestSessionThatWasReadHasNoToken(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	s := logIn(t, db, "a@example.com")
+	read := []snib.Session{must(db.ValidateSession(ctx, s.Token.Reveal()))(t), must(db.GetSession(ctx, s.ID))(t), must(db.ExtendSession(ctx, s.Token.Reveal()))(t)}
+	read = append(read, must(db.ListUserSessions(ctx, u.ID))(t)...)
+	for i, got := range read {
+		if got.Token.Reveal() != "" || got.ID != s.ID {
+			t.Errorf("read %d: session %s with a token %t", i, got.ID, got.Token.Reveal() != "")
+		}
+	}
+	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
+	if used := must(db.UseOneTimeToken(ctx, "reset", link.Token.Reveal()))(t); used.Token.Reveal() != "" {
+		t.Error("a used one-time token can be revealed again")
+	}
+	_, refresh, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	if list := must(db.ListUserRefreshTokens(ctx, u.ID))(t); err != nil || len(list) != 1 || list[0].ID != refresh.ID || list[0].Token.Reveal() != "" {
+		t.Errorf("the list of refresh tokens: %v, %v", list, err)
+	}
+}
