@@ -1,0 +1,334 @@
+package snib_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/snibtest"
+)
+
+// A passLog notes the class of each pass of hashing.
+type passLog struct {
+	mu  sync.Mutex
+	all []string
+}
+
+// observe makes db report its passes from now on.
+func observe(tb testing.TB, db *snib.DB) *passLog {
+	tb.Helper()
+	p := &passLog{}
+	err := db.ObserveHashes(func(class string) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.all = append(p.all, class)
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
+// during returns the passes that f causes.
+func (p *passLog) during(f func()) []string {
+	p.mu.Lock()
+	p.all = nil
+	p.mu.Unlock()
+	f()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.all)
+}
+
+// A login is one of the two ways to present a password.
+type login struct {
+	name string
+	call func(db *snib.DB, provider, identifier, password string) error
+}
+
+var logins = []login{
+	{"LogIn", func(db *snib.DB, provider, identifier, password string) error {
+		_, _, err := db.LogIn(ctx, provider, identifier, password, snib.SessionOptions{})
+		return err
+	}},
+	{"AuthenticateUser", func(db *snib.DB, provider, identifier, password string) error {
+		_, err := db.AuthenticateUser(ctx, provider, identifier, password)
+		return err
+	}},
+}
+
+// storeHash writes a string into a user's record as its password hash.
+func storeHash(tb testing.TB, db *snib.DB, id snib.UserID, hash string) {
+	tb.Helper()
+	err := db.Update(ctx, func(tx *snib.Tx) error {
+		users := tx.Bolt().Bucket([]byte("snib")).Bucket([]byte("users"))
+		u, err := codec.DecodeUser([]byte(id), users.Get([]byte(id)))
+		if err != nil {
+			return err
+		}
+		u.PasswordHash = hash
+		return users.Put([]byte(id), u.Append(nil))
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// A password and what NFKC makes of it.
+const (
+	ligature = "ﬁle Ⅷ étude"
+	folded   = "file VIII étude"
+)
+
+// populate makes one user of every kind that a stranger must not tell apart.
+func populate(tb testing.TB, db *snib.DB) {
+	tb.Helper()
+	email(tb, db, "active@example.com")
+	disabled := email(tb, db, "disabled@example.com")
+	must(db.DisableUser(ctx, disabled.ID, "left"))(tb)
+	must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "none@example.com"}))(tb)
+	removed := email(tb, db, "removed@example.com")
+	must(db.RemoveUserPassword(ctx, removed.ID))(tb)
+	must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "nfkc@example.com", Password: ligature}))(tb)
+	for name, hash := range map[string]string{
+		"corrupt": "$argon2id$v=19$m=8,t=1,p=1$no base64$neither",
+		"huge":    "$argon2id$v=19$m=4294967295,t=4294967295,p=1$c29tZXNhbHQ$c29tZWtleXNvbWVrZXk",
+		"unknown": "$6$rounds=5000$salt$key",
+		"text":    "password",
+	} {
+		storeHash(tb, db, email(tb, db, name+"@example.com").ID, hash)
+	}
+}
+
+func TestEveryFailedLogInDoesTheSameWork(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{Passwords: snib.PasswordPolicy{MemoryKiB: 16, Time: 2, Parallelism: 1}})
+	populate(t, db)
+	passes := observe(t, db)
+	want := []string{"argon2id m=16 t=2 p=1"}
+	wrong, right := "a wrong passphrase", password
+	for _, l := range logins {
+		for _, c := range []struct{ provider, identifier, password string }{
+			{"email", "unknown@example.com", wrong},
+			{"email", "unknown@example.com", ligature},
+			{"email", "unknown@example.com", "x"},
+			{"email", "no address", wrong},        // folding refuses it
+			{"username", "a@b", wrong},            // likewise
+			{"username", "\u2163", ligature},      // likewise
+			{"email", "ünknown@example.com", "x"}, // likewise
+			{"github", "active@example.com", right},
+			{"nobody-has-this", "active@example.com", right},
+			{"email", "none@example.com", right},
+			{"email", "removed@example.com", right},
+			{"email", "disabled@example.com", right},
+			{"email", "disabled@example.com", wrong},
+			{"email", "disabled@example.com", ligature},
+			{"email", "active@example.com", wrong},
+			{"email", "active@example.com", ligature},
+			{"email", "ACTIVE@EXAMPLE.COM", "x"},
+			{"email", "active@example.com", strings.Repeat("\ufdfa", 341)},
+			{"email", "nfkc@example.com", wrong},
+			{"email", "corrupt@example.com", right},
+			{"email", "corrupt@example.com", ligature},
+			{"email", "huge@example.com", right},
+			{"email", "unknown@example.com", right},
+			{"email", "text@example.com", "password"},
+		} {
+			var err error
+			got := passes.during(func() { err = l.call(db, c.provider, c.identifier, c.password) })
+			if !slices.Equal(got, want) {
+				t.Errorf("%s %s %s: passes %q, want %q", l.name, c.provider, c.identifier, got, want)
+			}
+			if !errors.Is(err, snib.ErrInvalidCredentials) {
+				t.Errorf("%s %s %s: %v", l.name, c.provider, c.identifier, err)
+			}
+		}
+		for _, c := range []struct{ identifier, password string }{
+			{"active@example.com", right}, {"nfkc@example.com", ligature}, {"nfkc@example.com", folded},
+		} {
+			got := passes.during(func() {
+				if err := l.call(db, "email", c.identifier, c.password); err != nil {
+					t.Errorf("%s %s: %v", l.name, c.identifier, err)
+				}
+			})
+			if !slices.Equal(got, want) {
+				t.Errorf("%s %s: passes %q, want %q", l.name, c.identifier, got, want)
+			}
+		}
+	}
+}
+
+// One text for all: not even the message tells why.
+func TestRefusedLogInsHaveOneErrorText(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	populate(t, db)
+	for _, l := range logins {
+		want := l.call(db, "email", "unknown@example.com", "wrong").Error()
+		for _, name := range []string{"active", "disabled", "none", "removed", "corrupt", "huge", "text"} {
+			if got := l.call(db, "email", name+"@example.com", "wrong"); got == nil || got.Error() != want {
+				t.Errorf("%s of %s: %v, want %s", l.name, name, got, want)
+			}
+		}
+	}
+}
+
+func TestInvalidInputAtLogInDependsOnTheArgumentsAlone(t *testing.T) {
+	hooks := 0
+	db := snibtest.NewDB(t, &snib.Options{
+		BeforeAuth: func(_ context.Context, _, _ string) error { hooks++; return nil },
+		AfterAuth:  func(context.Context, string, string, bool) { hooks++ },
+	})
+	populate(t, db)
+	passes := observe(t, db)
+	many := snib.Attributes{}
+	for i := range 17 {
+		many[fmt.Sprint(i)] = i
+	}
+	for _, c := range []struct {
+		provider, identifier, password, field string
+		options                               snib.SessionOptions
+	}{
+		{"email", "%s", "", "Password", snib.SessionOptions{}},
+		{"email", "%s", "a\x00b", "Password", snib.SessionOptions{}},
+		{"email", "%s", "\xff", "Password", snib.SessionOptions{}},
+		{"email", "%s", strings.Repeat("x", 1025), "Password", snib.SessionOptions{}},
+		{"email", "", password, "Identifier", snib.SessionOptions{}},
+		{"email", "%s\n", password, "Identifier", snib.SessionOptions{}},
+		{"email", "%s\xff", password, "Identifier", snib.SessionOptions{}},
+		{"email", "%s" + strings.Repeat("x", 256), password, "Identifier", snib.SessionOptions{}},
+		{"", "%s", password, "Provider", snib.SessionOptions{}},
+		{"E", "%s", password, "Provider", snib.SessionOptions{}},
+		{strings.Repeat("x", 33), "%s", password, "Provider", snib.SessionOptions{}},
+		{"email", "%s", password, "Attributes", snib.SessionOptions{Attributes: many}},
+		{"email", "%s", password, "Attributes[c]", snib.SessionOptions{Attributes: snib.Attributes{"c": make(chan int)}}},
+	} {
+		texts := map[string]bool{}
+		for _, name := range []string{"active", "disabled", "none", "unknown", "corrupt"} {
+			identifier := strings.ReplaceAll(c.identifier, "%s", name+"@example.com")
+			got := passes.during(func() {
+				_, _, err := db.LogIn(ctx, c.provider, identifier, c.password, c.options)
+				wantField(t, err, c.field)
+				texts[err.Error()] = true
+				if c.options.Attributes == nil {
+					_, err = db.AuthenticateUser(ctx, c.provider, identifier, c.password)
+					wantField(t, err, c.field)
+				}
+			})
+			if len(got) != 0 {
+				t.Errorf("%s for %s: %d passes of hashing", c.field, name, len(got))
+			}
+		}
+		if len(texts) != 1 {
+			t.Errorf("%s: the texts differ: %v", c.field, texts)
+		}
+	}
+	if hooks != 0 {
+		t.Errorf("the hooks were called %d times", hooks)
+	}
+}
+
+// Documented: who still has an imported hash takes that hash's time.
+func TestImportedHashTakesItsOwnTimeUntilReplaced(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	passes := observe(t, db)
+	hash := must(bcrypt.GenerateFromPassword([]byte(password), 4))(t)
+	users := make(map[string]snib.User)
+	for _, name := range []string{"log-in", "authenticate", "change", "remove", "reset", "delete"} {
+		users[name] = must(db.ImportUser(ctx, snib.UserImport{Provider: "email", Identifier: name + "@example.com", PasswordHash: string(hash)}))(t)
+	}
+	const bcryptPass, own = "bcrypt cost=4 pw=both", "argon2id m=8 t=1 p=1"
+	for _, l := range logins {
+		for password, want := range map[string][]string{
+			"wrong":  {bcryptPass},
+			ligature: {bcryptPass, bcryptPass}, // as it came in, and its NFKC form
+		} {
+			if got := passes.during(func() { l.call(db, "email", "reset@example.com", password) }); !slices.Equal(got, want) {
+				t.Errorf("%s: passes %q, want %q", l.name, got, want)
+			}
+		}
+	}
+	foreign := func(want uint64) {
+		t.Helper()
+		if got := must(db.Stats(ctx))(t).ForeignHashes; got != want {
+			t.Errorf("%d foreign hashes, want %d", got, want)
+		}
+	}
+	foreign(6)
+	for i, l := range logins {
+		name := []string{"log-in@example.com", "authenticate@example.com"}[i]
+		for _, want := range [][]string{{bcryptPass, own}, {own}} {
+			var err error
+			if got := passes.during(func() { err = l.call(db, "email", name, password) }); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: %v, passes %q, want %q", l.name, err, got, want)
+			}
+		}
+		foreign(uint64(5 - i))
+	}
+	must(db.ChangePassword(ctx, users["change"].ID, password, "a new passphrase"))(t)
+	foreign(3)
+	must(db.RemoveUserPassword(ctx, users["remove"].ID))(t)
+	foreign(2)
+	must(db.UpdateUserPassword(ctx, users["reset"].ID, "a new passphrase"))(t)
+	foreign(1)
+	if err := db.DeleteUser(ctx, users["delete"].ID); err != nil {
+		t.Fatal(err)
+	}
+	foreign(0)
+}
+
+// A hash that other options made is verified with what it was made with, and
+// brought up at the log-in, never down.
+func TestHashOfOtherParametersIsBroughtUpAtLogIn(t *testing.T) {
+	path := t.TempDir() + "/a.db"
+	open := func(memory uint32) *snib.DB {
+		return must(snib.Open(path, snibtest.Fast(&snib.Options{Passwords: snib.PasswordPolicy{MemoryKiB: memory, Time: 1, Parallelism: 1}})))(t)
+	}
+	closed := func(db *snib.DB) {
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := open(8)
+	email(t, db, "a@example.com")
+	closed(db)
+	for _, c := range []struct {
+		memory        uint32
+		first, second []string
+	}{
+		{32, []string{"argon2id m=8 t=1 p=1", "argon2id m=32 t=1 p=1"}, []string{"argon2id m=32 t=1 p=1"}},
+		{16, []string{"argon2id m=32 t=1 p=1"}, []string{"argon2id m=32 t=1 p=1"}},
+	} {
+		db := open(c.memory)
+		passes := observe(t, db)
+		for _, want := range [][]string{c.first, c.second} {
+			if got := passes.during(func() { logIn(t, db, "a@example.com") }); !slices.Equal(got, want) {
+				t.Errorf("with %d KiB: passes %q, want %q", c.memory, got, want)
+			}
+		}
+		closed(db)
+	}
+}
+
+func TestChangePasswordVerifiesWhateverIsStored(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	populate(t, db)
+	passes := observe(t, db)
+	want := []string{"argon2id m=8 t=1 p=1"}
+	for _, name := range []string{"active", "none", "removed", "corrupt", "huge"} {
+		u := must(db.GetUserByProviderID(ctx, "email", name+"@example.com"))(t)
+		got := passes.during(func() {
+			_, err := db.ChangePassword(ctx, u.ID, "a wrong passphrase", "a new passphrase")
+			wantErr(t, err, snib.ErrInvalidCredentials)
+		})
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: passes %q, want %q", name, got, want)
+		}
+	}
+}
