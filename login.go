@@ -46,6 +46,10 @@ func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, passwo
 // the same commit. Errors are those of AuthenticateUser and, for the options,
 // of CreateSession.
 func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, o SessionOptions) (Session, User, error) {
+	// Before anything is looked up, like every other argument.
+	if _, err := encodeAttributes(o.Attributes, sessionBounds); err != nil {
+		return Session{}, User{}, during("log in", err)
+	}
 	var s Session
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
 		return result(ctx, "", db.update, func(tx *Tx) (User, error) {
