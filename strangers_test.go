@@ -1,0 +1,338 @@
+package snib_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
+)
+
+// A trace is what any write would change.
+type trace struct {
+	commits uint64
+	txid    int
+	file    [32]byte
+}
+
+// traceOf takes the trace of a database at a path.
+func traceOf(tb testing.TB, db *snib.DB, path string) trace {
+	tb.Helper()
+	var out trace
+	if err := db.View(ctx, func(tx *snib.Tx) error { out.txid = tx.Bolt().ID(); return nil }); err != nil {
+		tb.Fatal(err)
+	}
+	out.commits = must(db.Stats(ctx))(tb).Commits
+	out.file = sha256.Sum256(must(os.ReadFile(path))(tb))
+	return out
+}
+
+// A presentation is a method to which a stranger can give a token.
+type presentation struct {
+	name    string
+	call    func(token string) error
+	refused error
+}
+
+func presentations(db *snib.DB) []presentation {
+	return []presentation{
+		{"ValidateSession", func(s string) error { _, err := db.ValidateSession(ctx, s); return err }, snib.ErrInvalidSession},
+		{"ValidateSessionUser", func(s string) error { _, _, err := db.ValidateSessionUser(ctx, s); return err }, snib.ErrInvalidSession},
+		{"RenewSession", func(s string) error { _, err := db.RenewSession(ctx, s); return err }, snib.ErrInvalidSession},
+		{"ExtendSession", func(s string) error { _, err := db.ExtendSession(ctx, s); return err }, snib.ErrInvalidSession},
+		{"Refresh", func(s string) error { _, _, err := db.Refresh(ctx, s); return err }, snib.ErrInvalidRefreshToken},
+		{"UseOneTimeToken", func(s string) error { _, err := db.UseOneTimeToken(ctx, "reset", s); return err }, snib.ErrInvalidToken},
+		{"InvalidateToken", func(s string) error { return db.InvalidateToken(ctx, s) }, nil},
+	}
+}
+
+// tokensOf gives a user a session, a family (its session and token) and a
+// one-time token, which lives an hour.
+func tokensOf(tb testing.TB, db *snib.DB, id snib.UserID) []string {
+	tb.Helper()
+	s := must(db.CreateSession(ctx, id, snib.SessionOptions{}))(tb)
+	born, family, err := db.CreateRefreshToken(ctx, id, snib.SessionOptions{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	link := must(db.CreateOneTimeToken(ctx, id, "reset", time.Hour, nil))(tb)
+	return []string{s.Token.Reveal(), born.Token.Reveal(), family.Token.Reveal(), link.Token.Reveal()}
+}
+
+// madeUp returns tokens that were never issued: malformed ones, and with a
+// right checksum those of unknown ids and with wrong secrets.
+func madeUp(tb testing.TB, real []string) []string {
+	tb.Helper()
+	out := []string{"", "x", "sn", "null", "\x00", strings.Repeat("9", 92), strings.Repeat("a", 1<<20), "Bearer x"}
+	for _, s := range real {
+		secret := secretOf(tb, s)
+		id := s[2:32]
+		out = append(out, s[:len(s)-1], s+"0", strings.ToUpper(s), s[:40]+"\x00"+s[41:],
+			makeToken(id[:4]+strings.Repeat("7", 26), secret), makeToken(id, make([]byte, len(secret))),
+			makeToken(id, append([]byte{secret[0] ^ 1}, secret[1:]...)))
+	}
+	return out
+}
+
+// ended makes tokens of every kind that are over, each for another reason. dead
+// still have a record; InvalidateToken may remove that.
+func ended(tb testing.TB, db *snib.DB, clock *snibtest.Clock) (gone, dead []string) {
+	tb.Helper()
+	deleted, disabled := email(tb, db, "deleted@example.com"), email(tb, db, "disabled@example.com")
+	gone = append(tokensOf(tb, db, deleted.ID), tokensOf(tb, db, disabled.ID)...)
+	if err := db.DeleteUser(ctx, deleted.ID); err != nil {
+		tb.Fatal(err)
+	}
+	must(db.DisableUser(ctx, disabled.ID, ""))(tb)
+
+	u := email(tb, db, "user@example.com")
+	spent := tokensOf(tb, db, u.ID)
+	must(db.UseOneTimeToken(ctx, "reset", spent[3]))(tb)
+	if err := db.InvalidateToken(ctx, spent[0]); err != nil {
+		tb.Fatal(err)
+	}
+	if err := db.InvalidateToken(ctx, spent[2]); err != nil {
+		tb.Fatal(err)
+	}
+	gone = append(gone, spent...)
+	renewed := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(tb)
+	must(db.RenewSession(ctx, renewed.Token.Reveal()))(tb)
+	gone = append(gone, renewed.Token.Reveal())
+
+	other := snibtest.NewDB(tb, nil)
+	gone = append(gone, tokensOf(tb, other, email(tb, other, "user@example.com").ID)...)
+
+	foreignEpoch := tokensOf(tb, db, u.ID)
+	if err := db.EndEverything(ctx); err != nil {
+		tb.Fatal(err)
+	}
+	expired := tokensOf(tb, db, u.ID)
+	clock.Advance(200 * 24 * time.Hour)
+	return gone, append(foreignEpoch, expired...)
+}
+
+func TestFloodOfTokensWritesNothing(t *testing.T) {
+	clock := snibtest.NewClock()
+	path := filepath.Join(t.TempDir(), "a.db")
+	db := snibtest.OpenDB(t, path, &snib.Options{Now: clock.Now})
+	gone, dead := ended(t, db, clock)
+	live := tokensOf(t, db, email(t, db, "live@example.com").ID)
+	made := madeUp(t, live)
+
+	before := traceOf(t, db, path)
+	for range 3 {
+		for i, token := range append(append(made, gone...), dead...) {
+			for _, p := range presentations(db) {
+				if i >= len(made)+len(gone) && p.name == "InvalidateToken" {
+					continue
+				}
+				if err := p.call(token); !errors.Is(err, p.refused) {
+					t.Fatalf("%s of token %d: got %v, want %v", p.name, i, err, p.refused)
+				}
+			}
+		}
+		if _, err := db.UseOneTimeToken(ctx, "other", live[3]); !errors.Is(err, snib.ErrInvalidToken) {
+			t.Fatalf("a one-time token for another purpose: %v", err)
+		}
+		// A live session is validated, and extended once an hour at most.
+		for _, p := range presentations(db)[:2] {
+			if err := p.call(live[0]); err != nil {
+				t.Fatalf("%s of a live token: %v", p.name, err)
+			}
+		}
+		must(db.ExtendSession(ctx, live[0]))(t)
+	}
+	if got := traceOf(t, db, path); got != before {
+		t.Errorf("strangers have written: %+v, was %+v", got, before)
+	}
+
+	// Signing out with a dead token removes its record, once.
+	for range 3 {
+		for _, token := range dead {
+			if err := db.InvalidateToken(ctx, token); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := traceOf(t, db, path); got.txid-before.txid > len(dead) {
+		t.Errorf("%d commits for %d dead tokens", got.txid-before.txid, len(dead))
+	}
+	for _, p := range presentations(db)[:2] {
+		if err := p.call(live[0]); err != nil {
+			t.Errorf("%s of a live token: %v", p.name, err)
+		}
+	}
+}
+
+func TestOneCommitPerGenuineReuse(t *testing.T) {
+	clock := snibtest.NewClock()
+	path := filepath.Join(t.TempDir(), "a.db")
+	db := snibtest.OpenDB(t, path, &snib.Options{Now: clock.Now})
+	u := email(t, db, "a@example.com")
+	const families = 5
+	var chains [families][]string
+	for i := range chains {
+		_, r, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+		for range 4 {
+			if err != nil {
+				t.Fatal(err)
+			}
+			chains[i] = append(chains[i], r.Token.Reveal())
+			_, r, err = db.Refresh(ctx, r.Token.Reveal())
+		}
+		chains[i] = append(chains[i], r.Token.Reveal())
+	}
+	clock.Advance(time.Second)
+	quiet := traceOf(t, db, path)
+	for range 5 { // retries within the grace
+		for _, chain := range chains {
+			if _, r, err := db.Refresh(ctx, chain[3]); err != nil || r.Token.Reveal() != chain[4] {
+				t.Fatalf("a retry: %v", err)
+			}
+		}
+	}
+	if got := traceOf(t, db, path); got != quiet {
+		t.Errorf("retries have written: %+v, was %+v", got, quiet)
+	}
+	for i, chain := range chains {
+		before := traceOf(t, db, path)
+		for range 4 {
+			for _, j := range []int{i % 3, 0, 1, 2, 3, 4} {
+				_, _, err := db.Refresh(ctx, chain[j])
+				wantErr(t, err, snib.ErrRefreshTokenReused)
+			}
+			// Made of the constant part and anything: whoever has that has
+			// held a token.
+			x := secretOf(t, chain[0])
+			_, _, err := db.Refresh(ctx, makeToken(chain[0][2:32], append(x[:16:16], make([]byte, 32)...)))
+			wantErr(t, err, snib.ErrRefreshTokenReused)
+			if err := db.InvalidateToken(ctx, chain[4]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := traceOf(t, db, path)
+		if n := got.txid - before.txid; n != 1 {
+			t.Errorf("family %d: %d commits for its reuse, want 1", i, n)
+		}
+		if n := got.commits - before.commits; n > 1 {
+			t.Errorf("family %d: Stats counts %d commits for its reuse", i, n)
+		}
+	}
+}
+
+func TestFloodOfLogInsWritesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	db := snibtest.OpenDB(t, path, &snib.Options{Now: snibtest.NewClock().Now, Indexes: []snib.Index{{Name: "nick", Unique: true}}})
+	populate(t, db)
+	logIn(t, db, "active@example.com")
+	before := traceOf(t, db, path)
+	for i := range 50 {
+		for _, l := range logins {
+			for _, name := range []string{"active", "disabled", "none", "corrupt", "huge", fmt.Sprint("stranger", i)} {
+				err := l.call(db, "email", name+"@example.com", "wrong")
+				wantErr(t, err, snib.ErrInvalidCredentials)
+			}
+			if err := l.call(db, "email", "active@example.com", "\x00"); !errors.Is(err, snib.ErrInvalidInput) {
+				t.Fatal(err)
+			}
+		}
+		_, err := db.GetUserByProviderID(ctx, "email", fmt.Sprintf("stranger%d@example.com", i))
+		wantErr(t, err, snib.ErrUserNotFound)
+		_, err = db.GetUserByProviderID(ctx, "no such\x00", "\xff")
+		wantErr(t, err, snib.ErrUserNotFound)
+		_, err = db.GetUser(ctx, snib.UserID(fmt.Sprint("usr_", i)))
+		wantErr(t, err, snib.ErrUserNotFound)
+		_, err = db.GetUserByAttribute(ctx, "nick", fmt.Sprint(i))
+		wantErr(t, err, snib.ErrUserNotFound)
+		_, err = db.GetSession(ctx, snib.SessionID("ses_"+strings.Repeat("0", 26)))
+		wantErr(t, err, snib.ErrInvalidSession)
+		_, err = db.GetSession(ctx, "\x00")
+		wantErr(t, err, snib.ErrInvalidSession)
+	}
+	if got := traceOf(t, db, path); got != before {
+		t.Errorf("strangers have written: %+v, was %+v", got, before)
+	}
+}
+
+// The trace itself must see one small write.
+func TestTraceSeesAWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	db := snibtest.OpenDB(t, path, nil)
+	u := email(t, db, "a@example.com")
+	before := traceOf(t, db, path)
+	must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(t)
+	if got := traceOf(t, db, path); got.txid == before.txid || got.file == before.file {
+		t.Errorf("a session was created and the trace is the same: %+v", got)
+	}
+}
+
+// A number that a form sends must not reach another user's session.
+func TestSessionOfAnotherUserIsOutOfReach(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	victim, attacker := email(t, db, "victim@example.com"), email(t, db, "attacker@example.com")
+	theirs, own := logIn(t, db, "victim@example.com"), logIn(t, db, "attacker@example.com")
+	born, family, err := db.CreateRefreshToken(ctx, victim.ID, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []snib.SessionID{theirs.ID, born.ID} {
+		for _, user := range []snib.UserID{attacker.ID, "", "*", "\x00", victim.ID + "\x00", victim.ID[:len(victim.ID)-1], snib.UserID(own.ID)} {
+			if err := db.InvalidateUserSession(ctx, user, id); err != nil {
+				t.Errorf("another user's session: %v, want nil as for an unknown one", err)
+			}
+		}
+		err := db.InvalidateUserSessions(ctx, attacker.ID, own.ID, id)
+		wantField(t, err, "Except")
+		_, err = db.UpdateUserPassword(ctx, attacker.ID, password, own.ID, id)
+		wantField(t, err, "Keep")
+		_, err = db.ChangePassword(ctx, attacker.ID, password, "a new passphrase", id)
+		wantField(t, err, "Keep")
+		_, err = db.RemoveUserPassword(ctx, attacker.ID, id)
+		wantField(t, err, "Keep")
+	}
+	for _, id := range []snib.SessionID{snib.SessionID(family.ID), "", "ses_", theirs.ID + "\x00", theirs.ID[:29], snib.SessionID(strings.ToUpper(string(theirs.ID)))} {
+		if err := errors.Join(db.InvalidateSession(ctx, id), db.InvalidateUserSession(ctx, victim.ID, id)); err != nil {
+			t.Errorf("ending %q: %v", id, err)
+		}
+	}
+	valid(t, db, theirs)
+	valid(t, db, born)
+	valid(t, db, own)
+	if _, _, err := db.Refresh(ctx, family.Token.Reveal()); err != nil {
+		t.Errorf("the family: %v", err)
+	}
+	if err := db.InvalidateUserSession(ctx, victim.ID, theirs.ID); err != nil {
+		t.Fatal(err)
+	}
+	invalid(t, db, theirs)
+}
+
+// What two databases of one process made is not exchanged, whatever is equal.
+func TestTokenOfAnotherDatabaseIsRefused(t *testing.T) {
+	dbs := []*snib.DB{snibtest.NewDB(t, nil), snibtest.NewDB(t, nil)}
+	var tokens [2][]string
+	for i, db := range dbs {
+		u := must(db.ImportUser(ctx, snib.UserImport{ID: "same", Provider: "email", Identifier: "same@example.com"}))(t)
+		tokens[i] = tokensOf(t, db, u.ID)
+	}
+	for i, db := range dbs {
+		for _, token := range tokens[1-i] {
+			for _, p := range presentations(db) {
+				if err := p.call(token); !errors.Is(err, p.refused) {
+					t.Errorf("%s: got %v, want %v", p.name, err, p.refused)
+				}
+			}
+		}
+	}
+	for i, db := range dbs {
+		if _, err := db.ValidateSession(ctx, tokens[i][0]); err != nil {
+			t.Errorf("database %d: its own token: %v", i, err)
+		}
+	}
+}
