@@ -56,12 +56,18 @@ func presentations(db *snib.DB) []presentation {
 // one-time token, which lives an hour.
 func tokensOf(tb testing.TB, db *snib.DB, id snib.UserID) []string {
 	tb.Helper()
+	return tokensFor(tb, db, id, time.Hour)
+}
+
+// tokensFor is tokensOf with another life of the one-time token.
+func tokensFor(tb testing.TB, db *snib.DB, id snib.UserID, ttl time.Duration) []string {
+	tb.Helper()
 	s := must(db.CreateSession(ctx, id, snib.SessionOptions{}))(tb)
 	born, family, err := db.CreateRefreshToken(ctx, id, snib.SessionOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	link := must(db.CreateOneTimeToken(ctx, id, "reset", time.Hour, nil))(tb)
+	link := must(db.CreateOneTimeToken(ctx, id, "reset", ttl, nil))(tb)
 	return []string{s.Token.Reveal(), born.Token.Reveal(), family.Token.Reveal(), link.Token.Reveal()}
 }
 
@@ -80,24 +86,34 @@ func madeUp(tb testing.TB, real []string) []string {
 	return out
 }
 
-// ended makes tokens of every kind that are over, each for another reason. dead
-// still have a record; InvalidateToken may remove that.
-func ended(tb testing.TB, db *snib.DB, clock *snibtest.Clock) (gone, dead []string) {
+// ended opens a database with tokens of every kind that are over, each for
+// another reason. dead still have a record; InvalidateToken may remove that.
+func ended(tb testing.TB, path string, clock *snibtest.Clock) (db *snib.DB, gone, dead []string) {
 	tb.Helper()
+	// Nothing but the epoch ends these: they would live for years.
+	const long = 1000 * 24 * time.Hour
+	db = must(snib.Open(path, snibtest.Fast(&snib.Options{
+		Now:      clock.Now,
+		Sessions: snib.SessionPolicy{Active: long, Absolute: -1},
+		Refresh:  snib.RefreshPolicy{Idle: long, Session: long, Absolute: -1},
+	})))(tb)
+	u := email(tb, db, "user@example.com")
+	dead = tokensFor(tb, db, u.ID, 90*24*time.Hour)
+	if err := errors.Join(db.EndEverything(ctx), db.Close()); err != nil {
+		tb.Fatal(err)
+	}
+
+	db = snibtest.OpenDB(tb, path, &snib.Options{Now: clock.Now})
+	dead = append(dead, tokensOf(tb, db, u.ID)...) // these end by the clock
+	clock.Advance(60 * 24 * time.Hour)
+
 	deleted, disabled := email(tb, db, "deleted@example.com"), email(tb, db, "disabled@example.com")
 	gone = append(tokensOf(tb, db, deleted.ID), tokensOf(tb, db, disabled.ID)...)
-	if err := db.DeleteUser(ctx, deleted.ID); err != nil {
-		tb.Fatal(err)
-	}
 	must(db.DisableUser(ctx, disabled.ID, ""))(tb)
-
-	u := email(tb, db, "user@example.com")
 	spent := tokensOf(tb, db, u.ID)
 	must(db.UseOneTimeToken(ctx, "reset", spent[3]))(tb)
-	if err := db.InvalidateToken(ctx, spent[0]); err != nil {
-		tb.Fatal(err)
-	}
-	if err := db.InvalidateToken(ctx, spent[2]); err != nil {
+	err := errors.Join(db.DeleteUser(ctx, deleted.ID), db.InvalidateToken(ctx, spent[0]), db.InvalidateToken(ctx, spent[2]))
+	if err != nil {
 		tb.Fatal(err)
 	}
 	gone = append(gone, spent...)
@@ -106,22 +122,13 @@ func ended(tb testing.TB, db *snib.DB, clock *snibtest.Clock) (gone, dead []stri
 	gone = append(gone, renewed.Token.Reveal())
 
 	other := snibtest.NewDB(tb, nil)
-	gone = append(gone, tokensOf(tb, other, email(tb, other, "user@example.com").ID)...)
-
-	foreignEpoch := tokensOf(tb, db, u.ID)
-	if err := db.EndEverything(ctx); err != nil {
-		tb.Fatal(err)
-	}
-	expired := tokensOf(tb, db, u.ID)
-	clock.Advance(200 * 24 * time.Hour)
-	return gone, append(foreignEpoch, expired...)
+	return db, append(gone, tokensOf(tb, other, email(tb, other, "user@example.com").ID)...), dead
 }
 
 func TestFloodOfTokensWritesNothing(t *testing.T) {
 	clock := snibtest.NewClock()
 	path := filepath.Join(t.TempDir(), "a.db")
-	db := snibtest.OpenDB(t, path, &snib.Options{Now: clock.Now})
-	gone, dead := ended(t, db, clock)
+	db, gone, dead := ended(t, path, clock)
 	live := tokensOf(t, db, email(t, db, "live@example.com").ID)
 	made := madeUp(t, live)
 
