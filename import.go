@@ -56,11 +56,12 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 		return User{}, err
 	}
 	u := codec.User{ID: id, CreatedAt: tx.now, CredentialVersion: 1}
-	if !i.CreatedAt.IsZero() {
-		u.CreatedAt = i.CreatedAt.UnixMilli()
-	}
-	if u.CreatedAt < 0 || u.CreatedAt > tx.now {
-		return User{}, &InputError{Field: "CreatedAt", Reason: "must be from 1970 to now"}
+	if at := i.CreatedAt; !at.IsZero() {
+		// Compared as times: milliseconds of a far one wrap around.
+		if at.Before(time.UnixMilli(0)) || !at.Before(time.UnixMilli(tx.now+1)) {
+			return User{}, &InputError{Field: "CreatedAt", Reason: "must be from 1970 to now"}
+		}
+		u.CreatedAt = at.UnixMilli()
 	}
 	if i.Disabled {
 		u.DisabledAt, u.DisabledReason = tx.now, i.DisabledReason
