@@ -343,7 +343,9 @@ func thirdError[A, B any](_ A, _ B, err error) error { return err }
 // used, a record that cannot be read.
 func (r *longRun) damage() {
 	a, b := r.users[0], r.users[1]
-	storeHash(r, r.db, a.id, "$argon2id$"+strings.Split(storedHash(r, r.db, a.id), "$")[4])
+	salt := strings.Split(storedHash(r, r.db, a.id), "$")[4]
+	r.private.whole("a hash", salt)
+	storeHash(r, r.db, a.id, "$argon2id$"+salt)
 	r.failed(second(r.db.AuthenticateUser(ctx, "email", a.address, a.password)), snib.ErrInvalidCredentials)
 	err := r.db.Update(ctx, func(tx *snib.Tx) error {
 		users := tx.Bolt().Bucket([]byte("snib")).Bucket([]byte("users"))
