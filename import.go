@@ -101,6 +101,8 @@ func (tx *Tx) importPassword(u *codec.User, i UserImport) error {
 		return &InputError{Field: "PasswordSource", Reason: err.Error()}
 	case err != nil:
 		return &InputError{Field: "PasswordHash", Reason: err.Error()}
+	case hash == "": // a mark that says there is none
+		return nil
 	}
 	u.PasswordHash, u.HashClass, u.PasswordChangedAt = string(hash), hashForeign, u.CreatedAt
 	return nil
