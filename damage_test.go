@@ -81,8 +81,6 @@ func recordKinds() []recordKind {
 	}
 }
 
-func second[T any](_ T, err error) error { return err }
-
 func meetUser() map[string]func(*checked) error {
 	return map[string]func(*checked) error{
 		"GetUser":              func(c *checked) error { return second(c.db.GetUser(ctx, c.ada.ID)) },

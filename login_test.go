@@ -234,35 +234,3 @@ func TestAuthHooksAreCalledAlikeForEverybody(t *testing.T) {
 		}
 	}
 }
-
-func TestInvalidInputAtLogInDependsOnTheArgumentsAlone(t *testing.T) {
-	asked := 0
-	db := snibtest.NewDB(t, &snib.Options{BeforeAuth: func(context.Context, string, string) error { asked++; return nil }})
-	email(t, db, "a@example.com")
-	quiet(t, db, func() {
-		for _, identifier := range []string{"a@example.com", "unknown@example.com"} {
-			for _, c := range []struct{ provider, identifier, password, field string }{
-				{"email", identifier, strings.Repeat("x", 1025), "Password"},
-				{"email", identifier, "nul\x00 in a password", "Password"},
-				{"email", identifier, "\xff not UTF-8", "Password"},
-				{"Email", identifier, password, "Provider"},
-				{"", identifier, password, "Provider"},
-				{"email", identifier, "", "Password"},
-				{"email", identifier + "\n", password, "Identifier"},
-				{"email", identifier + strings.Repeat("x", 256), password, "Identifier"},
-				{"email", "", password, "Identifier"},
-			} {
-				_, err := db.AuthenticateUser(ctx, c.provider, c.identifier, c.password)
-				wantField(t, err, c.field)
-				_, _, err = db.LogIn(ctx, c.provider, c.identifier, c.password, snib.SessionOptions{})
-				wantField(t, err, c.field)
-			}
-		}
-	})
-	if asked != 0 {
-		t.Errorf("BeforeAuth was asked %d times", asked)
-	}
-	// Verification has no minimum but that there is something to verify.
-	_, err := db.AuthenticateUser(ctx, "email", "a@example.com", "x")
-	wantErr(t, err, snib.ErrInvalidCredentials)
-}

@@ -19,7 +19,7 @@ import (
 
 // Options outside their bounds, by field. A field without an entry has no
 // bounds; TestEveryOptionHasBoundsOrNone holds the list complete.
-var outOfBounds = map[string][]func(*snib.Options){
+var optionsOutOfBounds = map[string][]func(*snib.Options){
 	"Sessions.Active": {
 		func(o *snib.Options) { o.Sessions.Active = time.Second - 1 },
 		func(o *snib.Options) { o.Sessions.Active = -1 },
@@ -102,7 +102,7 @@ var outOfBounds = map[string][]func(*snib.Options){
 }
 
 func TestOptionsOutsideTheirBoundsAreNamed(t *testing.T) {
-	for field, ways := range outOfBounds {
+	for field, ways := range optionsOutOfBounds {
 		for i, way := range ways {
 			t.Run(fmt.Sprint(field, i), func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "accounts.db")
@@ -136,14 +136,14 @@ func TestEveryOptionHasBoundsOrNone(t *testing.T) {
 				continue
 			}
 			n++
-			if _, ok := outOfBounds[name]; !ok {
+			if _, ok := optionsOutOfBounds[name]; !ok {
 				t.Errorf("nothing is said of Options.%s", name)
 			}
 		}
 	}
 	fields("", reflect.TypeFor[snib.Options]())
-	if n != len(outOfBounds) {
-		t.Errorf("%d fields, %d in the table", n, len(outOfBounds))
+	if n != len(optionsOutOfBounds) {
+		t.Errorf("%d fields, %d in the table", n, len(optionsOutOfBounds))
 	}
 }
 

@@ -1,7 +1,6 @@
 package snib_test
 
 import (
-	"encoding/base32"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -60,8 +59,6 @@ func reuse(tb testing.TB, db *snib.DB, r snib.RefreshToken) {
 	_, _, err := db.Refresh(ctx, r.Token.Reveal())
 	wantErr(tb, err, snib.ErrRefreshTokenReused)
 }
-
-var crockford = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 // forge changes the secret part of a token and makes the checksum right: what
 // somebody could try who knows the id and the format.

@@ -16,7 +16,7 @@ import (
 
 // A trace is what any write would change.
 type trace struct {
-	commits uint64
+	commits int64
 	txid    int
 	file    [32]byte
 }

@@ -33,7 +33,7 @@ func TestSweepLooksAgainBeforeItDeletes(t *testing.T) {
 	now = now.Add(48 * time.Hour)
 	// As the sweep reads them all three are dead. Then one is given a later
 	// deadline and one is ended by somebody else.
-	err = writeOnly(ctx, db, "extend", func(tx *Tx) error {
+	err = db.update(ctx, func(tx *Tx) error {
 		s, err := tx.session(ids[0])
 		if err != nil {
 			return err

@@ -56,7 +56,7 @@ func (tx *Tx) writing() error {
 	if tx.w == nil {
 		return ErrReadOnly
 	}
-	return tx.doomed
+	return nil
 }
 
 // doom notes an error of a write. Operations decide before they write, so the

@@ -448,8 +448,6 @@ func TestAMethodThatFailsHasWrittenNothingAndTheClosureGoesOn(t *testing.T) {
 	}
 }
 
-func second[T any](_ T, err error) error { return err }
-
 func TestACancelledContextIsHonouredByEveryMethod(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	email(t, db, "a@example.com")
