@@ -3,6 +3,7 @@ package codec
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"slices"
@@ -135,6 +136,9 @@ func TestCanonicalRefuses(t *testing.T) {
 		{"long bytes", make([]byte, MaxAttributeBytes), "65536 bytes"},
 		{"long array of bytes", [MaxAttributeBytes]byte{}, "65536 bytes"},
 		{"long list", make([]bool, MaxAttributeBytes), "65536 bytes"},
+		{"one value too many", []any{strings.Repeat("x", 65532), 1, 2, 3}, "65536 bytes"},
+		{"large map", largeMap(40_000), "65536 bytes"},
+		{"long names", largeMap(15_000), "65536 bytes"},
 		{"many texts", []string{strings.Repeat("x", 40_000), strings.Repeat("x", 40_000)}, "65536 bytes"},
 	}
 	for _, tt := range tests {
@@ -150,6 +154,21 @@ func TestCanonicalRefuses(t *testing.T) {
 		if strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: error repeats the value: %v", tt.name, err)
 		}
+	}
+}
+
+func largeMap(n int) map[string]bool {
+	m := make(map[string]bool, n)
+	for i := range n {
+		m[fmt.Sprint("name", i)] = true
+	}
+	return m
+}
+
+// Exactly as much as is allowed.
+func TestCanonicalAtTheLimit(t *testing.T) {
+	if _, err := Canonical([]any{strings.Repeat("x", 65531), 1, 2, 3}); err != nil {
+		t.Error(err)
 	}
 }
 

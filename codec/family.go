@@ -1,7 +1,5 @@
 package codec
 
-import "slices"
-
 // Family is a record of the space refresh_families; its key is ID. It is the
 // whole of a chain of refresh tokens and is replaced in place at every
 // rotation. Times are Unix milliseconds, 0 is unset; a digest of zeros is
@@ -46,7 +44,7 @@ const (
 
 // Append appends the value of r to dst.
 func (r *Family) Append(dst []byte) []byte {
-	dst = slices.Grow(dst, offFamilyUser+len(r.UserID)+len(r.SessionID)+len(r.Attributes)+len(r.ID)+16)
+	dst = grow(dst, offFamilyUser+len(r.UserID)+len(r.SessionID)+len(r.Attributes)+len(r.ID)+16)
 	start := len(dst)
 	dst = begin(dst, familyFields)
 	dst = appendDigest(dst, &r.FamilyHash)

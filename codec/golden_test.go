@@ -36,8 +36,8 @@ func goldens() map[string]string {
 // One value of every type, at both sides of every change of form.
 var goldenAttributes = map[string]any{
 	"nil": nil, "false": false, "true": true,
-	"ints": []any{0, 127, 128, 255, 256, 65535, 65536, 1<<32 - 1, 1 << 32, int64(1<<63 - 1),
-		-1, -32, -33, -128, -129, -32768, -32769, -1 << 31, -1<<31 - 1, int64(-1 << 63)},
+	"ints": []int64{0, 127, 128, 255, 256, 65535, 65536, 1<<32 - 1, 1 << 32, 1<<63 - 1,
+		-1, -32, -33, -128, -129, -32768, -32769, -1 << 31, -1<<31 - 1, -1 << 63},
 	"floats":  []any{0.0, 1.0, -1.5, 1e300, float32(0.5)},
 	"texts":   []any{"", "é", strings.Repeat("a", 31), strings.Repeat("b", 32), strings.Repeat("c", 255), strings.Repeat("d", 256)},
 	"bytes":   []any{[]byte{}, []byte{0, 0xff}, make([]byte, 256)},

@@ -1,9 +1,6 @@
 package codec
 
-import (
-	"bytes"
-	"slices"
-)
+import "bytes"
 
 // OneTimeToken is a record of the space one_time_tokens; its key is ID. Times
 // are Unix milliseconds.
@@ -31,7 +28,7 @@ const (
 
 // Append appends the value of r to dst.
 func (r *OneTimeToken) Append(dst []byte) []byte {
-	dst = slices.Grow(dst, offOneTimeUser+len(r.UserID)+len(r.Purpose)+len(r.Data)+len(r.ID)+16)
+	dst = grow(dst, offOneTimeUser+len(r.UserID)+len(r.Purpose)+len(r.Data)+len(r.ID)+16)
 	start := len(dst)
 	dst = begin(dst, oneTimeFields)
 	dst = appendDigest(dst, &r.SecretHash)

@@ -22,6 +22,14 @@ const (
 	digestBytes = 32
 )
 
+// grow makes room for n more bytes, in one allocation if any.
+func grow(dst []byte, n int) []byte {
+	if cap(dst)-len(dst) >= n {
+		return dst
+	}
+	return append(make([]byte, 0, len(dst)+n), dst...)
+}
+
 // begin appends the header of a record with so many elements after it. The
 // checksum stays open until seal.
 func begin(dst []byte, fields int) []byte {

@@ -224,6 +224,24 @@ func TestDecodedValuesAreCopies(t *testing.T) {
 	}
 }
 
+// A reference can stand in a space that the package does not know.
+func TestUserRefInAnotherSpace(t *testing.T) {
+	s := refSample("ref", "elsewhere", "k")
+	s.value = s.encode(s.record, s.key)
+	if want := reseal("elsewhere", "k", bytes.Clone(s.value)); !bytes.Equal(s.value, want) {
+		t.Errorf("wrote % x, want % x", s.value, want)
+	}
+	got, err := s.decode([]byte(s.key), s.value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "reference", got, s.record)
+	_, err = DecodeUserRef(SpaceIdentities, []byte(s.key), s.value)
+	if !errors.Is(err, ErrCorrupt) {
+		t.Errorf("in another space: %v", err)
+	}
+}
+
 func TestAppendKeepsWhatIsThere(t *testing.T) {
 	for _, s := range samples() {
 		if s.name != "session" {

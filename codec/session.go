@@ -1,9 +1,6 @@
 package codec
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "encoding/binary"
 
 // Session is a record of the space sessions; its key is ID. Times are Unix
 // milliseconds, 0 is unset. The package gives fields no meaning.
@@ -48,7 +45,7 @@ const (
 
 // Append appends the value of r to dst.
 func (r *Session) Append(dst []byte) []byte {
-	dst = slices.Grow(dst, offSessionUser+len(r.UserID)+len(r.FamilyID)+len(r.Attributes)+len(r.ID)+16)
+	dst = grow(dst, offSessionUser+len(r.UserID)+len(r.FamilyID)+len(r.Attributes)+len(r.ID)+16)
 	start := len(dst)
 	dst = begin(dst, sessionFields)
 	dst = appendDigest(dst, &r.SecretHash)

@@ -1,7 +1,5 @@
 package codec
 
-import "slices"
-
 // User is a record of the space users; its key is ID. Times are Unix
 // milliseconds, 0 is unset.
 //
@@ -59,7 +57,7 @@ const (
 
 // Append appends the value of r to dst.
 func (r *User) Append(dst []byte) []byte {
-	dst = slices.Grow(dst, r.size())
+	dst = grow(dst, r.size())
 	start := len(dst)
 	dst = begin(dst, userFields)
 	dst = appendInt64(dst, r.CreatedAt)
