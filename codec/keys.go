@@ -69,7 +69,7 @@ func afterPrefix(prefix []byte) []byte {
 	return end
 }
 
-// SplitEntryKey takes apart a key of the space attributes, which AppendUniqueKey
+// SplitEntryKey takes apart a key of the space attributes that AppendUniqueKey
 // (unique) or AppendEntryKey made. The parts share the memory of key; userID is
 // nil if unique. ok is false if no such call makes that key: the name is empty
 // or ends nowhere, the value is no encoded value, something follows a unique
