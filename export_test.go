@@ -1,6 +1,12 @@
 package snib
 
-import "github.com/snibdb/snib/internal/phc"
+import (
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/kv/boltkv"
+	"github.com/snibdb/snib/internal/phc"
+)
 
 // SetVerified sets the hook between the verification of a password and the
 // transaction that relies on it.
@@ -17,4 +23,35 @@ func (db *DB) ObserveHashes(observe func(class string)) error {
 		db.o.hasher = hasher
 	}
 	return err
+}
+
+// WrapStore puts a store around the one underneath and returns what puts it
+// back.
+func (db *DB) WrapStore(wrap func(kv.Store) kv.Store) (restore func()) {
+	inner := db.store
+	db.store = wrapped{Store: wrap(inner), inner: inner}
+	return func() { db.store = inner }
+}
+
+type wrapped struct {
+	kv.Store
+	inner store
+}
+
+func (w wrapped) Join(btx *bolt.Tx) (kv.Tx, error) { return w.inner.Join(btx) }
+func (w wrapped) Stats() boltkv.Stats              { return w.inner.Stats() }
+
+// OpenTwice is Open with an engine that runs every closure that writes twice.
+func OpenTwice(path string, opts *Options) (*DB, error) {
+	db, err := prepare(opts)
+	if err != nil {
+		return nil, err
+	}
+	o := db.o.engine(db.initialise)
+	o.Twice = true
+	s, err := boltkv.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	return db.start(s)
 }

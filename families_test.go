@@ -112,12 +112,12 @@ func TestExpiryCapAndCleaningNeverCrossBetweenSessionAndFamily(t *testing.T) {
 	if n := must(db.DeleteDeadUserSessions(ctx, u.ID))(t); n != 1 {
 		t.Fatalf("removed %d sessions, want 1", n)
 	}
-	s, r := refresh(t, db, r)
+	_, r = refresh(t, db, r)
 	clock.Advance(30 * time.Hour)
 	if n := must(db.Sweep(ctx))(t); n != 1 {
 		t.Fatalf("swept %d, want the dead session", n)
 	}
-	s, r = refresh(t, db, r)
+	s, r := refresh(t, db, r)
 	plain := newSession(t, db, u)
 	clock.Advance(tick)
 	newSession(t, db, u) // the cap: s has the earliest deadline

@@ -59,13 +59,4 @@ func rawDelete(tb testing.TB, b *bolt.DB, space, key string) {
 	rawBucket(tb, b, space, func(b *bolt.Bucket) error { return b.Delete([]byte(key)) })
 }
 
-// rawKeys returns the keys of a space in their order.
-func rawKeys(tb testing.TB, b *bolt.DB, space string) (keys []string) {
-	tb.Helper()
-	rawBucket(tb, b, space, func(b *bolt.Bucket) error {
-		return b.ForEach(func(k, _ []byte) error { keys = append(keys, string(k)); return nil })
-	})
-	return keys
-}
-
 func contains(s, part string) bool { return strings.Contains(s, part) }

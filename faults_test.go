@@ -1,0 +1,297 @@
+package snib_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/kv/faultkv"
+	"github.com/snibdb/snib/snibtest"
+)
+
+// scene is a database in which every writing method has something to do.
+type scene struct {
+	db                   *snib.DB
+	user                 snib.User
+	session, born, other snib.Session
+	family, spent        snib.RefreshToken
+	link                 snib.OneTimeToken
+	hash                 snib.PasswordHash
+}
+
+func newScene(tb testing.TB, db *snib.DB) *scene {
+	tb.Helper()
+	s := &scene{db: db}
+	s.user = must(db.CreateUser(ctx, snib.NewUser{
+		Provider: "email", Identifier: "ada@example.com", Password: password,
+		Attributes: snib.Attributes{"nick": "Ada", "team": "blue"},
+	}))(tb)
+	s.session, s.other = logIn(tb, db, "ada@example.com"), logIn(tb, db, "ada@example.com")
+	var err error
+	if s.born, s.family, err = db.CreateRefreshToken(ctx, s.user.ID, snib.SessionOptions{}); err != nil {
+		tb.Fatal(err)
+	}
+	if _, s.spent, err = db.CreateRefreshToken(ctx, s.user.ID, snib.SessionOptions{}); err != nil {
+		tb.Fatal(err)
+	}
+	_, next, err := db.Refresh(ctx, s.spent.Token.Reveal())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, _, err = db.Refresh(ctx, next.Token.Reveal()); err != nil {
+		tb.Fatal(err)
+	}
+	s.link = must(db.CreateOneTimeToken(ctx, s.user.ID, "reset", time.Hour, nil))(tb)
+	s.hash = must(db.HashPassword(ctx, "another passphrase"))(tb)
+	return s
+}
+
+// writes are the writing methods of DB, each with something to do in a scene.
+var writes = map[string]func(*scene) error{
+	"CreateUser": func(s *scene) error {
+		_, err := s.db.CreateUser(ctx, snib.NewUser{Provider: "github", Identifier: "1", Attributes: snib.Attributes{"nick": "bob"}})
+		return err
+	},
+	"ImportUser": func(s *scene) error {
+		_, err := s.db.ImportUser(ctx, snib.UserImport{ID: "u1", Provider: "github", Identifier: "1", PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu"})
+		return err
+	},
+	"UpdateUserProviderID": func(s *scene) error {
+		_, err := s.db.UpdateUserProviderID(ctx, s.user.ID, "github", "1")
+		return err
+	},
+	"LinkIdentity": func(s *scene) error { _, err := s.db.LinkIdentity(ctx, s.user.ID, "github", "1"); return err },
+	"UpdateUserPassword": func(s *scene) error {
+		_, err := s.db.UpdateUserPassword(ctx, s.user.ID, "another passphrase", s.session.ID, s.born.ID)
+		return err
+	},
+	"RemoveUserPassword": func(s *scene) error { _, err := s.db.RemoveUserPassword(ctx, s.user.ID); return err },
+	"ChangePassword": func(s *scene) error {
+		_, err := s.db.ChangePassword(ctx, s.user.ID, password, "another passphrase")
+		return err
+	},
+	"UpdateUserAttributes": func(s *scene) error {
+		_, err := s.db.UpdateUserAttributes(ctx, s.user.ID, snib.Attributes{"nick": "Countess", "team": nil, "x": 1})
+		return err
+	},
+	"DeleteUser":  func(s *scene) error { return s.db.DeleteUser(ctx, s.user.ID) },
+	"DisableUser": func(s *scene) error { _, err := s.db.DisableUser(ctx, s.user.ID, "left"); return err },
+	"LogIn": func(s *scene) error {
+		_, _, err := s.db.LogIn(ctx, "email", "ada@example.com", password, snib.SessionOptions{})
+		return err
+	},
+	"CreateSession": func(s *scene) error {
+		_, err := s.db.CreateSession(ctx, s.user.ID, snib.SessionOptions{})
+		return err
+	},
+	"RenewSession": func(s *scene) error { _, err := s.db.RenewSession(ctx, s.session.Token.Reveal()); return err },
+	"ExtendSession": func(s *scene) error {
+		_, err := s.db.ExtendSession(ctx, s.session.Token.Reveal())
+		return err
+	},
+	"InvalidateSession":      func(s *scene) error { return s.db.InvalidateSession(ctx, s.born.ID) },
+	"InvalidateToken":        func(s *scene) error { return s.db.InvalidateToken(ctx, s.family.Token.Reveal()) },
+	"InvalidateUserSessions": func(s *scene) error { return s.db.InvalidateUserSessions(ctx, s.user.ID, s.other.ID) },
+	"CreateRefreshToken": func(s *scene) error {
+		_, _, err := s.db.CreateRefreshToken(ctx, s.user.ID, snib.SessionOptions{})
+		return err
+	},
+	"Refresh":                 func(s *scene) error { _, _, err := s.db.Refresh(ctx, s.family.Token.Reveal()); return err },
+	"RevokeRefreshToken":      func(s *scene) error { return s.db.RevokeRefreshToken(ctx, s.family.ID) },
+	"RevokeUserRefreshTokens": func(s *scene) error { return s.db.RevokeUserRefreshTokens(ctx, s.user.ID) },
+	"CreateOneTimeToken": func(s *scene) error {
+		_, err := s.db.CreateOneTimeToken(ctx, s.user.ID, "reset", time.Hour, nil)
+		return err
+	},
+	"UseOneTimeToken": func(s *scene) error {
+		_, err := s.db.UseOneTimeToken(ctx, "reset", s.link.Token.Reveal())
+		return err
+	},
+	"EndEverything": func(s *scene) error { return s.db.EndEverything(ctx) },
+	"Update": func(s *scene) error {
+		return s.db.Update(ctx, func(tx *snib.Tx) error {
+			if _, err := tx.UseOneTimeToken("reset", s.link.Token.Reveal()); err != nil {
+				return err
+			}
+			_, err := tx.UpdateUserPassword(s.user.ID, s.hash)
+			return err
+		})
+	},
+}
+
+// Every operation of the engine fails once, for every method: the file is then
+// as it was before, to the byte of every record, and sound.
+func TestAFailureAnywhereLeavesTheStateBefore(t *testing.T) {
+	for name, write := range writes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clock := snibtest.NewClock()
+			db := snibtest.NewDB(t, &snib.Options{
+				Now:      clock.Now,
+				Sessions: snib.SessionPolicy{ExtendEvery: -1},
+				Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
+			})
+			s := newScene(t, db)
+			clock.Advance(2 * time.Minute) // so that the clock is due to be stored
+			before, _ := content(t, db)
+			for n := int64(0); ; n++ {
+				var faulty *faultkv.Store
+				restore := db.WrapStore(func(inner kv.Store) kv.Store {
+					faulty = faultkv.Wrap(inner, faultkv.Faults{Fail: n, Overwrite: true})
+					return faulty
+				})
+				err := write(s)
+				restore()
+				if !faulty.Failed() {
+					if err != nil || n < 2 {
+						t.Fatalf("without a failure, after %d operations: %v", n, err)
+					}
+					return
+				}
+				if !errors.Is(err, faultkv.ErrInjected) {
+					t.Fatalf("operation %d failed, the method returned %v", n, err)
+				}
+				if after, _ := content(t, db); !maps.Equal(before, after) {
+					t.Fatalf("operation %d failed and something was written", n)
+				}
+			}
+		})
+	}
+}
+
+// The reuse of a refresh token is revoked and told in one; a failure leaves it
+// to be told again.
+func TestAFailureDoesNotForgetAReuse(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	s := newScene(t, db)
+	for n := int64(0); ; n++ {
+		var faulty *faultkv.Store
+		restore := db.WrapStore(func(inner kv.Store) kv.Store {
+			faulty = faultkv.Wrap(inner, faultkv.Faults{Fail: n})
+			return faulty
+		})
+		_, _, err := db.Refresh(ctx, s.spent.Token.Reveal())
+		restore()
+		if !faulty.Failed() {
+			wantErr(t, err, snib.ErrRefreshTokenReused)
+			return
+		}
+		wantErr(t, err, faultkv.ErrInjected)
+	}
+}
+
+// Closures may run more than once: every method does what it does once, and
+// returns what the run that was committed gave.
+func TestMethodsThatRunTwiceHappenOnce(t *testing.T) {
+	for name, write := range writes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, err := snib.OpenTwice(filepath.Join(t.TempDir(), "accounts.db"), snibtest.Fast(&snib.Options{
+				Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer snibtest.CheckAndClose(t, db)
+			s := newScene(t, db)
+			for _, session := range []snib.Session{s.session, s.born, s.other} {
+				valid(t, db, session)
+			}
+			if err := write(s); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestErrBusyWhenTheWriterIsNotFree(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{BusyTimeout: 20 * time.Millisecond})
+	entered, leave := make(chan bool), make(chan bool)
+	done := make(chan error)
+	go func() {
+		done <- db.Update(ctx, func(*snib.Tx) error { entered <- true; <-leave; return nil })
+	}()
+	<-entered
+	_, err := db.CreateUser(ctx, snib.NewUser{Provider: "github", Identifier: "1"})
+	wantErr(t, err, snib.ErrBusy)
+	waiting, cancel := context.WithTimeout(ctx, time.Millisecond)
+	defer cancel()
+	wantErr(t, db.DeleteUser(waiting, "nobody"), context.DeadlineExceeded)
+	close(leave)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.GetUserByProviderID(ctx, "github", "1")
+	wantErr(t, err, snib.ErrUserNotFound) // nothing of it was written
+	if n := must(db.Stats(ctx))(t).Busy; n != 1 {
+		t.Errorf("Stats counts %d", n)
+	}
+}
+
+// A file that may not grow refuses what adds and goes on serving: what ends
+// and deletes still works, and then there is room again.
+func TestErrFullLosesNothingAndRevocationsGoOn(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{MaxSize: 4 << 20})
+	s := newScene(t, db)
+	big := snib.Attributes{"big": strings.Repeat("x", 60<<10)}
+	var users []snib.UserID
+	for {
+		u, err := db.CreateUser(ctx, snib.NewUser{Provider: "github", Identifier: fmt.Sprint(len(users)), Attributes: big})
+		if err != nil {
+			wantErr(t, err, snib.ErrFull)
+			break
+		}
+		users = append(users, u.ID)
+	}
+	if len(users) < 10 {
+		t.Fatalf("full after %d users", len(users))
+	}
+	valid(t, db, s.session)
+	if err := db.InvalidateToken(ctx, s.session.Token.Reveal()); err != nil {
+		t.Fatalf("sign-out on a full file: %v", err)
+	}
+	invalid(t, db, s.session)
+	if _, _, err := db.Refresh(ctx, s.spent.Token.Reveal()); !errors.Is(err, snib.ErrRefreshTokenReused) {
+		t.Fatalf("reuse on a full file: %v", err)
+	}
+	for _, id := range users {
+		if err := db.DeleteUser(ctx, id); err != nil {
+			t.Fatalf("deleting on a full file: %v", err)
+		}
+	}
+	must(db.CreateUser(ctx, snib.NewUser{Provider: "github", Identifier: "again", Attributes: big}))(t)
+}
+
+// doubtful is a store whose commits have an unknown outcome.
+type doubtful struct{ kv.Store }
+
+func (d doubtful) Apply(ctx context.Context, op func(kv.Tx) error) error {
+	if err := d.Store.Apply(ctx, op); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: sync failed", kv.ErrUnknown)
+}
+
+func TestErrUnknownIsToldAndReturnsNoToken(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	s := newScene(t, db)
+	restore := db.WrapStore(func(inner kv.Store) kv.Store { return doubtful{inner} })
+	defer restore()
+	session, err := db.CreateSession(ctx, s.user.ID, snib.SessionOptions{})
+	wantErr(t, err, snib.ErrUnknown)
+	if session.ID != "" || session.Token.Reveal() != "" {
+		t.Error("a session of unknown fate was returned")
+	}
+	_, _, err = db.Refresh(ctx, s.spent.Token.Reveal())
+	wantErr(t, err, snib.ErrUnknown)
+	if errors.Is(err, snib.ErrRefreshTokenReused) {
+		t.Error("a client that was told of reuse throws its token away")
+	}
+}
