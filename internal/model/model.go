@@ -1,0 +1,358 @@
+// Package model is what package snib promises, in plain maps: the reference
+// that random operations on a database are compared with. It has no storage,
+// hashing or concurrency, and shares no code with what it is compared to. Ids
+// and tokens are opaque text that the caller brings, as the database drew
+// them.
+package model
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// What operations return; one for each sentinel that they can meet.
+var (
+	ErrUserNotFound       = errors.New("user not found")
+	ErrUserDisabled       = errors.New("user disabled")
+	ErrIdentityTaken      = errors.New("identity taken")
+	ErrAttributeTaken     = errors.New("attribute taken")
+	ErrInvalidCredentials = errors.New("invalid credentials")
+	ErrInvalidSession     = errors.New("invalid session")
+	ErrInvalidRefresh     = errors.New("invalid refresh token")
+	ErrReused             = errors.New("refresh token reused")
+	ErrInvalidToken       = errors.New("invalid token")
+	ErrInvalidInput       = errors.New("invalid input")
+	ErrTooLarge           = errors.New("too large")
+)
+
+// Policy holds the options of the database; durations in milliseconds.
+type Policy struct {
+	Active, Idle, Absolute, ExtendEvery                 int64
+	RefreshIdle, RefreshAbsolute, RefreshSession, Grace int64
+	MaxSessions, MaxFamilies                            int
+}
+
+// Bounds that no option moves.
+const (
+	maxIdentities = 16
+	maxLinks      = 16
+	day           = 24 * 3600 * 1000
+)
+
+// Model is all accounts. The caller moves Now, in Unix milliseconds.
+type Model struct {
+	Policy
+	Now     int64
+	Opened  int64 // when the process opened the file
+	Process int   // which one it is: another has another refresh key
+	Epoch   int
+
+	Users    map[string]*User
+	Sessions map[string]*Session
+	Families map[string]*Family
+	Links    map[string]*Link // one-time tokens
+}
+
+// User is an account.
+type User struct {
+	ID              string
+	Identities      []Identity
+	Attributes      map[string]any
+	Password        string // "" is none
+	Imported        bool   // its hash came from another system
+	Version         uint64
+	Disabled        bool
+	Reason          string
+	Created, Update int64
+}
+
+// Identity is a way in.
+type Identity struct{ Provider, Identifier string }
+
+// key is how an identity is compared.
+func (x Identity) key() string {
+	if x.Provider == "email" {
+		return x.Provider + " " + strings.ToLower(x.Identifier)
+	}
+	return x.Provider + " " + x.Identifier
+}
+
+// New returns an empty model.
+func New(p Policy, now int64) *Model {
+	return &Model{
+		Policy: p, Now: now, Opened: now,
+		Users: map[string]*User{}, Sessions: map[string]*Session{}, Families: map[string]*Family{}, Links: map[string]*Link{},
+	}
+}
+
+// Clone returns a copy that shares nothing, for a transaction that may be
+// rolled back.
+func (m *Model) Clone() *Model {
+	c := *m
+	c.Users, c.Sessions = map[string]*User{}, map[string]*Session{}
+	c.Families, c.Links = map[string]*Family{}, map[string]*Link{}
+	for id, u := range m.Users {
+		copied := *u
+		copied.Identities, copied.Attributes = slices.Clone(u.Identities), maps.Clone(u.Attributes)
+		c.Users[id] = &copied
+	}
+	for id, s := range m.Sessions {
+		copied := *s
+		c.Sessions[id] = &copied
+	}
+	for id, f := range m.Families {
+		copied := *f
+		copied.Spent = slices.Clone(f.Spent)
+		c.Families[id] = &copied
+	}
+	for id, l := range m.Links {
+		copied := *l
+		c.Links[id] = &copied
+	}
+	return &c
+}
+
+// Owner returns the user who has an identity, or nil.
+func (m *Model) Owner(x Identity) *User {
+	for _, u := range m.Users {
+		for _, have := range u.Identities {
+			if have.key() == x.key() {
+				return u
+			}
+		}
+	}
+	return nil
+}
+
+// Key is what the index "nick" (unique, folded) or "team" keeps for v, to be
+// compared with ==; nil if it keeps nothing.
+func Key(name string, v any) any {
+	switch v := v.(type) {
+	case string:
+		if name == "nick" {
+			v = strings.ToLower(strings.Join(strings.Fields(v), " "))
+			if v == "" {
+				return nil
+			}
+		}
+		return v
+	case float64:
+		if v == float64(int64(v)) {
+			return int64(v)
+		}
+		return v
+	case []byte:
+		return [1]string{string(v)}
+	}
+	return v
+}
+
+// Named returns the ids of the users whose attribute has the index value, in
+// order.
+func (m *Model) Named(name string, key any) (ids []string) {
+	for id, u := range m.Users {
+		if key != nil && Key(name, u.Attributes[name]) == key {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Unset as a value removes an attribute.
+type Unset struct{}
+
+// merged returns u's attributes after changes, unless a unique one is taken.
+func (m *Model) merged(u *User, changes map[string]any) (map[string]any, error) {
+	out := maps.Clone(u.Attributes)
+	if out == nil {
+		out = map[string]any{}
+	}
+	maps.Copy(out, changes)
+	maps.DeleteFunc(out, func(_ string, v any) bool { return v == Unset{} })
+	if owners := m.Named("nick", Key("nick", out["nick"])); len(owners) > 0 && owners[0] != u.ID {
+		return nil, ErrAttributeTaken
+	}
+	return out, nil
+}
+
+// claimable is ErrIdentityTaken if another than the user id has x.
+func (m *Model) claimable(x Identity, id string) error {
+	if owner := m.Owner(x); owner != nil && owner.ID != id {
+		return ErrIdentityTaken
+	}
+	return nil
+}
+
+// CreateUser adds a user with these fields, who may be a disabled one.
+func (m *Model) CreateUser(u User, x Identity, attributes map[string]any) error {
+	if m.Users[u.ID] != nil {
+		return ErrInvalidInput
+	}
+	var err error
+	if u.Attributes, err = m.merged(&u, attributes); err != nil {
+		return err
+	}
+	if err := m.claimable(x, u.ID); err != nil {
+		return err
+	}
+	u.Identities, u.Version = []Identity{x}, 1
+	u.Created, u.Update = m.Now, m.Now
+	m.Users[u.ID] = &u
+	return nil
+}
+
+// update is the form of every update: change decides before it changes.
+func (m *Model) update(id string, change func(u *User) error) error {
+	u := m.Users[id]
+	if u == nil {
+		return ErrUserNotFound
+	}
+	if err := change(u); err != nil {
+		return err
+	}
+	u.Update = m.Now
+	return nil
+}
+
+// DeleteUser removes a user and all that is the user's.
+func (m *Model) DeleteUser(id string) {
+	delete(m.Users, id)
+	maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return s.User == id })
+	maps.DeleteFunc(m.Families, func(_ string, f *Family) bool { return f.User == id })
+	m.endLinks(id)
+}
+
+func (m *Model) endLinks(user string) {
+	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return l.User == user })
+}
+
+// UpdateAttributes merges changes into a user's attributes.
+func (m *Model) UpdateAttributes(id string, changes map[string]any) error {
+	return m.update(id, func(u *User) error {
+		merged, err := m.merged(u, changes)
+		if err == nil {
+			u.Attributes = merged
+		}
+		return err
+	})
+}
+
+// find returns where u has an identity, or -1.
+func (u *User) find(x Identity) int {
+	return slices.IndexFunc(u.Identities, func(have Identity) bool { return have.key() == x.key() })
+}
+
+// UpdateProviderID replaces the primary identity.
+func (m *Model) UpdateProviderID(id string, x Identity) error {
+	return m.update(id, func(u *User) error {
+		if err := m.claimable(x, id); err != nil {
+			return err
+		}
+		if u.find(x) == 0 {
+			u.Identities[0] = x
+			return nil
+		}
+		rest := slices.DeleteFunc(u.Identities[1:], func(have Identity) bool { return have.key() == x.key() })
+		u.Identities = append([]Identity{x}, rest...)
+		u.Version++
+		m.endLinks(id)
+		return nil
+	})
+}
+
+// Link adds an identity.
+func (m *Model) Link(id string, x Identity) error {
+	return m.update(id, func(u *User) error {
+		if err := m.claimable(x, id); err != nil {
+			return err
+		}
+		if u.find(x) >= 0 {
+			return nil
+		}
+		if len(u.Identities) == maxIdentities {
+			return ErrTooLarge
+		}
+		u.Identities = append(u.Identities, x)
+		return nil
+	})
+}
+
+// Unlink removes an identity.
+func (m *Model) Unlink(id string, x Identity) error {
+	return m.update(id, func(u *User) error {
+		i := u.find(x)
+		switch {
+		case i < 0:
+			return nil
+		case len(u.Identities) == 1:
+			return ErrInvalidInput
+		}
+		u.Identities = slices.Delete(u.Identities, i, i+1)
+		u.Version++
+		m.endLinks(id)
+		return nil
+	})
+}
+
+// SetPassword sets or, with "", removes a password and ends all but the kept
+// sessions.
+func (m *Model) SetPassword(id, password string, keep ...string) error {
+	return m.update(id, func(u *User) error {
+		if err := m.keepable(id, keep); err != nil {
+			return err
+		}
+		u.Password, u.Imported = password, false
+		u.Version++
+		m.endSessions(id, keep)
+		m.endFamilies(id, nil)
+		for _, s := range keep {
+			if kept := m.Sessions[s]; kept != nil {
+				kept.Family = ""
+			}
+		}
+		m.endLinks(id)
+		return nil
+	})
+}
+
+// Disable shuts a user out.
+func (m *Model) Disable(id, reason string) error {
+	return m.update(id, func(u *User) error {
+		u.Reason = reason
+		if !u.Disabled {
+			u.Disabled = true
+			u.Version++
+			m.endSessions(id, nil)
+			m.endFamilies(id, nil)
+			m.endLinks(id)
+		}
+		return nil
+	})
+}
+
+// Enable lets a user in again.
+func (m *Model) Enable(id string) error {
+	return m.update(id, func(u *User) error {
+		if u.Disabled {
+			u.Disabled, u.Reason = false, ""
+			u.Version++
+		}
+		return nil
+	})
+}
+
+// Authenticate returns the user who has the identity and the password. One
+// whose hash was imported has it replaced, which is an update.
+func (m *Model) Authenticate(x Identity, password string) (*User, error) {
+	u := m.Owner(x)
+	if u == nil || u.Disabled || u.Password == "" || u.Password != password {
+		return nil, ErrInvalidCredentials
+	}
+	if u.Imported {
+		u.Imported, u.Update = false, m.Now
+	}
+	return u, nil
+}

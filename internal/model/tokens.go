@@ -1,0 +1,385 @@
+package model
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// Session is a session, with the token that it has been given.
+type Session struct {
+	ID, User, Family, Token          string
+	Epoch                            int
+	Created, Auth, Used              int64
+	ActiveUntil, IdleUntil, Absolute int64
+}
+
+// Family is a family of refresh tokens.
+type Family struct {
+	ID, User, Session            string
+	Current, Previous, Displaced string   // tokens
+	Spent                        []string // all others that it has ever had
+	Epoch, Process               int      // Process: whose key made Current
+	Revoked                      bool
+	Rotations                    uint64
+	Created, Rotated             int64
+	IdleUntil, Absolute          int64
+}
+
+// Link is a one-time token.
+type Link struct {
+	ID, User, Purpose, Token string
+	Epoch                    int
+	Expires                  int64
+}
+
+// The states of a session.
+const (
+	Dead = iota
+	Active
+	Idle
+)
+
+// State returns where a session is in its life.
+func (m *Model) State(s *Session) int {
+	switch {
+	case s.Epoch != m.Epoch:
+		return Dead
+	case m.Now < s.ActiveUntil:
+		return Active
+	case m.Now < s.IdleUntil:
+		return Idle
+	}
+	return Dead
+}
+
+// Alive reports whether a family's token can be used, or its revocation is
+// still remembered.
+func (m *Model) Alive(f *Family) bool {
+	until := f.IdleUntil
+	if f.Revoked {
+		until = f.Absolute
+	}
+	return f.Epoch == m.Epoch && m.Now < until
+}
+
+func (m *Model) linkAlive(l *Link) bool { return l.Epoch == m.Epoch && m.Now < l.Expires }
+
+// Of returns what of a map belongs to a user, by id.
+func Of[T any](all map[string]*T, owner func(*T) string, user string) (out []*T) {
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		if owner(all[id]) == user {
+			out = append(out, all[id])
+		}
+	}
+	return out
+}
+
+// SessionsOf returns a user's sessions, dead ones too, by id.
+func (m *Model) SessionsOf(user string) []*Session {
+	return Of(m.Sessions, func(s *Session) string { return s.User }, user)
+}
+
+// FamiliesOf returns a user's families, in whatever state, by id.
+func (m *Model) FamiliesOf(user string) []*Family {
+	return Of(m.Families, func(f *Family) string { return f.User }, user)
+}
+
+// Presented returns the session that a token leads to, or nil.
+func (m *Model) Presented(token string) *Session {
+	for _, s := range m.Sessions {
+		if token != "" && s.Token == token {
+			return s
+		}
+	}
+	return nil
+}
+
+// presentedFamily returns the family that a token is or was one of, or nil.
+func (m *Model) presentedFamily(token string) *Family {
+	for _, f := range m.Families {
+		if token == "" {
+			break // an absent one is ""
+		}
+		if token == f.Current || token == f.Previous || token == f.Displaced || slices.Contains(f.Spent, token) {
+			return f
+		}
+	}
+	return nil
+}
+
+// enter says whether a user may get a session.
+func (m *Model) enter(user string, version uint64) (*User, error) {
+	u := m.Users[user]
+	switch {
+	case u == nil:
+		return nil, ErrUserNotFound
+	case u.Disabled:
+		return nil, ErrUserDisabled
+	case version != 0 && version != u.Version:
+		return nil, ErrInvalidCredentials
+	}
+	return u, nil
+}
+
+func (m *Model) deadlines(s *Session) {
+	s.Used = m.Now
+	s.ActiveUntil = min(m.Now+m.Active, s.Absolute)
+	s.IdleUntil = min(s.ActiveUntil+m.Idle, s.Absolute)
+}
+
+// put adds a session under the bound per user.
+func (m *Model) put(s Session) {
+	s.Epoch, s.Created = m.Epoch, m.Now
+	have := m.SessionsOf(s.User)
+	slices.SortStableFunc(have, func(a, b *Session) int { return cmp.Compare(m.last(a), m.last(b)) })
+	for i := 0; len(have)-i >= m.MaxSessions; i++ {
+		delete(m.Sessions, have[i].ID)
+	}
+	m.Sessions[s.ID] = &s
+}
+
+func (m *Model) last(s *Session) int64 {
+	if s.Epoch != m.Epoch {
+		return 0
+	}
+	return s.IdleUntil
+}
+
+// CreateSession adds a session of no family. version 0 is not compared.
+func (m *Model) CreateSession(user string, version uint64, id, token string) error {
+	if _, err := m.enter(user, version); err != nil {
+		return err
+	}
+	s := Session{ID: id, User: user, Token: token, Auth: m.Now, Absolute: m.Now + m.Absolute}
+	m.deadlines(&s)
+	m.put(s)
+	return nil
+}
+
+// Renew replaces the session of a token.
+func (m *Model) Renew(token, id, newToken string) error {
+	old := m.Presented(token)
+	if old == nil || m.State(old) == Dead || old.Family != "" {
+		return ErrInvalidSession
+	}
+	next := *old
+	next.ID, next.Token = id, newToken
+	m.deadlines(&next)
+	delete(m.Sessions, old.ID)
+	m.put(next)
+	return nil
+}
+
+// Extend gives the session of a token later deadlines, if it is time.
+func (m *Model) Extend(token string) error {
+	s := m.Presented(token)
+	if s == nil || m.State(s) == Dead {
+		return ErrInvalidSession
+	}
+	if s.Family == "" && (m.State(s) == Idle || m.Now-s.Used >= m.ExtendEvery) {
+		m.deadlines(s)
+	}
+	return nil
+}
+
+// Invalidate ends a session and its family; one of another user than user,
+// if that is given, is unknown.
+func (m *Model) Invalidate(id, user string) {
+	s := m.Sessions[id]
+	if s == nil || user != "" && s.User != user {
+		return
+	}
+	if f := m.Families[s.Family]; f != nil && !f.Revoked {
+		delete(m.Families, f.ID)
+	}
+	delete(m.Sessions, id)
+}
+
+// InvalidateToken ends what a token stands for.
+func (m *Model) InvalidateToken(token string) {
+	if s := m.Presented(token); s != nil {
+		m.Invalidate(s.ID, "")
+	} else if f := m.presentedFamily(token); f != nil {
+		m.Revoke(f.ID)
+	}
+}
+
+// keepable is ErrInvalidInput if one of the sessions is of another user.
+func (m *Model) keepable(user string, keep []string) error {
+	for _, id := range keep {
+		if s := m.Sessions[id]; s != nil && s.User != user {
+			return ErrInvalidInput
+		}
+	}
+	return nil
+}
+
+func (m *Model) endSessions(user string, keep []string) {
+	maps.DeleteFunc(m.Sessions, func(id string, s *Session) bool { return s.User == user && !slices.Contains(keep, id) })
+}
+
+// endFamilies ends a user's but those of the kept sessions; tombstones stay.
+func (m *Model) endFamilies(user string, keep []string) {
+	maps.DeleteFunc(m.Families, func(id string, f *Family) bool {
+		kept := slices.ContainsFunc(keep, func(s string) bool { return m.Sessions[s] != nil && m.Sessions[s].Family == id })
+		return f.User == user && !f.Revoked && !kept
+	})
+}
+
+// InvalidateAll ends a user's sessions and families but the kept ones.
+func (m *Model) InvalidateAll(user string, keep ...string) error {
+	return m.update(user, func(u *User) error {
+		if err := m.keepable(user, keep); err != nil {
+			return err
+		}
+		u.Version++
+		m.endSessions(user, keep)
+		m.endFamilies(user, keep)
+		return nil
+	})
+}
+
+// DeleteDead removes a user's dead sessions and returns how many.
+func (m *Model) DeleteDead(user string) int {
+	n := len(m.Sessions)
+	maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return s.User == user && m.State(s) == Dead })
+	return n - len(m.Sessions)
+}
+
+// CreateFamily starts a family with its first session.
+func (m *Model) CreateFamily(user string, version uint64, id, token, session, sessionToken string) error {
+	if _, err := m.enter(user, version); err != nil {
+		return err
+	}
+	have := m.FamiliesOf(user)
+	slices.SortStableFunc(have, func(a, b *Family) int { return cmp.Compare(m.lastUse(a), m.lastUse(b)) })
+	for i := 0; len(have)-i >= m.MaxFamilies; i++ {
+		delete(m.Families, have[i].ID)
+	}
+	f := &Family{
+		ID: id, User: user, Session: session, Current: token, Epoch: m.Epoch, Process: m.Process,
+		Created: m.Now, Rotated: m.Now, Absolute: m.Now + m.RefreshAbsolute,
+		IdleUntil: m.Now + min(m.RefreshIdle, m.RefreshAbsolute),
+	}
+	m.Families[id] = f
+	m.familySession(f, sessionToken)
+	return nil
+}
+
+func (m *Model) lastUse(f *Family) int64 {
+	if f.Revoked || !m.Alive(f) {
+		return 0
+	}
+	return f.IdleUntil
+}
+
+func (m *Model) familySession(f *Family, token string) {
+	until := min(m.Now+m.RefreshSession, f.Absolute)
+	m.put(Session{
+		ID: f.Session, User: f.User, Family: f.ID, Token: token, Auth: f.Created, Used: m.Now,
+		ActiveUntil: until, IdleUntil: until, Absolute: f.Absolute,
+	})
+}
+
+// Revoke ends a family and its session; a tombstone stays.
+func (m *Model) Revoke(id string) {
+	if f := m.Families[id]; f != nil && !f.Revoked {
+		delete(m.Sessions, f.Session)
+		delete(m.Families, id)
+	}
+}
+
+// RevokeAll ends all families of a user.
+func (m *Model) RevokeAll(user string) error {
+	return m.update(user, func(u *User) error {
+		u.Version++
+		for _, f := range m.FamiliesOf(user) {
+			m.Revoke(f.ID)
+		}
+		return nil
+	})
+}
+
+// Refresh uses a refresh token. What the database has answered is judged
+// against the rules: session and next are the tokens it gave.
+func (m *Model) Refresh(token, next, session, sessionToken string) error {
+	f := m.presentedFamily(token)
+	if f == nil || !m.Alive(f) || m.Users[f.User].Disabled {
+		return ErrInvalidRefresh
+	}
+	from := max(f.Rotated, m.Opened)
+	switch {
+	case f.Revoked:
+		return ErrReused
+	case token == f.Current:
+		delete(m.Sessions, f.Session)
+		f.Spent = append(f.Spent, f.Previous, f.Displaced)
+		f.Previous, f.Current, f.Displaced, f.Session = f.Current, next, "", session
+		f.Rotated, f.Process = m.Now, m.Process
+		f.Rotations++
+		f.IdleUntil = min(m.Now+m.RefreshIdle, f.Absolute)
+		m.familySession(f, sessionToken)
+	case token == f.Previous && m.Now < from+m.Grace:
+		if f.Process != m.Process {
+			f.Spent = append(f.Spent, f.Displaced)
+			f.Displaced, f.Current, f.Process = f.Current, next, m.Process
+			delete(m.Sessions, f.Session)
+		}
+		if m.Sessions[f.Session] == nil {
+			m.familySession(f, sessionToken)
+		}
+	case token == f.Displaced:
+		return ErrInvalidRefresh
+	default:
+		f.Revoked = true
+		delete(m.Sessions, f.Session)
+		f.Session = ""
+		return ErrReused
+	}
+	return nil
+}
+
+// CreateLink adds a one-time token under the bound per user.
+func (m *Model) CreateLink(user, purpose string, ttl int64, id, token string) error {
+	if _, err := m.enter(user, 0); err != nil {
+		return err
+	}
+	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return l.User == user && !m.linkAlive(l) })
+	have := Of(m.Links, func(l *Link) string { return l.User }, user)
+	slices.SortStableFunc(have, func(a, b *Link) int { return cmp.Compare(a.Expires, b.Expires) })
+	for i := 0; len(have)-i >= maxLinks; i++ {
+		delete(m.Links, have[i].ID)
+	}
+	m.Links[id] = &Link{ID: id, User: user, Purpose: purpose, Token: token, Epoch: m.Epoch, Expires: m.Now + ttl}
+	return nil
+}
+
+// UseLink accepts a one-time token, once.
+func (m *Model) UseLink(purpose, token string) (user string, err error) {
+	for id, l := range m.Links {
+		if l.Token == token && l.Purpose == purpose && m.linkAlive(l) {
+			delete(m.Links, id)
+			return l.User, nil
+		}
+	}
+	return "", ErrInvalidToken
+}
+
+// EndEverything ends all sessions, families and one-time tokens.
+func (m *Model) EndEverything() { m.Epoch++ }
+
+// Sweep removes what has been dead for a day and returns how many.
+func (m *Model) Sweep() int {
+	old := func(epoch int, until int64) bool { return epoch != m.Epoch || m.Now-until >= day }
+	n := len(m.Sessions) + len(m.Families) + len(m.Links)
+	maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return old(s.Epoch, s.IdleUntil) })
+	maps.DeleteFunc(m.Families, func(_ string, f *Family) bool {
+		if f.Revoked {
+			return old(f.Epoch, f.Absolute)
+		}
+		return old(f.Epoch, f.IdleUntil)
+	})
+	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return old(l.Epoch, l.Expires) })
+	return n - len(m.Sessions) - len(m.Families) - len(m.Links)
+}

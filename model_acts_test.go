@@ -1,0 +1,374 @@
+package snib_test
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/model"
+)
+
+// An operation is done on both sides, which are then compared. It reports
+// whether it was one that succeeds.
+type operation struct {
+	do     func(r *run) bool
+	direct bool // not on a Tx
+	rare   int  // skipped but for one time in so many
+}
+
+var operations map[string]operation
+
+func init() { // it refers to itself
+	operations = map[string]operation{
+		"CreateUser": {do: (*run).createUser}, "ImportUser": {do: (*run).importUser}, "DeleteUser": {do: (*run).deleteUser, rare: 6},
+		"UpdateUserProviderID": {do: identityOp(methods.UpdateUserProviderID, (*model.Model).UpdateProviderID)},
+		"LinkIdentity":         {do: identityOp(methods.LinkIdentity, (*model.Model).Link)},
+		"UnlinkIdentity":       {do: identityOp(methods.UnlinkIdentity, (*model.Model).Unlink)},
+		"UpdateUserAttributes": {do: (*run).updateAttributes},
+		"UpdateUserPassword":   {do: (*run).updatePassword, rare: 4}, "RemoveUserPassword": {do: (*run).removePassword, rare: 5},
+		"DisableUser": {do: (*run).disable, rare: 5}, "EnableUser": {do: (*run).enable},
+		"CreateSession": {do: (*run).createSession}, "ValidateSessionUser": {do: func(r *run) bool { return r.validate(r.text("snses_")) }},
+		"RenewSession": {do: (*run).renew}, "ExtendSession": {do: (*run).extend},
+		"InvalidateSession": {do: (*run).invalidate, rare: 4}, "InvalidateUserSession": {do: (*run).invalidateUser, rare: 4},
+		"InvalidateToken": {do: (*run).invalidateToken, rare: 6}, "InvalidateUserSessions": {do: (*run).invalidateAll, rare: 4},
+		"DeleteDeadUserSessions": {do: (*run).deleteDead, rare: 2},
+		"CreateRefreshToken":     {do: (*run).createFamily}, "Refresh": {do: (*run).refreshes, direct: true},
+		"RevokeRefreshToken": {do: (*run).revoke, rare: 5}, "RevokeUserRefreshTokens": {do: (*run).revokeAll, rare: 10},
+		"CreateOneTimeToken": {do: (*run).createLink}, "UseOneTimeToken": {do: (*run).useLink}, "many one-time tokens": {do: (*run).manyLinks, rare: 10},
+		"AuthenticateUser": {do: (*run).authenticate, direct: true}, "LogIn": {do: (*run).logIn, direct: true},
+		"ChangePassword": {do: (*run).changePassword, direct: true},
+		"Sweep":          {do: (*run).sweep, direct: true}, "EndEverything": {do: (*run).endEverything, direct: true, rare: 20},
+	}
+}
+
+// user compares what an update returned.
+func (r *run) updated(u snib.User, err, want error) bool {
+	r.d.t.Helper()
+	if r.agree(err, want) {
+		r.sameUser(u, r.m.Users[string(u.ID)])
+		return true
+	}
+	return false
+}
+
+func (r *run) createUser() bool {
+	x := r.identity()
+	a, changes := r.attributes()
+	n := snib.NewUser{Provider: x.Provider, Identifier: x.Identifier, Attributes: a}
+	var password string
+	if r.rng.IntN(2) == 0 {
+		password = passwords[r.rng.IntN(2)]
+		n.PasswordHash = r.d.hashes[password]
+	}
+	u, err := r.on.CreateUser(n)
+	r.users = append(r.users, string(u.ID))
+	return r.updated(u, err, r.m.CreateUser(model.User{ID: string(u.ID), Password: password}, x, changes))
+}
+
+func (r *run) importUser() bool {
+	x := r.identity()
+	a, changes := r.attributes()
+	i := snib.UserImport{ID: pick(r, []snib.UserID{"u1", "u2", "u10"}), Provider: x.Provider, Identifier: x.Identifier, Attributes: a}
+	want := model.User{ID: string(i.ID)}
+	if r.rng.IntN(2) == 0 {
+		i.PasswordHash, want.Password, want.Imported = foreignHash, importedPassword, true
+	}
+	if r.rng.IntN(4) == 0 {
+		i.Disabled, i.DisabledReason, want.Disabled, want.Reason = true, "r", true, "r"
+	}
+	u, err := r.on.ImportUser(i)
+	return r.updated(u, err, r.m.CreateUser(want, x, changes))
+}
+
+func (r *run) deleteUser() bool {
+	id := r.user()
+	err := r.on.DeleteUser(id)
+	r.m.DeleteUser(string(id))
+	return r.agree(err, nil)
+}
+
+func identityOp(on func(methods, snib.UserID, string, string) (snib.User, error), m func(*model.Model, string, model.Identity) error) func(*run) bool {
+	return func(r *run) bool {
+		id, x := r.user(), r.identity()
+		u, err := on(r.on, id, x.Provider, x.Identifier)
+		return r.updated(u, err, m(r.m, string(id), x))
+	}
+}
+
+func (r *run) updateAttributes() bool {
+	id := r.user()
+	a, changes := r.attributes()
+	u, err := r.on.UpdateUserAttributes(id, a)
+	return r.updated(u, err, r.m.UpdateAttributes(string(id), changes))
+}
+
+func (r *run) updatePassword() bool {
+	id, password := r.user(), passwords[r.rng.IntN(2)]
+	keep, kept := r.keepSome()
+	var u snib.User
+	var err error
+	switch on := r.on.(type) {
+	case direct:
+		u, err = on.db.UpdateUserPassword(ctx, id, password, keep...)
+	case *snib.Tx:
+		u, err = on.UpdateUserPassword(id, r.d.hashes[password], keep...)
+	}
+	return r.updated(u, err, r.m.SetPassword(string(id), password, kept...))
+}
+
+func (r *run) removePassword() bool {
+	id := r.user()
+	keep, kept := r.keepSome()
+	u, err := r.on.RemoveUserPassword(id, keep...)
+	return r.updated(u, err, r.m.SetPassword(string(id), "", kept...))
+}
+
+func (r *run) disable() bool {
+	id, reason := r.user(), []string{"", "why", "because"}[r.rng.IntN(3)]
+	u, err := r.on.DisableUser(id, reason)
+	return r.updated(u, err, r.m.Disable(string(id), reason))
+}
+
+func (r *run) enable() bool {
+	id := r.user()
+	u, err := r.on.EnableUser(id)
+	return r.updated(u, err, r.m.Enable(string(id)))
+}
+
+// made remembers a new session, and compares it.
+func (r *run) made(s snib.Session, err, want error) bool {
+	r.d.t.Helper()
+	if s.ID != "" {
+		r.sessions, r.texts = append(r.sessions, string(s.ID)), append(r.texts, s.Token.Reveal())
+	}
+	if !r.agree(err, want) {
+		return false
+	}
+	if ms := r.m.Sessions[string(s.ID)]; ms == nil {
+		r.differ("the session %s is not the model's", s.ID)
+		return false
+	} else {
+		r.sameSession(s, ms)
+	}
+	return r.validate(s.Token.Reveal())
+}
+
+func (r *run) createSession() bool {
+	id := r.user()
+	version := r.version(id)
+	s, err := r.on.CreateSession(id, snib.SessionOptions{CredentialVersion: version})
+	return r.made(s, err, r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal()))
+}
+
+func (r *run) renew() bool {
+	text := r.text("snses_")
+	s, err := r.on.RenewSession(text)
+	return r.made(s, err, r.m.Renew(text, string(s.ID), s.Token.Reveal()))
+}
+
+func (r *run) extend() bool {
+	text := r.text("snses_")
+	s, err := r.on.ExtendSession(text)
+	if !r.agree(err, r.m.Extend(text)) {
+		return false
+	}
+	r.sameSession(s, r.m.Sessions[string(s.ID)])
+	return true
+}
+
+func (r *run) invalidate() bool {
+	id := r.sessionID()
+	err := r.on.InvalidateSession(id)
+	r.m.Invalidate(string(id), "")
+	return r.agree(err, nil)
+}
+
+func (r *run) invalidateUser() bool {
+	id, user := r.sessionID(), r.user()
+	if user == "" {
+		return false
+	}
+	err := r.on.InvalidateUserSession(user, id)
+	r.m.Invalidate(string(id), string(user))
+	return r.agree(err, nil)
+}
+
+func (r *run) invalidateToken() bool {
+	text := r.text("sn")
+	err := r.on.InvalidateToken(text)
+	r.m.InvalidateToken(text)
+	return r.agree(err, nil)
+}
+
+func (r *run) invalidateAll() bool {
+	id := r.user()
+	except, kept := r.keepSome()
+	return r.agree(r.on.InvalidateUserSessions(id, except...), r.m.InvalidateAll(string(id), kept...))
+}
+
+func (r *run) deleteDead() bool {
+	id := r.user()
+	n, err := r.on.DeleteDeadUserSessions(id)
+	if want := r.m.DeleteDead(string(id)); n != want {
+		r.differ("%d dead sessions removed, want %d", n, want)
+	}
+	return r.agree(err, nil)
+}
+
+func (r *run) createFamily() bool {
+	id := r.user()
+	version := r.version(id)
+	s, f, err := r.on.CreateRefreshToken(id, snib.SessionOptions{CredentialVersion: version})
+	want := r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal())
+	return r.madeFamily(s, f, err, want)
+}
+
+func (r *run) madeFamily(s snib.Session, f snib.RefreshToken, err, want error) bool {
+	r.d.t.Helper()
+	if err == nil {
+		r.families, r.texts = append(r.families, string(f.ID)), append(r.texts, f.Token.Reveal(), f.Token.Reveal())
+	}
+	if !r.made(s, err, want) {
+		return false
+	}
+	mf := r.m.Families[string(f.ID)]
+	r.sameFamily(f, mf)
+	if ms := r.m.Sessions[mf.Session]; f.Token.Reveal() != mf.Current || s.Token.Reveal() != ms.Token {
+		r.differ("the tokens are not those that count")
+	}
+	return true
+}
+
+func (r *run) refresh() bool {
+	text := r.text("snrft_")
+	before := r.m.Clone().Families
+	s, f, err := r.on.(direct).db.Refresh(ctx, text)
+	want := r.m.Refresh(text, f.Token.Reveal(), string(s.ID), s.Token.Reveal())
+	ok := r.madeFamily(s, f, err, want)
+	switch was := before[string(f.ID)]; { // the rules that were met
+	case errors.Is(err, snib.ErrRefreshTokenReused):
+		r.good = append(r.good, "reuse")
+	case ok && f.Rotations > was.Rotations:
+		r.good = append(r.good, "rotate")
+	case ok && f.Token.Reveal() == was.Current:
+		r.good = append(r.good, "repeat")
+	case ok:
+		r.good = append(r.good, "re-key")
+	}
+	return ok
+}
+
+// refreshes are several, as those of two tabs and of lost answers.
+func (r *run) refreshes() bool {
+	good := false
+	for range 1 + r.rng.IntN(5) {
+		good = r.refresh() || good
+		step := r.rng.Int64N(8_000)
+		r.m.Now += step
+		r.d.see(time.Duration(step) * time.Millisecond)
+	}
+	return good
+}
+
+func (r *run) revoke() bool {
+	id := pick(r, slices.Concat(r.d.families, r.families))
+	err := r.on.RevokeRefreshToken(snib.RefreshTokenID(id))
+	r.m.Revoke(id)
+	return r.agree(err, nil)
+}
+
+func (r *run) revokeAll() bool {
+	id := r.user()
+	return r.agree(r.on.RevokeUserRefreshTokens(id), r.m.RevokeAll(string(id)))
+}
+
+var purposes = []string{"reset", "verify"}
+
+func (r *run) createLink() bool { return r.linkFor(r.user()) }
+
+func (r *run) linkFor(id snib.UserID) bool {
+	purpose, ttl := purposes[r.rng.IntN(2)], time.Duration(1+r.rng.IntN(7200))*time.Second
+	l, err := r.on.CreateOneTimeToken(id, purpose, ttl, []byte("data"))
+	r.texts = append(r.texts, l.Token.Reveal())
+	if !r.agree(err, r.m.CreateLink(string(id), purpose, ttl.Milliseconds(), string(l.ID), l.Token.Reveal())) {
+		return false
+	}
+	if want := r.m.Links[string(l.ID)]; l.ExpiresAt.UnixMilli() != want.Expires || l.Purpose != purpose || string(l.Data) != "data" {
+		r.differ("the token is %+v, want %+v", l, want)
+	}
+	return true
+}
+
+// manyLinks comes to the bound.
+func (r *run) manyLinks() bool {
+	id := r.user()
+	for range 18 {
+		if !r.linkFor(id) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *run) useLink() bool {
+	text, purpose := r.text("snott_"), purposes[r.rng.IntN(2)]
+	l, err := r.on.UseOneTimeToken(purpose, text)
+	user, want := r.m.UseLink(purpose, text)
+	if r.agree(err, want) && string(l.UserID) != user {
+		r.differ("the token is of %s, want %s", l.UserID, user)
+	}
+	return err == nil
+}
+
+func (r *run) password() string {
+	return []string{passwords[0], passwords[1], importedPassword}[r.rng.IntN(3)]
+}
+
+func (r *run) authenticate() bool {
+	x, password := r.identity(), r.password()
+	u, err := r.on.(direct).db.AuthenticateUser(ctx, x.Provider, x.Identifier, password)
+	_, want := r.m.Authenticate(x, password)
+	return r.updated(u, err, want)
+}
+
+func (r *run) logIn() bool {
+	x, password := r.identity(), r.password()
+	s, u, err := r.on.(direct).db.LogIn(ctx, x.Provider, x.Identifier, password, snib.SessionOptions{})
+	mu, want := r.m.Authenticate(x, password)
+	if want == nil {
+		want = r.m.CreateSession(mu.ID, 0, string(s.ID), s.Token.Reveal())
+	}
+	return r.made(s, err, want) && r.updated(u, err, want)
+}
+
+func (r *run) changePassword() bool {
+	id, current, password := r.user(), r.password(), passwords[r.rng.IntN(2)]
+	keep, kept := r.keepSome()
+	u, err := r.on.(direct).db.ChangePassword(ctx, id, current, password, keep...)
+	var want error
+	switch mu := r.m.Users[string(id)]; {
+	case mu == nil:
+		want = model.ErrUserNotFound
+	case mu.Disabled:
+		want = model.ErrUserDisabled
+	case mu.Password != current:
+		want = model.ErrInvalidCredentials
+	default:
+		want = r.m.SetPassword(string(id), password, kept...)
+	}
+	return r.updated(u, err, want)
+}
+
+func (r *run) sweep() bool {
+	n, err := r.on.(direct).db.Sweep(ctx)
+	if want := r.m.Sweep(); n != want {
+		r.differ("%d swept, want %d", n, want)
+	}
+	return r.agree(err, nil) && n > 0
+}
+
+func (r *run) endEverything() bool {
+	r.m.EndEverything()
+	return r.agree(r.on.(direct).db.EndEverything(ctx), nil)
+}

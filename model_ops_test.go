@@ -1,0 +1,213 @@
+package snib_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/model"
+)
+
+// methods are those of a Tx that the model knows; direct has them too.
+type methods interface {
+	CreateUser(snib.NewUser) (snib.User, error)
+	ImportUser(snib.UserImport) (snib.User, error)
+	DeleteUser(snib.UserID) error
+	UpdateUserProviderID(id snib.UserID, provider, identifier string) (snib.User, error)
+	LinkIdentity(id snib.UserID, provider, identifier string) (snib.User, error)
+	UnlinkIdentity(id snib.UserID, provider, identifier string) (snib.User, error)
+	RemoveUserPassword(snib.UserID, ...snib.SessionID) (snib.User, error)
+	UpdateUserAttributes(snib.UserID, snib.Attributes) (snib.User, error)
+	DisableUser(id snib.UserID, reason string) (snib.User, error)
+	EnableUser(snib.UserID) (snib.User, error)
+	CreateSession(snib.UserID, snib.SessionOptions) (snib.Session, error)
+	ValidateSessionUser(string) (snib.Session, snib.User, error)
+	RenewSession(string) (snib.Session, error)
+	ExtendSession(string) (snib.Session, error)
+	InvalidateSession(snib.SessionID) error
+	InvalidateUserSession(snib.UserID, snib.SessionID) error
+	InvalidateToken(string) error
+	InvalidateUserSessions(snib.UserID, ...snib.SessionID) error
+	DeleteDeadUserSessions(snib.UserID) (int, error)
+	CreateRefreshToken(snib.UserID, snib.SessionOptions) (snib.Session, snib.RefreshToken, error)
+	RevokeRefreshToken(snib.RefreshTokenID) error
+	RevokeUserRefreshTokens(snib.UserID) error
+	CreateOneTimeToken(id snib.UserID, purpose string, ttl time.Duration, data []byte) (snib.OneTimeToken, error)
+	UseOneTimeToken(purpose, token string) (snib.OneTimeToken, error)
+}
+
+var _ methods = (*snib.Tx)(nil)
+
+// direct calls the methods of DB: a transaction each.
+type direct struct{ db *snib.DB }
+
+func (x direct) CreateUser(n snib.NewUser) (snib.User, error)    { return x.db.CreateUser(ctx, n) }
+func (x direct) ImportUser(i snib.UserImport) (snib.User, error) { return x.db.ImportUser(ctx, i) }
+func (x direct) DeleteUser(id snib.UserID) error                 { return x.db.DeleteUser(ctx, id) }
+func (x direct) EnableUser(id snib.UserID) (snib.User, error)    { return x.db.EnableUser(ctx, id) }
+func (x direct) RenewSession(token string) (snib.Session, error) {
+	return x.db.RenewSession(ctx, token)
+}
+func (x direct) ExtendSession(token string) (snib.Session, error) {
+	return x.db.ExtendSession(ctx, token)
+}
+func (x direct) InvalidateSession(id snib.SessionID) error { return x.db.InvalidateSession(ctx, id) }
+func (x direct) InvalidateToken(token string) error        { return x.db.InvalidateToken(ctx, token) }
+func (x direct) DeleteDeadUserSessions(id snib.UserID) (int, error) {
+	return x.db.DeleteDeadUserSessions(ctx, id)
+}
+func (x direct) RevokeRefreshToken(id snib.RefreshTokenID) error {
+	return x.db.RevokeRefreshToken(ctx, id)
+}
+func (x direct) RevokeUserRefreshTokens(id snib.UserID) error {
+	return x.db.RevokeUserRefreshTokens(ctx, id)
+}
+func (x direct) UpdateUserProviderID(id snib.UserID, p, i string) (snib.User, error) {
+	return x.db.UpdateUserProviderID(ctx, id, p, i)
+}
+func (x direct) LinkIdentity(id snib.UserID, p, i string) (snib.User, error) {
+	return x.db.LinkIdentity(ctx, id, p, i)
+}
+func (x direct) UnlinkIdentity(id snib.UserID, p, i string) (snib.User, error) {
+	return x.db.UnlinkIdentity(ctx, id, p, i)
+}
+func (x direct) RemoveUserPassword(id snib.UserID, keep ...snib.SessionID) (snib.User, error) {
+	return x.db.RemoveUserPassword(ctx, id, keep...)
+}
+func (x direct) UpdateUserAttributes(id snib.UserID, a snib.Attributes) (snib.User, error) {
+	return x.db.UpdateUserAttributes(ctx, id, a)
+}
+func (x direct) DisableUser(id snib.UserID, reason string) (snib.User, error) {
+	return x.db.DisableUser(ctx, id, reason)
+}
+func (x direct) CreateSession(id snib.UserID, o snib.SessionOptions) (snib.Session, error) {
+	return x.db.CreateSession(ctx, id, o)
+}
+func (x direct) ValidateSessionUser(token string) (snib.Session, snib.User, error) {
+	return x.db.ValidateSessionUser(ctx, token)
+}
+func (x direct) InvalidateUserSession(id snib.UserID, s snib.SessionID) error {
+	return x.db.InvalidateUserSession(ctx, id, s)
+}
+func (x direct) InvalidateUserSessions(id snib.UserID, except ...snib.SessionID) error {
+	return x.db.InvalidateUserSessions(ctx, id, except...)
+}
+func (x direct) CreateRefreshToken(id snib.UserID, o snib.SessionOptions) (snib.Session, snib.RefreshToken, error) {
+	return x.db.CreateRefreshToken(ctx, id, o)
+}
+func (x direct) CreateOneTimeToken(id snib.UserID, p string, ttl time.Duration, data []byte) (snib.OneTimeToken, error) {
+	return x.db.CreateOneTimeToken(ctx, id, p, ttl, data)
+}
+func (x direct) UseOneTimeToken(purpose, token string) (snib.OneTimeToken, error) {
+	return x.db.UseOneTimeToken(ctx, purpose, token)
+}
+
+// Small spaces to choose from, so that choices collide.
+var (
+	nicks         = []any{"a", "A", "b", " B ", "c  d", "C D", "", "  ", nil, 1, 1.0, true}
+	teams         = []any{1, 2.0, "1", "2", nil, false, "", []byte("1")}
+	passwords     = []string{"password-1", "password-2"}
+	allIdentities = func() (out []model.Identity) {
+		for _, name := range []string{"a", "b", "c", "d", "e"} {
+			out = append(out, model.Identity{Provider: "email", Identifier: name + "@x"}, model.Identity{Provider: "email", Identifier: strings.ToUpper(name) + "@X"},
+				model.Identity{Provider: "github", Identifier: name}, model.Identity{Provider: "github", Identifier: strings.ToUpper(name)})
+		}
+		return out
+	}()
+)
+
+// stored is a value as it is read back.
+func stored(v any) any {
+	if n, ok := v.(int); ok {
+		return int64(n)
+	}
+	return v
+}
+
+// pick chooses one of a list, mostly among the last.
+func pick[T any](r *run, from []T) T {
+	n := len(from)
+	if r.rng.IntN(4) > 0 {
+		return from[n-1-r.rng.IntN(min(n, 12))]
+	}
+	return from[r.rng.IntN(n)]
+}
+
+func (r *run) identity() model.Identity { return allIdentities[r.rng.IntN(len(allIdentities))] }
+
+// user names a user, mostly one who is there.
+func (r *run) user() snib.UserID {
+	if ids := slices.Sorted(maps.Keys(r.m.Users)); len(ids) > 0 && r.rng.IntN(10) > 0 {
+		return snib.UserID(ids[r.rng.IntN(len(ids))])
+	}
+	return snib.UserID(pick(r, r.d.users))
+}
+
+func (r *run) sessionID() snib.SessionID {
+	return snib.SessionID(pick(r, slices.Concat(r.d.sessions, r.sessions)))
+}
+
+// text names a token of this kind: mostly one that the model has a record of,
+// sometimes any that ever was.
+func (r *run) text(kind string) string {
+	var known []string
+	switch kind {
+	case "snses_":
+		for _, id := range slices.Sorted(maps.Keys(r.m.Sessions)) {
+			known = append(known, r.m.Sessions[id].Token)
+		}
+	case "snrft_":
+		for _, id := range slices.Sorted(maps.Keys(r.m.Families)) {
+			f := r.m.Families[id]
+			known = append(known, f.Current, f.Current, f.Previous, f.Displaced)
+			known = append(known, f.Spent[max(0, len(f.Spent)-2):]...)
+		}
+	case "snott_":
+		for _, id := range slices.Sorted(maps.Keys(r.m.Links)) {
+			known = append(known, r.m.Links[id].Token)
+		}
+	}
+	if len(known) > 0 && r.rng.IntN(4) > 0 {
+		return pick(r, known)
+	}
+	return pick(r, slices.Concat(r.d.texts, r.texts))
+}
+
+// keepSome names up to two sessions.
+func (r *run) keepSome() (db []snib.SessionID, m []string) {
+	for range r.rng.IntN(3) {
+		id := r.sessionID()
+		db, m = append(db, id), append(m, string(id))
+	}
+	return db, m
+}
+
+// version is 0, the user's, or another.
+func (r *run) version(id snib.UserID) uint64 {
+	if u := r.m.Users[string(id)]; u != nil && r.rng.IntN(2) == 0 {
+		return u.Version + uint64(r.rng.IntN(8)/7)
+	}
+	return 0
+}
+
+// attributes are changes, for the database and for the model.
+func (r *run) attributes() (snib.Attributes, map[string]any) {
+	db, m := snib.Attributes{}, map[string]any{}
+	for _, x := range []struct {
+		name   string
+		values []any
+	}{{"nick", nicks}, {"team", teams}} {
+		name, v := x.name, x.values[r.rng.IntN(len(x.values))]
+		if r.rng.IntN(2) == 0 {
+			continue
+		}
+		if r.rng.IntN(8) == 0 {
+			db[name], m[name] = snib.Unset, model.Unset{}
+			continue
+		}
+		db[name], m[name] = v, stored(v)
+	}
+	return db, m
+}

@@ -1,0 +1,450 @@
+package snib_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/model"
+	"github.com/snibdb/snib/snibtest"
+)
+
+var (
+	modelSeed  = flag.Uint64("seed", 0, "seed of the random operations; 0 draws one")
+	modelSteps = flag.Int("steps", 2000, "number of random steps")
+)
+
+// TestModel does random operations on a database and on a model of it in
+// plain maps, and fails where the two differ.
+func TestModel(t *testing.T) {
+	seed := *modelSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	runModel(t, seed, *modelSteps)
+}
+
+// TestModelMeetsEverything does the same operations each time, and fails
+// unless each has succeeded among them.
+func TestModelMeetsEverything(t *testing.T) {
+	d := runModel(t, 1, 1500)
+	for _, op := range append(slices.Sorted(maps.Keys(operations)), "rotate", "repeat", "re-key", "reuse") {
+		if d.good[op] == 0 {
+			t.Errorf("%s has never succeeded", op)
+		}
+	}
+}
+
+func runModel(t *testing.T, seed uint64, steps int) *driver {
+	t.Logf("go test -run 'TestModel$' -seed %d -steps %d", seed, steps)
+	d := newDriver(t, seed)
+	for d.step = 1; d.step <= steps; d.step++ {
+		d.advance()
+		d.act()
+		if d.step%4 == 0 {
+			d.check()
+		}
+		if d.step%20 == 0 {
+			d.compare()
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d, step %d; the last operations:\n%s", seed, d.step, strings.Join(d.log, "\n"))
+		}
+	}
+	d.compare()
+	snibtest.CheckAndClose(t, d.db)
+	return d
+}
+
+// A driver is a database and its model, and what it knows to name.
+type driver struct {
+	t     *testing.T
+	rng   *rand.Rand
+	clock *snibtest.Clock
+	path  string
+	o     *snib.Options
+	db    *snib.DB
+	m     *model.Model
+
+	hashes                           map[string]snib.PasswordHash
+	users, sessions, families, texts []string // ids and tokens, rolled-back ones too
+	step                             int
+	log                              []string
+	good                             map[string]int
+}
+
+const importedPassword = "U*U" // of foreignHash
+
+func newDriver(t *testing.T, seed uint64) *driver {
+	d := &driver{
+		t: t, rng: rand.New(rand.NewPCG(seed, 1)), clock: snibtest.NewClock(),
+		path: filepath.Join(t.TempDir(), "accounts.db"), good: map[string]int{},
+		users: []string{"u1", "u2", "u10", "nobody", "", "mal\x00formed"}, sessions: []string{"", "ses_00000000000000000000000000"},
+		families: []string{"rft_00000000000000000000000000"}, texts: []string{"", "snses_x"},
+	}
+	d.o = snibtest.Fast(&snib.Options{
+		Now:      d.clock.Now,
+		Rand:     rand.NewChaCha8([32]byte(fmt.Appendf(nil, "%-32d", seed))),
+		Sessions: snib.SessionPolicy{Active: time.Hour, Idle: 2 * time.Hour, Absolute: 12 * time.Hour, ExtendEvery: 10 * time.Minute, MaxPerUser: 4},
+		Refresh:  snib.RefreshPolicy{Idle: 3 * time.Hour, Absolute: 12 * time.Hour, Session: 30 * time.Minute, Grace: 30 * time.Second, MaxPerUser: 3},
+		Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
+	})
+	ms := time.Duration.Milliseconds
+	s, r := d.o.Sessions, d.o.Refresh
+	d.m = model.New(model.Policy{
+		Active: ms(s.Active), Idle: ms(s.Idle), Absolute: ms(s.Absolute), ExtendEvery: ms(s.ExtendEvery), MaxSessions: s.MaxPerUser,
+		RefreshIdle: ms(r.Idle), RefreshAbsolute: ms(r.Absolute), RefreshSession: ms(r.Session), Grace: ms(r.Grace), MaxFamilies: r.MaxPerUser,
+	}, d.clock.Now().UnixMilli())
+	d.open()
+	d.hashes = map[string]snib.PasswordHash{}
+	for _, p := range []string{"password-1", "password-2"} {
+		d.hashes[p] = must(d.db.HashPassword(ctx, p))(t)
+	}
+	return d
+}
+
+func (d *driver) open() {
+	db, err := snib.Open(d.path, d.o)
+	if err != nil {
+		d.t.Fatalf("step %d: open: %v", d.step, err)
+	}
+	d.db = db
+	d.t.Cleanup(func() { db.Close() })
+	d.m.Process++
+	d.m.Opened = d.m.Now
+}
+
+// advance lets time pass: mostly seconds, so that graces are met, sometimes
+// as much as the life of something; now and then the clock is set back.
+func (d *driver) advance() {
+	const second, minute, hour = time.Second, time.Minute, time.Hour
+	most := []time.Duration{0, 0, 0, 10 * second, 10 * second, 20 * second, minute, 20 * minute}[d.rng.IntN(8)]
+	if d.rng.IntN(30) == 0 {
+		most = 4 * hour
+	}
+	if d.rng.IntN(100) == 0 {
+		most = 40 * hour
+	}
+	step := d.rng.Int64N(most.Milliseconds() + 1)
+	d.m.Now += step
+	d.see(time.Duration(step) * time.Millisecond)
+	if d.rng.IntN(100) == 0 {
+		d.see(-time.Duration(2+d.rng.IntN(3600)) * time.Second)
+	}
+}
+
+// see moves the clock, and lets the database see it: of a time that it has not
+// seen, it cannot know that it has been.
+func (d *driver) see(step time.Duration) {
+	d.clock.Advance(step)
+	must(d.db.Stats(ctx))(d.t)
+}
+
+// act does one step.
+func (d *driver) act() {
+	switch n := d.rng.IntN(100); {
+	case n < 3:
+		d.note("reopen")
+		closeDB(d.t, d.db)
+		d.open()
+		d.run(func(r *run) { r.refreshes() }) // with another key
+	case n < 20:
+		d.closure()
+	default:
+		d.run(func(r *run) { r.one() })
+	}
+}
+
+// run does something that is a transaction by itself.
+func (d *driver) run(do func(*run)) {
+	r := d.newRun(d.rng.Uint64(), d.m, direct{d.db})
+	do(r)
+	r.keep()
+}
+
+func (d *driver) note(format string, args ...any) {
+	d.log = append(d.log, fmt.Sprintf("%d (%v) %s", d.step, time.UnixMilli(d.m.Now).UTC().Format("02 15:04:05.000"), fmt.Sprintf(format, args...)))
+	d.log = d.log[max(0, len(d.log)-40):]
+}
+
+var errAborted = errors.New("aborted")
+
+// closure does several operations in one transaction, which may fail.
+func (d *driver) closure() {
+	seed, n := d.rng.Uint64(), 1+d.rng.IntN(6)
+	abort, panics := d.rng.IntN(4) == 0, d.rng.IntN(4) == 0
+	var r *run
+	err := func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("%v: %w", p, errAborted)
+			}
+		}()
+		return d.db.Update(ctx, func(tx *snib.Tx) error {
+			r = d.newRun(seed, d.m.Clone(), tx) // anew at each run
+			for range n {
+				if r.one(); r.wrong {
+					return errAborted
+				}
+			}
+			switch {
+			case abort && panics:
+				panic("as it was told")
+			case abort:
+				return errAborted
+			}
+			return nil
+		})
+	}()
+	r.keep()
+	switch {
+	case abort && errors.Is(err, errAborted):
+		d.note("rolled back")
+	case err != nil:
+		d.t.Errorf("step %d: update: %v", d.step, err)
+	default:
+		d.m = r.m
+		d.note("committed")
+	}
+}
+
+// A run is one run of operations in one transaction, or on the database.
+type run struct {
+	d     *driver
+	on    methods
+	m     *model.Model
+	rng   *rand.Rand
+	wrong bool
+
+	users, sessions, families, texts []string // made in it
+	good                             []string
+}
+
+func (d *driver) newRun(seed uint64, m *model.Model, on methods) *run {
+	return &run{d: d, on: on, m: m, rng: rand.New(rand.NewPCG(seed, 2))}
+}
+
+// keep remembers what a run has made, so that it is named again, the more so
+// if it was rolled back.
+func (r *run) keep() {
+	d := r.d
+	for _, x := range []struct {
+		to   *[]string
+		made []string
+	}{{&d.users, r.users}, {&d.sessions, r.sessions}, {&d.families, r.families}, {&d.texts, r.texts}} {
+		*x.to = append(*x.to, x.made...)
+		if len(*x.to) > 250 {
+			*x.to = slices.Delete(*x.to, 2, len(*x.to)-200)
+		}
+	}
+	for _, op := range r.good {
+		d.good[op]++
+	}
+}
+
+// outcomes pairs the errors of the database with those of the model.
+var outcomes = []struct{ got, want error }{
+	{snib.ErrUserNotFound, model.ErrUserNotFound}, {snib.ErrUserDisabled, model.ErrUserDisabled},
+	{snib.ErrIdentityTaken, model.ErrIdentityTaken}, {snib.ErrAttributeTaken, model.ErrAttributeTaken},
+	{snib.ErrInvalidCredentials, model.ErrInvalidCredentials}, {snib.ErrInvalidSession, model.ErrInvalidSession},
+	{snib.ErrInvalidRefreshToken, model.ErrInvalidRefresh}, {snib.ErrRefreshTokenReused, model.ErrReused},
+	{snib.ErrInvalidToken, model.ErrInvalidToken}, {snib.ErrInvalidInput, model.ErrInvalidInput}, {snib.ErrTooLarge, model.ErrTooLarge},
+}
+
+// agree fails the test unless the two errors are of one kind, and reports
+// whether both are nil.
+func (r *run) agree(got, want error) bool {
+	r.d.t.Helper()
+	kind := got
+	for _, o := range outcomes {
+		if errors.Is(got, o.got) {
+			kind = o.want
+		}
+	}
+	if kind != want {
+		r.differ("the database says %v, the model %v", got, want)
+	}
+	return got == nil && want == nil
+}
+
+func (r *run) differ(format string, args ...any) {
+	r.d.t.Helper()
+	r.wrong = true
+	r.d.t.Errorf("step %d: "+format, append([]any{r.d.step}, args...)...)
+}
+
+// one does one operation.
+func (r *run) one() {
+	names := slices.Sorted(maps.Keys(operations))
+	name := names[r.rng.IntN(len(names))]
+	if _, ok := r.on.(direct); !ok && operations[name].direct {
+		return
+	}
+	if rare := operations[name].rare; rare > 0 && r.rng.IntN(rare) > 0 {
+		return
+	}
+	r.d.note("%s in %T", name, r.on)
+	if operations[name].do(r) {
+		r.good = append(r.good, name)
+	}
+}
+
+// check runs Check and compares how many records there are.
+func (d *driver) check() {
+	report, err := d.db.Check(ctx)
+	for _, p := range report.Problems {
+		d.t.Errorf("step %d: %v", d.step, p)
+	}
+	if err != nil && len(report.Problems) == 0 {
+		d.t.Errorf("step %d: check: %v", d.step, err)
+	}
+	got := [4]int{report.Users, report.Sessions, report.RefreshTokens, report.OneTimeTokens}
+	if want := [4]int{len(d.m.Users), len(d.m.Sessions), len(d.m.Families), len(d.m.Links)}; got != want {
+		d.t.Errorf("step %d: users, sessions, families, one-time tokens %v, want %v", d.step, got, want)
+	}
+}
+
+// compare looks at everything that can be seen.
+func (d *driver) compare() {
+	r := d.newRun(1, d.m, direct{d.db})
+	var want []snib.UserID
+	for _, id := range slices.Sorted(maps.Keys(d.m.Users)) {
+		want = append(want, snib.UserID(id))
+	}
+	if got := ids(d.t, d.db.ListUsers(ctx, snib.ListOptions{})); !slices.Equal(got, want) {
+		d.t.Errorf("step %d: users %v, want %v", d.step, got, want)
+	}
+	for _, id := range append(want, "u1", "u10", "nobody") {
+		r.compareUser(id)
+	}
+	for _, x := range allIdentities {
+		u, err := d.db.GetUserByProviderID(ctx, x.Provider, x.Identifier)
+		owner := d.m.Owner(x)
+		if (err == nil) != (owner != nil) || owner != nil && string(u.ID) != owner.ID {
+			d.t.Errorf("step %d: %v is %q, %v; want %v", d.step, x, u.ID, err, owner)
+		}
+	}
+	for name, values := range map[string][]any{"nick": nicks, "team": teams} {
+		for _, v := range values {
+			var want []snib.UserID
+			for _, id := range d.m.Named(name, model.Key(name, stored(v))) {
+				want = append(want, snib.UserID(id))
+			}
+			if got := ids(d.t, d.db.ListUsersByAttribute(ctx, name, v, snib.ListOptions{})); !slices.Equal(got, want) {
+				d.t.Errorf("step %d: %s %v is of %v, want %v", d.step, name, v, got, want)
+			}
+		}
+	}
+	for _, text := range d.texts {
+		r.validate(text)
+	}
+	for _, id := range d.sessions {
+		s, err := d.db.GetSession(ctx, snib.SessionID(id))
+		if ms := d.m.Sessions[id]; ms == nil || d.m.State(ms) == model.Dead {
+			r.agree(err, model.ErrInvalidSession)
+		} else if r.agree(err, nil) {
+			r.sameSession(s, ms)
+		}
+	}
+}
+
+// compareUser compares one user, with lists of sessions and families.
+func (r *run) compareUser(id snib.UserID) {
+	d, m := r.d, r.m
+	u, err := d.db.GetUser(ctx, id)
+	mu := m.Users[string(id)]
+	if mu == nil {
+		r.agree(err, model.ErrUserNotFound)
+	} else if r.agree(err, nil) {
+		r.sameUser(u, mu)
+	}
+	var sessions []*model.Session
+	for _, s := range m.SessionsOf(string(id)) {
+		if m.State(s) != model.Dead {
+			sessions = append(sessions, s)
+		}
+	}
+	if got := must(d.db.ListUserSessions(ctx, id))(d.t); len(got) != len(sessions) {
+		r.differ("%d sessions of %s, want %d", len(got), id, len(sessions))
+	} else {
+		for i := range got {
+			r.sameSession(got[i], sessions[i])
+		}
+	}
+	var families []*model.Family
+	for _, f := range m.FamiliesOf(string(id)) {
+		if !f.Revoked && m.Alive(f) {
+			families = append(families, f)
+		}
+	}
+	if got := must(d.db.ListUserRefreshTokens(ctx, id))(d.t); len(got) != len(families) {
+		r.differ("%d families of %s, want %d", len(got), id, len(families))
+	} else {
+		for i := range got {
+			r.sameFamily(got[i], families[i])
+		}
+	}
+}
+
+func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+func (r *run) sameUser(u snib.User, want *model.User) {
+	r.d.t.Helper()
+	got := model.User{
+		ID: string(u.ID), Attributes: u.Attributes(), Version: u.CredentialVersion, Disabled: u.Disabled(), Reason: u.DisabledReason,
+		Created: u.CreatedAt.UnixMilli(), Update: u.UpdatedAt.UnixMilli(),
+		Password: want.Password, Imported: want.Imported, // AuthenticateUser tells
+	}
+	for _, x := range u.Identities {
+		got.Identities = append(got.Identities, model.Identity{Provider: x.Provider, Identifier: x.Identifier})
+	}
+	if !reflect.DeepEqual(got, *want) || u.HasPassword != (want.Password != "") {
+		r.differ("the user is\n%+v, want\n%+v", got, *want)
+	}
+}
+
+func (r *run) sameSession(s snib.Session, want *model.Session) {
+	r.d.t.Helper()
+	got := model.Session{
+		ID: string(s.ID), User: string(s.UserID), Family: string(s.RefreshTokenID), Token: want.Token, Epoch: want.Epoch,
+		Created: s.CreatedAt.UnixMilli(), Auth: s.AuthenticatedAt.UnixMilli(), Used: s.LastUsedAt.UnixMilli(),
+		ActiveUntil: s.ActiveUntil.UnixMilli(), IdleUntil: s.IdleUntil.UnixMilli(), Absolute: s.AbsoluteUntil.UnixMilli(),
+	}
+	if got != *want || int(s.State) != r.m.State(want) {
+		r.differ("the session is %v\n%+v, want\n%+v", s.State, got, *want)
+	}
+}
+
+func (r *run) sameFamily(f snib.RefreshToken, want *model.Family) {
+	r.d.t.Helper()
+	got := []any{f.ID, f.UserID, f.SessionID, f.CreatedAt, f.AuthenticatedAt, f.RotatedAt, f.IdleUntil, f.AbsoluteUntil, f.Rotations}
+	expect := []any{snib.RefreshTokenID(want.ID), snib.UserID(want.User), snib.SessionID(want.Session), at(want.Created), at(want.Created),
+		at(want.Rotated), at(want.IdleUntil), at(want.Absolute), want.Rotations}
+	if !reflect.DeepEqual(got, expect) {
+		r.differ("the family is\n%v, want\n%v", got, expect)
+	}
+}
+
+// validate compares what a token is accepted as.
+func (r *run) validate(text string) bool {
+	s, u, err := r.on.ValidateSessionUser(text)
+	ms := r.m.Presented(text)
+	if ms == nil || r.m.State(ms) != model.Active {
+		return r.agree(err, model.ErrInvalidSession)
+	}
+	if !r.agree(err, nil) {
+		return false
+	}
+	r.sameSession(s, ms)
+	r.sameUser(u, r.m.Users[ms.User])
+	return true
+}
