@@ -29,7 +29,7 @@ var (
 		"View": true, "Update": true, "Join": true, "Close": true,
 		"HashPassword": true, "AuthenticateUser": true, "LogIn": true, "ChangePassword": true,
 		"Refresh": true, "Sweep": true, "Check": true, "Stats": true, "EndEverything": true, "ResetClock": true,
-		"SetVerified": true, "ObserveHashes": true, // of these tests
+		"SetVerified": true, "ObserveHashes": true, "WrapStore": true, // of these tests
 	}
 
 	reading = map[string]bool{
@@ -84,8 +84,8 @@ func lastError(tb testing.TB, list iter.Seq2[snib.User, error]) (err error) {
 	return err
 }
 
-// methods returns the names of the exported methods of t but the excepted.
-func methods(tb testing.TB, t reflect.Type, except map[string]bool) (names []string) {
+// methodNames returns the names of the exported methods of t but the excepted.
+func methodNames(tb testing.TB, t reflect.Type, except map[string]bool) (names []string) {
 	tb.Helper()
 	for i := range t.NumMethod() {
 		if name := t.Method(i).Name; !except[name] {
@@ -99,7 +99,7 @@ func methods(tb testing.TB, t reflect.Type, except map[string]bool) (names []str
 }
 
 func TestTxHasTheMethodsOfDBWithoutTheContext(t *testing.T) {
-	onDB, onTx := methods(t, dbType, dbOnly), methods(t, txType, map[string]bool{"Bolt": true})
+	onDB, onTx := methodNames(t, dbType, dbOnly), methodNames(t, txType, map[string]bool{"Bolt": true})
 	if !reflect.DeepEqual(onDB, onTx) {
 		t.Fatalf("DB has\n%v\nand Tx\n%v", onDB, onTx)
 	}
@@ -123,7 +123,7 @@ func TestTxHasTheMethodsOfDBWithoutTheContext(t *testing.T) {
 			t.Errorf("%s: DB (ctx, %s), Tx (%s)", name, d, x)
 		}
 	}
-	for _, name := range methods(t, dbType, map[string]bool{"Join": true, "Close": true, "SetVerified": true, "ObserveHashes": true}) {
+	for _, name := range methodNames(t, dbType, map[string]bool{"Join": true, "Close": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true}) {
 		if m, _ := dbType.MethodByName(name); m.Type.In(1) != reflect.TypeFor[context.Context]() {
 			t.Errorf("%s does not begin with a context", name)
 		}
@@ -205,7 +205,7 @@ func TestATxIsClosedAfterItsClosure(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tx := range []*snib.Tx{viewed, updated} {
-		for _, name := range methods(t, txType, map[string]bool{"Bolt": true}) {
+		for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true}) {
 			if err := call(t, tx, name); !errors.Is(err, snib.ErrTxClosed) {
 				t.Errorf("%s: %v, want ErrTxClosed", name, err)
 			}
@@ -220,7 +220,7 @@ func TestWritingInAViewIsReadOnly(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	quiet(t, db, func() {
 		err := db.View(ctx, func(tx *snib.Tx) error {
-			for _, name := range methods(t, txType, map[string]bool{"Bolt": true}) {
+			for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true}) {
 				if err := call(t, tx, name); errors.Is(err, snib.ErrReadOnly) == reading[name] {
 					t.Errorf("%s: %v", name, err)
 				}
@@ -236,8 +236,8 @@ func TestWritingInAViewIsReadOnly(t *testing.T) {
 // nested fails the test unless every method of db returns ErrNested here.
 func nested(t *testing.T, db *snib.DB) {
 	t.Helper()
-	for _, name := range methods(t, dbType, map[string]bool{
-		"Close": true, "Join": true, "HashPassword": true, "SetVerified": true, "ObserveHashes": true,
+	for _, name := range methodNames(t, dbType, map[string]bool{
+		"Close": true, "Join": true, "HashPassword": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true,
 	}) {
 		if err := call(t, db, name, ctx); !errors.Is(err, snib.ErrNested) {
 			t.Errorf("%s: %v, want ErrNested", name, err)
@@ -362,7 +362,7 @@ func TestJoinRefusesTransactionsThatEndedOrAreOthers(t *testing.T) {
 	if err := btx.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range methods(t, txType, map[string]bool{"Bolt": true}) {
+	for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true}) {
 		if err := call(t, tx, name); !errors.Is(err, snib.ErrTxClosed) {
 			t.Errorf("%s after the commit: %v, want ErrTxClosed", name, err)
 		}
@@ -383,7 +383,7 @@ func TestJoinRefusesTransactionsThatEndedOrAreOthers(t *testing.T) {
 	}
 	err = b.View(func(btx *bolt.Tx) error {
 		tx := must(db.Join(btx))(t)
-		for _, name := range methods(t, txType, map[string]bool{"Bolt": true}) {
+		for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true}) {
 			if err := call(t, tx, name); errors.Is(err, snib.ErrReadOnly) == reading[name] {
 				t.Errorf("%s in a joined read transaction: %v", name, err)
 			}
@@ -454,7 +454,7 @@ func TestACancelledContextIsHonouredByEveryMethod(t *testing.T) {
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	quiet(t, db, func() {
-		for _, name := range methods(t, dbType, map[string]bool{"Join": true, "Close": true, "SetVerified": true, "ObserveHashes": true}) {
+		for _, name := range methodNames(t, dbType, map[string]bool{"Join": true, "Close": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true}) {
 			if err := call(t, db, name, cancelled); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: %v, want context.Canceled", name, err)
 			}
@@ -484,8 +484,8 @@ func TestAfterCloseEveryMethodReturnsErrClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	// HashPassword touches no file.
-	for _, name := range methods(t, dbType, map[string]bool{
-		"Join": true, "Close": true, "HashPassword": true, "SetVerified": true, "ObserveHashes": true,
+	for _, name := range methodNames(t, dbType, map[string]bool{
+		"Join": true, "Close": true, "HashPassword": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true,
 	}) {
 		if err := call(t, db, name, ctx); !errors.Is(err, snib.ErrClosed) {
 			t.Errorf("%s: %v, want ErrClosed", name, err)
