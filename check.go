@@ -67,6 +67,7 @@ type checker struct {
 
 	declared bool    // whether the file says what it declares
 	indexes  []Index // these
+	rules    map[string]IdentifierRule
 }
 
 func (c *checker) run() error {
@@ -115,7 +116,7 @@ func (c *checker) meta() error {
 	declared, declaredErr := meta(c.tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
 	for _, err := range []error{formatErr, stateErr, declaredErr} {
 		switch {
-		case errors.Is(err, ErrCorrupt):
+		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrForeignFile):
 			c.found(1, spaceMeta, "", err.Error())
 		case err != nil:
 			return err
@@ -125,14 +126,12 @@ func (c *checker) meta() error {
 	for _, x := range declared.Indexes {
 		c.indexes = append(c.indexes, Index(x))
 	}
+	c.rules = make(map[string]IdentifierRule)
+	for _, p := range declared.Providers {
+		c.rules[p.Name] = IdentifierRule(p.Rule)
+	}
 	c.tx.now = c.tx.db.clock.now(c.tx.state.Epoch, c.tx.state.Floor)
 	return nil
-}
-
-// unreadable reports whether err is about a record that cannot be read, which
-// is found where its space is walked.
-func unreadable(err error) bool {
-	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewerFormat)
 }
 
 // future reports whether an epoch is later than the file's, if that is known.
@@ -159,6 +158,9 @@ func (c *checker) users() error {
 			c.found(3, spaceUsers, u.ID, "has no identity, or too many")
 		}
 		for _, x := range u.Identities {
+			if key, err := c.rules[x.Provider].fold(x.Identifier); c.declared && (err != nil || key != x.Key) {
+				c.found(3, spaceUsers, u.ID, "an identity is not under the key of its identifier")
+			}
 			if err := c.leads(3, spaceIdentities, pairKey(x.Provider, x.Key), u.ID); err != nil {
 				return err
 			}
@@ -274,25 +276,13 @@ func (c *checker) owner(invariant int, space kv.Space, id string, err error, own
 // attributes checks INV-6: every index entry is owned by the user it leads to.
 func (c *checker) attributes() error {
 	return c.each(spaceAttributes, func(key, value []byte) error {
-		unique := len(value) > 0
-		name, encoded, id, ok := codec.SplitEntryKey(key, unique)
-		if ok && unique {
-			ref, err := codec.DecodeUserRef(codec.SpaceAttributes, key, value)
-			id, ok = []byte(ref.UserID), err == nil
-		}
+		e, id, ok := splitEntry(key, value)
 		if !ok {
 			c.found(2, spaceAttributes, "", "record cannot be read")
 			return nil
 		}
 		u, err := c.tx.user(UserID(id))
-		return c.owner(6, spaceAttributes, string(id), err, func() bool {
-			for _, e := range u.Entries {
-				if e.Name == string(name) && e.Value == string(encoded) && e.Unique == unique {
-					return true
-				}
-			}
-			return false
-		})
+		return c.owner(6, spaceAttributes, id, err, func() bool { return slices.Contains(u.Entries, e) })
 	})
 }
 

@@ -73,6 +73,10 @@ func Open(path string, opts *Options) (*DB, error) {
 // (bbolt.Options.InitialMmapSize). After a failed sync only this library
 // refuses to go on. A handle with NoSync is refused with ErrInvalidInput
 // unless Options.InsecureNoSync is set.
+//
+// Several DBs on one handle see each other's commits. They must declare the
+// same Providers and Indexes (or leave them nil), as each reads them only when
+// it is made.
 func New(b *bolt.DB, opts *Options) (*DB, error) {
 	db, err := prepare(opts)
 	if err != nil {
@@ -113,14 +117,16 @@ func (db *DB) start(s store) (*DB, error) {
 	return db, nil
 }
 
-// Close ends the background sweep, waits for transactions that are open,
-// stores the clock and closes the file (a handle given to New stays open).
-// Every later call of another method returns ErrClosed. A second Close
-// returns what the first did.
+// Close stores the clock, ends the background sweep, waits for transactions
+// that are open and closes the file (a handle given to New stays open). Every
+// later call of a method that touches the file returns ErrClosed. A second Close returns what
+// the first did. Inside a closure it does nothing: ErrNested.
 func (db *DB) Close() error {
+	if err := db.storeFloor(); errors.Is(err, ErrNested) {
+		return during("close", err)
+	}
 	db.closeOnce.Do(func() {
 		db.stopSweeper()
-		db.storeFloor()
 		db.closeErr = during("close", db.store.Close())
 	})
 	return db.closeErr
@@ -175,7 +181,8 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 // began on the handle it gave to New. What it does is committed when the
 // application commits. It may commit after an error that a method returned, as
 // with Update; but when storage itself has failed, every later call returns
-// that error, and the application must roll back.
+// that error, and the application must roll back. The time is fixed when Join
+// is called.
 //
 // The Tx ends with btx: ErrTxClosed. On the goroutine that called Join, the
 // methods of db return ErrNested until btx, if it is writable, ends; use the
@@ -200,8 +207,9 @@ func (db *DB) Join(btx *bolt.Tx) (*Tx, error) {
 }
 
 // Bolt returns the bbolt transaction under tx, for rows of the application's
-// own in the same transaction. Leave the bucket "snib" alone. It is nil after
-// tx has ended.
+// own in the same transaction. Leave the bucket "snib" alone, and do not keep
+// it beyond the closure. In Update, taking it counts as writing: there is a
+// commit whatever comes. It is nil after tx has ended.
 func (tx *Tx) Bolt() *bolt.Tx {
 	if tx.ended {
 		return nil

@@ -38,9 +38,10 @@
 // A call that returned nil is on the disk (fdatasync) and seen by every call
 // that begins later, in every goroutine: a session that was ended, a user who
 // was deleted or disabled, is refused by the very next request. A call that
-// returned an error has changed nothing, with one exception that is named so:
-// [ErrUnknown], after a failed sync, says that either may be, and closes the
-// DB.
+// returned an error has changed nothing, with two exceptions that are named
+// so: [ErrUnknown], after a failed sync, says that either may be, and closes
+// the DB; [ErrRefreshTokenReused] says that the family was ended. (A
+// [DB.Sweep] that fails has removed what it has.)
 //
 // Every cascade is one transaction: deleting a user removes identities, index
 // entries, sessions and tokens with the user or not at all, whatever happens
@@ -51,8 +52,9 @@
 // be used. Validation never writes; nor does anything that a stranger can call,
 // except that the first reuse of a refresh token revokes its family.
 //
-// Time never goes back: what was dead stays dead when the clock of the machine
-// is set back. See [DB.ResetClock].
+// Time never goes back while a program runs, nor behind the last minute of
+// commits when it starts again: what was dead stays dead when the clock of the
+// machine is set back. See [DB.ResetClock].
 //
 // Every record has a checksum. Damage is reported as [ErrCorrupt] by what
 // meets it and found by [DB.Check]; it is never another account's data or an
@@ -97,7 +99,8 @@
 // since: call [DB.EndEverything] then.
 //
 // Ids are public and tell when a thing was made, to the millisecond. A user
-// whose hash was imported answers a log-in in that hash's time until it is
-// replaced, which tells a stranger that the account exists (Stats counts
-// them). Look-alike identifiers are different identifiers.
+// whose hash was imported, or made before Options.Passwords was changed,
+// answers a log-in in that hash's time, which tells a stranger that the account
+// exists: see [DB.AuthenticateUser]. Look-alike identifiers are different
+// identifiers.
 package snib

@@ -1,13 +1,10 @@
 package snib
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/snibdb/snib/codec"
-	"github.com/snibdb/snib/internal/kv"
 )
 
 // GetSession returns a session by its id, active or idle. ErrInvalidSession.
@@ -80,34 +77,6 @@ func (tx *Tx) userSessions(id UserID) ([]codec.Session, error) {
 	return out, nil
 }
 
-// makeRoomForSession ends sessions of a user until one more is allowed: dead
-// ones first, then those with the earliest deadline. Families are left alone.
-func (tx *Tx) makeRoomForSession(userID string) error {
-	ids, err := tx.members(spaceUserSessions, userID)
-	excess := len(ids) + 1 - tx.db.o.Sessions.MaxPerUser
-	if err != nil || excess <= 0 {
-		return err
-	}
-	records, err := tx.userSessions(UserID(userID))
-	if err != nil {
-		return err
-	}
-	// Of another epoch is dead, whatever its deadline says.
-	last := func(s codec.Session) int64 {
-		if s.Epoch != tx.state.Epoch {
-			return 0
-		}
-		return s.IdleUntil
-	}
-	slices.SortStableFunc(records, func(a, b codec.Session) int { return cmp.Compare(last(a), last(b)) })
-	for _, s := range records[:excess] {
-		if err := tx.deleteOne(ownedSessions, userID, s.ID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // InvalidateSession ends a session by its id; if it was born of a refresh
 // token, that ends too. An unknown id is no error. With an id from a form, use
 // InvalidateUserSession.
@@ -150,12 +119,11 @@ func (tx *Tx) invalidate(id SessionID, allowed func(*codec.Session) bool) error 
 func (tx *Tx) endSession(s *codec.Session) error {
 	if s.FamilyID != "" {
 		f, err := tx.family(s.FamilyID)
-		switch {
-		case errors.Is(err, ErrInvalidRefreshToken): // expired and swept
-		case err != nil:
+		if err != nil && !damage(err) {
 			return err
-		case f.RevokedAt == 0:
-			if err := tx.deleteOne(ownedFamilies, f.UserID, f.ID); err != nil {
+		}
+		if f.RevokedAt == 0 { // also if it is gone, or cannot be read
+			if err := tx.deleteOne(ownedFamilies, s.UserID, s.FamilyID); err != nil {
 				return err
 			}
 		}
@@ -210,13 +178,16 @@ func (db *DB) InvalidateUserSessions(ctx context.Context, id UserID, except ...S
 
 // InvalidateUserSessions is [DB.InvalidateUserSessions] in this transaction.
 func (tx *Tx) InvalidateUserSessions(id UserID, except ...SessionID) error {
-	_, err := tx.updateUser(id, func(u *codec.User) error {
+	_, err := tx.updateUser(id, func(u *codec.User, e *ending) error {
 		kept, err := tx.keptSessions(u.ID, "Except", except)
 		if err != nil {
 			return err
 		}
 		u.CredentialVersion++
-		return tx.endSessionsAndFamilies(u.ID, kept)
+		if err := e.addSessions(tx, kept); err != nil {
+			return err
+		}
+		return e.addFamilies(tx, kept)
 	})
 	return err
 }
@@ -243,55 +214,6 @@ func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Sessi
 	return kept, nil
 }
 
-// endSessionsAndFamilies ends all of a user's but the kept sessions and their
-// families. Tombstones stay.
-func (tx *Tx) endSessionsAndFamilies(userID string, kept []codec.Session) error {
-	if err := tx.endSessions(userID, kept); err != nil {
-		return err
-	}
-	return tx.endFamilies(userID, func(f *codec.Family) bool {
-		return slices.ContainsFunc(kept, func(s codec.Session) bool { return s.FamilyID == f.ID })
-	})
-}
-
-// endForNewPassword ends all of a user's but the kept sessions. Every family
-// ends; a session that loses its family is detached and keeps its deadlines.
-func (tx *Tx) endForNewPassword(userID string, kept []codec.Session) error {
-	if err := tx.endSessions(userID, kept); err != nil {
-		return err
-	}
-	if err := tx.endFamilies(userID, func(*codec.Family) bool { return false }); err != nil {
-		return err
-	}
-	for _, s := range kept {
-		if s.FamilyID == "" {
-			continue
-		}
-		s.FamilyID = ""
-		if err := tx.put(spaceSessions, s.ID, s.Append(nil)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// endSessions deletes a user's sessions but the kept ones.
-func (tx *Tx) endSessions(userID string, kept []codec.Session) error {
-	ids, err := tx.members(spaceUserSessions, userID)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if slices.ContainsFunc(kept, func(s codec.Session) bool { return s.ID == id }) {
-			continue
-		}
-		if err := tx.deleteOne(ownedSessions, userID, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // DeleteDeadUserSessions removes the records of the user's dead sessions and
 // returns how many there were, so that they count no longer. They are refused
 // anyway; the sweep removes those of all users. None for an unknown user.
@@ -308,25 +230,11 @@ func (tx *Tx) DeleteDeadUserSessions(id UserID) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n := 0
+	var dead []string
 	for _, s := range records {
-		if tx.sessionState(&s) != SessionDead {
-			continue
+		if tx.sessionState(&s) == SessionDead {
+			dead = append(dead, s.ID)
 		}
-		if err := tx.deleteOne(ownedSessions, s.UserID, s.ID); err != nil {
-			return 0, err
-		}
-		n++
 	}
-	return n, nil
-}
-
-// orphan makes "not found", for something that an index or a record leads to,
-// the damage that it is.
-func orphan(space kv.Space, err error) error {
-	if errors.Is(err, ErrUserNotFound) || errors.Is(err, ErrInvalidSession) ||
-		errors.Is(err, ErrInvalidRefreshToken) || errors.Is(err, ErrInvalidToken) {
-		return &CorruptError{Space: spaces[space].Name, Reason: "leads to a record that is missing"}
-	}
-	return err
+	return len(dead), tx.deleteAll(ownedSessions, string(id), dead)
 }

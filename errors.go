@@ -213,3 +213,12 @@ func during(op string, err error) error {
 	}
 	return fmt.Errorf("snib: %s: %w", op, err)
 }
+
+// orphan makes "not found", for something that an index or a record leads to,
+// the damage that it is.
+func orphan(space kv.Space, err error) error {
+	if errors.Is(err, ErrUserNotFound) || damage(err) && !unreadable(err) {
+		return &CorruptError{Space: spaces[space].Name, Reason: "leads to a record that is missing"}
+	}
+	return err
+}

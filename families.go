@@ -1,10 +1,8 @@
 package snib
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/snibdb/snib/codec"
 )
@@ -53,28 +51,17 @@ func (tx *Tx) userFamilies(userID string) ([]codec.Family, error) {
 	return out, nil
 }
 
-// makeRoomForFamily ends families of a user until one more is allowed:
+// excessFamilies returns which families of a user end when there is one more:
 // revoked and expired ones first, then those with the earliest idle deadline.
 // Their sessions are left to their own, short, deadlines.
-func (tx *Tx) makeRoomForFamily(userID string) error {
-	families, err := tx.userFamilies(userID)
-	excess := len(families) + 1 - tx.db.o.Refresh.MaxPerUser
-	if err != nil || excess <= 0 {
-		return err
-	}
-	last := func(f codec.Family) int64 {
+func (tx *Tx) excessFamilies(userID string) ([]string, error) {
+	return tx.excess(ownedFamilies, userID, tx.db.o.Refresh.MaxPerUser, "", func(id string) (int64, error) {
+		f, err := tx.family(id)
 		if f.RevokedAt != 0 || !tx.familyLive(&f) {
-			return 0
+			return 0, err
 		}
-		return f.IdleUntil
-	}
-	slices.SortStableFunc(families, func(a, b codec.Family) int { return cmp.Compare(last(a), last(b)) })
-	for _, f := range families[:excess] {
-		if err := tx.deleteOne(ownedFamilies, userID, f.ID); err != nil {
-			return err
-		}
-	}
-	return nil
+		return f.IdleUntil, err
+	})
 }
 
 // RevokeRefreshToken ends a family by its id, and its session. An unknown id
@@ -122,37 +109,16 @@ func (db *DB) RevokeUserRefreshTokens(ctx context.Context, id UserID) error {
 
 // RevokeUserRefreshTokens is [DB.RevokeUserRefreshTokens] in this transaction.
 func (tx *Tx) RevokeUserRefreshTokens(id UserID) error {
-	_, err := tx.updateUser(id, func(u *codec.User) error {
-		families, err := tx.userFamilies(u.ID)
-		if err != nil {
+	_, err := tx.updateUser(id, func(u *codec.User, e *ending) error {
+		u.CredentialVersion++
+		if err := e.addFamilies(tx, nil); err != nil {
 			return err
 		}
-		u.CredentialVersion++
-		for i := range families {
-			if err := tx.endFamily(&families[i]); err != nil {
-				return err
-			}
-		}
-		return nil
+		// Also those whose family was ended to make room.
+		return e.add(tx, ownedSessions, func(id string) (bool, error) {
+			s, err := tx.session(id)
+			return s.FamilyID != "", err
+		})
 	})
 	return err
-}
-
-// endFamilies deletes a user's families but the kept ones, and leaves sessions
-// alone. Tombstones stay.
-func (tx *Tx) endFamilies(userID string, kept func(*codec.Family) bool) error {
-	families, err := tx.userFamilies(userID)
-	if err != nil {
-		return err
-	}
-	for i := range families {
-		f := &families[i]
-		if f.RevokedAt != 0 || kept(f) {
-			continue
-		}
-		if err := tx.deleteOne(ownedFamilies, f.UserID, f.ID); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package snib
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -200,7 +201,7 @@ func (db *DB) UpdateUserProviderID(ctx context.Context, id UserID, provider, ide
 
 // UpdateUserProviderID is [DB.UpdateUserProviderID] in this transaction.
 func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User) error {
+	return tx.updateUser(id, func(u *codec.User, e *ending) error {
 		x, err := tx.db.newIdentity(provider, identifier, tx.now)
 		if err != nil {
 			return err
@@ -213,15 +214,13 @@ func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User
 			u.Identities[0].Identifier = identifier
 			return nil
 		}
-		kept := []codec.Identity{x}
-		for _, have := range u.Identities[1:] {
-			if !sameIdentity(have, x) {
-				kept = append(kept, have)
-			}
+		if i := findIdentity(u, x); i > 0 {
+			x.LinkedAt = u.Identities[i].LinkedAt
+			u.Identities = slices.Delete(u.Identities, i, i+1)
 		}
-		u.Identities = kept
+		u.Identities[0] = x
 		u.CredentialVersion++
-		return tx.endOneTimeTokens(u.ID)
+		return e.add(tx, ownedOneTime, nil)
 	})
 }
 
@@ -239,7 +238,7 @@ func (db *DB) LinkIdentity(ctx context.Context, id UserID, provider, identifier 
 
 // LinkIdentity is [DB.LinkIdentity] in this transaction.
 func (tx *Tx) LinkIdentity(id UserID, provider, identifier string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User) error {
+	return tx.updateUser(id, func(u *codec.User, _ *ending) error {
 		x, err := tx.db.newIdentity(provider, identifier, tx.now)
 		if err != nil {
 			return err
@@ -271,7 +270,7 @@ func (db *DB) UnlinkIdentity(ctx context.Context, id UserID, provider, identifie
 
 // UnlinkIdentity is [DB.UnlinkIdentity] in this transaction.
 func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User) error {
+	return tx.updateUser(id, func(u *codec.User, e *ending) error {
 		x, err := tx.db.newIdentity(provider, identifier, 0)
 		if err != nil {
 			return nil // nobody can have it
@@ -283,8 +282,8 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 		case len(u.Identities) == 1:
 			return &InputError{Field: "Identifier", Reason: "is the user's last identity"}
 		}
-		u.Identities = append(u.Identities[:i:i], u.Identities[i+1:]...)
+		u.Identities = slices.Delete(u.Identities, i, i+1)
 		u.CredentialVersion++
-		return tx.endOneTimeTokens(u.ID)
+		return e.add(tx, ownedOneTime, nil)
 	})
 }

@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -30,7 +31,7 @@ type UserImport struct {
 	Disabled       bool       // a user who was shut out stays so
 	DisabledReason string     // at most 256 bytes
 
-	CreatedAt time.Time // zero is now; not in the future, not before 1970
+	CreatedAt time.Time // zero is now; not in the future, and after 1970 began
 }
 
 // PasswordSources returns the names that UserImport.PasswordSource takes.
@@ -58,16 +59,19 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 	u := codec.User{ID: id, CreatedAt: tx.now, CredentialVersion: 1}
 	if at := i.CreatedAt; !at.IsZero() {
 		// Compared as times: milliseconds of a far one wrap around.
-		if at.Before(time.UnixMilli(0)) || !at.Before(time.UnixMilli(tx.now+1)) {
+		if !at.After(time.UnixMilli(0)) || !at.Before(time.UnixMilli(tx.now+1)) {
 			return User{}, &InputError{Field: "CreatedAt", Reason: "must be from 1970 to now"}
 		}
 		u.CreatedAt = at.UnixMilli()
 	}
-	if i.Disabled {
-		u.DisabledAt, u.DisabledReason = tx.now, i.DisabledReason
+	if err := checkReason("DisabledReason", i.DisabledReason); err != nil {
+		return User{}, err
 	}
-	if reason := plainText(i.DisabledReason, maxReason); i.DisabledReason != "" && reason != "" {
-		return User{}, &InputError{Field: "DisabledReason", Reason: reason}
+	switch {
+	case i.Disabled:
+		u.DisabledAt, u.DisabledReason = tx.now, i.DisabledReason
+	case i.DisabledReason != "":
+		return User{}, &InputError{Field: "DisabledReason", Reason: "is for a disabled user"}
 	}
 	if err := tx.importPassword(&u, i); err != nil {
 		return User{}, err
@@ -98,9 +102,9 @@ func (tx *Tx) importPassword(u *codec.User, i UserImport) error {
 	hash, err := phc.Import(i.PasswordSource, i.PasswordHash, limits)
 	switch {
 	case errors.Is(err, phc.ErrUnknownSource):
-		return &InputError{Field: "PasswordSource", Reason: err.Error()}
+		return &InputError{Field: "PasswordSource", Reason: "must be one of PasswordSources"}
 	case err != nil:
-		return &InputError{Field: "PasswordHash", Reason: err.Error()}
+		return &InputError{Field: "PasswordHash", Reason: strings.TrimPrefix(err.Error(), "phc: ")}
 	case hash == "": // a mark that says there is none
 		return nil
 	}

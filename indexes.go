@@ -28,6 +28,9 @@ func indexEntries(indexes []Index, attributes Attributes) ([]codec.IndexEntry, e
 	return entries, nil
 }
 
+// maxFolded bounds text before it is folded, which takes time by its length.
+const maxFolded = 512 // bytes
+
 // errEmptyFold is what folding text to nothing returns; precis exports no name.
 var _, errEmptyFold = precis.Nickname.CompareKey("")
 
@@ -41,6 +44,9 @@ func (x Index) value(v any) (encoded string, ok bool, err error) {
 		return "", false, nil
 	}
 	if text, isText := v.(string); isText && x.Fold {
+		if len(text) > maxFolded {
+			return "", false, &InputError{Field: attributeField(x.Name), Reason: "cannot be indexed: must be at most 512 bytes"}
+		}
 		folded, err := precis.Nickname.CompareKey(text)
 		if folded == "" && (err == nil || errors.Is(err, errEmptyFold)) {
 			return "", false, nil
@@ -63,6 +69,18 @@ func entryKey(e codec.IndexEntry, id string) string {
 		return string(codec.AppendUniqueKey(nil, e.Name, e.Value))
 	}
 	return string(codec.AppendEntryKey(nil, e.Name, e.Value, id))
+}
+
+// splitEntry takes a key of the space attributes and its value apart.
+func splitEntry(key, value []byte) (e codec.IndexEntry, owner string, ok bool) {
+	unique := len(value) > 0
+	name, encoded, id, ok := codec.SplitEntryKey(key, unique)
+	e, owner = codec.IndexEntry{Name: string(name), Value: string(encoded), Unique: unique}, string(id)
+	if ok && unique {
+		ref, err := codec.DecodeUserRef(codec.SpaceAttributes, key, value)
+		owner, ok = ref.UserID, err == nil
+	}
+	return e, owner, ok
 }
 
 // putEntry writes an entry of user id.
@@ -120,8 +138,8 @@ func (db *DB) index(name string) (Index, bool) {
 }
 
 // GetUserByAttribute returns the user who has this value of an attribute that
-// is declared unique in Options.Indexes. ErrUserNotFound, also for null;
-// ErrInvalidInput (Name) if it is not declared so.
+// is declared unique in Options.Indexes. ErrUserNotFound, also for a value that
+// nobody can have; ErrInvalidInput (Name) if it is not declared so.
 func (db *DB) GetUserByAttribute(ctx context.Context, name string, value any) (User, error) {
 	return result(ctx, "get user by attribute", db.view, func(tx *Tx) (User, error) {
 		return tx.GetUserByAttribute(name, value)
@@ -138,11 +156,8 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 		return User{}, &InputError{Field: "Name", Reason: "must be an attribute that is declared a unique index"}
 	}
 	encoded, ok, err := x.value(value)
-	if err != nil {
-		return User{}, err
-	}
-	if !ok {
-		return User{}, ErrUserNotFound
+	if err != nil || !ok {
+		return User{}, ErrUserNotFound // nobody can have it
 	}
 	id, ok, err := tx.reference(spaceAttributes, string(codec.AppendUniqueKey(nil, name, encoded)))
 	if err != nil {
@@ -162,8 +177,7 @@ func (db *DB) ListUsersByAttribute(ctx context.Context, name string, value any, 
 	return db.pages(ctx, "list users by attribute", o, attributePage(name, value))
 }
 
-// ListUsersByAttribute is [DB.ListUsersByAttribute] on the snapshot of this
-// transaction. The body must not write through tx.
+// ListUsersByAttribute is [DB.ListUsersByAttribute] in this transaction.
 func (tx *Tx) ListUsersByAttribute(name string, value any, o ListOptions) iter.Seq2[User, error] {
 	return tx.pages(o, attributePage(name, value))
 }
@@ -176,7 +190,7 @@ func attributePage(name string, value any) page {
 		}
 		encoded, ok, err := x.value(value)
 		if err != nil || !ok {
-			return nil, err
+			return nil, nil // nobody can have it
 		}
 		ids, err := tx.entryOwners(x, encoded, after, n)
 		if err != nil {

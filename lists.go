@@ -25,8 +25,8 @@ func (db *DB) ListUsers(ctx context.Context, o ListOptions) iter.Seq2[User, erro
 	return db.pages(ctx, "list users", o, (*Tx).userPage)
 }
 
-// ListUsers is [DB.ListUsers] on the snapshot of this transaction. The body
-// must not write through tx.
+// ListUsers is [DB.ListUsers] in this transaction: on its snapshot and, in an
+// Update, on what it has written.
 func (tx *Tx) ListUsers(o ListOptions) iter.Seq2[User, error] {
 	return tx.pages(o, (*Tx).userPage)
 }

@@ -11,9 +11,11 @@ import (
 // AuthenticateUser returns the user who has this identity and password. An
 // unknown identity, a user without password, a disabled one and a wrong
 // password are all ErrInvalidCredentials after equal work: one verification
-// with the current parameters. A user whose hash was imported and not replaced
-// yet takes that hash's time, which a stranger can measure; it is replaced by
-// the first log-in (see Stats.ForeignHashes).
+// with the current parameters. A user whose hash has others takes that hash's
+// time, which a stranger can measure: an imported one until the first log-in
+// replaces it (Stats.ForeignHashes counts these), one from before
+// Options.Passwords was raised likewise, one from before it was lowered until
+// the password is set again.
 //
 // The result is true when it is returned. To create a session from it, use
 // LogIn, which does both in one, or give User.CredentialVersion to
@@ -98,7 +100,7 @@ func (v *verifiedLogin) apply(tx *Tx, u codec.User) (User, error) {
 	if v.upgrade == "" || u.PasswordHash != v.stored {
 		return newUser(u), nil
 	}
-	return tx.updateUser(UserID(u.ID), func(u *codec.User) error {
+	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *ending) error {
 		u.PasswordHash, u.HashClass = string(v.upgrade), hashOwn
 		return nil
 	})
@@ -141,7 +143,7 @@ func (db *DB) authenticate(ctx context.Context, provider, identifier, password s
 // provider's rule refuses is unknown, not invalid.
 func (db *DB) checkLogin(provider, identifier, password string) (key string, err error) {
 	if err := phc.CheckInput(password); err != nil {
-		return "", &InputError{Field: "Password", Reason: err.Error()}
+		return "", passwordError("Password", err)
 	}
 	if reason := plainText(identifier, 256); reason != "" {
 		return "", &InputError{Field: "Identifier", Reason: reason}

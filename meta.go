@@ -74,6 +74,9 @@ func meta[T any](r kv.Reader, key string, decode func([]byte) (T, error)) (T, er
 	if err != nil {
 		return zero, err
 	}
+	if !ok && key == codec.KeyFormat {
+		return zero, ErrForeignFile // a bucket of our name that says nothing of itself
+	}
 	if !ok {
 		return zero, &CorruptError{Space: codec.SpaceMeta, Reason: key + " is missing"}
 	}
@@ -154,23 +157,24 @@ func (db *DB) redeclare(before codec.Declarations) error {
 	return nil
 }
 
-// storeFloor persists the clock at Close, so that no time passes unseen.
-func (db *DB) storeFloor() {
+// storeFloor persists the clock at Close, so that no time passes unseen. A
+// failure is not worth failing Close for: the floor is that of the last
+// commits, and the reason (full, poisoned) has been told.
+func (db *DB) storeFloor() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	err := db.update(ctx, func(tx *Tx) error {
 		if tx.now <= tx.state.Floor {
 			return nil
 		}
-		state := tx.state
-		state.Floor = tx.now
-		return tx.putState(state)
+		return tx.changeState(func(s *codec.State) { s.Floor = tx.now })
 	})
-	if err != nil && !errors.Is(err, ErrReadOnly) {
-		// Not worth failing Close for: the floor is at most a minute behind
-		// the last commit, and the reason (full, poisoned) has been told.
+	switch {
+	case err == nil, errors.Is(err, ErrReadOnly), errors.Is(err, ErrClosed), errors.Is(err, ErrNested):
+	default:
 		db.o.Logger.Warn("snib: the clock was not stored", "error", err)
 	}
+	return err
 }
 
 // closeTimeout bounds the last write of the clock, which is not worth more.
@@ -204,9 +208,9 @@ func (db *DB) newEpoch(ctx context.Context, floor func(*Tx) int64) error {
 		if err != nil {
 			return err
 		}
-		state := tx.state
-		state.Epoch++
-		state.Floor = floor(tx)
-		return tx.putState(state)
+		return tx.changeState(func(s *codec.State) {
+			s.Epoch++
+			s.Floor = floor(tx)
+		})
 	})
 }

@@ -1,7 +1,6 @@
 package snib
 
 import (
-	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -85,7 +84,17 @@ func (tx *Tx) putOneTimeToken(t *codec.OneTimeToken) (OneTimeToken, error) {
 		return OneTimeToken{}, err
 	}
 	t.SecretHash = oneTimeToken.hash(secret[:])
-	if err := tx.makeRoomForOneTimeToken(t.UserID); err != nil {
+	ended, err := tx.excess(ownedOneTime, t.UserID, MaxOneTimeTokens, "", func(id string) (int64, error) {
+		have, err := tx.oneTimeToken(id)
+		if !tx.oneTimeLive(&have) {
+			return 0, err
+		}
+		return have.ExpiresAt, err
+	})
+	if err != nil {
+		return OneTimeToken{}, err
+	}
+	if err := tx.deleteAll(ownedOneTime, t.UserID, ended); err != nil {
 		return OneTimeToken{}, err
 	}
 	if err := tx.putOne(ownedOneTime, t.UserID, t.ID, t.Append(nil), true); err != nil {
@@ -101,36 +110,6 @@ func newOneTimeToken(t *codec.OneTimeToken) OneTimeToken {
 		ID: OneTimeTokenID(t.ID), UserID: UserID(t.UserID), Purpose: t.Purpose,
 		CreatedAt: timeOf(t.CreatedAt), ExpiresAt: timeOf(t.ExpiresAt), Data: t.Data,
 	}
-}
-
-// makeRoomForOneTimeToken removes a user's dead tokens, and the first to
-// expire while there are as many as may be.
-func (tx *Tx) makeRoomForOneTimeToken(userID string) error {
-	ids, err := tx.members(spaceUserOneTime, userID)
-	if err != nil {
-		return err
-	}
-	live := make([]codec.OneTimeToken, 0, len(ids))
-	for _, id := range ids {
-		t, err := tx.oneTimeToken(id)
-		if err != nil {
-			return orphan(spaceUserOneTime, err)
-		}
-		if !tx.oneTimeLive(&t) {
-			t.ExpiresAt = 0 // first to go
-		}
-		live = append(live, t)
-	}
-	slices.SortStableFunc(live, func(a, b codec.OneTimeToken) int { return cmp.Compare(a.ExpiresAt, b.ExpiresAt) })
-	for i, t := range live {
-		if t.ExpiresAt != 0 && len(live)-i < MaxOneTimeTokens {
-			break
-		}
-		if err := tx.deleteOne(ownedOneTime, userID, t.ID); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // oneTimeToken returns the record of id, live or dead, or ErrInvalidToken.
@@ -204,9 +183,4 @@ func (tx *Tx) presentedOneTime(purpose, token string) (codec.OneTimeToken, error
 		return codec.OneTimeToken{}, ErrInvalidToken
 	}
 	return t, err
-}
-
-// endOneTimeTokens removes all of a user's.
-func (tx *Tx) endOneTimeTokens(userID string) error {
-	return tx.deleteOwned(ownedOneTime, userID)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,16 +59,17 @@ type Options struct {
 
 	// BeforeAuth is called by AuthenticateUser and LogIn before any look-up,
 	// alike for known and unknown identities, with the identifier as it is
-	// compared. An error ends the call and is returned. It is where a
-	// program throttles: this library does not.
+	// compared, and by ChangePassword. An error ends the call and is
+	// returned. It is where a program throttles: this library does not.
 	BeforeAuth func(ctx context.Context, provider, identifier string) error
 
-	// AfterAuth is called when AuthenticateUser or LogIn has accepted or
-	// refused the credentials.
+	// AfterAuth is called when AuthenticateUser, LogIn or ChangePassword has
+	// accepted or refused the credentials.
 	AfterAuth func(ctx context.Context, provider, identifier string, ok bool)
 
 	// Logger receives events that an operator wants to see (a refresh token
-	// reused, a clock that disagrees, a sweep that failed); nil discards.
+	// reused, a clock that disagrees when the file is opened, a sweep that
+	// failed); nil discards.
 	// Ids of users, sessions and families are in them, never a token,
 	// password, hash or identifier.
 	Logger *slog.Logger
@@ -219,10 +221,17 @@ func (o *Options) settings() (*settings, error) {
 		Rand:   s.Rand,
 	})
 	if err != nil {
-		return nil, &InputError{Field: "Options.Passwords", Reason: err.Error()}
+		return nil, hasherError(err)
 	}
 	s.hasher = hasher
 	return s, nil
+}
+
+// hasherError names the field of PasswordPolicy that the hasher refused.
+func hasherError(err error) error {
+	text := strings.NewReplacer("Limits.MemoryBytes", "MaxHashMemory", "Limits.Work", "2,097,152").Replace(err.Error())
+	field, reason, _ := strings.Cut(strings.TrimPrefix(text, "phc: Params."), " ")
+	return &InputError{Field: "Options.Passwords." + field, Reason: reason}
 }
 
 func (s *settings) fillDefaults() {
@@ -288,7 +297,7 @@ func (s *settings) checkPolicies() error {
 		return &InputError{Field: "Options.Sessions.MaxPerUser", Reason: "must be from 1 to 1000"}
 	case s.Refresh.MaxPerUser < 1 || s.Refresh.MaxPerUser > MaxRefreshTokens:
 		return &InputError{Field: "Options.Refresh.MaxPerUser", Reason: "must be from 1 to 100"}
-	case s.MaxSize != 0 && s.MaxSize < 1<<20:
+	case s.MaxSize > 0 && s.MaxSize < 1<<20:
 		return &InputError{Field: "Options.MaxSize", Reason: "must be at least 1 MiB"}
 	}
 	return nil

@@ -1,6 +1,13 @@
 package snib
 
-import "github.com/snibdb/snib/internal/kv"
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
+)
 
 // Records that belong to a user, with the index by user that leads to them.
 type owned struct{ records, byUser kv.Space }
@@ -9,21 +16,16 @@ var (
 	ownedSessions = owned{spaceSessions, spaceUserSessions}
 	ownedFamilies = owned{spaceFamilies, spaceUserFamilies}
 	ownedOneTime  = owned{spaceOneTime, spaceUserOneTime}
-	ownedSpaces   = []owned{ownedSessions, ownedFamilies, ownedOneTime}
 )
 
-// deleteOwned removes all records of one kind that belong to a user.
-func (tx *Tx) deleteOwned(o owned, userID string) error {
-	ids, err := tx.members(o.byUser, userID)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := tx.deleteOne(o, userID, id); err != nil {
+// putOne writes one record, and its entry in the index by user if it is new.
+func (tx *Tx) putOne(o owned, userID, id string, record []byte, isNew bool) error {
+	if isNew {
+		if err := tx.put(o.byUser, pairKey(userID, id), nil); err != nil {
 			return err
 		}
 	}
-	return nil
+	return tx.put(o.records, id, record)
 }
 
 // deleteOne removes one record and its entry in the index by user.
@@ -34,12 +36,114 @@ func (tx *Tx) deleteOne(o owned, userID, id string) error {
 	return tx.delete(o.records, id)
 }
 
-// putOne writes one record, and its entry in the index by user if it is new.
-func (tx *Tx) putOne(o owned, userID, id string, record []byte, isNew bool) error {
-	if isNew {
-		if err := tx.put(o.byUser, pairKey(userID, id), nil); err != nil {
+func (tx *Tx) deleteAll(o owned, userID string, ids []string) error {
+	for _, id := range ids {
+		if err := tx.deleteOne(o, userID, id); err != nil {
 			return err
 		}
 	}
-	return tx.put(o.records, id, record)
+	return nil
+}
+
+// excess returns which records of one kind a user must lose to have at most
+// most when there is one more, in the place of instead ("" for none): those
+// whose end comes first. until returns when that is, 0 for a dead one. A
+// record that cannot be read goes first; it must not keep the user out.
+func (tx *Tx) excess(o owned, userID string, most int, instead string, until func(id string) (int64, error)) ([]string, error) {
+	ids, err := tx.members(o.byUser, userID)
+	if err != nil {
+		return nil, err
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id == instead })
+	n := len(ids) + 1 - most
+	if n <= 0 {
+		return nil, nil
+	}
+	ends := make(map[string]int64, len(ids))
+	for _, id := range ids {
+		end, err := until(id)
+		if err != nil && !damage(err) {
+			return nil, err
+		}
+		ends[id] = end
+	}
+	slices.SortStableFunc(ids, func(a, b string) int { return cmp.Compare(ends[a], ends[b]) })
+	return ids[:n], nil
+}
+
+// damage reports whether err is that a record which should be there cannot be
+// read or is missing.
+func damage(err error) bool {
+	return unreadable(err) || errors.Is(err, ErrInvalidSession) ||
+		errors.Is(err, ErrInvalidRefreshToken) || errors.Is(err, ErrInvalidToken)
+}
+
+// unreadable reports whether err is about a record that is there and cannot be
+// read.
+func unreadable(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewerFormat)
+}
+
+// An ending is what a user loses with an update. It is gathered before
+// anything is written, so that whatever cannot be read is met before; and it
+// needs no record for that but where one decides, so that damage keeps no
+// session alive.
+type ending struct {
+	userID   string
+	ids      map[owned][]string
+	detached []codec.Session // that stay and lose their family
+}
+
+// add gathers the records of one kind for which end says so; nil is all.
+func (e *ending) add(tx *Tx, o owned, end func(id string) (bool, error)) error {
+	ids, err := tx.members(o.byUser, e.userID)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		ends := true
+		if end != nil {
+			if ends, err = end(id); err != nil && !damage(err) {
+				return err
+			}
+			ends = ends || err != nil
+		}
+		if ends {
+			if e.ids == nil {
+				e.ids = make(map[owned][]string)
+			}
+			e.ids[o] = append(e.ids[o], id)
+		}
+	}
+	return nil
+}
+
+// addSessions gathers all sessions but the kept ones.
+func (e *ending) addSessions(tx *Tx, kept []codec.Session) error {
+	return e.add(tx, ownedSessions, func(id string) (bool, error) {
+		return !slices.ContainsFunc(kept, func(s codec.Session) bool { return s.ID == id }), nil
+	})
+}
+
+// addFamilies gathers all families but tombstones and those of kept sessions.
+func (e *ending) addFamilies(tx *Tx, kept []codec.Session) error {
+	return e.add(tx, ownedFamilies, func(id string) (bool, error) {
+		f, err := tx.family(id)
+		return f.RevokedAt == 0 && !slices.ContainsFunc(kept, func(s codec.Session) bool { return s.FamilyID == id }), err
+	})
+}
+
+// write removes what was gathered.
+func (e *ending) write(tx *Tx) error {
+	for o, ids := range e.ids {
+		if err := tx.deleteAll(o, e.userID, ids); err != nil {
+			return err
+		}
+	}
+	for _, s := range e.detached {
+		if err := tx.put(spaceSessions, s.ID, s.Append(nil)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

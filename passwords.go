@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/phc"
@@ -30,13 +31,19 @@ func (db *DB) HashPassword(ctx context.Context, password string) (PasswordHash, 
 
 func (db *DB) hashPassword(ctx context.Context, password string) (PasswordHash, error) {
 	if err := phc.CheckNew(password); err != nil {
-		return PasswordHash{}, &InputError{Field: "Password", Reason: err.Error()}
+		return PasswordHash{}, passwordError("Password", err)
 	}
 	hash, err := db.o.hasher.Hash(ctx, password)
 	if err != nil {
 		return PasswordHash{}, hashingError(err)
 	}
 	return PasswordHash{newSecret(string(hash))}, nil
+}
+
+// passwordError says which rule a password breaks: "password is empty" becomes
+// the reason "is empty" of its field.
+func passwordError(field string, err error) error {
+	return &InputError{Field: field, Reason: strings.TrimPrefix(err.Error(), "password ")}
 }
 
 // hashingError makes a full queue an ErrBusy.
@@ -67,7 +74,7 @@ func setPassword(u *codec.User, hash PasswordHash, now int64) {
 // an administrator, or after a one-time token), and returns the updated user.
 // All sessions, refresh tokens and one-time tokens of the user end in the same
 // transaction, except the sessions in keep. A kept session that was born of a
-// refresh token loses it and keeps its own deadlines.
+// refresh token loses it, and ends at the deadline it has.
 //
 // ErrUserNotFound; ErrInvalidInput (Password as in HashPassword, Keep if one
 // is a session of another user); ErrBusy.
@@ -110,7 +117,8 @@ func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
 // ChangePassword sets the user's password if current is the one that is set,
 // as a user does, and returns the updated user. Between the verification and
 // the change nobody else can have changed it. It ends what UpdateUserPassword
-// ends.
+// ends, and calls Options.BeforeAuth and AfterAuth as a log-in by the primary
+// identity does.
 //
 // ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong,
 // or was changed meanwhile), ErrInvalidInput (Password, Current, Keep),
@@ -122,7 +130,10 @@ func (db *DB) ChangePassword(ctx context.Context, id UserID, current, password s
 
 func (db *DB) changePassword(ctx context.Context, id UserID, current, password string, keep []SessionID) (User, error) {
 	if err := phc.CheckInput(current); err != nil {
-		return User{}, &InputError{Field: "Current", Reason: err.Error()}
+		return User{}, passwordError("Current", err)
+	}
+	if err := phc.CheckNew(password); err != nil {
+		return User{}, passwordError("Password", err)
 	}
 	verified, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) { return tx.user(id) })
 	if err != nil {
@@ -131,8 +142,7 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	if verified.DisabledAt != 0 {
 		return User{}, ErrUserDisabled
 	}
-	ok, err := db.o.hasher.Verify(ctx, phc.Hash(verified.PasswordHash), current)
-	if err := db.verdict(&verified, ok, err); err != nil {
+	if err := db.verifyCurrent(ctx, &verified, current); err != nil {
 		return User{}, err
 	}
 	hash, err := db.hashPassword(ctx, password)
@@ -150,10 +160,28 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	})
 }
 
+// verifyCurrent verifies the password of a user who is known, under the hooks
+// of a log-in by the primary identity: whoever has a session must not try
+// passwords without bound.
+func (db *DB) verifyCurrent(ctx context.Context, u *codec.User, current string) error {
+	primary := u.Identities[0]
+	if db.o.BeforeAuth != nil {
+		if err := db.o.BeforeAuth(ctx, primary.Provider, primary.Key); err != nil {
+			return err
+		}
+	}
+	ok, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), current)
+	err = db.verdict(u, ok, err)
+	if db.o.AfterAuth != nil && (err == nil || errors.Is(err, ErrInvalidCredentials)) {
+		db.o.AfterAuth(ctx, primary.Provider, primary.Key, err == nil)
+	}
+	return err
+}
+
 // replacePassword sets or removes a password and ends what depends on it,
 // after allowed has agreed.
 func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, allowed func(*codec.User) error) (User, error) {
-	return tx.updateUser(id, func(u *codec.User) error {
+	return tx.updateUser(id, func(u *codec.User, e *ending) error {
 		if err := allowed(u); err != nil {
 			return err
 		}
@@ -163,10 +191,21 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, al
 		}
 		setPassword(u, hash, tx.now)
 		u.CredentialVersion++
-		if err := tx.endForNewPassword(u.ID, kept); err != nil {
+		for _, s := range kept {
+			if s.FamilyID != "" {
+				// Its family ends. It lives to the deadline it has, and no
+				// longer.
+				s.FamilyID, s.AbsoluteUntil = "", s.IdleUntil
+				e.detached = append(e.detached, s)
+			}
+		}
+		if err := e.addSessions(tx, kept); err != nil {
 			return err
 		}
-		return tx.endOneTimeTokens(u.ID)
+		if err := e.addFamilies(tx, nil); err != nil {
+			return err
+		}
+		return e.add(tx, ownedOneTime, nil)
 	})
 }
 

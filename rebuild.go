@@ -1,6 +1,8 @@
 package snib
 
 import (
+	"fmt"
+
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 )
@@ -80,7 +82,7 @@ func (b *rebuilder) user(u *codec.User) error {
 	}
 	entries, err := indexEntries(b.indexes, decodeAttributes(u.Attributes))
 	if err != nil {
-		return err
+		return fmt.Errorf("user %s: %w", u.ID, err)
 	}
 	u.Entries = entries
 	for _, e := range entries {

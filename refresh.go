@@ -169,27 +169,33 @@ func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
 			return Session{}, RefreshToken{}, err
 		}
 	}
-	if err := tx.makeRoomForFamily(f.UserID); err != nil {
-		return Session{}, RefreshToken{}, err
-	}
 	f.FamilyHash = labelledHash(familyLabel, x.f())
 	f.Current = familyToken.hash(x.s())
 	f.IdleUntil = earlier(after(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
-	return tx.putFamily(f, &x, sessionSecret[:], true)
-}
-
-// putFamily writes a family and its session, whose secret is new, and returns
-// both with their tokens.
-func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, isNew bool) (Session, RefreshToken, error) {
-	if err := tx.putOne(ownedFamilies, f.UserID, f.ID, f.Append(nil), isNew); err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	record := tx.familySession(f)
-	s, err := tx.putNewSession(&record, sessionSecret)
+	ended, err := tx.excessFamilies(f.UserID)
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	return s, withToken(f, x), nil
+	return tx.putFamily(f, &x, sessionSecret[:], "", ended)
+}
+
+// putFamily writes a family and its session, whose secret is new, in the place
+// of the session instead ("" for a new family), ends the families that go for
+// it, and returns both with their tokens.
+func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, instead string, ended []string) (Session, RefreshToken, error) {
+	endedSessions, err := tx.excessSessions(f.UserID, instead)
+	if err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	if err := tx.deleteAll(ownedFamilies, f.UserID, ended); err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	if err := tx.putOne(ownedFamilies, f.UserID, f.ID, f.Append(nil), instead == ""); err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	record := tx.familySession(f)
+	s, err := tx.putNewSession(&record, sessionSecret, endedSessions)
+	return s, withToken(f, x), err
 }
 
 func withToken(f *codec.Family, x *familySecret) RefreshToken {
@@ -213,7 +219,8 @@ func (tx *Tx) familySession(f *codec.Family) codec.Session {
 //
 // Within Options.Refresh.Grace of a use, the used token gives the same two
 // again, as long as the next one was never presented: for an answer that was
-// lost and for two tabs. Any other used token means that somebody holds a copy:
+// lost and for two tabs. After a restart of the program it gives two new ones
+// in their place. Any other used token means that somebody holds a copy:
 // the family and its session are ended, durably, and Refresh returns
 // [ReuseError] (ErrRefreshTokenReused), also for every later token of the
 // family until its absolute deadline. Everything else is
@@ -288,7 +295,10 @@ func (tx *Tx) refreshable(f *codec.Family) error {
 // inGrace reports whether the parent token may still repeat. Time in which
 // this process could not be asked does not count.
 func (tx *Tx) inGrace(f *codec.Family) bool {
-	from := max(f.RotatedAt, min(tx.db.opened, tx.now))
+	from := f.RotatedAt
+	if opened := tx.db.opened; opened <= tx.now { // not after ResetClock has set time back
+		from = max(from, opened)
+	}
 	return tx.now < after(from, max(0, tx.db.o.Refresh.Grace))
 }
 
@@ -304,27 +314,23 @@ func (tx *Tx) rotate(f *codec.Family, x *familySecret) (pair, error) {
 	f.RotatedAt = tx.now
 	f.IdleUntil = earlier(after(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
 	successor, sessionSecret := tx.successor(f, x)
-	f.Previous, f.Current, f.Displaced = f.Current, familyToken.hash(successor.s()), [32]byte{}
-	if ended != "" {
-		if err := tx.deleteOne(ownedSessions, f.UserID, ended); err != nil {
-			return pair{}, err
-		}
-	}
-	s, r, err := tx.putFamily(f, &successor, sessionSecret, false)
+	// Displaced stays: who lost that answer may still come with it.
+	f.Previous, f.Current = f.Current, familyToken.hash(successor.s())
+	s, r, err := tx.putFamily(f, &successor, sessionSecret, ended, nil)
 	return pair{s, r}, err
 }
 
 // repeat gives the answer of the last rotation again. With this process's key
 // it derives the same tokens and writes nothing. If another process has
-// rotated, or the session was ended to make room, the tokens are made anew.
+// rotated, or the session has ended meanwhile, both are made anew.
 func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
 	successor, sessionSecret := tx.successor(f, x)
 	hash := familyToken.hash(successor.s())
 	record, err := tx.session(f.SessionID)
-	if err != nil && !errors.Is(err, ErrInvalidSession) {
+	if err != nil && !errors.Is(err, ErrInvalidSession) && !errors.Is(err, ErrCorrupt) {
 		return pair{}, err
 	}
-	if err == nil && equal(hash, f.Current) {
+	if err == nil && equal(hash, f.Current) && tx.sessionState(&record) == SessionActive {
 		s := tx.newSessionValue(&record)
 		s.Token = newToken(sessionToken, record.ID, sessionSecret)
 		return pair{s, withToken(f, &successor)}, nil
@@ -332,10 +338,7 @@ func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
 	if !equal(hash, f.Current) {
 		f.Displaced, f.Current = f.Current, hash
 	}
-	if err := tx.deleteOne(ownedSessions, f.UserID, f.SessionID); err != nil {
-		return pair{}, err
-	}
-	s, r, err := tx.putFamily(f, &successor, sessionSecret, false)
+	s, r, err := tx.putFamily(f, &successor, sessionSecret, f.SessionID, nil)
 	return pair{s, r}, err
 }
 
@@ -344,10 +347,8 @@ func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
 func (tx *Tx) revoke(f *codec.Family) error {
 	ended := f.SessionID
 	f.RevokedAt, f.SessionID = tx.now, ""
-	if ended != "" {
-		if err := tx.deleteOne(ownedSessions, f.UserID, ended); err != nil {
-			return err
-		}
+	if err := tx.deleteOne(ownedSessions, f.UserID, ended); err != nil {
+		return err
 	}
 	if err := tx.put(spaceFamilies, f.ID, f.Append(nil)); err != nil {
 		return err

@@ -236,7 +236,7 @@ func (tx *Tx) newSession(u *codec.User, o SessionOptions) (Session, error) {
 		Attributes:    attributes,
 	}
 	tx.setDeadlines(&s)
-	return tx.issue(&s)
+	return tx.issue(&s, "")
 }
 
 // mayEnter says whether u may get a session or refresh token.
@@ -258,8 +258,9 @@ func (tx *Tx) setDeadlines(s *codec.Session) {
 	s.IdleUntil = earlier(after(s.ActiveUntil, max(0, p.Idle)), s.AbsoluteUntil)
 }
 
-// issue gives a session an id and a secret, and writes it.
-func (tx *Tx) issue(s *codec.Session) (Session, error) {
+// issue gives a session an id and a secret, and writes it in the place of
+// another one ("" for none).
+func (tx *Tx) issue(s *codec.Session, instead string) (Session, error) {
 	id, err := newID(prefixSession, tx.now, tx.db.o.Rand)
 	if err != nil {
 		return Session{}, err
@@ -269,13 +270,33 @@ func (tx *Tx) issue(s *codec.Session) (Session, error) {
 		return Session{}, err
 	}
 	s.ID, s.CreatedAt = id, tx.now
-	return tx.putNewSession(s, secret[:])
+	ended, err := tx.excessSessions(s.UserID, instead)
+	if err != nil {
+		return Session{}, err
+	}
+	return tx.putNewSession(s, secret[:], ended)
 }
 
-// putNewSession writes a session that is not there yet, under the bound on how
-// many a user may have, and returns it with its token.
-func (tx *Tx) putNewSession(s *codec.Session, secret []byte) (Session, error) {
-	if err := tx.makeRoomForSession(s.UserID); err != nil {
+// excessSessions returns which sessions of a user end when there is one more,
+// in the place of instead: that one, and what is above the bound.
+func (tx *Tx) excessSessions(userID, instead string) ([]string, error) {
+	ids, err := tx.excess(ownedSessions, userID, tx.db.o.Sessions.MaxPerUser, instead, func(id string) (int64, error) {
+		s, err := tx.session(id)
+		if s.Epoch != tx.state.Epoch {
+			return 0, err
+		}
+		return s.IdleUntil, err
+	})
+	if instead != "" {
+		ids = append(ids, instead)
+	}
+	return ids, err
+}
+
+// putNewSession writes a session that is not there yet, ends those that go for
+// it, and returns it with its token.
+func (tx *Tx) putNewSession(s *codec.Session, secret []byte, ended []string) (Session, error) {
+	if err := tx.deleteAll(ownedSessions, s.UserID, ended); err != nil {
 		return Session{}, err
 	}
 	s.Epoch = tx.state.Epoch
@@ -314,10 +335,7 @@ func (tx *Tx) renew(token string) (Session, error) {
 	}
 	next := old
 	tx.setDeadlines(&next)
-	if err := tx.deleteOne(ownedSessions, old.UserID, old.ID); err != nil {
-		return Session{}, err
-	}
-	return tx.issue(&next)
+	return tx.issue(&next, old.ID)
 }
 
 // ExtendSession gives an active or idle session later deadlines, within its
@@ -368,6 +386,8 @@ func (tx *Tx) extensible(token string) (s codec.Session, due bool, err error) {
 	case state == SessionIdle:
 		return s, true, nil
 	}
-	every := max(0, tx.db.o.Sessions.ExtendEvery).Milliseconds()
+	// At the latest when half of the active life is over, or a session in
+	// constant use would end where ExtendEvery is no shorter than that.
+	every := min(max(0, tx.db.o.Sessions.ExtendEvery), tx.db.o.Sessions.Active/2).Milliseconds()
 	return s, tx.now-s.LastUsedAt >= every, nil
 }

@@ -70,14 +70,20 @@ func (tx *Tx) doom(err error) error {
 	return err
 }
 
-// putState replaces the state, for the rest of this transaction too.
-func (tx *Tx) putState(s codec.State) error {
+// changeState changes the stored state, for the rest of this transaction too.
+// It is read again for that: another Tx may be joined to the same transaction.
+func (tx *Tx) changeState(change func(*codec.State)) error {
+	s, err := meta(tx.r, codec.KeyState, codec.DecodeState)
+	if err != nil {
+		return tx.doom(err)
+	}
+	change(&s)
 	tx.state = s
 	return tx.doom(tx.w.Put(spaceMeta, []byte(codec.KeyState), s.Append(nil)))
 }
 
-// floorEvery is how often the clock's floor is stored, in milliseconds: a
-// crash can lose that much of it.
+// floorEvery is how often the clock's floor is stored, in milliseconds, as
+// long as there are commits: what was only seen by reads since, a crash loses.
 const floorEvery = 60_000
 
 // put and the other writers below store the clock's floor along with the
@@ -107,9 +113,7 @@ func (tx *Tx) beforeWrite() error {
 	if tx.now-tx.state.Floor < floorEvery {
 		return nil
 	}
-	state := tx.state
-	state.Floor = tx.now
-	return tx.putState(state)
+	return tx.changeState(func(s *codec.State) { s.Floor = max(s.Floor, tx.now) })
 }
 
 // get returns the value of key, valid until the next write.

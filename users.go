@@ -1,6 +1,7 @@
 package snib
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -83,11 +84,10 @@ func (tx *Tx) user(id UserID) (codec.User, error) {
 	return u, nil
 }
 
-// updateUser is the form of every update of a user record: read, let change
-// decide, write the record and what points to it. change may end sessions and
-// tokens as its last step, when nothing can refuse any more; the index
-// conflicts that putUser could meet must have been looked for.
-func (tx *Tx) updateUser(id UserID, change func(u *codec.User) error) (User, error) {
+// updateUser is the form of every update of a user: read the record, let
+// change decide about it and about what ends with it, then write. The index
+// conflicts that putUser could meet are for change to look for.
+func (tx *Tx) updateUser(id UserID, change func(u *codec.User, e *ending) error) (User, error) {
 	if err := tx.writing(); err != nil {
 		return User{}, err
 	}
@@ -97,7 +97,14 @@ func (tx *Tx) updateUser(id UserID, change func(u *codec.User) error) (User, err
 	}
 	u := before
 	u.Identities = slices.Clone(before.Identities)
-	if err := change(&u); err != nil {
+	e := ending{userID: u.ID}
+	if err := change(&u, &e); err != nil {
+		return User{}, err
+	}
+	if bytes.Equal(u.Append(nil), before.Append(nil)) {
+		return newUser(u), nil // nothing changes, and nothing ends
+	}
+	if err := e.write(tx); err != nil {
 		return User{}, err
 	}
 	if err := tx.putUser(&before, &u); err != nil {
@@ -152,13 +159,13 @@ func (tx *Tx) countForeign(before, after *codec.User) error {
 	if err := tx.beforeWrite(); err != nil {
 		return err
 	}
-	state := tx.state
-	if after.HashClass == hashForeign {
-		state.ForeignHashes++
-	} else {
-		state.ForeignHashes--
-	}
-	return tx.putState(state)
+	return tx.changeState(func(s *codec.State) {
+		if after.HashClass == hashForeign {
+			s.ForeignHashes++
+		} else if s.ForeignHashes > 0 {
+			s.ForeignHashes--
+		}
+	})
 }
 
 // NewUser is what CreateUser makes a user of.
@@ -252,7 +259,8 @@ func (tx *Tx) GetUser(id UserID) (User, error) {
 // DeleteUser removes the user and all that is the user's: identities, index
 // entries, sessions, refresh and one-time tokens, in one transaction. From
 // then on every token of the user fails, and the identities and unique values
-// are free. An id that is unknown or could be nobody's is no error.
+// are free. An id that is unknown or could be nobody's is no error, nor is a
+// record that is damaged.
 func (db *DB) DeleteUser(ctx context.Context, id UserID) error {
 	return during("delete user", db.update(ctx, func(tx *Tx) error { return tx.DeleteUser(id) }))
 }
@@ -263,21 +271,51 @@ func (tx *Tx) DeleteUser(id UserID) error {
 		return err
 	}
 	u, err := tx.user(id)
-	if errors.Is(err, ErrUserNotFound) {
+	switch {
+	case errors.Is(err, ErrUserNotFound):
 		return nil
+	case unreadable(err):
+		u, err = tx.salvage(id)
 	}
 	if err != nil {
 		return err
 	}
-	for _, o := range ownedSpaces {
-		if err := tx.deleteOwned(o, u.ID); err != nil {
+	e := ending{userID: u.ID}
+	for _, o := range []owned{ownedSessions, ownedFamilies, ownedOneTime} {
+		if err := e.add(tx, o, nil); err != nil {
 			return err
 		}
+	}
+	if err := e.write(tx); err != nil {
+		return err
 	}
 	if err := tx.disown(&u); err != nil {
 		return err
 	}
 	return tx.delete(spaceUsers, u.ID)
+}
+
+// salvage returns what of a user's record can be known without reading it:
+// the entries of the indexes that lead to the user, found by walking them.
+func (tx *Tx) salvage(id UserID) (codec.User, error) {
+	u := codec.User{ID: string(id)}
+	err := tx.r.Scan(spaceIdentities, nil, nil, 0, func(key, value []byte) error {
+		provider, identifier, ok := codec.SplitPair(key)
+		if ref, err := codec.DecodeUserRef(codec.SpaceIdentities, key, value); ok && err == nil && ref.UserID == u.ID {
+			u.Identities = append(u.Identities, codec.Identity{Provider: string(provider), Key: string(identifier)})
+		}
+		return nil
+	})
+	if err != nil {
+		return codec.User{}, err
+	}
+	err = tx.r.Scan(spaceAttributes, nil, nil, 0, func(key, value []byte) error {
+		if e, owner, ok := splitEntry(key, value); ok && owner == u.ID {
+			u.Entries = append(u.Entries, e)
+		}
+		return nil
+	})
+	return u, err
 }
 
 // disown removes everything in the indexes that leads to u.
@@ -295,8 +333,14 @@ func (tx *Tx) disown(u *codec.User) error {
 	return tx.countForeign(u, &codec.User{})
 }
 
-// maxReason is how long the reason for disabling may be, in bytes.
-const maxReason = 256
+// checkReason refuses a reason for disabling that is no text of at most 256
+// bytes.
+func checkReason(field, reason string) error {
+	if wrong := plainText(reason, 256); reason != "" && wrong != "" {
+		return &InputError{Field: field, Reason: wrong}
+	}
+	return nil
+}
 
 // DisableUser shuts the user out: every session, refresh token and one-time
 // token ends in the same transaction, and nothing authenticates until
@@ -310,11 +354,9 @@ func (db *DB) DisableUser(ctx context.Context, id UserID, reason string) (User, 
 
 // DisableUser is [DB.DisableUser] in this transaction.
 func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User) error {
-		if reason != "" {
-			if wrong := plainText(reason, maxReason); wrong != "" {
-				return &InputError{Field: "Reason", Reason: wrong}
-			}
+	return tx.updateUser(id, func(u *codec.User, e *ending) error {
+		if err := checkReason("Reason", reason); err != nil {
+			return err
 		}
 		u.DisabledReason = reason
 		if u.DisabledAt != 0 {
@@ -322,10 +364,13 @@ func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
 		}
 		u.DisabledAt = tx.now
 		u.CredentialVersion++
-		if err := tx.endSessionsAndFamilies(u.ID, nil); err != nil {
+		if err := e.addSessions(tx, nil); err != nil {
 			return err
 		}
-		return tx.endOneTimeTokens(u.ID)
+		if err := e.addFamilies(tx, nil); err != nil {
+			return err
+		}
+		return e.add(tx, ownedOneTime, nil)
 	})
 }
 
@@ -337,7 +382,7 @@ func (db *DB) EnableUser(ctx context.Context, id UserID) (User, error) {
 
 // EnableUser is [DB.EnableUser] in this transaction.
 func (tx *Tx) EnableUser(id UserID) (User, error) {
-	return tx.updateUser(id, func(u *codec.User) error {
+	return tx.updateUser(id, func(u *codec.User, _ *ending) error {
 		if u.DisabledAt != 0 {
 			u.DisabledAt, u.DisabledReason = 0, ""
 			u.CredentialVersion++

@@ -34,7 +34,7 @@ type SpaceSpec struct {
 // bound but those on keys and values.
 const (
 	MaxKey    = 1 << 10   // bytes in a key; the shortest key has 1
-	MaxValue  = 100 << 10 // bytes in a value
+	MaxValue  = 128 << 10 // bytes in a value
 	MaxWrites = 4000      // calls of Put and Delete, and keys removed by DeleteRange
 	MaxBytes  = 1 << 20   // keys and values put, together
 )
