@@ -400,6 +400,24 @@ func TestEndEverythingIsOneCommit(t *testing.T) {
 	snibtest.CheckAndClose(t, db)
 }
 
+// Where the wall clock does not help, what elapses counts from the end of
+// everything, and not from the next call.
+func TestTimeGoesOnAfterEndEverything(t *testing.T) {
+	clock := snibtest.NewClock()
+	db := snibtest.NewDB(t, shortLived(clock))
+	u := nobody(t, db, "ada")
+	clock.Advance(time.Hour)
+	before := session(t, db, u.ID).CreatedAt
+	clock.Advance(-30 * time.Minute)
+	if err := db.EndEverything(ctx); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(10 * time.Minute)
+	if s := session(t, db, u.ID); s.CreatedAt.Sub(before) != 10*time.Minute {
+		t.Errorf("%v after, want 10 minutes", s.CreatedAt.Sub(before))
+	}
+}
+
 // events is a log that can be read while it is written.
 type events struct {
 	mu  sync.Mutex

@@ -29,7 +29,8 @@ func init() { // it refers to itself
 		"UpdateUserPassword":   {do: (*run).updatePassword, rare: 4}, "RemoveUserPassword": {do: (*run).removePassword, rare: 5},
 		"DisableUser": {do: (*run).disable, rare: 5}, "EnableUser": {do: (*run).enable},
 		"CreateSession": {do: (*run).createSession}, "ValidateSessionUser": {do: func(r *run) bool { return r.validate(r.text("snses_")) }},
-		"RenewSession": {do: (*run).renew}, "ExtendSession": {do: (*run).extend},
+		"many sessions": {do: (*run).manySessions},
+		"RenewSession":  {do: (*run).renew}, "ExtendSession": {do: (*run).extend},
 		"InvalidateSession": {do: (*run).invalidate, rare: 4}, "InvalidateUserSession": {do: (*run).invalidateUser, rare: 4},
 		"InvalidateToken": {do: (*run).invalidateToken, rare: 6}, "InvalidateUserSessions": {do: (*run).invalidateAll, rare: 4},
 		"DeleteDeadUserSessions": {do: (*run).deleteDead, rare: 2},
@@ -38,7 +39,7 @@ func init() { // it refers to itself
 		"CreateOneTimeToken": {do: (*run).createLink}, "UseOneTimeToken": {do: (*run).useLink}, "many one-time tokens": {do: (*run).manyLinks, rare: 10},
 		"AuthenticateUser": {do: (*run).authenticate, direct: true}, "LogIn": {do: (*run).logIn, direct: true},
 		"ChangePassword": {do: (*run).changePassword, direct: true},
-		"Sweep":          {do: (*run).sweep, direct: true}, "EndEverything": {do: (*run).endEverything, direct: true, rare: 20},
+		"Sweep":          {do: (*run).sweep, direct: true}, "EndEverything": {do: (*run).endEverything, direct: true, rare: 10},
 	}
 }
 
@@ -105,7 +106,7 @@ func (r *run) updateAttributes() bool {
 
 func (r *run) updatePassword() bool {
 	id, password := r.user(), passwords[r.rng.IntN(2)]
-	keep, kept := r.keepSome()
+	keep, kept := r.keepSome(id)
 	var u snib.User
 	var err error
 	switch on := r.on.(type) {
@@ -119,7 +120,7 @@ func (r *run) updatePassword() bool {
 
 func (r *run) removePassword() bool {
 	id := r.user()
-	keep, kept := r.keepSome()
+	keep, kept := r.keepSome(id)
 	u, err := r.on.RemoveUserPassword(id, keep...)
 	return r.updated(u, err, r.m.SetPassword(string(id), "", kept...))
 }
@@ -159,6 +160,15 @@ func (r *run) createSession() bool {
 	version := r.version(id)
 	s, err := r.on.CreateSession(id, snib.SessionOptions{CredentialVersion: version})
 	return r.made(s, err, r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal()))
+}
+
+// manySessions comes to the bound.
+func (r *run) manySessions() bool {
+	good := false
+	for range 3 {
+		good = r.createSession() || good
+	}
+	return good
 }
 
 func (r *run) renew() bool {
@@ -203,7 +213,7 @@ func (r *run) invalidateToken() bool {
 
 func (r *run) invalidateAll() bool {
 	id := r.user()
-	except, kept := r.keepSome()
+	except, kept := r.keepSome(id)
 	return r.agree(r.on.InvalidateUserSessions(id, except...), r.m.InvalidateAll(string(id), kept...))
 }
 
@@ -344,7 +354,7 @@ func (r *run) logIn() bool {
 
 func (r *run) changePassword() bool {
 	id, current, password := r.user(), r.password(), passwords[r.rng.IntN(2)]
-	keep, kept := r.keepSome()
+	keep, kept := r.keepSome(id)
 	u, err := r.on.(direct).db.ChangePassword(ctx, id, current, password, keep...)
 	var want error
 	switch mu := r.m.Users[string(id)]; {

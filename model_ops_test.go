@@ -146,6 +146,9 @@ func (r *run) user() snib.UserID {
 }
 
 func (r *run) sessionID() snib.SessionID {
+	if known := slices.Sorted(maps.Keys(r.m.Sessions)); len(known) > 0 && r.rng.IntN(3) > 0 {
+		return snib.SessionID(pick(r, known))
+	}
 	return snib.SessionID(pick(r, slices.Concat(r.d.sessions, r.sessions)))
 }
 
@@ -161,7 +164,8 @@ func (r *run) text(kind string) string {
 	case "snrft_":
 		for _, id := range slices.Sorted(maps.Keys(r.m.Families)) {
 			f := r.m.Families[id]
-			known = append(known, f.Current, f.Current, f.Previous, f.Displaced)
+			known = append(known, f.Current, f.Current, f.Previous, f.Previous)
+			known = append(known, f.Displaced)
 			known = append(known, f.Spent[max(0, len(f.Spent)-2):]...)
 		}
 	case "snott_":
@@ -175,10 +179,14 @@ func (r *run) text(kind string) string {
 	return pick(r, slices.Concat(r.d.texts, r.texts))
 }
 
-// keepSome names up to two sessions.
-func (r *run) keepSome() (db []snib.SessionID, m []string) {
+// keepSome names up to two sessions, mostly of the user.
+func (r *run) keepSome(user snib.UserID) (db []snib.SessionID, m []string) {
+	own := r.m.SessionsOf(string(user))
 	for range r.rng.IntN(3) {
 		id := r.sessionID()
+		if len(own) > 0 && r.rng.IntN(4) > 0 {
+			id = snib.SessionID(own[r.rng.IntN(len(own))].ID)
+		}
 		db, m = append(db, id), append(m, string(id))
 	}
 	return db, m

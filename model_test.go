@@ -124,7 +124,8 @@ func (d *driver) open() {
 }
 
 // advance lets time pass: mostly seconds, so that graces are met, sometimes
-// as much as the life of something; now and then the clock is set back.
+// to the very moment of a deadline, seldom as much as the life of something;
+// now and then the clock is set back.
 func (d *driver) advance() {
 	const second, minute, hour = time.Second, time.Minute, time.Hour
 	most := []time.Duration{0, 0, 0, 10 * second, 10 * second, 20 * second, minute, 20 * minute}[d.rng.IntN(8)]
@@ -135,11 +136,37 @@ func (d *driver) advance() {
 		most = 40 * hour
 	}
 	step := d.rng.Int64N(most.Milliseconds() + 1)
+	if moments := d.moments(); len(moments) > 0 && d.rng.IntN(6) == 0 {
+		step = moments[d.rng.IntN(min(len(moments), 12))] - d.m.Now - d.rng.Int64N(2)
+	}
 	d.m.Now += step
 	d.see(time.Duration(step) * time.Millisecond)
-	if d.rng.IntN(100) == 0 {
+	if d.rng.IntN(50) == 0 {
 		d.see(-time.Duration(2+d.rng.IntN(3600)) * time.Second)
 	}
+}
+
+// moments are the next at which something changes by itself.
+func (d *driver) moments() (out []int64) {
+	m := d.m
+	const day = int64(24 * time.Hour / time.Millisecond)
+	all := []int64{m.Opened + m.Grace}
+	for _, s := range m.Sessions {
+		all = append(all, s.ActiveUntil, s.IdleUntil, s.Used+m.ExtendEvery, s.IdleUntil+day)
+	}
+	for _, f := range m.Families {
+		all = append(all, f.IdleUntil, f.Absolute, f.Rotated+m.Grace, f.IdleUntil+day)
+	}
+	for _, l := range m.Links {
+		all = append(all, l.Expires, l.Expires+day)
+	}
+	slices.Sort(all)
+	for _, moment := range slices.Compact(all) {
+		if moment > m.Now {
+			out = append(out, moment)
+		}
+	}
+	return out
 }
 
 // see moves the clock, and lets the database see it: of a time that it has not
@@ -316,6 +343,15 @@ func (d *driver) check() {
 // compare looks at everything that can be seen.
 func (d *driver) compare() {
 	r := d.newRun(1, d.m, direct{d.db})
+	imported := 0
+	for _, u := range d.m.Users {
+		if u.Imported {
+			imported++
+		}
+	}
+	if got := must(d.db.Stats(ctx))(d.t).ForeignHashes; got != uint64(imported) {
+		d.t.Errorf("step %d: %d imported hashes, want %d", d.step, got, imported)
+	}
 	var want []snib.UserID
 	for _, id := range slices.Sorted(maps.Keys(d.m.Users)) {
 		want = append(want, snib.UserID(id))

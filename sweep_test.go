@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,8 +178,12 @@ func TestSweepWalksPastTheLiving(t *testing.T) {
 			living++
 		}
 	}
+	before := lastCommit(t, handle(t, db))
 	if n := sweep(t, db); n != len(all)-living {
 		t.Errorf("%d removed, want %d of %d", n, len(all)-living, len(all))
+	}
+	if n := lastCommit(t, handle(t, db)) - before; n < 3 {
+		t.Errorf("in %d transactions, want at most 500 in one", n)
 	}
 	if got := records(t, db); got[0] != living {
 		t.Errorf("%d are left, want %d", got[0], living)
@@ -326,6 +331,11 @@ func TestCloseStopsASweepThatRuns(t *testing.T) {
 		clock.Advance(17 * 24 * time.Hour)
 		time.Sleep(time.Second) // no Wait: it has begun, or is about to
 		closeDB(t, db)
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		if contains(string(stacks), "startSweeper") {
+			t.Errorf("the sweep outlives Close:\n%s", stacks)
+		}
 		_, err := db.Sweep(ctx)
 		wantErr(t, err, snib.ErrClosed)
 	})
