@@ -128,16 +128,16 @@ func (d *driver) open() {
 // now and then the clock is set back.
 func (d *driver) advance() {
 	const second, minute, hour = time.Second, time.Minute, time.Hour
-	most := []time.Duration{0, 0, 0, 10 * second, 10 * second, 20 * second, minute, 20 * minute}[d.rng.IntN(8)]
-	if d.rng.IntN(30) == 0 {
+	most := []time.Duration{0, 0, 0, 10 * second, 10 * second, 20 * second, minute, 5 * minute}[d.rng.IntN(8)]
+	if d.rng.IntN(100) == 0 {
 		most = 4 * hour
 	}
-	if d.rng.IntN(100) == 0 {
+	if d.rng.IntN(300) == 0 {
 		most = 40 * hour
 	}
 	step := d.rng.Int64N(most.Milliseconds() + 1)
-	if moments := d.moments(); len(moments) > 0 && d.rng.IntN(6) == 0 {
-		step = moments[d.rng.IntN(min(len(moments), 12))] - d.m.Now - d.rng.Int64N(2)
+	if moments := d.moments(); len(moments) > 0 && d.rng.IntN(10) == 0 {
+		step = moments[d.rng.IntN(min(len(moments), 3))] - d.m.Now - d.rng.Int64N(2)
 	}
 	d.m.Now += step
 	d.see(time.Duration(step) * time.Millisecond)
