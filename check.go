@@ -109,14 +109,17 @@ func (c *checker) each(space kv.Space, visit func(key, value []byte) error) erro
 // not held against its records.
 func (c *checker) meta() error {
 	format, formatErr := meta(c.tx.r, codec.KeyFormat, codec.DecodeFormat)
-	if formatErr == nil {
+	switch {
+	case formatErr == nil:
 		formatErr = checkFormat(format)
+	case errors.Is(formatErr, ErrForeignFile): // it was ours when it was opened
+		formatErr = &CorruptError{Space: codec.SpaceMeta, Reason: "format is missing"}
 	}
 	state, stateErr := meta(c.tx.r, codec.KeyState, codec.DecodeState)
 	declared, declaredErr := meta(c.tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
 	for _, err := range []error{formatErr, stateErr, declaredErr} {
 		switch {
-		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrForeignFile):
+		case errors.Is(err, ErrCorrupt):
 			c.found(1, spaceMeta, "", err.Error())
 		case err != nil:
 			return err
@@ -132,6 +135,12 @@ func (c *checker) meta() error {
 	}
 	c.tx.now = c.tx.db.clock.now(c.tx.state.Epoch, c.tx.state.Floor)
 	return nil
+}
+
+// unreadable reports whether err is about a record that cannot be read, which
+// is found where its space is walked.
+func unreadable(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewerFormat)
 }
 
 // future reports whether an epoch is later than the file's, if that is known.

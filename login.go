@@ -121,10 +121,8 @@ func (db *DB) authenticate(ctx context.Context, provider, identifier, password s
 	if err != nil {
 		return User{}, err
 	}
-	if db.o.BeforeAuth != nil {
-		if err := db.o.BeforeAuth(ctx, provider, key); err != nil {
-			return User{}, err
-		}
+	if err := db.beforeAuth(ctx, provider, key); err != nil {
+		return User{}, err
 	}
 	v, err := db.verify(ctx, provider, identifier, password)
 	var u User
@@ -132,10 +130,22 @@ func (db *DB) authenticate(ctx context.Context, provider, identifier, password s
 		db.afterVerify()
 		u, err = finish(v)
 	}
+	db.afterAuth(ctx, provider, key, err)
+	return u, err
+}
+
+func (db *DB) beforeAuth(ctx context.Context, provider, key string) error {
+	if db.o.BeforeAuth == nil {
+		return nil
+	}
+	return db.o.BeforeAuth(ctx, provider, key)
+}
+
+// afterAuth tells the hook what became of the credentials, if err says that.
+func (db *DB) afterAuth(ctx context.Context, provider, key string, err error) {
 	if db.o.AfterAuth != nil && (err == nil || errors.Is(err, ErrInvalidCredentials)) {
 		db.o.AfterAuth(ctx, provider, key, err == nil)
 	}
-	return u, err
 }
 
 // checkLogin refuses arguments that are outside their bounds, looking at

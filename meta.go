@@ -203,14 +203,21 @@ func (db *DB) ResetClock(ctx context.Context) error {
 // transaction that shares its commit with no other: nobody may act on an
 // epoch that is not durable yet.
 func (db *DB) newEpoch(ctx context.Context, floor func(*Tx) int64) error {
-	return db.store.Exclusive(ctx, func(w kv.Tx) error {
+	var state codec.State
+	err := db.store.Exclusive(ctx, func(w kv.Tx) error {
 		tx, err := db.begin(w, w)
 		if err != nil {
 			return err
 		}
-		return tx.changeState(func(s *codec.State) {
+		err = tx.changeState(func(s *codec.State) {
 			s.Epoch++
 			s.Floor = floor(tx)
 		})
+		state = tx.state
+		return err
 	})
+	if err == nil {
+		db.clock.now(state.Epoch, state.Floor) // the new epoch's clock runs from here
+	}
+	return err
 }

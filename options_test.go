@@ -95,7 +95,6 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 	},
 	"MaxSize": {
 		func(o *snib.Options) { o.MaxSize = 1<<20 - 1 },
-		func(o *snib.Options) { o.MaxSize = -1 },
 	},
 	"LockTimeout": nil, "BusyTimeout": nil, "BeforeAuth": nil, "AfterAuth": nil,
 	"Logger": nil, "Now": nil, "Rand": nil, "InsecureNoSync": nil,

@@ -71,17 +71,11 @@ func (tx *Tx) excess(o owned, userID string, most int, instead string, until fun
 	return ids[:n], nil
 }
 
-// damage reports whether err is that a record which should be there cannot be
-// read or is missing.
+// damage reports whether err is that a record which should be there is damaged
+// or missing. One of a newer version is neither.
 func damage(err error) bool {
-	return unreadable(err) || errors.Is(err, ErrInvalidSession) ||
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalidSession) ||
 		errors.Is(err, ErrInvalidRefreshToken) || errors.Is(err, ErrInvalidToken)
-}
-
-// unreadable reports whether err is about a record that is there and cannot be
-// read.
-func unreadable(err error) bool {
-	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewerFormat)
 }
 
 // An ending is what a user loses with an update. It is gathered before

@@ -142,7 +142,22 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	if verified.DisabledAt != 0 {
 		return User{}, ErrUserDisabled
 	}
-	if err := db.verifyCurrent(ctx, &verified, current); err != nil {
+	// Whoever has a session must not try passwords without bound: the hooks of
+	// a log-in are called, by the primary identity.
+	primary := verified.Identities[0]
+	if err := db.beforeAuth(ctx, primary.Provider, primary.Key); err != nil {
+		return User{}, err
+	}
+	u, err := db.swapPassword(ctx, &verified, current, password, keep)
+	db.afterAuth(ctx, primary.Provider, primary.Key, err)
+	return u, err
+}
+
+// swapPassword verifies the current password of u and sets another, unless the
+// credentials have changed in between.
+func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password string, keep []SessionID) (User, error) {
+	ok, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), current)
+	if err := db.verdict(u, ok, err); err != nil {
 		return User{}, err
 	}
 	hash, err := db.hashPassword(ctx, password)
@@ -150,32 +165,15 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 		return User{}, err
 	}
 	db.afterVerify()
+	id, version := UserID(u.ID), u.CredentialVersion
 	return result(ctx, "", db.update, func(tx *Tx) (User, error) {
 		return tx.replacePassword(id, hash, keep, func(u *codec.User) error {
-			if u.CredentialVersion != verified.CredentialVersion {
+			if u.CredentialVersion != version {
 				return ErrInvalidCredentials
 			}
 			return nil
 		})
 	})
-}
-
-// verifyCurrent verifies the password of a user who is known, under the hooks
-// of a log-in by the primary identity: whoever has a session must not try
-// passwords without bound.
-func (db *DB) verifyCurrent(ctx context.Context, u *codec.User, current string) error {
-	primary := u.Identities[0]
-	if db.o.BeforeAuth != nil {
-		if err := db.o.BeforeAuth(ctx, primary.Provider, primary.Key); err != nil {
-			return err
-		}
-	}
-	ok, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), current)
-	err = db.verdict(u, ok, err)
-	if db.o.AfterAuth != nil && (err == nil || errors.Is(err, ErrInvalidCredentials)) {
-		db.o.AfterAuth(ctx, primary.Provider, primary.Key, err == nil)
-	}
-	return err
 }
 
 // replacePassword sets or removes a password and ends what depends on it,

@@ -230,7 +230,7 @@ func extend(tb testing.TB, db *snib.DB, s snib.Session) snib.Session {
 }
 
 func TestExtendSessionWritesOncePerExtendEvery(t *testing.T) {
-	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: 3 * time.Hour, ExtendEvery: 2 * time.Hour}})
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: 5 * time.Hour, ExtendEvery: 2 * time.Hour}})
 	s := newSession(t, db, user(t, db, "ada"))
 	first := s
 	clock.Advance(2*time.Hour - tick)
@@ -247,7 +247,7 @@ func TestExtendSessionWritesOncePerExtendEvery(t *testing.T) {
 			s = extend(t, db, s)
 		}
 	})
-	if !s.ActiveUntil.Equal(now.Add(3*time.Hour)) || !s.LastUsedAt.Equal(now) || !s.CreatedAt.Equal(first.CreatedAt) {
+	if !s.ActiveUntil.Equal(now.Add(5*time.Hour)) || !s.LastUsedAt.Equal(now) || !s.CreatedAt.Equal(first.CreatedAt) {
 		t.Errorf("extended at %v: %+v", now, s)
 	}
 	if read := must(db.ValidateSession(ctx, s.Token.Reveal()))(t); !read.ActiveUntil.Equal(s.ActiveUntil) {

@@ -511,7 +511,7 @@ func TestAClosureThatWritesTooMuchIsRefusedWhole(t *testing.T) {
 			return err
 		},
 		"bytes": func(tx *snib.Tx, i int) error {
-			_, err := tx.UpdateUserAttributes(u.ID, big)
+			_, err := tx.UpdateUserAttributes(u.ID, snib.Attributes{"a": big["a"], "i": i})
 			return err
 		},
 	} {

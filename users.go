@@ -274,7 +274,7 @@ func (tx *Tx) DeleteUser(id UserID) error {
 	switch {
 	case errors.Is(err, ErrUserNotFound):
 		return nil
-	case unreadable(err):
+	case errors.Is(err, ErrCorrupt):
 		u, err = tx.salvage(id)
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ package model
 import (
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -204,16 +205,21 @@ func (m *Model) CreateUser(u User, x Identity, attributes map[string]any) error 
 	return nil
 }
 
-// update is the form of every update: change decides before it changes.
+// update is the form of every update: change decides before it changes. One
+// that comes to nothing is none.
 func (m *Model) update(id string, change func(u *User) error) error {
 	u := m.Users[id]
 	if u == nil {
 		return ErrUserNotFound
 	}
+	before := *u
+	before.Identities, before.Attributes = slices.Clone(u.Identities), maps.Clone(u.Attributes)
 	if err := change(u); err != nil {
 		return err
 	}
-	u.Update = m.Now
+	if !reflect.DeepEqual(before, *u) {
+		u.Update = m.Now
+	}
 	return nil
 }
 
@@ -309,8 +315,8 @@ func (m *Model) SetPassword(id, password string, keep ...string) error {
 		m.endSessions(id, keep)
 		m.endFamilies(id, nil)
 		for _, s := range keep {
-			if kept := m.Sessions[s]; kept != nil {
-				kept.Family = ""
+			if kept := m.Sessions[s]; kept != nil && kept.Family != "" {
+				kept.Family, kept.Absolute = "", kept.IdleUntil
 			}
 		}
 		m.endLinks(id)

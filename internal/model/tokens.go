@@ -177,7 +177,7 @@ func (m *Model) Extend(token string) error {
 	if s == nil || m.State(s) == Dead {
 		return ErrInvalidSession
 	}
-	if s.Family == "" && (m.State(s) == Idle || m.Now-s.Used >= m.ExtendEvery) {
+	if s.Family == "" && (m.State(s) == Idle || m.Now-s.Used >= min(m.ExtendEvery, m.Active/2)) {
 		m.deadlines(s)
 	}
 	return nil
@@ -297,6 +297,7 @@ func (m *Model) RevokeAll(user string) error {
 		for _, f := range m.FamiliesOf(user) {
 			m.Revoke(f.ID)
 		}
+		maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return s.User == user && s.Family != "" })
 		return nil
 	})
 }
@@ -314,8 +315,8 @@ func (m *Model) Refresh(token, next, session, sessionToken string) error {
 		return ErrReused
 	case token == f.Current:
 		delete(m.Sessions, f.Session)
-		f.Spent = append(f.Spent, f.Previous, f.Displaced)
-		f.Previous, f.Current, f.Displaced, f.Session = f.Current, next, "", session
+		f.Spent = append(f.Spent, f.Previous)
+		f.Previous, f.Current, f.Session = f.Current, next, session
 		f.Rotated, f.Process = m.Now, m.Process
 		f.Rotations++
 		f.IdleUntil = min(m.Now+m.RefreshIdle, f.Absolute)
@@ -326,7 +327,8 @@ func (m *Model) Refresh(token, next, session, sessionToken string) error {
 			f.Displaced, f.Current, f.Process = f.Current, next, m.Process
 			delete(m.Sessions, f.Session)
 		}
-		if m.Sessions[f.Session] == nil {
+		if s := m.Sessions[f.Session]; s == nil || m.State(s) != Active {
+			delete(m.Sessions, f.Session)
 			m.familySession(f, sessionToken)
 		}
 	case token == f.Displaced:
@@ -345,9 +347,14 @@ func (m *Model) CreateLink(user, purpose string, ttl int64, id, token string) er
 	if _, err := m.enter(user, 0); err != nil {
 		return err
 	}
-	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return l.User == user && !m.linkAlive(l) })
 	have := Of(m.Links, func(l *Link) string { return l.User }, user)
-	slices.SortStableFunc(have, func(a, b *Link) int { return cmp.Compare(a.Expires, b.Expires) })
+	last := func(l *Link) int64 {
+		if !m.linkAlive(l) {
+			return 0
+		}
+		return l.Expires
+	}
+	slices.SortStableFunc(have, func(a, b *Link) int { return cmp.Compare(last(a), last(b)) })
 	for i := 0; len(have)-i >= maxLinks; i++ {
 		delete(m.Links, have[i].ID)
 	}
