@@ -193,23 +193,34 @@ func Attach(db *bolt.DB, o Options) (*Store, error) {
 }
 
 // populate makes the bucket and its first content, unless another handle's
-// user was faster.
-func populate(db *bolt.DB, o Options) error {
-	return guarded(func() error {
-		return db.Update(func(btx *bolt.Tx) error {
-			if btx.Bucket([]byte(o.Bucket)) != nil {
-				return nil
-			}
-			if _, err := btx.CreateBucket([]byte(o.Bucket)); err != nil {
-				return fmt.Errorf("create bucket %q: %w", o.Bucket, err)
-			}
-			if o.Init == nil {
-				return nil
-			}
-			t := newTx(newPages(btx, &o))
-			defer t.end()
-			return t.verdict(o.Init(t))
-		})
+// user was faster. A panic of Init goes on.
+func populate(db *bolt.DB, o Options) (err error) {
+	defer faultsPanic()()
+	inInit := false
+	defer func() {
+		if inInit {
+			return
+		}
+		if p := recover(); p != nil {
+			err = corrupt(p)
+		}
+	}()
+	return db.Update(func(btx *bolt.Tx) error {
+		if btx.Bucket([]byte(o.Bucket)) != nil {
+			return nil
+		}
+		if _, err := btx.CreateBucket([]byte(o.Bucket)); err != nil {
+			return fmt.Errorf("create bucket %q: %w", o.Bucket, err)
+		}
+		if o.Init == nil {
+			return nil
+		}
+		t := newTx(newPages(btx, &o))
+		defer t.end()
+		inInit = true
+		err := o.Init(t)
+		inInit = false
+		return t.verdict(err)
 	})
 }
 

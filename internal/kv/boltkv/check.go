@@ -46,18 +46,22 @@ type meta struct {
 	txid             uint64
 }
 
-// readMeta reads the meta page at offset off. magic tells whether it begins as
-// one, whole or not.
+var errNoMeta = errors.New("no whole meta page")
+
+// readMeta reads the meta page at offset off. The error is errNoMeta or one of
+// reading; magic tells whether there is the beginning of one.
 func readMeta(r io.ReaderAt, off int64) (m meta, magic bool, err error) {
 	b := make([]byte, metaSize)
-	if _, err := r.ReadAt(b, off+pageHeader); err != nil {
+	if _, err := r.ReadAt(b, off+pageHeader); err == io.EOF {
+		return m, false, errNoMeta
+	} else if err != nil {
 		return m, false, err
 	}
 	magic = native.Uint32(b) == boltMagic
 	sum := fnv.New64a()
 	sum.Write(b[:metaSum])
 	if !magic || native.Uint32(b[4:]) != boltFormat || native.Uint64(b[metaSum:]) != sum.Sum64() {
-		return m, magic, errors.New("meta page is not whole")
+		return m, magic, errNoMeta
 	}
 	return meta{
 		pageSize: int64(native.Uint32(b[8:])),
@@ -109,7 +113,7 @@ func checkFile(r io.ReaderAt, size int64) error {
 func (f *file) findMeta() error {
 	m, seen, err := readMeta(f.r, 0)
 	first := err == nil
-	for size := int64(minPage); !first && err != nil && size <= maxPage && size < f.size; size *= 2 {
+	for size := int64(minPage); err == errNoMeta && size <= maxPage && size < f.size; size *= 2 {
 		var magic bool
 		m, magic, err = readMeta(f.r, size)
 		seen = seen || magic
@@ -118,6 +122,8 @@ func (f *file) findMeta() error {
 		}
 	}
 	switch {
+	case err != nil && err != errNoMeta:
+		return fmt.Errorf("read meta page: %w", err)
 	case err != nil && !seen:
 		return ErrForeign
 	case err != nil:

@@ -34,7 +34,7 @@ import (
 type fate int
 
 const (
-	refused fate = iota // nothing was written
+	notDone fate = iota // nothing was written
 	full                // nothing was written, for want of space
 	unknown             // it may have happened
 )
@@ -47,7 +47,7 @@ func classify(err error, stands bool) fate {
 	case isFull(err):
 		return full
 	}
-	return refused
+	return notDone
 }
 
 func isSync(err error) bool {

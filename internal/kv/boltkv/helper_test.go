@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -173,12 +172,3 @@ func (a attached) Close() error {
 	}
 	return err
 }
-
-func TestMain(m *testing.M) {
-	if job := os.Getenv("BOLTKV_JOB"); job != "" {
-		os.Exit(child(job))
-	}
-	os.Exit(m.Run())
-}
-
-func child(string) int { return 1 }

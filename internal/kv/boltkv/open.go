@@ -129,7 +129,10 @@ func (h *hook) open(path string, o bolt.Options) (db *bolt.DB, err error) {
 			err = errors.Join(corrupt(p), unlockFile(h.file), h.file.Close())
 		}
 	}()
-	o.OpenFile = func(path string, flag int, _ os.FileMode) (*os.File, error) {
+	o.OpenFile = func(path string, flag int, mode os.FileMode) (*os.File, error) {
+		if h.file != nil { // bbolt keeps the hook, for copies of the database
+			return os.OpenFile(path, flag, mode)
+		}
 		f, err := os.OpenFile(path, flag&^os.O_CREATE, 0o600)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, errReplaced // by nothing, so far
@@ -198,6 +201,9 @@ func (h *hook) same(f *os.File, path string) error {
 	return nil
 }
 
+// link is os.Link; a test does without.
+var link = os.Link
+
 // create makes a database at path, unless one appears there first.
 func create(path string, o Options) error {
 	name, err := prepare(path, o)
@@ -205,7 +211,7 @@ func create(path string, o Options) error {
 		return err
 	}
 	defer os.Remove(name)
-	switch err := os.Link(name, path); {
+	switch err := link(name, path); {
 	case err == nil:
 		return syncDir(path)
 	case errors.Is(err, fs.ErrExist):
@@ -263,26 +269,26 @@ func prepare(path string, o Options) (name string, err error) {
 	if err != nil {
 		return "", err
 	}
-	name = f.Name()
 	done := false
 	defer func() { // Init may also panic or end the goroutine
 		err = errors.Join(err, f.Close())
 		if !done || err != nil {
-			os.Remove(name)
+			os.Remove(f.Name())
 		}
 	}()
-	db, err := bolt.Open(name, 0o600, &bolt.Options{Timeout: o.LockTimeout, NoSync: o.InsecureNoSync})
+	db, err := bolt.Open(f.Name(), 0o600, &bolt.Options{Timeout: o.LockTimeout, NoSync: o.InsecureNoSync})
 	if err != nil {
 		return "", err
 	}
+	defer db.Close() // again, if it was
 	if err := errors.Join(populate(db, o), db.Close()); err != nil {
 		return "", err
 	}
-	done = true
-	if o.InsecureNoSync {
-		return name, nil
+	if !o.InsecureNoSync {
+		err = f.Sync()
 	}
-	return name, f.Sync()
+	done = true
+	return f.Name(), err
 }
 
 // syncDir makes the entry at path durable. Systems that cannot do that for a

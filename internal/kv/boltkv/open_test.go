@@ -1,0 +1,531 @@
+package boltkv
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// alone checks that nothing lies beside path.
+func alone(t *testing.T, path string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	must(t, err)
+	for _, e := range entries {
+		if e.Name() != filepath.Base(path) {
+			t.Errorf("left behind: %s", e.Name())
+		}
+	}
+}
+
+func initialised() Options {
+	o := options()
+	o.Init = putting("init", "done")
+	o.LockTimeout = 50 * time.Millisecond
+	return o
+}
+
+func TestCreate(t *testing.T) {
+	empty := func(t *testing.T, path string) { must(t, os.WriteFile(path, nil, 0o640)) }
+	for _, test := range []struct {
+		name    string
+		prepare func(t *testing.T, path string)
+		link    error // what os.Link returns
+	}{
+		{"missing", func(*testing.T, string) {}, nil},
+		{"empty", empty, nil},
+		{"missing, without links", func(*testing.T, string) {}, syscall.EPERM},
+		{"empty, without links", empty, syscall.EPERM},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.link != nil {
+				link = func(string, string) error { return test.link }
+				t.Cleanup(func() { link = os.Link })
+			}
+			path := filepath.Join(t.TempDir(), "db")
+			test.prepare(t, path)
+			s := openAt(t, path, initialised())
+			same(t, "Init", read(s, "init"), "done")
+			put(t, s, "k", "v")
+			must(t, s.Close())
+			info, err := os.Stat(path)
+			must(t, err)
+			if runtime.GOOS != "windows" && info.Mode() != 0o600 {
+				t.Errorf("mode %v, want 0600", info.Mode())
+			}
+			alone(t, path)
+			o := initialised()
+			o.Init = func(kv.Tx) error { t.Error("Init ran again"); return nil }
+			s = openAt(t, path, o)
+			same(t, "kept", read(s, "init")+read(s, "k"), "donev")
+		})
+	}
+}
+
+// TestCreateInPlace: a file that cannot be replaced, such as a mount, is
+// filled where it is.
+func TestCreateInPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	must(t, os.WriteFile(path, nil, 0o600))
+	o, err := initialised().withDefaults()
+	must(t, err)
+	left := newPatience(time.Second)
+	defer left.stop()
+	h := &hook{left: left}
+	db, err := h.open(path, bolt.Options{Timeout: time.Second, NoFreelistSync: true})
+	must(t, err)
+	s := checked(t, newStore(db, h.file, o), path)
+	must(t, s.settleIn(h.empty))
+	same(t, "Init", read(s, "init"), "done")
+}
+
+func TestCreateFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	o := initialised()
+	own := errors.New("init")
+	o.Init = func(kv.Tx) error { return own }
+	_, err := Open(path, o)
+	want(t, "Init failed", err, own)
+	o.Init = func(tx kv.Tx) error { tx.Put(kv.Space(99), []byte("k"), nil); return nil }
+	if _, err = Open(path, o); err == nil {
+		t.Error("Init was in error and ignored it")
+	}
+	o.Init = func(kv.Tx) error { panic("init") }
+	func() {
+		defer func() { same(t, "recovered", recover(), "init") }()
+		_, err := Open(path, o)
+		t.Errorf("Init panicked, Open returned %v", err)
+	}()
+	done := make(chan bool)
+	o.Init = func(kv.Tx) error { runtime.Goexit(); return nil }
+	go func() { defer close(done); Open(path, o) }()
+	<-done
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a failed Init left a file: %v", err)
+	}
+	alone(t, path)
+
+	missing := filepath.Join(t.TempDir(), "no", "db")
+	_, err = Open(missing, initialised())
+	want(t, "missing directory", err, fs.ErrNotExist)
+	if _, err := Open(t.TempDir(), initialised()); err == nil {
+		t.Error("opened a directory")
+	}
+	must(t, os.Symlink(filepath.Join(t.TempDir(), "nowhere"), path))
+	if _, err := Open(path, initialised()); err == nil || errors.Is(err, ErrLocked) {
+		t.Errorf("a link to nowhere: %v", err)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for name, change := range map[string]func(*Options){
+		"no bucket":  func(o *Options) { o.Bucket = "" },
+		"no name":    func(o *Options) { o.Spaces = []kv.SpaceSpec{{}} },
+		"name twice": func(o *Options) { o.Spaces = []kv.SpaceSpec{{Name: "a"}, {Name: "a"}} },
+	} {
+		o := options()
+		change(&o)
+		path := filepath.Join(t.TempDir(), "db")
+		if _, err := Open(path, o); err == nil {
+			t.Errorf("%s: opened", name)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s: a file was made", name)
+		}
+		if _, err := Attach(openBolt(t), o); err == nil {
+			t.Errorf("%s: attached", name)
+		}
+	}
+}
+
+func TestSymlink(t *testing.T) {
+	real := filepath.Join(t.TempDir(), "real")
+	must(t, os.WriteFile(real, nil, 0o600)) // and empty, so that it is replaced
+	path := filepath.Join(t.TempDir(), "link")
+	must(t, os.Symlink(real, path))
+	s := openAt(t, path, initialised())
+	put(t, s, "k", "v")
+	info, err := os.Lstat(path)
+	must(t, err)
+	if info.Mode()&fs.ModeSymlink == 0 {
+		t.Error("the link was replaced, not what it leads to")
+	}
+	alone(t, real)
+}
+
+func TestLockTimeout(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	openAt(t, path, options())
+	o := options()
+	o.LockTimeout = 30 * time.Millisecond
+	_, err := Open(path, o)
+	want(t, "second Open", err, ErrLocked)
+}
+
+// TestReplacedWhileWaiting: the owner puts a copy over its own file while
+// another waits for the lock.
+func TestReplacedWhileWaiting(t *testing.T) {
+	if !lockedFirst {
+		t.Skip("an open file cannot be replaced here")
+	}
+	path := filepath.Join(t.TempDir(), "db")
+	first := openAt(t, path, options())
+	put(t, first, "k", "original")
+	copied := path + ".copy"
+	must(t, first.db.View(func(btx *bolt.Tx) error { return btx.CopyFile(copied, 0o600) }))
+	second := openAt(t, copied, options())
+	put(t, second, "k", "copy")
+	must(t, second.Close())
+
+	opened := make(chan *Store)
+	go func() {
+		s, err := Open(path, options())
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- s
+	}()
+	for !waitsForLock(path) {
+		runtime.Gosched()
+	}
+	must(t, os.Rename(copied, path))
+	must(t, first.Close())
+	s := checked(t, <-opened, path)
+	same(t, "opened", read(s, "k"), "copy")
+	put(t, s, "k", "kept")
+	must(t, s.Close())
+	s = openAt(t, path, options())
+	same(t, "reopened", read(s, "k"), "kept")
+}
+
+// waitsForLock reports whether this process has path open twice.
+func waitsForLock(path string) bool {
+	n := 0
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, fd := range fds {
+		if target, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && target == path {
+			n++
+		}
+	}
+	return n == 2 || len(fds) == 0
+}
+
+// picture is all that must not change about a refused file.
+func picture(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	must(t, err)
+	info, err := os.Stat(path)
+	must(t, err)
+	return fmt.Sprintf("%x %v %v %d", sha256.Sum256(b), info.ModTime(), info.Mode(), info.Size())
+}
+
+// refused opens a file that must be refused and left alone.
+func refused(t *testing.T, name, path string, reason error) {
+	t.Helper()
+	before := picture(t, path)
+	s, err := Open(path, initialised())
+	if err == nil {
+		s.Close()
+	}
+	want(t, name, err, reason)
+	same(t, name+": the file", picture(t, path), before)
+	alone(t, path)
+}
+
+// boltFile makes a bbolt file and returns its bytes.
+func boltFile(t *testing.T, o bolt.Options, fill func(*bolt.Tx) error) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "db")
+	db, err := bolt.Open(path, 0o600, &o)
+	must(t, err)
+	must(t, db.Update(fill))
+	must(t, db.Update(func(btx *bolt.Tx) error { // frees pages
+		return btx.ForEach(func(_ []byte, b *bolt.Bucket) error { return b.Delete([]byte("0")) })
+	}))
+	must(t, db.Close())
+	b, err := os.ReadFile(path)
+	must(t, err)
+	return b
+}
+
+// bucketOf fills a bucket, with a nested one like our spaces.
+func bucketOf(name string) func(*bolt.Tx) error {
+	return func(btx *bolt.Tx) error {
+		b, err := btx.CreateBucket([]byte(name))
+		if err != nil {
+			return err
+		}
+		space, err := b.CreateBucket([]byte("plain"))
+		for i := range 300 {
+			err = errors.Join(err, space.Put(fmt.Append(nil, i), make([]byte, 100)))
+		}
+		small, err2 := b.CreateBucket([]byte("ascending")) // inline
+		return errors.Join(err, err2, small.Put([]byte("k"), []byte("v")))
+	}
+}
+
+func TestForeignFiles(t *testing.T) {
+	text := []byte(strings.Repeat("These are not the bytes you are looking for.\n", 1000))
+	for name, content := range map[string][]byte{
+		"a byte": {1}, "short text": text[:70], "text": text, "zeros": make([]byte, 1<<16),
+		"bbolt":                 boltFile(t, bolt.Options{}, bucketOf("app")),
+		"empty bbolt":           boltFile(t, bolt.Options{}, func(*bolt.Tx) error { return nil }),
+		"bbolt without list":    boltFile(t, bolt.Options{NoFreelistSync: true}, bucketOf("app")),
+		"bbolt of another page": boltFile(t, bolt.Options{PageSize: 16 << 10}, bucketOf("app")),
+	} {
+		path := filepath.Join(t.TempDir(), "db")
+		must(t, os.WriteFile(path, content, 0o600))
+		refused(t, name, path, ErrForeign)
+	}
+}
+
+// TestOurs opens files that other settings of bbolt have written.
+func TestOurs(t *testing.T) {
+	for name, o := range map[string]bolt.Options{
+		"default": {}, "without list": {NoFreelistSync: true}, "map list": {FreelistType: bolt.FreelistMapType},
+		"small pages": {PageSize: 1 << 10}, "large pages": {PageSize: 64 << 10},
+	} {
+		path := filepath.Join(t.TempDir(), "db")
+		content := boltFile(t, o, bucketOf("snib"))
+		must(t, os.WriteFile(path, content, 0o600))
+		s := openAt(t, path, options())
+		same(t, name, len(read(s, "7")), 100)
+		put(t, s, "k", "v")
+		must(t, s.Close())
+		check(t, path)
+		if page, _, err := metaOf(t, path); err != nil || page.free == noFreeList {
+			t.Errorf("%s: free list %d, %v", name, page.free, err)
+		}
+
+		// With the first meta page damaged the second one serves.
+		clear(content[:minPage])
+		must(t, os.WriteFile(path, content, 0o600))
+		s = openAt(t, path, options())
+		same(t, name+" by the second meta page", len(read(s, "7")), 100)
+		put(t, s, "k", "v")
+		must(t, s.Close())
+	}
+}
+
+func metaOf(t *testing.T, path string) (meta, *file, error) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	must(t, err)
+	f := &file{r: bytes.NewReader(b), size: int64(len(b))}
+	err = f.findMeta()
+	return f.meta, f, err
+}
+
+// TestTruncated cuts a file at every page and around. Either the file is
+// refused and left alone, or nothing that was cut off was in use.
+func TestTruncated(t *testing.T) {
+	for _, noList := range []bool{false, true} {
+		content := boltFile(t, bolt.Options{NoFreelistSync: noList}, bucketOf("snib"))
+		path := filepath.Join(t.TempDir(), "db")
+		opened, turned := 0, 0
+		for page := 0; page <= len(content); page += os.Getpagesize() {
+			for _, size := range []int{page - 1, page, page + 17, page + 100} {
+				if size <= 0 || size > len(content) {
+					continue
+				}
+				must(t, os.WriteFile(path, content[:size], 0o600))
+				before := picture(t, path)
+				s, err := Open(path, initialised())
+				if err == nil {
+					opened++
+					same(t, "all there", len(read(s, "299")), 100)
+					must(t, s.Close())
+					check(t, path)
+					continue
+				}
+				turned++
+				if !errors.Is(err, kv.ErrCorrupt) && !(errors.Is(err, ErrForeign) && size < pageHeader+metaSize) {
+					t.Errorf("cut to %d: %v", size, err)
+				}
+				same(t, "the file", picture(t, path), before)
+			}
+		}
+		if opened == 0 || turned == 0 {
+			t.Errorf("%d opened, %d refused", opened, turned)
+		}
+	}
+}
+
+// TestFlippedBits damages what is looked at before opening. Nothing may panic
+// or hang, and who is refused is left alone.
+func TestFlippedBits(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for _, noList := range []bool{false, true} {
+		content := boltFile(t, bolt.Options{NoFreelistSync: noList}, bucketOf("snib"))
+		path := filepath.Join(t.TempDir(), "db")
+		must(t, os.WriteFile(path, content, 0o600))
+		m, _, err := metaOf(t, path)
+		must(t, err)
+		places := []int64{0, m.pageSize, int64(m.root) * m.pageSize}
+		if !noList {
+			places = append(places, int64(m.free)*m.pageSize)
+		}
+		refusals := 0
+		for range 400 {
+			at := places[rnd.IntN(len(places))] + rnd.Int64N(80)
+			if noList && rnd.IntN(2) == 0 { // every page is walked
+				at = 2*m.pageSize + rnd.Int64N(int64(len(content))-2*m.pageSize)
+			}
+			bad := bytes.Clone(content)
+			bad[at] ^= 1 << rnd.IntN(8)
+			must(t, os.WriteFile(path, bad, 0o600))
+			before := picture(t, path)
+			s, err := Open(path, initialised())
+			if err == nil {
+				must(t, s.Close())
+				continue
+			}
+			refusals++
+			if !errors.Is(err, kv.ErrCorrupt) && !errors.Is(err, ErrForeign) {
+				t.Errorf("byte %d: %v", at, err)
+			}
+			same(t, "the file", picture(t, path), before)
+		}
+		if refusals < 20 {
+			t.Errorf("only %d of 400 were refused", refusals)
+		}
+	}
+}
+
+// TestDamaged makes each kind of damage on purpose.
+func TestDamaged(t *testing.T) {
+	sound := boltFile(t, bolt.Options{}, bucketOf("snib"))
+	walked := boltFile(t, bolt.Options{NoFreelistSync: true}, bucketOf("snib"))
+	path := filepath.Join(t.TempDir(), "db")
+	for name, test := range map[string]struct {
+		content []byte
+		damage  func(b []byte, m meta)
+	}{
+		"both meta pages": {sound, func(b []byte, m meta) { b[70]++; b[m.pageSize+70]++ }},
+		"format version":  {sound, func(b []byte, m meta) { b[20]++; b[m.pageSize+20]++ }},
+		"root id":         {sound, func(b []byte, m meta) { b[int64(m.root)*m.pageSize]++ }},
+		"root kind":       {sound, func(b []byte, m meta) { b[int64(m.root)*m.pageSize+8] = freePage }},
+		"root count":      {sound, func(b []byte, m meta) { b[int64(m.root)*m.pageSize+11] = 0xFF }},
+		"root overflow":   {sound, func(b []byte, m meta) { b[int64(m.root)*m.pageSize+13] = 0xFF }},
+		"list kind":       {sound, func(b []byte, m meta) { b[int64(m.free)*m.pageSize+8] = leafPage }},
+		"list count":      {sound, func(b []byte, m meta) { b[int64(m.free)*m.pageSize+11] = 0x7F }},
+		"list names root": {sound, func(b []byte, m meta) { b[int64(m.free)*m.pageSize+16] = 0 }},
+		"list has one twice": {sound, func(b []byte, m meta) {
+			at := int64(m.free)*m.pageSize + 16
+			copy(b[at:at+8], b[at+8:at+16])
+		}},
+		"list of very many": {sound, func(b []byte, m meta) {
+			at := int64(m.free)*m.pageSize + 10
+			b[at], b[at+1], b[at+6+7] = 0xFF, 0xFF, 0xFF
+		}},
+		"walk: leaf gone": {walked, func(b []byte, m meta) { wipe(b, m, leafPage) }},
+		"walk: branches in a circle": {walked, func(b []byte, m meta) {
+			at := pageOf(b, m, innerPage)
+			native.PutUint64(b[at+pageHeader+8:], uint64(at/m.pageSize))
+		}},
+		"walk: key outside":    {walked, func(b []byte, m meta) { b[pageOf(b, m, leafPage)+pageHeader+7] = 0x70 }},
+		"walk: empty key":      {walked, func(b []byte, m meta) { native.PutUint32(b[pageOf(b, m, leafPage)+pageHeader+8:], 0) }},
+		"walk: branch key":     {walked, func(b []byte, m meta) { b[pageOf(b, m, innerPage)+pageHeader+3] = 0x70 }},
+		"walk: nested bucket":  {walked, func(b []byte, m meta) { b[int64(m.root)*m.pageSize+pageHeader+12]-- }},
+		"walk: bucket is leaf": {walked, func(b []byte, m meta) { b[pageOf(b, m, leafPage)+pageHeader] = 1 }},
+	} {
+		bad := bytes.Clone(test.content)
+		must(t, os.WriteFile(path, bad, 0o600))
+		m, _, err := metaOf(t, path)
+		must(t, err)
+		test.damage(bad, m)
+		if bytes.Equal(bad, test.content) {
+			t.Errorf("%s: no damage done", name)
+		}
+		must(t, os.WriteFile(path, bad, 0o600))
+		refused(t, name, path, kv.ErrCorrupt)
+	}
+}
+
+// pageOf returns the offset of the last page of a kind that has entries, apart
+// from the root.
+func pageOf(b []byte, m meta, kind uint16) (at int64) {
+	for id := uint64(2); id < m.high; id++ {
+		page := b[int64(id)*m.pageSize:]
+		if id != m.root && native.Uint64(page) == id && pageKind(page) == kind && pageCount(page) > 10 {
+			at = int64(id) * m.pageSize
+		} else if kind == innerPage && native.Uint64(page) == id && pageKind(page) == kind {
+			at = int64(id) * m.pageSize
+		}
+	}
+	return at
+}
+
+func wipe(b []byte, m meta, kind uint16) {
+	at := pageOf(b, m, kind)
+	clear(b[at : at+m.pageSize])
+}
+
+func TestFileErrors(t *testing.T) {
+	for _, test := range []struct {
+		from, to error
+	}{
+		{&fs.PathError{Op: "open", Err: syscall.EACCES}, kv.ErrReadOnly},
+		{&fs.PathError{Op: "open", Err: syscall.EPERM}, kv.ErrReadOnly},
+		{&fs.PathError{Op: "open", Err: readOnlyFS}, kv.ErrReadOnly},
+		{&fs.PathError{Op: "open", Err: syscall.ENOENT}, fs.ErrNotExist},
+		{&fs.PathError{Op: "write", Err: noSpace[0]}, kv.ErrFull},
+		{berrors.ErrTimeout, ErrLocked},
+		{berrors.ErrInvalid, kv.ErrCorrupt},
+		{berrors.ErrChecksum, kv.ErrCorrupt},
+		{berrors.ErrVersionMismatch, kv.ErrCorrupt},
+	} {
+		got := fileError(test.from)
+		want(t, test.from.Error(), got, test.to)
+		if test.to == kv.ErrReadOnly {
+			want(t, "cause", got, test.from)
+		}
+	}
+	if os.Geteuid() == 0 || runtime.GOOS == "windows" {
+		return // nothing is forbidden
+	}
+	path := filepath.Join(t.TempDir(), "db")
+	must(t, openAt(t, path, options()).Close())
+	must(t, os.Chmod(path, 0o400))
+	defer os.Chmod(path, 0o600)
+	_, err := Open(path, options())
+	want(t, "mode 0400", err, kv.ErrReadOnly)
+}
+
+type failingReader struct{ after int64 }
+
+func (r failingReader) ReadAt(b []byte, off int64) (int, error) {
+	if off >= r.after {
+		return 0, syscall.EIO
+	}
+	return len(b), nil
+}
+
+// TestUnreadable: an error of the medium is not taken for damage or for
+// another program's file.
+func TestUnreadable(t *testing.T) {
+	for _, after := range []int64{0, 2 << 10} {
+		err := checkFile(failingReader{after}, 1<<20)
+		want(t, "check", err, syscall.EIO)
+		if errors.Is(err, ErrForeign) || errors.Is(err, kv.ErrCorrupt) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
