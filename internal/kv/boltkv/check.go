@@ -102,8 +102,6 @@ func checkFile(r io.ReaderAt, size int64) error {
 		return fmt.Errorf("root: %w", err)
 	}
 	if m.free == noFreeList {
-		// bbolt walks all pages to find the free ones, on a goroutine whose
-		// panic nobody can catch. So the walk is done here first.
 		return f.walk()
 	}
 	return f.checkFreeList()
@@ -198,72 +196,4 @@ func (f *file) checkFreeList() error {
 		last = id
 	}
 	return nil
-}
-
-// walk visits every page that can be reached from the root.
-func (f *file) walk() error {
-	w := walker{f, map[uint64]bool{}}
-	return w.tree(f.meta.root)
-}
-
-type walker struct {
-	*file
-	seen map[uint64]bool // so that pages which point at each other end
-}
-
-func (w *walker) tree(id uint64) error {
-	if w.seen[id] {
-		return damaged("page %d is used twice", id)
-	}
-	w.seen[id] = true
-	b, err := w.page(id, leafPage, innerPage)
-	if err != nil {
-		return err
-	}
-	return w.entries(b)
-}
-
-// entries checks that the keys and values of a page lie within it and goes on
-// to the pages and buckets that it leads to.
-func (w *walker) entries(b []byte) error {
-	for i := range pageCount(b) {
-		at := pageHeader + 16*i
-		e := b[at:]
-		if pageKind(b) == innerPage {
-			if end := at + int(native.Uint32(e)) + int(native.Uint32(e[4:])); end < at || end > len(b) || native.Uint32(e[4:]) == 0 {
-				return damaged("key outside its page")
-			}
-			if err := w.tree(native.Uint64(e[8:])); err != nil {
-				return err
-			}
-			continue
-		}
-		flags, pos, key, value := native.Uint32(e), int(native.Uint32(e[4:])), int(native.Uint32(e[8:])), int(native.Uint32(e[12:]))
-		from := at + pos + key
-		if pos < 0 || key <= 0 || value < 0 || from < at || from+value < from || from+value > len(b) {
-			return damaged("key or value outside its page")
-		}
-		if flags&1 != 0 {
-			if err := w.bucket(b[from : from+value]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// bucket checks a nested bucket: its root page, zero if the page follows here,
-// and a sequence number.
-func (w *walker) bucket(value []byte) error {
-	if len(value) < 16 {
-		return damaged("bucket of %d bytes", len(value))
-	}
-	if root := native.Uint64(value); root != 0 {
-		return w.tree(root)
-	}
-	inline := value[16:]
-	if len(inline) < pageHeader || pageKind(inline) != leafPage || pageHeader+16*pageCount(inline) > len(inline) {
-		return damaged("bucket with a damaged page")
-	}
-	return w.entries(inline)
 }

@@ -48,6 +48,8 @@ func start(t *testing.T, job, path string) (line string, cmd *exec.Cmd) {
 	cmd = command(job, path)
 	out, err := cmd.StdoutPipe()
 	must(t, err)
+	_, err = cmd.StdinPipe()
+	must(t, err)
 	must(t, cmd.Start())
 	t.Cleanup(func() {
 		cmd.Process.Kill()

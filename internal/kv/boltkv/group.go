@@ -88,7 +88,7 @@ func (s *Store) serve() {
 // goroutine.
 func (g *group) try() {
 	g.attempt = attempt{}
-	if err := g.s.ready(); err != nil {
+	if err := g.s.ready(len(g.members) > 0); err != nil {
 		g.dismiss(err)
 		return
 	}
@@ -97,10 +97,14 @@ func (g *group) try() {
 	err = g.s.db.Update(g.run)
 }
 
-// ready says why no transaction may be begun.
-func (s *Store) ready() error {
-	if s.stuck.Load() {
-		return s.gate.reason()
+// ready says why no transaction may be begun. Callers of taken members are
+// inside the gate, so that Close waits; without any, the file may be closed.
+func (s *Store) ready(taken bool) error {
+	switch err := s.gate.enter(); {
+	case err == nil:
+		defer s.gate.leave()
+	case !taken || s.stuck.Load():
+		return err
 	}
 	return s.intact()
 }
@@ -231,7 +235,7 @@ func (g *group) settle(err error, p any) {
 	case g.btx == nil:
 		g.dismiss(s.beginFailed(err))
 	default:
-		g.refused(s.judge(err, g.id))
+		g.refused(s.judge(err, g.id), err)
 	}
 }
 
@@ -260,10 +264,12 @@ func (g *group) again() {
 	}
 }
 
-// refused is after a failed commit.
-func (g *group) refused(err error) {
+// refused is after a failed commit: err is the answer, cause what bbolt said.
+func (g *group) refused(err, cause error) {
 	if errors.Is(err, kv.ErrUnknown) {
-		g.s.poison(err)
+		// What is refused from now on is not unknown: the reason tells of
+		// kv.ErrUnknown without being it.
+		g.s.poison(fmt.Errorf("the outcome of a commit is unknown: %w", cause))
 		g.lost(err)
 		return
 	}
@@ -286,7 +292,7 @@ func (g *group) broken(p any) {
 		return
 	}
 	if g.btx.DB() == nil {
-		g.refused(corrupt(p))
+		g.refused(corrupt(p), nil)
 		return
 	}
 	// bbolt panicked again while rolling back and kept its lock. A second,

@@ -133,27 +133,27 @@ func hold(tb testing.TB, s *Store) *bolt.Tx {
 }
 
 func TestContract(t *testing.T) {
-	open := func(twice bool) kvtest.Open {
+	open := func(twice, sync bool) kvtest.Open {
 		return func(tb testing.TB, dir string, spaces []kv.SpaceSpec, ask bool) kv.Store {
-			return openAt(tb, filepath.Join(dir, "db"), Options{Bucket: "snib", Spaces: spaces, Twice: twice || ask})
+			return openAt(tb, filepath.Join(dir, "db"), Options{Bucket: "snib", Spaces: spaces, Twice: twice || ask, InsecureNoSync: !sync})
 		}
 	}
 	attach := func(tb testing.TB, dir string, spaces []kv.SpaceSpec, twice bool) kv.Store {
 		path := filepath.Join(dir, "db")
 		// With a small map a writer waits for open readers.
-		db, err := bolt.Open(path, 0o600, &bolt.Options{InitialMmapSize: mapSize(0)})
+		db, err := bolt.Open(path, 0o600, &bolt.Options{InitialMmapSize: mapSize(0), NoSync: true})
 		must(tb, err)
-		s, err := Attach(db, Options{Bucket: "snib", Spaces: spaces, Twice: twice})
+		s, err := Attach(db, Options{Bucket: "snib", Spaces: spaces, Twice: twice, InsecureNoSync: true})
 		must(tb, err)
 		tb.Cleanup(func() { check(tb, path) })
 		tb.Cleanup(func() { must(tb, errors.Join(s.Close(), db.Close())) })
 		return attached{s, db}
 	}
 	faulty := func(tb testing.TB, dir string, spaces []kv.SpaceSpec, twice bool) kv.Store {
-		return faultkv.Wrap(open(false)(tb, dir, spaces, twice), faultkv.Faults{Fail: faultkv.Never, Overwrite: true})
+		return faultkv.Wrap(open(false, false)(tb, dir, spaces, twice), faultkv.Faults{Fail: faultkv.Never, Overwrite: true})
 	}
-	t.Run("Plain", func(t *testing.T) { kvtest.Run(t, open(false)) })
-	t.Run("Twice", func(t *testing.T) { kvtest.Run(t, open(true)) })
+	t.Run("Plain", func(t *testing.T) { kvtest.Run(t, open(false, true)) })
+	t.Run("Twice", func(t *testing.T) { kvtest.Run(t, open(true, false)) })
 	t.Run("Attach", func(t *testing.T) { kvtest.Run(t, attach) })
 	t.Run("Faulty", func(t *testing.T) { kvtest.Run(t, faulty) })
 }

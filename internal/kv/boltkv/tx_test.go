@@ -1,0 +1,114 @@
+package boltkv
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
+)
+
+// TestAscendingFill: keys that arrive in order fill their pages, over many
+// commits, though bbolt forgets the setting with each.
+func TestAscendingFill(t *testing.T) {
+	o := options()
+	o.InsecureNoSync = true
+	s := newStoreIn(t, o)
+	for i := range 40 {
+		must(t, s.Apply(ctx, func(tx kv.Tx) error {
+			for j := range 100 {
+				for _, space := range []kv.Space{plain, ascending} {
+					if err := tx.Put(space, fmt.Appendf(nil, "%06d", 100*i+j), make([]byte, 100)); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}))
+	}
+	must(t, s.View(ctx, func(r kv.Reader) error {
+		btx, _ := Bolt(r)
+		pages := func(name string) int {
+			st := btx.Bucket([]byte("snib")).Bucket([]byte(name)).Stats()
+			return st.LeafPageN
+		}
+		if full, half := pages("ascending"), pages("plain"); full > half*6/10 {
+			t.Errorf("%d pages in order, %d otherwise", full, half)
+		}
+		return nil
+	}))
+}
+
+// TestSpaceIsMadeAtFirstPut: until then it is empty and costs nothing.
+func TestSpaceIsMadeAtFirstPut(t *testing.T) {
+	s := newStoreIn(t, options())
+	exists := func() (ok bool) {
+		must(t, s.View(ctx, func(r kv.Reader) error {
+			btx, _ := Bolt(r)
+			ok = btx.Bucket([]byte("snib")).Bucket([]byte("ascending")) != nil
+			return nil
+		}))
+		return ok
+	}
+	must(t, s.Update(ctx, func(tx kv.Tx) error { _, err := tx.DeleteRange(ascending, nil, nil); return err }))
+	same(t, "before", exists(), false)
+	must(t, s.Update(ctx, func(tx kv.Tx) error { return tx.Put(ascending, []byte("k"), nil) }))
+	same(t, "after", exists(), true)
+}
+
+func TestStats(t *testing.T) {
+	s := newStoreIn(t, options())
+	put(t, s, "k", "v")
+	p, err := s.Pin(ctx)
+	must(t, err)
+	st := s.Stats()
+	if st.Commits != 1 || st.Members != 1 || st.LargestGroup != 1 || st.OpenReaders != 1 || st.FileBytes < 1<<15 || st.FreeBytes <= 0 {
+		t.Errorf("%+v", st)
+	}
+	p.Release(nil)
+	same(t, "open readers", s.Stats().OpenReaders, 0)
+	must(t, s.Close())
+	if st := s.Stats(); st.Commits != 1 || st.FileBytes != 0 {
+		t.Errorf("after Close: %+v", st)
+	}
+
+	db := openBolt(t)
+	a := attach(t, db, options())
+	if st := a.Stats(); st.FileBytes < 1<<15 {
+		t.Errorf("attached: %+v", st)
+	}
+}
+
+// BenchmarkWrite compares small operations of Apply with one bolt.Update each.
+func BenchmarkWrite(b *testing.B) {
+	value := make([]byte, 120)
+	for _, n := range []int{1, 64, 512} {
+		for _, way := range []string{"update", "apply"} {
+			b.Run(fmt.Sprintf("way=%s/goroutines=%d", way, n), func(b *testing.B) {
+				s := newStoreIn(b, options())
+				put(b, s, "k", "v")
+				b.SetParallelism((n + 1) / 2)
+				next := make(chan int, 1)
+				next <- 0
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						i := <-next
+						next <- i + 1
+						key := fmt.Appendf(nil, "%09d", i)
+						var err error
+						if way == "apply" {
+							err = s.Apply(ctx, func(tx kv.Tx) error { return tx.Put(ascending, key, value) })
+						} else {
+							err = s.db.Update(func(btx *bolt.Tx) error {
+								return btx.Bucket([]byte("snib")).Bucket([]byte("plain")).Put(key, value)
+							})
+						}
+						if err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			})
+		}
+	}
+}
