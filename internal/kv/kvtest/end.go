@@ -12,11 +12,11 @@ import (
 func release(t *testing.T, open Open) {
 	s := fresh(t, open)
 	put(t, s, plain, "k", "v")
-	read := func(errp func(*error) *error, fail any) (err error, caught any) {
+	read := func(errp func(*error) *error, fail any) (caught any, err error) {
 		defer func() { caught = recover() }()
 		p, err := s.Pin(ctx)
 		if err != nil {
-			return err, nil
+			return nil, err
 		}
 		defer p.Release(errp(&err))
 		same(t, "pinned", get(t, p, plain, "k"), "v")
@@ -28,11 +28,11 @@ func release(t *testing.T, open Open) {
 	own := func(err *error) *error { return err }
 	none := func(*error) *error { return nil }
 	for _, errp := range []func(*error) *error{own, none} {
-		if err, caught := read(errp, nil); err != nil || caught != nil {
+		if caught, err := read(errp, nil); err != nil || caught != nil {
 			t.Errorf("got %v, recovered %v", err, caught)
 		}
 		bug := errors.New("a bug")
-		if err, caught := read(errp, bug); err != nil || caught != bug {
+		if caught, err := read(errp, bug); err != nil || caught != bug {
 			t.Errorf("got %v, recovered %v, want the panic to go on", err, caught)
 		}
 	}
