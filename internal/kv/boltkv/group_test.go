@@ -87,7 +87,7 @@ func TestGroupBounds(t *testing.T) {
 	same(t, "largest by number", s.Stats().LargestGroup, maxMembers)
 	same(t, "commits", s.Stats().Commits, 2)
 
-	value := make([]byte, kv.MaxValue)
+	value := make([]byte, 100<<10)
 	ops = ops[:10]
 	for i := range ops {
 		ops[i] = func(tx kv.Tx) error {
