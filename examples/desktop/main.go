@@ -130,7 +130,7 @@ func explain(err error) string {
 	case isInput && wrong.Field == "Identifier":
 		return "the name " + wrong.Reason
 	case isInput:
-		return wrong.Reason
+		return "the password " + wrong.Reason
 	}
 	return err.Error()
 }
