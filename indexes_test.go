@@ -17,10 +17,11 @@ import (
 	"github.com/snibdb/snib/snibtest"
 )
 
-// with creates a user with one attribute.
+// with creates a user with one attribute. The name is the id too, so that the
+// order of users is that of their names.
 func with(tb testing.TB, db *snib.DB, name string, key string, value any) snib.User {
 	tb.Helper()
-	return must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: name, Attributes: snib.Attributes{key: value}}))(tb)
+	return must(db.ImportUser(ctx, snib.UserImport{ID: snib.UserID(name), Provider: "x", Identifier: name, Attributes: snib.Attributes{key: value}}))(tb)
 }
 
 // team lists the users whose attribute "team" has this value.
@@ -136,11 +137,11 @@ func TestProvidersAreDeclaredLikeIndexes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	exact := &snib.Options{Providers: map[string]snib.IdentifierRule{}}
 	folded := &snib.Options{Providers: map[string]snib.IdentifierRule{"email": snib.Email}}
-	create := func(db *snib.DB, address string) snib.User {
-		return must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: address}))(t)
+	create := func(db *snib.DB, id snib.UserID, address string) snib.User {
+		return must(db.ImportUser(ctx, snib.UserImport{ID: id, Provider: "email", Identifier: address}))(t)
 	}
 	db := openFile(t, path, exact)
-	a, b := create(db, "Ada@example.com"), create(db, "ada@example.com")
+	a, b := create(db, "u1", "Ada@example.com"), create(db, "u2", "ada@example.com")
 	must(db.LinkIdentity(ctx, b.ID, "email", "ADA@example.org"))(t)
 	must(db.LinkIdentity(ctx, b.ID, "email", "ada@EXAMPLE.org"))(t)
 	closeDB(t, db)

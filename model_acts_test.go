@@ -2,6 +2,7 @@ package snib_test
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,7 +22,7 @@ var operations map[string]operation
 
 func init() { // it refers to itself
 	operations = map[string]operation{
-		"CreateUser": {do: (*run).createUser}, "ImportUser": {do: (*run).importUser}, "DeleteUser": {do: (*run).deleteUser, rare: 6},
+		"CreateUser": {do: (*run).createUser}, "ImportUser": {do: func(r *run) bool { return r.importUser() || r.importUser() }}, "DeleteUser": {do: (*run).deleteUser, rare: 6},
 		"UpdateUserProviderID": {do: identityOp(methods.UpdateUserProviderID, (*model.Model).UpdateProviderID)},
 		"LinkIdentity":         {do: identityOp(methods.LinkIdentity, (*model.Model).Link)},
 		"UnlinkIdentity":       {do: identityOp(methods.UnlinkIdentity, (*model.Model).Unlink)},
@@ -35,11 +36,12 @@ func init() { // it refers to itself
 		"InvalidateToken": {do: (*run).invalidateToken, rare: 6}, "InvalidateUserSessions": {do: (*run).invalidateAll, rare: 4},
 		"DeleteDeadUserSessions": {do: (*run).deleteDead, rare: 2},
 		"CreateRefreshToken":     {do: (*run).createFamily}, "Refresh": {do: (*run).refreshes, direct: true},
-		"RevokeRefreshToken": {do: (*run).revoke, rare: 5}, "RevokeUserRefreshTokens": {do: (*run).revokeAll, rare: 10},
+		"many refresh tokens": {do: (*run).manyFamilies, rare: 2},
+		"RevokeRefreshToken":  {do: (*run).revoke, rare: 5}, "RevokeUserRefreshTokens": {do: (*run).revokeAll, rare: 10},
 		"CreateOneTimeToken": {do: (*run).createLink}, "UseOneTimeToken": {do: (*run).useLink}, "many one-time tokens": {do: (*run).manyLinks, rare: 10},
 		"AuthenticateUser": {do: (*run).authenticate, direct: true}, "LogIn": {do: (*run).logIn, direct: true},
 		"ChangePassword": {do: (*run).changePassword, direct: true},
-		"Sweep":          {do: (*run).sweep, direct: true}, "EndEverything": {do: (*run).endEverything, direct: true, rare: 10},
+		"Sweep":          {do: (*run).sweep, direct: true}, "EndEverything": {do: (*run).endEverything, direct: true, rare: 5},
 	}
 }
 
@@ -70,7 +72,7 @@ func (r *run) createUser() bool {
 func (r *run) importUser() bool {
 	x := r.identity()
 	a, changes := r.attributes()
-	i := snib.UserImport{ID: pick(r, []snib.UserID{"u1", "u2", "u10"}), Provider: x.Provider, Identifier: x.Identifier, Attributes: a}
+	i := snib.UserImport{ID: pick(r, []snib.UserID{"u1", "u2", "u3", "u4", "u10"}), Provider: x.Provider, Identifier: x.Identifier, Attributes: a}
 	want := model.User{ID: string(i.ID)}
 	if r.rng.IntN(2) == 0 {
 		i.PasswordHash, want.Password, want.Imported = foreignHash, importedPassword, true
@@ -155,8 +157,9 @@ func (r *run) made(s snib.Session, err, want error) bool {
 	return r.validate(s.Token.Reveal())
 }
 
-func (r *run) createSession() bool {
-	id := r.user()
+func (r *run) createSession() bool { return r.sessionFor(r.user()) }
+
+func (r *run) sessionFor(id snib.UserID) bool {
 	version := r.version(id)
 	s, err := r.on.CreateSession(id, snib.SessionOptions{CredentialVersion: version})
 	return r.made(s, err, r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal()))
@@ -165,8 +168,8 @@ func (r *run) createSession() bool {
 // manySessions comes to the bound.
 func (r *run) manySessions() bool {
 	good := false
-	for range 3 {
-		good = r.createSession() || good
+	for id := r.user(); r.rng.IntN(6) > 0; {
+		good = r.sessionFor(id) || good
 	}
 	return good
 }
@@ -226,12 +229,21 @@ func (r *run) deleteDead() bool {
 	return r.agree(err, nil)
 }
 
-func (r *run) createFamily() bool {
-	id := r.user()
+func (r *run) createFamily() bool { return r.familyFor(r.user()) }
+
+func (r *run) familyFor(id snib.UserID) bool {
 	version := r.version(id)
 	s, f, err := r.on.CreateRefreshToken(id, snib.SessionOptions{CredentialVersion: version})
 	want := r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal())
 	return r.madeFamily(s, f, err, want)
+}
+
+func (r *run) manyFamilies() bool {
+	good := false
+	for id := r.user(); r.rng.IntN(5) > 0; {
+		good = r.familyFor(id) || good
+	}
+	return good
 }
 
 func (r *run) madeFamily(s snib.Session, f snib.RefreshToken, err, want error) bool {
@@ -275,6 +287,9 @@ func (r *run) refreshes() bool {
 	for range 1 + r.rng.IntN(5) {
 		good = r.refresh() || good
 		step := r.rng.Int64N(8_000)
+		if moments := r.d.moments(); r.rng.IntN(4) == 0 && len(moments) > 0 && moments[0] < r.m.Now+40_000 {
+			step = moments[0] - r.m.Now - r.rng.Int64N(2)
+		}
 		r.m.Now += step
 		r.d.see(time.Duration(step) * time.Millisecond)
 	}
@@ -335,15 +350,30 @@ func (r *run) password() string {
 	return []string{passwords[0], passwords[1], importedPassword}[r.rng.IntN(3)]
 }
 
+// credentials are an identity and a password, mostly of one user.
+func (r *run) credentials() (model.Identity, string) {
+	var users []*model.User
+	for _, id := range slices.Sorted(maps.Keys(r.m.Users)) {
+		if u := r.m.Users[id]; u.Password != "" {
+			users = append(users, u)
+		}
+	}
+	if len(users) == 0 || r.rng.IntN(4) == 0 {
+		return r.identity(), r.password()
+	}
+	u := users[r.rng.IntN(len(users))]
+	return u.Identities[r.rng.IntN(len(u.Identities))], u.Password
+}
+
 func (r *run) authenticate() bool {
-	x, password := r.identity(), r.password()
+	x, password := r.credentials()
 	u, err := r.on.(direct).db.AuthenticateUser(ctx, x.Provider, x.Identifier, password)
 	_, want := r.m.Authenticate(x, password)
 	return r.updated(u, err, want)
 }
 
 func (r *run) logIn() bool {
-	x, password := r.identity(), r.password()
+	x, password := r.credentials()
 	s, u, err := r.on.(direct).db.LogIn(ctx, x.Provider, x.Identifier, password, snib.SessionOptions{})
 	mu, want := r.m.Authenticate(x, password)
 	if want == nil {
@@ -380,5 +410,8 @@ func (r *run) sweep() bool {
 
 func (r *run) endEverything() bool {
 	r.m.EndEverything()
-	return r.agree(r.on.(direct).db.EndEverything(ctx), nil)
+	ok := r.agree(r.on.(direct).db.EndEverything(ctx), nil)
+	r.createFamily()
+	r.manySessions()
+	return ok
 }

@@ -182,6 +182,9 @@ func (r *run) text(kind string) string {
 // keepSome names up to two sessions, mostly of the user.
 func (r *run) keepSome(user snib.UserID) (db []snib.SessionID, m []string) {
 	own := r.m.SessionsOf(string(user))
+	if i := slices.IndexFunc(own, func(s *model.Session) bool { return s.Family != "" }); i >= 0 && r.rng.IntN(2) == 0 {
+		own = own[i : i+1]
+	}
 	for range r.rng.IntN(3) {
 		id := r.sessionID()
 		if len(own) > 0 && r.rng.IntN(4) > 0 {

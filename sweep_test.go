@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"log/slog"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -331,12 +332,45 @@ func TestCloseStopsASweepThatRuns(t *testing.T) {
 		clock.Advance(17 * 24 * time.Hour)
 		time.Sleep(time.Second) // no Wait: it has begun, or is about to
 		closeDB(t, db)
-		stacks := make([]byte, 1<<20)
-		stacks = stacks[:runtime.Stack(stacks, true)]
-		if contains(string(stacks), "startSweeper") {
-			t.Errorf("the sweep outlives Close:\n%s", stacks)
-		}
 		_, err := db.Sweep(ctx)
 		wantErr(t, err, snib.ErrClosed)
+	})
+}
+
+// slowLog is a log that takes long to tell of a sweep.
+type slowLog struct {
+	slog.Handler
+	goOn chan struct{}
+}
+
+func (slowLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l slowLog) Handle(_ context.Context, r slog.Record) error {
+	if contains(r.Message, "sweep") {
+		<-l.goOn
+	}
+	return nil
+}
+
+func TestCloseWaitsForTheSweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := slowLog{slog.DiscardHandler, make(chan struct{})}
+		db := openFile(t, filepath.Join(t.TempDir(), "accounts.db"), &snib.Options{SweepEvery: time.Second, Logger: slog.New(log)})
+		b := handle(t, db)
+		rawPut(t, b, "meta", "state", []byte("broken"))
+		time.Sleep(2 * time.Second)
+		closed := make(chan struct{})
+		go func() {
+			closeDB(t, db)
+			close(closed)
+		}()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("Close has not waited for the sweep")
+		default:
+		}
+		close(log.goOn)
+		<-closed
 	})
 }
