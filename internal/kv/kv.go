@@ -93,13 +93,15 @@ type Snapshot interface {
 // after the other, and must start their outputs afresh at each run; what a
 // run that did not commit has returned is void. An error that a closure
 // returns is a verdict on a consistent snapshot: nothing is written, and the
-// error is returned as it is.
+// error is returned as it is. The verdict holds on what was committed, never
+// on what others wrote and failed to commit.
 //
 // Update, Apply and Exclusive have three outcomes: nil means durable and seen
 // by every transaction that begins later, an error means that certainly
 // nothing was written, and [ErrUnknown] means that either may be. After
 // ErrUnknown the store is poisoned: every call but Close returns an error that
-// is both ErrClosed and says why.
+// is ErrClosed and says why. It is not ErrUnknown itself: what is refused
+// afterwards is certainly not written.
 //
 // ctx is honoured before and while waiting. A transaction that has begun is
 // not abandoned.
@@ -119,7 +121,8 @@ type Store interface {
 
 	// Apply runs op, an operation of the library, on any goroutine. op
 	// neither blocks nor calls out, and decides before it writes: a run that
-	// returns an error before its first write costs the others nothing.
+	// returns an error before its first write costs the others nothing. A
+	// panic of op is raised in the caller, with a value that has the stack.
 	Apply(ctx context.Context, op func(Tx) error) error
 
 	// Exclusive runs fn in a transaction alone and without the bounds on

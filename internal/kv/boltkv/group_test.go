@@ -296,6 +296,29 @@ func TestCloseDismisses(t *testing.T) {
 	must(t, btx.Rollback())
 }
 
+// TestCloseWaitsForReaders, also where the handle stays open.
+func TestCloseWaitsForReaders(t *testing.T) {
+	s, err := Attach(openBolt(t), options())
+	must(t, err)
+	p, err := s.Pin(ctx)
+	must(t, err)
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	for s.gate.reason() == nil {
+		runtime.Gosched()
+	}
+	for range 1000 { // ample for a Close that does not wait
+		runtime.Gosched()
+	}
+	select {
+	case <-closed:
+		t.Error("Close did not wait")
+	default:
+	}
+	p.Release(nil)
+	must(t, <-closed)
+}
+
 func whatPanics() { panic("own panic") }
 
 func TestPanicKeepsItsStack(t *testing.T) {
