@@ -27,7 +27,8 @@ import (
 // the client names; keep what decides about rights elsewhere, or filter.
 type Attributes map[string]any
 
-// Unset as a value in UpdateUserAttributes removes the key.
+// Unset as the value of a user's attribute removes the key. Within a value, and
+// for sessions, it is ErrInvalidInput.
 var Unset unset
 
 type unset struct{}

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+
+	"golang.org/x/text/secure/precis"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
@@ -33,7 +36,7 @@ type Problem struct {
 
 // String says it in one line.
 func (p Problem) String() string {
-	return fmt.Sprintf("INV-%d, %s %s: %s", p.Invariant, p.Space, p.ID, p.Text)
+	return fmt.Sprintf("INV-%d, %s: %s", p.Invariant, strings.TrimRight(p.Space+" "+p.ID, " "), p.Text)
 }
 
 const maxProblems = 1000
@@ -68,6 +71,7 @@ type checker struct {
 	declared bool    // whether the file says what it declares
 	indexes  []Index // these
 	rules    map[string]IdentifierRule
+	folds    bool // whether these fold as those who wrote the file did
 }
 
 func (c *checker) run() error {
@@ -93,6 +97,15 @@ func (c *checker) found(invariant int, space kv.Space, id, text string) {
 		p := Problem{Invariant: invariant, Space: spaces[space].Name, ID: id, Text: text}
 		c.report.Problems = append(c.report.Problems, p)
 	}
+}
+
+// cannotRead adds a record that does not decode.
+func (c *checker) cannotRead(space kv.Space, id string, err error) {
+	text := "record cannot be read"
+	if errors.Is(err, codec.ErrNewer) {
+		text = "record is of a newer version"
+	}
+	c.found(2, space, id, text)
 }
 
 // each visits all records of a space, which may take long.
@@ -126,13 +139,9 @@ func (c *checker) meta() error {
 		}
 	}
 	c.tx.state, c.declared = state, declaredErr == nil
-	for _, x := range declared.Indexes {
-		c.indexes = append(c.indexes, Index(x))
-	}
-	c.rules = make(map[string]IdentifierRule)
-	for _, p := range declared.Providers {
-		c.rules[p.Name] = IdentifierRule(p.Rule)
-	}
+	c.indexes, c.rules = declarations(declared)
+	// Other tables may fold otherwise, which is not damage.
+	c.folds = c.declared && format.Unicode == precis.UnicodeVersion
 	c.tx.now = c.tx.db.clock.now(c.tx.state.Epoch, c.tx.state.Floor)
 	return nil
 }
@@ -154,7 +163,7 @@ func (c *checker) users() error {
 		c.report.Users++
 		u, err := codec.DecodeUser(key, value)
 		if err != nil {
-			c.found(2, spaceUsers, printable(key), "record cannot be read")
+			c.cannotRead(spaceUsers, printable(key), err)
 			return nil
 		}
 		if u.HashClass == hashForeign {
@@ -167,7 +176,7 @@ func (c *checker) users() error {
 			c.found(3, spaceUsers, u.ID, "has no identity, or too many")
 		}
 		for _, x := range u.Identities {
-			if key, err := c.rules[x.Provider].fold(x.Identifier); c.declared && (err != nil || key != x.Key) {
+			if key, err := c.rules[x.Provider].fold(x.Identifier); c.folds && (err != nil || key != x.Key) {
 				c.found(3, spaceUsers, u.ID, "an identity is not under the key of its identifier")
 			}
 			if err := c.leads(3, spaceIdentities, pairKey(x.Provider, x.Key), u.ID); err != nil {
@@ -200,7 +209,7 @@ func (c *checker) leads(invariant int, space kv.Space, key, id string) error {
 // entries checks INV-5: the user's index entries are what is declared.
 func (c *checker) entries(u *codec.User) error {
 	want, err := indexEntries(c.indexes, decodeAttributes(u.Attributes))
-	if c.declared && (err != nil || !slices.Equal(want, u.Entries)) {
+	if c.folds && (err != nil || !slices.Equal(want, u.Entries)) {
 		c.found(5, spaceUsers, u.ID, "index entries are not those of the attributes and declared indexes")
 	}
 	for _, e := range u.Entries {

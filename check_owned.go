@@ -13,7 +13,7 @@ func (c *checker) sessions() error {
 		c.report.Sessions++
 		s, err := codec.DecodeSession(key, value)
 		if err != nil {
-			c.found(2, spaceSessions, printable(key), "record cannot be read")
+			c.cannotRead(spaceSessions, printable(key), err)
 			return nil
 		}
 		switch {
@@ -60,7 +60,7 @@ func (c *checker) families() error {
 		c.report.RefreshTokens++
 		f, err := codec.DecodeFamily(key, value)
 		if err != nil {
-			c.found(2, spaceFamilies, printable(key), "record cannot be read")
+			c.cannotRead(spaceFamilies, printable(key), err)
 			return nil
 		}
 		switch {
@@ -93,7 +93,7 @@ func (c *checker) oneTimeTokens() error {
 		c.report.OneTimeTokens++
 		t, err := codec.DecodeOneTimeToken(key, value)
 		if err != nil {
-			c.found(2, spaceOneTime, printable(key), "record cannot be read")
+			c.cannotRead(spaceOneTime, printable(key), err)
 			return nil
 		}
 		if c.future(t.Epoch) {

@@ -52,6 +52,9 @@ type store interface {
 // which leave the file untouched, ErrInvalidInput for an option, and
 // [ConflictError] for declarations that the users in the file contradict.
 func Open(path string, opts *Options) (*DB, error) {
+	if path == "" {
+		return nil, during("open", &InputError{Field: "path", Reason: "is required"})
+	}
 	db, err := prepare(opts)
 	if err != nil {
 		return nil, during("open", err)
@@ -74,10 +77,18 @@ func Open(path string, opts *Options) (*DB, error) {
 // refuses to go on. A handle with NoSync is refused with ErrInvalidInput
 // unless Options.InsecureNoSync is set.
 //
+// Do not call it inside a transaction of b, for which it would wait. It
+// returns ErrForeignFile if the bucket "snib" is another program's,
+// ErrNewerFormat, ErrCorrupt, ErrReadOnly (a new bucket on a read-only
+// handle), ErrInvalidInput and [ConflictError], as Open does.
+//
 // Several DBs on one handle see each other's commits. They must declare the
 // same Providers and Indexes (or leave them nil), as each reads them only when
 // it is made.
 func New(b *bolt.DB, opts *Options) (*DB, error) {
+	if b == nil {
+		return nil, during("open", &InputError{Field: "b", Reason: "is required"})
+	}
 	db, err := prepare(opts)
 	if err != nil {
 		return nil, during("open", err)
@@ -178,7 +189,8 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 // Join returns a Tx that works inside btx, a transaction that the application
-// began on the handle it gave to New. What it does is committed when the
+// began on the handle it gave to New; ErrTxClosed if btx has ended or is of
+// another handle. What it does is committed when the
 // application commits. It may commit after an error that a method returned, as
 // with Update; but when storage itself has failed, every later call returns
 // that error, and the application must roll back. The time is fixed when Join

@@ -22,7 +22,9 @@
 //
 // A [RefreshToken] is for native clients that keep one long-lived secret per
 // device: each [DB.Refresh] gives the next token and a new, short session. A
-// token that is used twice tells that it was copied, and ends the family.
+// spent token that comes again tells that it was copied, and ends the family;
+// except soon after its use, its successor unused, when it gets the same
+// answer.
 //
 // A [OneTimeToken] is what is mailed to a user: it is accepted once.
 //
@@ -57,8 +59,10 @@
 // machine is set back. See [DB.ResetClock].
 //
 // Every record has a checksum. Damage is reported as [ErrCorrupt] by what
-// meets it and found by [DB.Check]; it is never another account's data or an
-// accepted wrong secret.
+// meets it; a damaged key or page may make a record look absent until
+// [DB.Check] finds it. It is never another account's data or an accepted wrong
+// secret, and it keeps no session alive: what shuts a user out does not need
+// the records that it removes.
 //
 // # Transactions
 //

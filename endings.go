@@ -192,11 +192,15 @@ func (tx *Tx) InvalidateUserSessions(id UserID, except ...SessionID) error {
 	return err
 }
 
+// maxKept is how many sessions can be kept: their records may have to be
+// written again, all in one transaction.
+const maxKept = 100
+
 // keptSessions returns the records of the sessions that a caller names to
 // live on. Those that have ended already are passed over.
 func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Session, error) {
-	if len(ids) > MaxSessions {
-		return nil, &InputError{Field: field, Reason: "must be at most 1000"}
+	if len(ids) > maxKept {
+		return nil, &InputError{Field: field, Reason: "must be at most 100"}
 	}
 	var kept []codec.Session
 	for _, id := range ids {

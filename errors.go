@@ -11,9 +11,10 @@ import (
 
 // About users and what belongs to them.
 var (
-	// ErrUserNotFound: no user has this id, identity or attribute. Returned by
-	// every Get and every update; a malformed id is an unknown one. DeleteUser
-	// and the lists do not return it.
+	// ErrUserNotFound: no user has this id, identity or attribute; a malformed
+	// id is an unknown one. Returned by every method that takes the id of a
+	// user or looks one up, save DeleteUser, InvalidateUserSession,
+	// DeleteDeadUserSessions and the lists.
 	ErrUserNotFound = errors.New("user not found")
 
 	// ErrUserDisabled: the user exists and is disabled. Returned only by
@@ -44,7 +45,9 @@ var (
 	ErrInvalidCredentials = errors.New("invalid credentials")
 
 	// ErrInvalidSession: the session token or id is malformed, unknown,
-	// ended, or not in a state that the method accepts. Ask to log in.
+	// ended, or not in a state that the method accepts. Returned by
+	// ValidateSession, ValidateSessionUser, RenewSession, ExtendSession and
+	// GetSession. Ask to log in.
 	ErrInvalidSession = errors.New("invalid session")
 
 	// ErrInvalidRefreshToken: the refresh token is malformed, unknown,
@@ -65,11 +68,13 @@ var (
 // About arguments.
 var (
 	// ErrInvalidInput: an argument or option is outside its bounds. Always
-	// an [InputError], which names the field. Nothing was written.
+	// an [InputError], which names the field. Nothing was written. Any method
+	// that takes more than ids and tokens may return it; at a log-in take it
+	// as refused credentials.
 	ErrInvalidInput = errors.New("invalid input")
 
-	// ErrTooLarge: a user may have no more of this (the 17th identity), or a
-	// closure wrote more than one transaction may hold, and nothing of it is
+	// ErrTooLarge: a user may have no more of this (LinkIdentity, the 17th
+	// identity), or a closure wrote more than one transaction may hold, and nothing of it is
 	// kept, whatever the closure returns.
 	ErrTooLarge = kv.ErrTooLarge
 )
@@ -110,28 +115,29 @@ var (
 	ErrReadOnly = kv.ErrReadOnly
 
 	// ErrFull: no space left on the device, Options.MaxSize or a file size
-	// limit is reached. Nothing was written and nothing is lost; service
-	// goes on once there is space.
+	// limit is reached. Nothing was written and nothing is lost. What ends
+	// and deletes still succeeds; the rest does once there is space.
 	ErrFull = kv.ErrFull
 
 	// ErrCorrupt: the file or a record in it is damaged; see [CorruptError].
-	// Returned by whatever meets the damage. Check finds all of it.
+	// Returned by whatever meets the damage; Check looks for it everywhere.
 	ErrCorrupt = kv.ErrCorrupt
 
 	// ErrNewerFormat: a newer version of this library has written the file
-	// or the record. Nothing was changed. Use that version.
+	// or the record. Nothing was changed. Use that version. Returned by Open
+	// and New, and by what meets such a record.
 	ErrNewerFormat = errors.New("written by a newer version")
 
 	// ErrForeignFile: the file is not a database of this library. Nothing
-	// was changed. Returned by Open.
+	// was changed. Returned by Open and New.
 	ErrForeignFile = boltkv.ErrForeign
 )
 
 // InputError names the argument or option that is outside its bounds. It is
 // an [ErrInvalidInput].
 type InputError struct {
-	Field  string // "Identifier", "Password", "Attributes[\"name\"]", "Options.LockTimeout", …
-	Reason string // what the bounds are; never the value
+	Field  string // "Identifier", "Password", "Attributes[name]", "Options.LockTimeout", …
+	Reason string // what is wrong with it; never the value
 }
 
 // Error names the field and the bounds.

@@ -54,7 +54,7 @@ func Example() {
 	if _, err := db.CreateUser(ctx, snib.NewUser{
 		Provider: "email", Identifier: "ada@example.com", Password: "correct horse battery",
 		Attributes: snib.Attributes{"name": "Ada"},
-	}); err != nil {
+	}); err != nil && !errors.Is(err, snib.ErrIdentityTaken) {
 		log.Fatal(err)
 	}
 	session, _, err := db.LogIn(ctx, "email", "Ada@Example.com", "correct horse battery", snib.SessionOptions{})

@@ -2,6 +2,7 @@ package snib
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -86,7 +87,7 @@ func plainText(s string, limit int) string {
 	case s == "":
 		return "is required"
 	case len(s) > limit:
-		return "is too long"
+		return fmt.Sprintf("must be at most %d bytes", limit)
 	case !utf8.ValidString(s):
 		return "must be valid UTF-8"
 	case strings.ContainsFunc(s, unicode.IsControl):

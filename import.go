@@ -41,8 +41,10 @@ func PasswordSources() []string { return phc.Sources() }
 // spellings there are one identity here: report both, merge neither),
 // ErrAttributeTaken, ErrInvalidInput (ID if it is malformed or a user's
 // already; Provider, Identifier, PasswordHash, PasswordSource, Attributes,
-// DisabledReason, CreatedAt). A hash that asks for more memory or work than
-// Options.Passwords allows is ErrInvalidInput (PasswordHash).
+// DisabledReason, CreatedAt). A hash that asks for more memory than
+// Options.Passwords.MaxHashMemory allows, or for more work than seconds (argon2
+// m·t or scrypt N·r·p above 2,097,152, 5,000,000 rounds of PBKDF2, a bcrypt
+// cost above 16), is ErrInvalidInput (PasswordHash).
 func (db *DB) ImportUser(ctx context.Context, i UserImport) (User, error) {
 	return result(ctx, "import user", db.update, func(tx *Tx) (User, error) { return tx.ImportUser(i) })
 }

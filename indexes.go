@@ -111,7 +111,11 @@ func (tx *Tx) entriesFree(u *codec.User) error {
 
 // reference reads a unique entry: the id of the user it leads to.
 func (tx *Tx) reference(space kv.Space, key string) (id string, ok bool, err error) {
-	value, ok, err := tx.get(space, key)
+	return reference(tx.r, space, key)
+}
+
+func reference(r kv.Reader, space kv.Space, key string) (id string, ok bool, err error) {
+	value, ok, err := r.Get(space, []byte(key))
 	if err != nil || !ok {
 		return "", false, err
 	}

@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/phc"
@@ -29,7 +30,9 @@ func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, passwo
 		// The hash is upgraded here if it can be, and never at the price of
 		// the log-in.
 		if v.upgrade != "" {
-			u, err := result(ctx, "", db.update, v.user)
+			soon, cancel := context.WithTimeout(ctx, upgradeWait)
+			defer cancel()
+			u, err := result(soon, "", db.update, v.user)
 			if err == nil || errors.Is(err, ErrInvalidCredentials) {
 				return u, err
 			}
@@ -40,6 +43,10 @@ func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, passwo
 	})
 	return u, during("authenticate", err)
 }
+
+// upgradeWait is how long AuthenticateUser waits for the writer to replace a
+// hash; if it is not free by then, the next log-in does it.
+const upgradeWait = time.Second
 
 // LogIn authenticates as AuthenticateUser does and creates a session, in one
 // transaction that looks once more whether what was verified still holds: no

@@ -116,14 +116,20 @@ func (db *DB) adopt() error {
 			"file", format.Unicode, "program", precis.UnicodeVersion)
 	}
 	db.clock.now(state.Epoch, state.Floor)
-	if behind := db.clock.behind(); behind > clockTolerance {
-		db.o.Logger.Warn("snib: the wall clock is behind the file's", "behind", behind)
-	}
+	db.checkClock()
 	return db.redeclare(before)
 }
 
 // clockTolerance is how much the clocks may differ before it is an event.
 const clockTolerance = 5 * time.Minute
+
+// checkClock tells the logger of a wall clock that disagrees. It is called
+// where no transaction is open: a logger is the application's.
+func (db *DB) checkClock() {
+	if behind := db.clock.behind(); behind > clockTolerance {
+		db.o.Logger.Warn("snib: the wall clock is behind the file's", "behind", behind)
+	}
+}
 
 func checkFormat(f codec.Format) error {
 	if f.Application != application {
@@ -146,15 +152,21 @@ func (db *DB) redeclare(before codec.Declarations) error {
 			return err
 		}
 	}
-	db.o.Indexes = nil
-	for _, x := range declared.Indexes {
-		db.o.Indexes = append(db.o.Indexes, Index(x))
-	}
-	db.o.Providers = make(map[string]IdentifierRule)
-	for _, p := range declared.Providers {
-		db.o.Providers[p.Name] = IdentifierRule(p.Rule)
-	}
+	db.o.Indexes, db.o.Providers = declarations(declared)
 	return nil
+}
+
+// declarations returns what a file declares in the types of this package.
+func declarations(d codec.Declarations) ([]Index, map[string]IdentifierRule) {
+	var indexes []Index
+	for _, x := range d.Indexes {
+		indexes = append(indexes, Index(x))
+	}
+	rules := make(map[string]IdentifierRule)
+	for _, p := range d.Providers {
+		rules[p.Name] = IdentifierRule(p.Rule)
+	}
+	return indexes, rules
 }
 
 // storeFloor persists the clock at Close, so that no time passes unseen. A
@@ -191,6 +203,7 @@ func (db *DB) EndEverything(ctx context.Context) error {
 // ResetClock believes the wall clock (Options.Now) again after it, or the
 // file's, had been ahead by mistake: Stats.ClockBehind says by how much. As
 // what is dead must not revive, it ends everything that EndEverything does.
+// ErrInvalidInput (Options.Now) for a wall clock that is not believed.
 func (db *DB) ResetClock(ctx context.Context) error {
 	wall := db.clock.wall()
 	if !believable(wall) {

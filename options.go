@@ -36,7 +36,8 @@ type Options struct {
 	// what the file declares, non-nil (also empty) makes the file so, in one
 	// transaction at Open; if two users have one value of an index that
 	// becomes unique, Open fails with a [ConflictError] and the file is
-	// unchanged. At most 64.
+	// unchanged; so it is if a user has a value that cannot be indexed, which
+	// is ErrInvalidInput and names both. At most 64.
 	Indexes []Index
 
 	// SweepEvery is how often a goroutine removes what has been dead for a
@@ -67,18 +68,22 @@ type Options struct {
 	// accepted or refused the credentials.
 	AfterAuth func(ctx context.Context, provider, identifier string, ok bool)
 
-	// Logger receives events that an operator wants to see (a refresh token
-	// reused, a clock that disagrees when the file is opened, a sweep that
-	// failed); nil discards.
+	// Logger receives events that an operator wants to see: a refresh token
+	// reused, a clock that disagrees (seen when the file is opened and at
+	// each sweep), a sweep that failed, a stored hash that cannot be used.
+	// nil discards.
 	// Ids of users, sessions and families are in them, never a token,
 	// password, hash or identifier.
 	Logger *slog.Logger
 
-	// Now is the wall clock; for tests. Default time.Now.
+	// Now is the wall clock; for tests. Default time.Now. Readings before
+	// 2000 and after 2199 are those of a clock that was not set, and are not
+	// believed.
 	Now func() time.Time
 
-	// Rand is the source of ids, secrets and salts; for tests, where it may
-	// be read by one goroutine at a time. Default crypto/rand.
+	// Rand is the source of ids, secrets and salts; for tests. It is read by
+	// one goroutine at a time. Default crypto/rand, which the key that
+	// derives refresh tokens always comes from.
 	Rand io.Reader
 
 	// InsecureNoSync lets commits return before they are durable: a crash of
@@ -86,8 +91,9 @@ type Options struct {
 	InsecureNoSync bool
 }
 
-// SessionPolicy bounds the life of sessions. It is written into each session
-// when that is made, so a change reaches new sessions only.
+// SessionPolicy bounds the life of sessions. Deadlines are written into a
+// session when it is made, extended or renewed; the absolute one stays as it
+// was made. A changed policy reaches a session then.
 type SessionPolicy struct {
 	// Active is how long a session is valid without being extended or
 	// renewed. Default 24 h, at least 1 s.
@@ -102,7 +108,8 @@ type SessionPolicy struct {
 	Absolute time.Duration
 
 	// ExtendEvery is how often ExtendSession writes at most, for one
-	// session. Default 1 h; negative: each time.
+	// session: default 1 h, or half of Active if that is less; negative: each
+	// time.
 	ExtendEvery time.Duration
 
 	// MaxPerUser is how many a user may have, 1–1,000. Default 1,000. One
@@ -111,7 +118,8 @@ type SessionPolicy struct {
 }
 
 // RefreshPolicy bounds the life of refresh tokens and of the sessions born of
-// them. Deadlines are written into each family, as with SessionPolicy.
+// them. Deadlines are written into a family when it is made or refreshed; the
+// absolute one stays as it was made.
 type RefreshPolicy struct {
 	// Idle is how long a refresh token can be used. Default 30 days, at
 	// least 1 s.
@@ -147,12 +155,14 @@ type PasswordPolicy struct {
 	Parallelism uint8  // lanes; default 1
 
 	// MaxHashMemory bounds, in bytes, the memory that one hash may ask for,
-	// imported ones too. Default 256 MiB.
+	// imported ones too. Default 256 MiB. A stored hash above it refuses
+	// every password.
 	MaxHashMemory uint64
 
 	// GateMemory is how much memory, in bytes, hashing may use at once;
 	// further calls wait, in their order. Default GOMAXPROCS times the memory
-	// of one hash, at least 32 MiB each.
+	// of one hash, at least 32 MiB each. Never more than GOMAXPROCS run at
+	// once; one that needs more than there is runs alone.
 	GateMemory uint64
 
 	// Queue is how many calls may wait; one more is ErrBusy at once. Default
@@ -235,7 +245,7 @@ func hasherError(err error) error {
 }
 
 func (s *settings) fillDefaults() {
-	fill(&s.Sessions.Active, 24*time.Hour)
+	fill(&s.Sessions.Active, day)
 	fill(&s.Sessions.Idle, 14*day)
 	fill(&s.Sessions.Absolute, 90*day)
 	fill(&s.Sessions.ExtendEvery, time.Hour)

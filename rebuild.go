@@ -3,6 +3,8 @@ package snib
 import (
 	"fmt"
 
+	"golang.org/x/text/secure/precis"
+
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 )
@@ -11,19 +13,22 @@ import (
 // declared, in one transaction, and declares it. Two users with one key are a
 // ConflictError.
 func rebuild(w kv.Tx, declared codec.Declarations) error {
-	b := rebuilder{w: w, rules: make(map[string]IdentifierRule)}
-	for _, p := range declared.Providers {
-		b.rules[p.Name] = IdentifierRule(p.Rule)
-	}
-	for _, x := range declared.Indexes {
-		b.indexes = append(b.indexes, Index(x))
-	}
+	b := rebuilder{w: w}
+	b.indexes, b.rules = declarations(declared)
 	for _, space := range []kv.Space{spaceIdentities, spaceAttributes} {
 		if _, err := w.DeleteRange(space, nil, nil); err != nil {
 			return err
 		}
 	}
 	if err := b.users(); err != nil {
+		return err
+	}
+	format, err := meta(w, codec.KeyFormat, codec.DecodeFormat)
+	if err != nil {
+		return err
+	}
+	format.Unicode = precis.UnicodeVersion
+	if err := w.Put(spaceMeta, []byte(codec.KeyFormat), format.Append(nil)); err != nil {
 		return err
 	}
 	return w.Put(spaceMeta, []byte(codec.KeyDeclarations), declared.Append(nil))
@@ -100,8 +105,7 @@ func (b *rebuilder) user(u *codec.User) error {
 
 // claim writes a unique entry for user id, unless another user has it.
 func (b *rebuilder) claim(space kv.Space, key, id, name string, taken error) error {
-	tx := Tx{r: b.w}
-	owner, ok, err := tx.reference(space, key)
+	owner, ok, err := reference(b.w, space, key)
 	if err != nil {
 		return err
 	}

@@ -322,7 +322,8 @@ func (tx *Tx) rotate(f *codec.Family, x *familySecret) (pair, error) {
 
 // repeat gives the answer of the last rotation again. With this process's key
 // it derives the same tokens and writes nothing. If another process has
-// rotated, or the session has ended meanwhile, both are made anew.
+// rotated, others take their place. A session that has ended meanwhile (it made
+// room, or lives shorter than the grace) begins again under its token.
 func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
 	successor, sessionSecret := tx.successor(f, x)
 	hash := familyToken.hash(successor.s())

@@ -78,7 +78,7 @@ type SessionOptions struct {
 	CredentialVersion uint64
 }
 
-// state returns where a record is in its life for this transaction.
+// sessionState returns where a record is in its life for this transaction.
 func (tx *Tx) sessionState(s *codec.Session) SessionState {
 	switch {
 	case s.Epoch != tx.state.Epoch:
@@ -202,7 +202,7 @@ func (tx *Tx) ValidateSessionUser(token string) (Session, User, error) {
 // Options.Sessions.MaxPerUser.
 //
 // Before a session is made of a log-in, end the one that the browser has
-// carried, or it is fixed (InvalidateToken). ErrUserNotFound, ErrUserDisabled,
+// carried (InvalidateToken), or whoever planted it there stays signed in. ErrUserNotFound, ErrUserDisabled,
 // ErrInvalidCredentials (CredentialVersion), ErrInvalidInput (Attributes).
 func (db *DB) CreateSession(ctx context.Context, id UserID, o SessionOptions) (Session, error) {
 	return result(ctx, "create session", db.update, func(tx *Tx) (Session, error) { return tx.CreateSession(id, o) })
@@ -342,7 +342,7 @@ func (tx *Tx) renew(token string) (Session, error) {
 // absolute one, under the same token, and notes that it was used: what a
 // program calls on every request instead of ValidateSession to keep a session
 // alive that is in use. It writes only if the session is idle or the last
-// extension is Options.Sessions.ExtendEvery ago. A session born of a refresh
+// extension is Options.Sessions.ExtendEvery, or half of Active, ago. A session born of a refresh
 // token is returned as it is. ErrInvalidSession.
 func (db *DB) ExtendSession(ctx context.Context, token string) (Session, error) {
 	return result(ctx, "extend session", db.updateIfNeeded, func(tx *Tx) (Session, error) { return tx.extend(token) })

@@ -28,6 +28,7 @@ const sweepAfter = int64(day / time.Millisecond)
 // have their turn and ctx is looked at; what it has removed stays removed.
 // With Options.SweepEvery it runs by itself.
 func (db *DB) Sweep(ctx context.Context) (int, error) {
+	db.checkClock()
 	n := 0
 	for _, s := range sweeps {
 		removed, err := db.sweepSpace(ctx, s)

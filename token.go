@@ -219,10 +219,11 @@ func labelledHash(label string, secret []byte) [32]byte {
 // token's or a one-time token's. It is shown once, by the method that made it;
 // the file holds only a hash.
 //
-// It prints as REDACTED with every verb of fmt, in slog, as text and as JSON,
-// and as an address where it is an unexported field of another struct. Only
-// Reveal gives the text: a log-in handler that encodes a Session as JSON and
-// forgets Reveal sends the word REDACTED.
+// It prints as REDACTED with the verbs of fmt, in slog, as text and as JSON,
+// and as an address with %p and where it is an unexported field of another
+// struct. Only Reveal gives the text: a log-in handler that encodes a Session
+// as JSON and forgets Reveal sends the word REDACTED. Compare what Reveal
+// returns; two Tokens of one text are not ==.
 type Token struct{ secret }
 
 // Reveal returns the text, to be sent to its bearer and nowhere else; "" for

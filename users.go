@@ -271,11 +271,14 @@ func (tx *Tx) DeleteUser(id UserID) error {
 		return err
 	}
 	u, err := tx.user(id)
+	foreign := -1 // how many other users have a foreign hash, if it must be counted
 	switch {
 	case errors.Is(err, ErrUserNotFound):
 		return nil
 	case errors.Is(err, ErrCorrupt):
-		u, err = tx.salvage(id)
+		if u, err = tx.salvage(id); err == nil {
+			foreign, err = tx.foreignHashes(id)
+		}
 	}
 	if err != nil {
 		return err
@@ -291,6 +294,11 @@ func (tx *Tx) DeleteUser(id UserID) error {
 	}
 	if err := tx.disown(&u); err != nil {
 		return err
+	}
+	if foreign >= 0 {
+		if err := tx.changeState(func(s *codec.State) { s.ForeignHashes = uint64(foreign) }); err != nil {
+			return err
+		}
 	}
 	return tx.delete(spaceUsers, u.ID)
 }
@@ -316,6 +324,18 @@ func (tx *Tx) salvage(id UserID) (codec.User, error) {
 		return nil
 	})
 	return u, err
+}
+
+// foreignHashes counts the users with a foreign hash, but for one of whom that
+// is not known.
+func (tx *Tx) foreignHashes(but UserID) (n int, err error) {
+	err = tx.r.Scan(spaceUsers, nil, nil, 0, func(key, value []byte) error {
+		if u, err := codec.DecodeUser(key, value); err == nil && u.HashClass == hashForeign && u.ID != string(but) {
+			n++
+		}
+		return nil
+	})
+	return n, err
 }
 
 // disown removes everything in the indexes that leads to u.

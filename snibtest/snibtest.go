@@ -4,6 +4,7 @@
 package snibtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -58,9 +59,10 @@ func Fast(opts *snib.Options) *snib.Options {
 		o = *opts
 	}
 	o.InsecureNoSync = true
-	if o.Passwords.MemoryKiB == 0 {
-		o.Passwords.MemoryKiB, o.Passwords.Time, o.Passwords.Parallelism = 8, 1, 1
-	}
+	p := &o.Passwords
+	p.Parallelism = cmp.Or(p.Parallelism, 1)
+	p.MemoryKiB = cmp.Or(p.MemoryKiB, 8*uint32(p.Parallelism))
+	p.Time = cmp.Or(p.Time, 1)
 	return &o
 }
 

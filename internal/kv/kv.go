@@ -137,13 +137,13 @@ type Store interface {
 // Errors of every engine. Engines wrap them with what they know; no error
 // text contains a key or a value.
 var (
-	ErrClosed   = errors.New("store is closed")
+	ErrClosed   = errors.New("database is closed")
 	ErrTxClosed = errors.New("transaction has ended")
 	ErrNested   = errors.New("transaction begun inside another of the same goroutine")
 	ErrBusy     = errors.New("timed out waiting for the writer")
-	ErrReadOnly = errors.New("store is read-only")
+	ErrReadOnly = errors.New("database is read-only")
 	ErrTooLarge = errors.New("operation is too large")
-	ErrFull     = errors.New("no space left for the store")
+	ErrFull     = errors.New("no space left for the database")
 	ErrUnknown  = errors.New("outcome of the commit is unknown")
-	ErrCorrupt  = errors.New("store is damaged")
+	ErrCorrupt  = errors.New("database is damaged")
 )

@@ -332,5 +332,5 @@ func TestWriteInsideScan(t *testing.T) {
 
 func TestCorruptNamesNoKey(t *testing.T) {
 	err := corrupt(fmt.Sprintf("misplaced bucket header: %x -> %x", "secret", "other"))
-	same(t, "text", err, "store is damaged: misplaced bucket")
+	same(t, "text", err, "database is damaged: misplaced bucket")
 }

@@ -1,7 +1,7 @@
 package boltkv
 
 import (
-	"errors"
+	"fmt"
 
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
@@ -27,7 +27,7 @@ func (s *Store) Join(btx *bolt.Tx) (kv.Tx, error) {
 	case btx == nil || btx.DB() == nil:
 		return nil, kv.ErrTxClosed
 	case btx.DB() != s.db:
-		return nil, errors.New("boltkv: transaction of another handle")
+		return nil, fmt.Errorf("%w: it is of another handle", kv.ErrTxClosed)
 	}
 	t := &joinedTx{s: s, tx: newTx(newPages(btx, &s.opt))}
 	if t.tx.readOnly = !btx.Writable(); !t.tx.readOnly {
