@@ -1,8 +1,8 @@
 // Package snib keeps the accounts of a program in one file: users, the
 // identities and passwords by which they log in, their sessions, refresh
 // tokens and one-time tokens. There is no server and no SQL; the file is a
-// bbolt database, every method is one transaction, and rows of the
-// application's own can be in the same transaction.
+// bbolt database, what a method writes is one transaction, and rows of the
+// application's own can be in it.
 //
 // # Concepts
 //

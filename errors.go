@@ -223,7 +223,7 @@ func during(op string, err error) error {
 // orphan makes "not found", for something that an index or a record leads to,
 // the damage that it is.
 func orphan(space kv.Space, err error) error {
-	if errors.Is(err, ErrUserNotFound) || damage(err) && !errors.Is(err, ErrCorrupt) {
+	if errors.Is(err, ErrUserNotFound) || damagedOrMissing(err) && !errors.Is(err, ErrCorrupt) {
 		return &CorruptError{Space: spaces[space].Name, Reason: "leads to a record that is missing"}
 	}
 	return err

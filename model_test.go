@@ -50,9 +50,7 @@ func runModel(t *testing.T, seed uint64, steps int) *driver {
 	for d.step = 1; d.step <= steps; d.step++ {
 		d.advance()
 		d.act()
-		if d.step%4 == 0 {
-			d.check()
-		}
+		d.check()
 		if d.step%20 == 0 {
 			d.compare()
 		}

@@ -2,9 +2,7 @@ package snib
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
-	"io"
 	"slices"
 	"time"
 
@@ -79,8 +77,8 @@ func (tx *Tx) putOneTimeToken(t *codec.OneTimeToken) (OneTimeToken, error) {
 	if t.ID, err = newID(prefixOneTime, tx.now, tx.db.o.Rand); err != nil {
 		return OneTimeToken{}, err
 	}
-	var secret [32]byte
-	if _, err := io.ReadFull(tx.db.o.Rand, secret[:]); err != nil {
+	secret, err := tx.db.newSecretBytes()
+	if err != nil {
 		return OneTimeToken{}, err
 	}
 	t.SecretHash = oneTimeToken.hash(secret[:])
@@ -114,19 +112,7 @@ func newOneTimeToken(t *codec.OneTimeToken) OneTimeToken {
 
 // oneTimeToken returns the record of id, live or dead, or ErrInvalidToken.
 func (tx *Tx) oneTimeToken(id string) (codec.OneTimeToken, error) {
-	key := []byte(id)
-	value, ok, err := tx.r.Get(spaceOneTime, key)
-	if err != nil {
-		return codec.OneTimeToken{}, err
-	}
-	if !ok {
-		return codec.OneTimeToken{}, ErrInvalidToken
-	}
-	t, err := codec.DecodeOneTimeToken(key, value)
-	if err != nil {
-		return codec.OneTimeToken{}, damaged(spaceOneTime, err)
-	}
-	return t, nil
+	return record(tx, spaceOneTime, id, codec.DecodeOneTimeToken, ErrInvalidToken)
 }
 
 func (tx *Tx) oneTimeLive(t *codec.OneTimeToken) bool {
@@ -175,7 +161,7 @@ func (tx *Tx) presentedOneTime(purpose, token string) (codec.OneTimeToken, error
 	if err != nil {
 		return codec.OneTimeToken{}, err
 	}
-	if subtle.ConstantTimeCompare(hash[:], t.SecretHash[:]) != 1 || t.Purpose != purpose || !tx.oneTimeLive(&t) {
+	if !equal(hash, t.SecretHash) || t.Purpose != purpose || !tx.oneTimeLive(&t) {
 		return codec.OneTimeToken{}, ErrInvalidToken
 	}
 	u, err := tx.user(UserID(t.UserID))

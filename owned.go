@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 )
 
@@ -62,7 +61,7 @@ func (tx *Tx) excess(o owned, userID string, most int, instead string, until fun
 	ends := make(map[string]int64, len(ids))
 	for _, id := range ids {
 		end, err := until(id)
-		if err != nil && !damage(err) {
+		if err != nil && !damagedOrMissing(err) {
 			return nil, err
 		}
 		ends[id] = end
@@ -71,73 +70,9 @@ func (tx *Tx) excess(o owned, userID string, most int, instead string, until fun
 	return ids[:n], nil
 }
 
-// damage reports whether err is that a record which should be there is damaged
+// damagedOrMissing reports whether err is that a record which should be there is damaged
 // or missing. One of a newer version is neither.
-func damage(err error) bool {
+func damagedOrMissing(err error) bool {
 	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalidSession) ||
 		errors.Is(err, ErrInvalidRefreshToken) || errors.Is(err, ErrInvalidToken)
-}
-
-// An ending is what a user loses with an update. It is gathered before
-// anything is written, so that whatever cannot be read is met before; and it
-// needs no record for that but where one decides, so that damage keeps no
-// session alive.
-type ending struct {
-	userID   string
-	ids      map[owned][]string
-	detached []codec.Session // that stay and lose their family
-}
-
-// add gathers the records of one kind for which end says so; nil is all.
-func (e *ending) add(tx *Tx, o owned, end func(id string) (bool, error)) error {
-	ids, err := tx.members(o.byUser, e.userID)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		ends := true
-		if end != nil {
-			if ends, err = end(id); err != nil && !damage(err) {
-				return err
-			}
-			ends = ends || err != nil
-		}
-		if ends {
-			if e.ids == nil {
-				e.ids = make(map[owned][]string)
-			}
-			e.ids[o] = append(e.ids[o], id)
-		}
-	}
-	return nil
-}
-
-// addSessions gathers all sessions but the kept ones.
-func (e *ending) addSessions(tx *Tx, kept []codec.Session) error {
-	return e.add(tx, ownedSessions, func(id string) (bool, error) {
-		return !slices.ContainsFunc(kept, func(s codec.Session) bool { return s.ID == id }), nil
-	})
-}
-
-// addFamilies gathers all families but tombstones and those of kept sessions.
-func (e *ending) addFamilies(tx *Tx, kept []codec.Session) error {
-	return e.add(tx, ownedFamilies, func(id string) (bool, error) {
-		f, err := tx.family(id)
-		return f.RevokedAt == 0 && !slices.ContainsFunc(kept, func(s codec.Session) bool { return s.FamilyID == id }), err
-	})
-}
-
-// write removes what was gathered.
-func (e *ending) write(tx *Tx) error {
-	for o, ids := range e.ids {
-		if err := tx.deleteAll(o, e.userID, ids); err != nil {
-			return err
-		}
-	}
-	for _, s := range e.detached {
-		if err := tx.put(spaceSessions, s.ID, s.Append(nil)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -66,19 +65,7 @@ func (x *familySecret) s() []byte { return x[16:] }
 // family returns the record of id, in whatever state, or
 // ErrInvalidRefreshToken.
 func (tx *Tx) family(id string) (codec.Family, error) {
-	key := []byte(id)
-	value, ok, err := tx.r.Get(spaceFamilies, key)
-	if err != nil {
-		return codec.Family{}, err
-	}
-	if !ok {
-		return codec.Family{}, ErrInvalidRefreshToken
-	}
-	f, err := codec.DecodeFamily(key, value)
-	if err != nil {
-		return codec.Family{}, damaged(spaceFamilies, err)
-	}
-	return f, nil
+	return record(tx, spaceFamilies, id, codec.DecodeFamily, ErrInvalidRefreshToken)
 }
 
 // presentedFamily returns the family whose F a token carries, in whatever
@@ -94,7 +81,7 @@ func (tx *Tx) presentedFamily(token string) (codec.Family, familySecret, error) 
 	if err != nil {
 		return codec.Family{}, x, err
 	}
-	if subtle.ConstantTimeCompare(hash[:], f.FamilyHash[:]) != 1 {
+	if !equal(hash, f.FamilyHash) {
 		return codec.Family{}, x, ErrInvalidRefreshToken
 	}
 	return f, x, nil
@@ -163,11 +150,12 @@ func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
 		return Session{}, RefreshToken{}, err
 	}
 	var x familySecret
-	var sessionSecret [32]byte
-	for _, b := range [][]byte{x[:], sessionSecret[:]} {
-		if _, err := io.ReadFull(tx.db.o.Rand, b); err != nil {
-			return Session{}, RefreshToken{}, err
-		}
+	if _, err := io.ReadFull(tx.db.o.Rand, x[:]); err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	sessionSecret, err := tx.db.newSecretBytes()
+	if err != nil {
+		return Session{}, RefreshToken{}, err
 	}
 	f.FamilyHash = labelledHash(familyLabel, x.f())
 	f.Current = familyToken.hash(x.s())
@@ -373,7 +361,3 @@ func (tx *Tx) successor(f *codec.Family, parent *familySecret) (familySecret, []
 	copy(next.s(), out[:32])
 	return next, out[32:]
 }
-
-func equal(a, b [32]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
-
-func isSet(h [32]byte) bool { return h != [32]byte{} }

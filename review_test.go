@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -40,10 +43,76 @@ func TestTheLargestUserCanBeChangedAndShutOut(t *testing.T) {
 	if _, _, err := db.LogIn(ctx, strings.Repeat("p", 32), strings.Repeat("i", 256), "pässwörd-1", snib.SessionOptions{}); err != nil {
 		t.Fatal(err) // with a better hash, which is longer
 	}
+	fillUp(t, db, id)
 	must(db.UpdateUserPassword(ctx, id, password))(t)
+	fillUp(t, db, id)
 	must(db.DisableUser(ctx, id, strings.Repeat("r", 256)))(t)
-	if err := db.DeleteUser(ctx, id); err != nil {
-		t.Fatal(err)
+	must(db.EnableUser(ctx, id))(t)
+	fillUp(t, db, id)
+	commits(t, db, 1, func() {
+		if err := db.DeleteUser(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if left := mentions(t, db, string(id)); len(left) > 0 {
+		t.Errorf("%d live keys or records mention the user", len(left))
+	}
+}
+
+// fillUp gives a user as many sessions, families and one-time tokens as may be.
+func fillUp(tb testing.TB, db *snib.DB, id snib.UserID) {
+	tb.Helper()
+	device := snib.SessionOptions{Attributes: snib.Attributes{"agent": strings.Repeat("a", 4000)}}
+	for range 10 { // a transaction holds 1 MiB
+		if err := db.Update(ctx, func(tx *snib.Tx) error {
+			for range 10 {
+				if _, _, err := tx.CreateRefreshToken(id, device); err != nil {
+					return err
+				}
+			}
+			for range 90 {
+				if _, err := tx.CreateSession(id, device); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	for range snib.MaxOneTimeTokens {
+		must(db.CreateOneTimeToken(ctx, id, "reset", time.Hour, make([]byte, 1<<10)))(tb)
+	}
+	sessions, families := must(db.ListUserSessions(ctx, id))(tb), must(db.ListUserRefreshTokens(ctx, id))(tb)
+	if len(sessions) != snib.MaxSessions || len(families) != snib.MaxRefreshTokens {
+		tb.Fatalf("%d sessions, %d families", len(sessions), len(families))
+	}
+	// Those of families first: their records are written again.
+	slices.SortStableFunc(sessions, func(a, b snib.Session) int {
+		return strings.Compare(string(b.RefreshTokenID), string(a.RefreshTokenID))
+	})
+	var keep []snib.SessionID
+	for _, s := range sessions[:101] {
+		keep = append(keep, s.ID)
+	}
+	_, err := db.UpdateUserPassword(ctx, id, password, keep...)
+	wantField(tb, err, "Keep")
+	must(db.UpdateUserPassword(ctx, id, password, keep[:100]...))(tb)
+	fill := func(tx *snib.Tx) error { // again, for the next cascade
+		for range 100 {
+			if _, _, err := tx.CreateRefreshToken(id, snib.SessionOptions{}); err != nil {
+				return err
+			}
+		}
+		for range 800 {
+			if _, err := tx.CreateSession(id, snib.SessionOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := db.Update(ctx, fill); err != nil {
+		tb.Fatal(err)
 	}
 }
 
@@ -204,6 +273,14 @@ func TestDamageKeepsNoSessionAlive(t *testing.T) {
 
 func TestDeleteUserDeletesADamagedUser(t *testing.T) {
 	c := newChecked(t)
+	imported := must(c.db.ImportUser(ctx, snib.UserImport{
+		Provider: "username", Identifier: "grace", PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu",
+	}))(t)
+	rawPut(t, c.b, "users", string(imported.ID), flip(rawGet(t, c.b, "users", string(imported.ID)), 60))
+	if err := c.db.DeleteUser(ctx, imported.ID); err != nil {
+		t.Fatal(err)
+	}
+	must(c.db.Check(ctx))(t) // the number of imported hashes too
 	rawPut(t, c.b, "users", string(c.ada.ID), flip(rawGet(t, c.b, "users", string(c.ada.ID)), 30))
 	if err := c.db.DeleteUser(ctx, c.ada.ID); err != nil {
 		t.Fatal(err)
@@ -365,4 +442,97 @@ func TestInputErrorsReadWell(t *testing.T) {
 			t.Errorf("got %q, want %q", c.err, c.want)
 		}
 	}
+}
+
+// The old identity stops finding the user at the instant at which the new one
+// begins to: no snapshot has both, or neither.
+func TestAnIdentityMovesAtOneInstant(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "0@example.com")
+	stop := make(chan bool)
+	done := make(chan error, 1)
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			found := 0
+			if err := db.View(ctx, func(tx *snib.Tx) error {
+				found = 0
+				for _, address := range []string{"0@example.com", "1@example.com"} {
+					if _, err := tx.GetUserByProviderID("email", address); err == nil {
+						found++
+					}
+				}
+				return nil
+			}); err != nil || found != 1 {
+				done <- fmt.Errorf("found by %d identities, %v", found, err)
+				return
+			}
+		}
+	}()
+	for i := range 200 {
+		must(db.UpdateUserProviderID(ctx, u.ID, "email", fmt.Sprintf("%d@example.com", (i+1)%2)))(t)
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// The upgrade of a hash is not worth waiting for.
+func TestAuthenticateUserDoesNotWaitToUpgradeAHash(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	must(db.ImportUser(ctx, snib.UserImport{
+		Provider: "email", Identifier: "a@example.com", PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu",
+	}))(t)
+	entered, leave, done := make(chan bool), make(chan bool), make(chan error)
+	go func() { done <- db.Update(ctx, func(*snib.Tx) error { entered <- true; <-leave; return nil }) }()
+	<-entered
+	must(db.AuthenticateUser(ctx, "email", "a@example.com", "pässwörd-1"))(t) // while the writer is held
+	close(leave)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := must(db.Stats(ctx))(t).ForeignHashes; n != 1 {
+		t.Errorf("%d foreign hashes", n)
+	}
+	must(db.AuthenticateUser(ctx, "email", "a@example.com", "pässwörd-1"))(t)
+	if n := must(db.Stats(ctx))(t).ForeignHashes; n != 0 {
+		t.Errorf("%d foreign hashes after the next log-in", n)
+	}
+}
+
+// A file that was folded with other Unicode tables is sound, said so once at
+// each Open, and folded anew when other indexes are declared.
+func TestOtherUnicodeTablesAreAnEventUntilARebuild(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	db := snibtest.OpenDB(t, path, nil)
+	must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: "Ada"}))(t)
+	b := handle(t, db)
+	format := must(codec.DecodeFormat(rawGet(t, b, "meta", codec.KeyFormat)))(t)
+	format.Unicode = "1.0.0"
+	rawPut(t, b, "meta", codec.KeyFormat, format.Append(nil))
+	snibtest.CheckAndClose(t, db)
+	for i, c := range []struct {
+		indexes []snib.Index
+		told    bool
+	}{{nil, true}, {nil, true}, {[]snib.Index{{Name: "nick"}}, true}, {nil, false}} {
+		var log strings.Builder
+		o := &snib.Options{Indexes: c.indexes, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+		snibtest.CheckAndClose(t, snibtest.OpenDB(t, path, o))
+		if told := strings.Contains(log.String(), "other Unicode tables"); told != c.told {
+			t.Errorf("open %d: told %t, want %t: %s", i, told, c.told, log.String())
+		}
+	}
+}
+
+func TestWhatIsNotGivenToOpenIsNamed(t *testing.T) {
+	_, err := snib.Open("", nil)
+	wantField(t, err, "path")
+	_, err = snib.New(nil, nil)
+	wantField(t, err, "b")
 }

@@ -2,9 +2,7 @@ package snib
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
-	"io"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -29,7 +27,7 @@ type Session struct {
 	State           SessionState // when it was read
 	CreatedAt       time.Time    // of this token
 	AuthenticatedAt time.Time    // of the log-in; kept through renewals
-	LastUsedAt      time.Time    // as of the last ExtendSession or renewal
+	LastUsedAt      time.Time    // as of the log-in, renewal or last extension that was written
 	ActiveUntil     time.Time    // valid before this
 	IdleUntil       time.Time    // can be renewed or extended before this
 	AbsoluteUntil   time.Time    // no deadline goes beyond this; zero: never
@@ -110,19 +108,7 @@ func (tx *Tx) newSessionValue(s *codec.Session) Session {
 
 // session returns the record of id, in whatever state, or ErrInvalidSession.
 func (tx *Tx) session(id string) (codec.Session, error) {
-	key := []byte(id)
-	value, ok, err := tx.r.Get(spaceSessions, key)
-	if err != nil {
-		return codec.Session{}, err
-	}
-	if !ok {
-		return codec.Session{}, ErrInvalidSession
-	}
-	s, err := codec.DecodeSession(key, value)
-	if err != nil {
-		return codec.Session{}, damaged(spaceSessions, err)
-	}
-	return s, nil
+	return record(tx, spaceSessions, id, codec.DecodeSession, ErrInvalidSession)
 }
 
 // presented returns the record that a token leads to, in whatever state. The
@@ -139,7 +125,7 @@ func (tx *Tx) presented(token string) (codec.Session, error) {
 	if err != nil {
 		return codec.Session{}, err
 	}
-	if subtle.ConstantTimeCompare(hash[:], s.SecretHash[:]) != 1 {
+	if !equal(hash, s.SecretHash) {
 		return codec.Session{}, ErrInvalidSession
 	}
 	return s, nil
@@ -265,8 +251,8 @@ func (tx *Tx) issue(s *codec.Session, instead string) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	var secret [32]byte
-	if _, err := io.ReadFull(tx.db.o.Rand, secret[:]); err != nil {
+	secret, err := tx.db.newSecretBytes()
+	if err != nil {
 		return Session{}, err
 	}
 	s.ID, s.CreatedAt = id, tx.now

@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,7 +41,7 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// A sweep is one space to walk: dead decodes a record, and returns its owner
+// A sweepOf is one space to walk: dead decodes a record, and returns its owner
 // if it can be removed.
 type sweepOf struct {
 	owned
@@ -76,9 +77,9 @@ func (tx *Tx) longDead(epoch uint64, until int64) bool {
 func (db *DB) sweepSpace(ctx context.Context, s sweepOf) (int, error) {
 	n := 0
 	var from []byte
-	for more := true; more; {
+	for {
 		var dead []string
-		err := db.scanPage(ctx, s.records, &from, &more, func(tx *Tx, key, value []byte) {
+		next, err := db.scanPage(ctx, s.records, from, func(tx *Tx, key, value []byte) {
 			// A record that cannot be read is left for Check to report.
 			if _, is, err := s.dead(tx, key, value); err == nil && is {
 				dead = append(dead, string(key))
@@ -96,26 +97,28 @@ func (db *DB) sweepSpace(ctx context.Context, s sweepOf) (int, error) {
 				return n, err
 			}
 		}
+		if next == nil {
+			return n, nil
+		}
+		from = next
 	}
-	return n, nil
 }
 
-// scanPage visits the next records of a space in one short snapshot, and moves
-// the cursor *from behind them.
-func (db *DB) scanPage(ctx context.Context, space kv.Space, from *[]byte, more *bool, visit func(tx *Tx, key, value []byte)) error {
-	return db.view(ctx, func(tx *Tx) error {
+// scanPage visits the next records of a space in one short snapshot, and
+// returns where to go on; nil at the end.
+func (db *DB) scanPage(ctx context.Context, space kv.Space, from []byte, visit func(tx *Tx, key, value []byte)) (next []byte, err error) {
+	err = db.view(ctx, func(tx *Tx) error {
 		n := 0
-		var last []byte
-		err := tx.r.Scan(space, *from, nil, sweepRead, func(key, value []byte) error {
-			n++
-			last = append(last[:0], key...)
+		next = nil
+		return tx.r.Scan(space, from, nil, sweepRead, func(key, value []byte) error {
 			visit(tx, key, value)
+			if n++; n == sweepRead {
+				next = append(slices.Clone(key), 0)
+			}
 			return nil
 		})
-		*more = n == sweepRead
-		*from = append(last, 0)
-		return err
 	})
+	return next, err
 }
 
 // sweepBatch removes those of ids that are still dead when the write has its

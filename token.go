@@ -2,6 +2,7 @@ package snib
 
 import (
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -213,6 +214,20 @@ func labelledHash(label string, secret []byte) [32]byte {
 	n := copy(block[:], label)
 	n += copy(block[n:], secret)
 	return sha256.Sum256(block[:n])
+}
+
+// equal compares hashes of secrets in constant time.
+func equal(a, b [32]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
+
+// isSet reports whether there is a hash; an absent one is all zero.
+func isSet(h [32]byte) bool { return h != [32]byte{} }
+
+// newSecretBytes draws the 32 bytes of a secret.
+func (db *DB) newSecretBytes() (b [32]byte, err error) {
+	if _, err = io.ReadFull(db.o.Rand, b[:]); err != nil {
+		err = fmt.Errorf("reading random bytes: %w", err)
+	}
+	return b, err
 }
 
 // A Token is the secret text that its bearer presents: a session's, a refresh

@@ -121,6 +121,25 @@ func (tx *Tx) get(space kv.Space, key string) ([]byte, bool, error) {
 	return tx.r.Get(space, []byte(key))
 }
 
+// record reads the record of id with one of the codec's decoders. missing is
+// what is returned if there is none.
+func record[T any](tx *Tx, space kv.Space, id string, decode func(key, value []byte) (T, error), missing error) (T, error) {
+	var zero T
+	key := []byte(id)
+	value, ok, err := tx.r.Get(space, key)
+	if err != nil {
+		return zero, err
+	}
+	if !ok {
+		return zero, missing
+	}
+	out, err := decode(key, value)
+	if err != nil {
+		return zero, damaged(space, err)
+	}
+	return out, nil
+}
+
 // has reports whether key is present.
 func (tx *Tx) has(space kv.Space, key string) (bool, error) {
 	_, ok, err := tx.get(space, key)

@@ -69,19 +69,7 @@ func (tx *Tx) user(id UserID) (codec.User, error) {
 	if !validUserID(id) {
 		return codec.User{}, ErrUserNotFound
 	}
-	key := []byte(id)
-	value, ok, err := tx.r.Get(spaceUsers, key)
-	if err != nil {
-		return codec.User{}, err
-	}
-	if !ok {
-		return codec.User{}, ErrUserNotFound
-	}
-	u, err := codec.DecodeUser(key, value)
-	if err != nil {
-		return codec.User{}, damaged(spaceUsers, err)
-	}
-	return u, nil
+	return record(tx, spaceUsers, string(id), codec.DecodeUser, ErrUserNotFound)
 }
 
 // updateUser is the form of every update of a user: read the record, let

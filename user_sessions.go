@@ -1,0 +1,244 @@
+package snib
+
+import (
+	"context"
+	"errors"
+
+	"github.com/snibdb/snib/codec"
+)
+
+// GetSession returns a session by its id, active or idle. ErrInvalidSession.
+func (db *DB) GetSession(ctx context.Context, id SessionID) (Session, error) {
+	return result(ctx, "get session", db.view, func(tx *Tx) (Session, error) { return tx.GetSession(id) })
+}
+
+// GetSession is [DB.GetSession] in this transaction.
+func (tx *Tx) GetSession(id SessionID) (Session, error) {
+	if err := tx.reading(); err != nil {
+		return Session{}, err
+	}
+	s, err := tx.sessionByID(id)
+	if err != nil {
+		return Session{}, err
+	}
+	if tx.sessionState(&s) == SessionDead {
+		return Session{}, ErrInvalidSession
+	}
+	return tx.newSessionValue(&s), nil
+}
+
+// sessionByID is session for an id that came from outside.
+func (tx *Tx) sessionByID(id SessionID) (codec.Session, error) {
+	if !validID(prefixSession, string(id)) {
+		return codec.Session{}, ErrInvalidSession
+	}
+	return tx.session(string(id))
+}
+
+// ListUserSessions returns the user's active and idle sessions, oldest first:
+// at most 1,000, none for an unknown user.
+func (db *DB) ListUserSessions(ctx context.Context, id UserID) ([]Session, error) {
+	return result(ctx, "list sessions", db.view, func(tx *Tx) ([]Session, error) { return tx.ListUserSessions(id) })
+}
+
+// ListUserSessions is [DB.ListUserSessions] in this transaction.
+func (tx *Tx) ListUserSessions(id UserID) ([]Session, error) {
+	if err := tx.reading(); err != nil {
+		return nil, err
+	}
+	records, err := tx.userSessions(id)
+	if err != nil {
+		return nil, err
+	}
+	var out []Session
+	for i := range records {
+		if tx.sessionState(&records[i]) != SessionDead {
+			out = append(out, tx.newSessionValue(&records[i]))
+		}
+	}
+	return out, nil
+}
+
+// userSessions returns all records of a user's, the dead ones too.
+func (tx *Tx) userSessions(id UserID) ([]codec.Session, error) {
+	if !validUserID(id) {
+		return nil, nil
+	}
+	ids, err := tx.members(spaceUserSessions, string(id))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]codec.Session, len(ids))
+	for i, sid := range ids {
+		if out[i], err = tx.session(sid); err != nil {
+			return nil, orphan(spaceUserSessions, err)
+		}
+	}
+	return out, nil
+}
+
+// InvalidateSession ends a session by its id; if it was born of a refresh
+// token, that ends too. An unknown id is no error. With an id from a form, use
+// InvalidateUserSession.
+func (db *DB) InvalidateSession(ctx context.Context, id SessionID) error {
+	return during("invalidate session", db.update(ctx, func(tx *Tx) error { return tx.InvalidateSession(id) }))
+}
+
+// InvalidateSession is [DB.InvalidateSession] in this transaction.
+func (tx *Tx) InvalidateSession(id SessionID) error {
+	return tx.invalidate(id, func(*codec.Session) bool { return true })
+}
+
+// InvalidateUserSession is InvalidateSession for a session of this user's
+// only; one of another user is as unknown.
+func (db *DB) InvalidateUserSession(ctx context.Context, userID UserID, id SessionID) error {
+	return during("invalidate session", db.update(ctx, func(tx *Tx) error { return tx.InvalidateUserSession(userID, id) }))
+}
+
+// InvalidateUserSession is [DB.InvalidateUserSession] in this transaction.
+func (tx *Tx) InvalidateUserSession(userID UserID, id SessionID) error {
+	return tx.invalidate(id, func(s *codec.Session) bool { return s.UserID == string(userID) })
+}
+
+func (tx *Tx) invalidate(id SessionID, allowed func(*codec.Session) bool) error {
+	if err := tx.writing(); err != nil {
+		return err
+	}
+	s, err := tx.sessionByID(id)
+	if errors.Is(err, ErrInvalidSession) || err == nil && !allowed(&s) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.endSession(&s)
+}
+
+// endSession ends a session because somebody wants it to end, and with it the
+// family that it is the session of.
+func (tx *Tx) endSession(s *codec.Session) error {
+	if s.FamilyID != "" {
+		f, err := tx.family(s.FamilyID)
+		if err != nil && !damagedOrMissing(err) {
+			return err
+		}
+		if f.RevokedAt == 0 { // also if it is gone, or cannot be read
+			if err := tx.deleteOne(ownedFamilies, s.UserID, s.FamilyID); err != nil {
+				return err
+			}
+		}
+	}
+	return tx.deleteOne(ownedSessions, s.UserID, s.ID)
+}
+
+// InvalidateToken ends what a presented token stands for, in whatever state it
+// is: a session, or the family of a refresh token (any token of it, also a
+// spent one), each with the other if they belong together. It is how a program
+// signs out. A token that is malformed, unknown or of another kind is no
+// error.
+func (db *DB) InvalidateToken(ctx context.Context, token string) error {
+	return during("invalidate token", db.updateIfNeeded(ctx, func(tx *Tx) error { return tx.endToken(token) }))
+}
+
+// InvalidateToken is [DB.InvalidateToken] in this transaction.
+func (tx *Tx) InvalidateToken(token string) error {
+	if err := tx.writing(); err != nil {
+		return err
+	}
+	return tx.endToken(token)
+}
+
+func (tx *Tx) endToken(token string) error {
+	s, err := tx.presented(token)
+	if err == nil {
+		return tx.endSession(&s)
+	}
+	if !errors.Is(err, ErrInvalidSession) {
+		return err
+	}
+	f, _, err := tx.presentedFamily(token)
+	switch {
+	case errors.Is(err, ErrInvalidRefreshToken):
+		return nil
+	case err != nil:
+		return err
+	}
+	return tx.endFamily(&f)
+}
+
+// InvalidateUserSessions ends all sessions and refresh tokens of the user,
+// except the sessions named and the families that these were born of, and
+// raises the credential version: log out everywhere (else). ErrUserNotFound;
+// ErrInvalidInput (Except) if one is a session of another user.
+func (db *DB) InvalidateUserSessions(ctx context.Context, id UserID, except ...SessionID) error {
+	return during("invalidate sessions", db.update(ctx, func(tx *Tx) error {
+		return tx.InvalidateUserSessions(id, except...)
+	}))
+}
+
+// InvalidateUserSessions is [DB.InvalidateUserSessions] in this transaction.
+func (tx *Tx) InvalidateUserSessions(id UserID, except ...SessionID) error {
+	_, err := tx.updateUser(id, func(u *codec.User, e *ending) error {
+		kept, err := tx.keptSessions(u.ID, "Except", except)
+		if err != nil {
+			return err
+		}
+		u.CredentialVersion++
+		if err := e.addSessions(tx, kept); err != nil {
+			return err
+		}
+		return e.addFamilies(tx, kept)
+	})
+	return err
+}
+
+// maxKept is how many sessions can be kept: their records may have to be
+// written again, all in one transaction.
+const maxKept = 100
+
+// keptSessions returns the records of the sessions that a caller names to
+// live on. Those that have ended already are passed over.
+func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Session, error) {
+	if len(ids) > maxKept {
+		return nil, &InputError{Field: field, Reason: "must be at most 100"}
+	}
+	var kept []codec.Session
+	for _, id := range ids {
+		s, err := tx.sessionByID(id)
+		switch {
+		case errors.Is(err, ErrInvalidSession):
+			continue
+		case err != nil:
+			return nil, err
+		case s.UserID != userID:
+			return nil, &InputError{Field: field, Reason: "names a session of another user"}
+		}
+		kept = append(kept, s)
+	}
+	return kept, nil
+}
+
+// DeleteDeadUserSessions removes the records of the user's dead sessions and
+// returns how many there were, so that they count no longer. They are refused
+// anyway; the sweep removes those of all users. None for an unknown user.
+func (db *DB) DeleteDeadUserSessions(ctx context.Context, id UserID) (int, error) {
+	return result(ctx, "delete dead sessions", db.update, func(tx *Tx) (int, error) { return tx.DeleteDeadUserSessions(id) })
+}
+
+// DeleteDeadUserSessions is [DB.DeleteDeadUserSessions] in this transaction.
+func (tx *Tx) DeleteDeadUserSessions(id UserID) (int, error) {
+	if err := tx.writing(); err != nil {
+		return 0, err
+	}
+	records, err := tx.userSessions(id)
+	if err != nil {
+		return 0, err
+	}
+	var dead []string
+	for _, s := range records {
+		if tx.sessionState(&s) == SessionDead {
+			dead = append(dead, s.ID)
+		}
+	}
+	return len(dead), tx.deleteAll(ownedSessions, string(id), dead)
+}
