@@ -13,14 +13,15 @@ import (
 )
 
 func init() {
-	jobs["truncate"] = truncateOpened
+	jobs["truncate all"] = func(path string) error { return truncateOpened(path, 0) }
+	jobs["truncate to two pages"] = func(path string) error { return truncateOpened(path, 2*int64(os.Getpagesize())) }
 	jobs["truncate attached"] = truncateAttached
 }
 
 // The tests that cut a file under a live map run in a child process: if a
 // fault is not caught, the process dies.
 func TestTruncatedUnderTheMap(t *testing.T) {
-	for _, job := range []string{"truncate", "truncate attached"} {
+	for _, job := range []string{"truncate all", "truncate to two pages", "truncate attached"} {
 		out := succeed(t, job, filepath.Join(t.TempDir(), "db"))
 		if !strings.Contains(out, "alive") {
 			t.Errorf("%s printed %q", job, out)
@@ -56,7 +57,7 @@ func firstByte(v []byte) (b byte) {
 	return b
 }
 
-func truncateOpened(path string) error {
+func truncateOpened(path string, size int64) error {
 	s, err := Open(path, options())
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func truncateOpened(path string) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(os.Truncate(path, 0), fmt.Errorf("read %d", firstByte(v)))
+		return errors.Join(os.Truncate(path, size), fmt.Errorf("read %d", firstByte(v)))
 	}), kv.ErrCorrupt)
 	e.is("View", s.View(ctx, func(kv.Reader) error { return nil }), kv.ErrCorrupt)
 	e.is("Apply", s.Apply(ctx, putting("k", "v")), kv.ErrCorrupt)
@@ -79,7 +80,7 @@ func truncateOpened(path string) error {
 	e.is("Pin", err, kv.ErrCorrupt)
 	e.is("and it is closed", s.Update(ctx, putting("k", "v")), kv.ErrClosed)
 	e.is("Close", s.Close(), nil)
-	if info, err := os.Stat(path); err != nil || info.Size() != 0 {
+	if info, err := os.Stat(path); err != nil || info.Size() != size {
 		e.is("the file was written", err, errors.New("nothing"))
 	}
 	return e.alive()

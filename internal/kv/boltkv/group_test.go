@@ -293,6 +293,9 @@ func TestCloseDismisses(t *testing.T) {
 	}
 	must(t, s.Close())
 	group.Wait()
+	// Who was let in before and comes to the queue now must not stay there:
+	// the application may hold its lock until Close returns.
+	want(t, "late", s.enqueue(newMember(apply, putting("k", "v"))), kv.ErrClosed)
 	must(t, btx.Rollback())
 }
 

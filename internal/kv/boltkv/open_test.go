@@ -463,9 +463,15 @@ func TestDamaged(t *testing.T) {
 			at := pageOf(b, m, innerPage)
 			native.PutUint64(b[at+pageHeader+8:], uint64(at/m.pageSize))
 		}},
-		"walk: key outside":    {walked, func(b []byte, m meta) { b[pageOf(b, m, leafPage)+pageHeader+7] = 0x70 }},
-		"walk: empty key":      {walked, func(b []byte, m meta) { native.PutUint32(b[pageOf(b, m, leafPage)+pageHeader+8:], 0) }},
-		"walk: branch key":     {walked, func(b []byte, m meta) { b[pageOf(b, m, innerPage)+pageHeader+3] = 0x70 }},
+		"walk: key outside":       {walked, func(b []byte, m meta) { b[pageOf(b, m, leafPage)+pageHeader+7] = 0x70 }},
+		"walk: empty key":         {walked, func(b []byte, m meta) { native.PutUint32(b[pageOf(b, m, leafPage)+pageHeader+8:], 0) }},
+		"walk: branch key":        {walked, func(b []byte, m meta) { b[pageOf(b, m, innerPage)+pageHeader+3] = 0x70 }},
+		"walk: keys out of order": {walked, func(b []byte, m meta) { keyOfLeaf(b, m, 1)[0] = 0xFF }},
+		"walk: keys before those of the branch": {walked, func(b []byte, m meta) {
+			for i := range 10 {
+				keyOfLeaf(b, m, i)[0] = byte(i)
+			}
+		}},
 		"walk: nested bucket":  {walked, func(b []byte, m meta) { b[int64(m.root)*m.pageSize+pageHeader+12]-- }},
 		"walk: bucket is leaf": {walked, func(b []byte, m meta) { b[pageOf(b, m, leafPage)+pageHeader] = 1 }},
 	} {
@@ -494,6 +500,12 @@ func pageOf(b []byte, m meta, kind uint16) (at int64) {
 		}
 	}
 	return at
+}
+
+// keyOfLeaf begins with the key of entry i of the last leaf.
+func keyOfLeaf(b []byte, m meta, i int) []byte {
+	e := b[pageOf(b, m, leafPage)+pageHeader+16*int64(i):]
+	return e[native.Uint32(e[4:]):]
 }
 
 func wipe(b []byte, m meta, kind uint16) {
