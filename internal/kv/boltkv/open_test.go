@@ -483,6 +483,8 @@ func TestDamaged(t *testing.T) {
 		if bytes.Equal(bad, test.content) {
 			t.Errorf("%s: no damage done", name)
 		}
+		// Before bbolt sees it, which might object as well, or crash.
+		want(t, name, checkFile(bytes.NewReader(bad), int64(len(bad))), kv.ErrCorrupt)
 		must(t, os.WriteFile(path, bad, 0o600))
 		refused(t, name, path, kv.ErrCorrupt)
 	}

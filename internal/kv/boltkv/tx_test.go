@@ -2,6 +2,8 @@ package boltkv
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/snibdb/snib/internal/kv"
@@ -79,35 +81,40 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// BenchmarkWrite compares small operations of Apply with one bolt.Update each.
+// BenchmarkWrite compares small operations of Apply with one bolt.Update each,
+// on the same keys in order, in pages filled alike.
 func BenchmarkWrite(b *testing.B) {
 	value := make([]byte, 120)
+	ways := map[string]func(s *Store, key []byte) error{
+		"apply": func(s *Store, key []byte) error {
+			return s.Apply(ctx, func(tx kv.Tx) error { return tx.Put(ascending, key, value) })
+		},
+		"update": func(s *Store, key []byte) error {
+			return s.db.Update(func(btx *bolt.Tx) error {
+				b := btx.Bucket([]byte("snib")).Bucket([]byte("ascending"))
+				b.FillPercent = fill
+				return b.Put(key, value)
+			})
+		},
+	}
 	for _, n := range []int{1, 64, 512} {
-		for _, way := range []string{"update", "apply"} {
+		for way, write := range ways {
 			b.Run(fmt.Sprintf("way=%s/goroutines=%d", way, n), func(b *testing.B) {
 				s := newStoreIn(b, options())
-				put(b, s, "k", "v")
-				b.SetParallelism((n + 1) / 2)
-				next := make(chan int, 1)
-				next <- 0
-				b.RunParallel(func(pb *testing.PB) {
-					for pb.Next() {
-						i := <-next
-						next <- i + 1
-						key := fmt.Appendf(nil, "%09d", i)
-						var err error
-						if way == "apply" {
-							err = s.Apply(ctx, func(tx kv.Tx) error { return tx.Put(ascending, key, value) })
-						} else {
-							err = s.db.Update(func(btx *bolt.Tx) error {
-								return btx.Bucket([]byte("snib")).Bucket([]byte("plain")).Put(key, value)
-							})
+				must(b, ways["apply"](s, []byte("0")))
+				var next atomic.Int64
+				var group sync.WaitGroup
+				b.ResetTimer()
+				for range n {
+					group.Go(func() {
+						for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+							if err := write(s, fmt.Appendf(nil, "%09d", i)); err != nil {
+								b.Error(err)
+							}
 						}
-						if err != nil {
-							b.Error(err)
-						}
-					}
-				})
+					})
+				}
+				group.Wait()
 			})
 		}
 	}
