@@ -21,18 +21,21 @@ if ! have_library; then
 	exit 0
 fi
 
-# The quick start is compiled here outside the repository, as its reader would.
+# The quick start of the README is compiled here outside the repository, as its
+# reader would, and run twice: the second time the user is there.
 import_it() {
 	cd "$tmp/app"
-	if [ -d "$fresh/examples/quickstart" ]; then
-		cp "$fresh"/examples/quickstart/*.go .
-	else
-		printf 'package main\n\nimport _ "github.com/snibdb/snib"\n\nfunc main() {}\n' >main.go
-	fi
+	{
+		printf 'package main\n\nimport (\n"context"\n"errors"\n"fmt"\n"log"\n\n"github.com/snibdb/snib"\n)\n'
+		printf '\nfunc main() {\npath := "accounts.db"\nctx := context.Background()\n'
+		awk '/^```go/ { on = 1; next } /^```/ && on { exit } on' "$fresh/README.md"
+		echo '}'
+	} >main.go
 	go mod init example.com/app
 	go mod edit -replace "github.com/snibdb/snib=$fresh"
 	go mod tidy
-	go run . </dev/null
+	go run .
+	go run .
 }
 step "a module that imports the library" import_it
 
