@@ -70,8 +70,8 @@ func (tx *Tx) excess(o owned, userID string, most int, instead string, until fun
 	return ids[:n], nil
 }
 
-// damagedOrMissing reports whether err is that a record which should be there is damaged
-// or missing. One of a newer version is neither.
+// damagedOrMissing reports whether err is that a record which should be there
+// is damaged or missing. One of a newer version is neither.
 func damagedOrMissing(err error) bool {
 	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalidSession) ||
 		errors.Is(err, ErrInvalidRefreshToken) || errors.Is(err, ErrInvalidToken)

@@ -183,7 +183,10 @@ func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, 
 	}
 	record := tx.familySession(f)
 	s, err := tx.putNewSession(&record, sessionSecret, endedSessions)
-	return s, withToken(f, x), err
+	if err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	return s, withToken(f, x), nil
 }
 
 func withToken(f *codec.Family, x *familySecret) RefreshToken {
