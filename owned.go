@@ -49,6 +49,10 @@ func (tx *Tx) deleteAll(o owned, userID string, ids []string) error {
 // whose end comes first. until returns when that is, 0 for a dead one. A
 // record that cannot be read goes first; it must not keep the user out.
 func (tx *Tx) excess(o owned, userID string, most int, instead string, until func(id string) (int64, error)) ([]string, error) {
+	have, err := tx.count(o.byUser, userID, most)
+	if err != nil || have < most {
+		return nil, err
+	}
 	ids, err := tx.members(o.byUser, userID)
 	if err != nil {
 		return nil, err

@@ -165,3 +165,10 @@ func (tx *Tx) members(space kv.Space, owner string) ([]string, error) {
 	})
 	return out, err
 }
+
+// count returns how many members returns, or most if there are more.
+func (tx *Tx) count(space kv.Space, owner string, most int) (n int, err error) {
+	from, to := codec.PairRange(owner)
+	err = tx.r.Scan(space, from, to, most, func(_, _ []byte) error { n++; return nil })
+	return n, err
+}
