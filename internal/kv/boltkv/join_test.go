@@ -270,15 +270,25 @@ func TestBolt(t *testing.T) {
 	if _, ok := Bolt(nil); ok {
 		t.Error("given for nothing")
 	}
-	// Taking it is writing: what fails then is rolled back.
-	must(t, inner.View(ctx, func(kv.Reader) error { return nil }))
+}
+
+// TestBoltIsWriting: rows of an application whose closure fails are rolled
+// back, though we saw no write; and they commit, though nothing else does.
+func TestBoltIsWriting(t *testing.T) {
+	db := openBolt(t)
+	s := attach(t, db, options())
 	own := errors.New("verdict")
-	err = s.Update(ctx, func(tx kv.Tx) error {
-		btx, _ := Bolt(tx)
-		return errors.Join(btx.Bucket([]byte("app")).Put([]byte("row"), []byte("2")), own)
-	})
-	want(t, "failed", err, own)
-	put(t, inner, "k", "w")
+	row := func(value string, verdict error) error {
+		return s.Update(ctx, func(tx kv.Tx) error {
+			btx, _ := Bolt(tx)
+			b, err := btx.CreateBucketIfNotExists([]byte("app"))
+			return errors.Join(err, b.Put([]byte("row"), []byte(value)), verdict)
+		})
+	}
+	must(t, row("1", nil))
+	errs := queueUp(t, s, func() error { return row("2", own) }, func() error { return s.Apply(ctx, putting("k", "v")) })
+	want(t, "failed", errs[0], own)
+	want(t, "its neighbour", errs[1], nil)
 	must(t, db.View(func(btx *bolt.Tx) error {
 		same(t, "row", string(btx.Bucket([]byte("app")).Get([]byte("row"))), "1")
 		return nil

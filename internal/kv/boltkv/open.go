@@ -56,18 +56,19 @@ func Open(path string, o Options) (*Store, error) {
 
 func open(path string, o Options, left *patience) (*Store, error) {
 	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		err = create(path, o)
-	case err == nil && info.Size() == 0:
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := create(path, o); err != nil {
+			return nil, fileError(err)
+		}
+		if info, err = os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, errReplaced // by nothing
+		}
+	}
+	if err == nil && info.Size() == 0 {
 		err = adopt(path, o, left)
 	}
 	if err != nil {
 		return nil, fileError(err)
-	}
-	var size int64
-	if info != nil {
-		size = info.Size()
 	}
 	h := &hook{left: left}
 	db, err := h.open(path, bolt.Options{
@@ -75,7 +76,7 @@ func open(path string, o Options, left *patience) (*Store, error) {
 		FreelistType:    bolt.FreelistArrayType,
 		NoSync:          o.InsecureNoSync,
 		MaxSize:         int(min(max(o.MaxSize, 0), maxInt)),
-		InitialMmapSize: mapSize(size),
+		InitialMmapSize: mapSize(info.Size()),
 
 		// Only for Open, which would write a missing free list at once, into
 		// a file that may not be ours.
@@ -204,7 +205,8 @@ func (h *hook) same(f *os.File, path string) error {
 // link is os.Link; a test does without.
 var link = os.Link
 
-// create makes a database at path, unless one appears there first.
+// create makes a database at path, or at least an empty file, unless one
+// appears there first.
 func create(path string, o Options) error {
 	name, err := prepare(path, o)
 	if err != nil {
@@ -220,16 +222,15 @@ func create(path string, o Options) error {
 		}
 		return nil
 	}
-	// No hard links here. An empty file is put at the path instead, and
-	// adopted the next time round.
+	// No hard links here. An empty file is put at the path, to be adopted.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	if err == nil {
-		f.Close()
-	}
-	return errReplaced
+	return f.Close()
 }
 
 // adopt replaces an empty file by a complete database, holding the lock of the

@@ -35,7 +35,7 @@ func alone(t *testing.T, path string) {
 func initialised() Options {
 	o := options()
 	o.Init = putting("init", "done")
-	o.LockTimeout = 50 * time.Millisecond
+	o.LockTimeout = 20 * time.Second // disks can be slow
 	return o
 }
 
