@@ -170,7 +170,7 @@ func TestInjectedErrors(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "db")
 			must(t, openAt(t, path, options()).Close())
 			call, _, _ := strings.Cut(fault, ":")
-			cmd := command("inject", path, strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:when=%d", fault, n))
+			cmd := command("inject", path, strace, "-f", "--seccomp-bpf", "-qq", "-o", os.DevNull, "-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:when=%d", fault, n))
 			cmd.Env = append(cmd.Env, "GOMAXPROCS=1")
 			out, err := cmd.CombinedOutput()
 			if err != nil {
