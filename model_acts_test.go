@@ -22,7 +22,7 @@ var operations map[string]operation
 
 func init() { // it refers to itself
 	operations = map[string]operation{
-		"CreateUser": {do: (*run).createUser}, "ImportUser": {do: func(r *run) bool { return r.importUser() || r.importUser() }}, "DeleteUser": {do: (*run).deleteUser, rare: 6},
+		"CreateUser": {do: (*run).createUser}, "ImportUser": {do: (*run).importUser}, "DeleteUser": {do: (*run).deleteUser, rare: 6},
 		"UpdateUserProviderID": {do: identityOp(methods.UpdateUserProviderID, (*model.Model).UpdateProviderID)},
 		"LinkIdentity":         {do: identityOp(methods.LinkIdentity, (*model.Model).Link)},
 		"UnlinkIdentity":       {do: identityOp(methods.UnlinkIdentity, (*model.Model).Unlink)},
