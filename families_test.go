@@ -10,7 +10,7 @@ import (
 )
 
 func TestASessionOfAFamilyIsShortAndOnlyRefreshReplacesIt(t *testing.T) {
-	db, clock := clocked(t, snib.Options{})
+	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{ExtendEvery: -1}})
 	u := user(t, db, "ada")
 	s, r := family(t, db, u)
 	end := clock.Now().Add(time.Hour)

@@ -365,3 +365,51 @@ func TestCloseAnswersEverybody(t *testing.T) {
 		t.Errorf("%d without an error, want who closed; it got %v", ok, errs[0])
 	}
 }
+
+func TestWhatNeedNotWriteDoesNotWaitForTheWriter(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{BusyTimeout: 50 * time.Millisecond})
+	u := user(t, db, "ada")
+	s := newSession(t, db, u)
+	_, spent := family(t, db, u)
+	refresh(t, db, spent)
+	_, revoked := family(t, db, u)
+	reuse(t, db, revoked)
+
+	held, leave := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(leave) })
+	defer release()
+	writer := make(chan error)
+	go func() {
+		writer <- db.Update(ctx, func(tx *snib.Tx) error {
+			if _, err := tx.UpdateUserAttributes(u.ID, snib.Attributes{"a": 1}); err != nil {
+				return err
+			}
+			close(held)
+			<-leave
+			return nil
+		})
+	}()
+	<-held
+	_, err := db.CreateSession(ctx, u.ID, snib.SessionOptions{})
+	wantErr(t, err, snib.ErrBusy)
+	valid(t, db, s)
+	extend(t, db, s)
+	refresh(t, db, spent) // within the grace
+	_, _, err = db.Refresh(ctx, revoked.Token.Reveal())
+	wantErr(t, err, snib.ErrRefreshTokenReused)
+	_, _, err = db.Refresh(ctx, s.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidRefreshToken)
+	_, err = db.RenewSession(ctx, spent.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidSession)
+	_, err = db.ExtendSession(ctx, "")
+	wantErr(t, err, snib.ErrInvalidSession)
+	_, err = db.UseOneTimeToken(ctx, "reset", s.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidToken)
+	if err := db.InvalidateToken(ctx, revoked.Token.Reveal()); err != nil {
+		t.Error(err)
+	}
+	release()
+	if err := <-writer; err != nil {
+		t.Fatal(err)
+	}
+}
