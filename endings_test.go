@@ -228,8 +228,12 @@ func TestASessionOfAnEarlierEpochIsTheFirstToMakeRoom(t *testing.T) {
 	if err := db.EndEverything(ctx); err != nil {
 		t.Fatal(err)
 	}
-	a, b := newSession(t, db, u), newSession(t, db, u)
+	a, _ := family(t, db, u) // ends long before the other would have
+	b := newSession(t, db, u)
 	invalid(t, db, ended)
+	if left := mentions(t, db, string(ended.ID)); left != nil {
+		t.Errorf("the dead one is still in %q", left)
+	}
 	valid(t, db, a)
 	valid(t, db, b)
 }

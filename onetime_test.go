@@ -131,6 +131,22 @@ func TestTheSeventeenthOneTimeTokenEndsTheFirstToExpire(t *testing.T) {
 	}
 }
 
+func TestAOneTimeTokenOfAnEarlierEpochIsTheFirstToMakeRoom(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	u := user(t, db, "ada")
+	link(t, db, u, "reset", 24*time.Hour)
+	if err := db.EndEverything(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var all []snib.OneTimeToken
+	for range snib.MaxOneTimeTokens {
+		all = append(all, link(t, db, u, "reset", time.Hour))
+	}
+	for _, l := range all {
+		must(db.UseOneTimeToken(ctx, "reset", l.Token.Reveal()))(t)
+	}
+}
+
 // forOneTimeTokens are operations on a user with the identities email
 // a@example.com and github 1, who has a session s.
 var forOneTimeTokens = []struct {
