@@ -17,7 +17,7 @@ func FuzzParseToken(f *testing.F) {
 	for _, k := range tokenKinds {
 		id := prefixed(k.kind, "06wdnhdm003gyr8p471w7sb41n")
 		good := k.kind.format(id, bytes.Repeat([]byte{0xa5}, k.kind.secret))
-		for _, s := range []string{good, good[1:], good + "0", strings.ToUpper(good), good[:len(good)-1] + "1", "sn" + id + ".", id} {
+		for _, s := range []string{good, good[1:], good + "0", strings.ToUpper(good), good[:len(good)-1] + "1", good[:len(good)-7] + "0000000", "sn" + id + ".", id} {
 			f.Add(s)
 		}
 	}
