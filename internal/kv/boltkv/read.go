@@ -74,11 +74,14 @@ func (s *Store) intact() error {
 	if s.file == nil {
 		return nil
 	}
+	// The mark first: the file may grow, and the mark with it, after we have
+	// looked at the length.
+	high := s.high.Load()
 	size, err := fileSize(s.file)
 	if err != nil {
 		return fmt.Errorf("look at the file: %w", err)
 	}
-	if high := s.high.Load(); size < high {
+	if size < high {
 		err := fmt.Errorf("%w: the file has %d bytes and had %d", kv.ErrCorrupt, size, high)
 		s.poison(err)
 		return err
