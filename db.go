@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
@@ -27,6 +28,7 @@ type DB struct {
 	refreshKey [32]byte
 	opened     int64 // Unix milliseconds; the grace of older rotations starts here
 
+	seen      atomic.Pointer[seenState]
 	sweeper   sweeper
 	closeOnce sync.Once
 	closeErr  error
@@ -230,18 +232,37 @@ func (tx *Tx) Bolt() *bolt.Tx {
 	return btx
 }
 
-// view runs fn on a snapshot: the form of every reading method of DB.
-func (db *DB) view(ctx context.Context, fn func(*Tx) error) (err error) {
+// read runs fn on a snapshot: the form of every reading method of DB. Given a
+// function and its argument instead of a closure, and with a Tx that was used
+// before, it allocates nothing.
+func read[A, T any](ctx context.Context, db *DB, op string, fn func(*Tx, A) (T, error), arg A) (out T, err error) {
 	snapshot, err := db.store.Pin(ctx)
 	if err != nil {
-		return err
+		return out, during(op, err)
 	}
-	defer snapshot.Release(&err)
-	tx, err := db.begin(snapshot, nil)
-	if err != nil {
-		return err
+	tx := spareTx.Get().(*Tx)
+	defer func() {
+		if fault := snapshot.Release(recover()); fault != nil {
+			err = fault
+		}
+		tx.reset()
+		spareTx.Put(tx)
+		if err != nil {
+			var zero T
+			out, err = zero, during(op, err)
+		}
+	}()
+	if err = tx.beginSnapshot(db, snapshot); err == nil {
+		out, err = fn(tx, arg)
 	}
-	return fn(tx)
+	return out, err
+}
+
+// view is read for a closure.
+func (db *DB) view(ctx context.Context, fn func(*Tx) error) error {
+	run := func(tx *Tx, fn func(*Tx) error) (struct{}, error) { return struct{}{}, fn(tx) }
+	_, err := read(ctx, db, "", run, fn)
+	return err
 }
 
 // update runs fn in a transaction of its own: the form of every writing method

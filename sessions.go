@@ -135,7 +135,7 @@ func (tx *Tx) presented(token string) (codec.Session, error) {
 // writes. A session that was ended by a call that has returned is refused by
 // every call that begins later. ErrInvalidSession.
 func (db *DB) ValidateSession(ctx context.Context, token string) (Session, error) {
-	return result(ctx, "validate session", db.view, func(tx *Tx) (Session, error) { return tx.ValidateSession(token) })
+	return read(ctx, db, "validate session", (*Tx).ValidateSession, token)
 }
 
 // ValidateSession is [DB.ValidateSession] in this transaction.
@@ -160,10 +160,10 @@ func (db *DB) ValidateSessionUser(ctx context.Context, token string) (Session, U
 		s Session
 		u User
 	}
-	out, err := result(ctx, "validate session", db.view, func(tx *Tx) (both, error) {
-		s, u, err := tx.ValidateSessionUser(token)
-		return both{s, u}, err
-	})
+	out, err := read(ctx, db, "validate session", func(tx *Tx, token string) (out both, err error) {
+		out.s, out.u, err = tx.ValidateSessionUser(token)
+		return out, err
+	}, token)
 	return out.s, out.u, err
 }
 
@@ -173,14 +173,14 @@ func (tx *Tx) ValidateSessionUser(token string) (Session, User, error) {
 	if err != nil {
 		return Session{}, User{}, err
 	}
-	u, err := tx.user(s.UserID)
+	u, err := tx.publicUser(s.UserID)
 	if errors.Is(err, ErrUserNotFound) {
 		err = ErrInvalidSession // a damaged file: Check says more
 	}
 	if err != nil {
 		return Session{}, User{}, err
 	}
-	return s, newUser(u), nil
+	return s, u, nil
 }
 
 // CreateSession makes a session for the user and returns it with its Token,

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"log/slog"
+	"sync"
 )
 
 // Ids are public: they name things in lists, logs and forms, and they tell
@@ -79,21 +80,28 @@ func appendBase32(dst, src []byte) []byte {
 // decodeBase32 fills dst from text, which must have exactly the digits that
 // dst needs, with the spare bits zero.
 func decodeBase32(dst []byte, text string) bool {
-	var bits, n uint
-	i := 0
-	for _, c := range []byte(text) {
-		v := digitValues[c]
-		if v == 0xff {
-			return false
+	var all byte // the digits' values or-ed: above 31 if one was none
+	for ; len(text) >= 8 && len(dst) >= 5; text, dst = text[8:], dst[5:] {
+		var bits uint64
+		for i := range 8 { // eight digits are five bytes
+			v := digitValues[text[i]]
+			all |= v
+			bits = bits<<5 | uint64(v)
 		}
+		dst[0], dst[1], dst[2], dst[3], dst[4] =
+			byte(bits>>32), byte(bits>>24), byte(bits>>16), byte(bits>>8), byte(bits)
+	}
+	var bits, n uint
+	for i := range len(text) {
+		v := digitValues[text[i]]
+		all |= v
 		bits, n = bits<<5|uint(v), n+5
 		if n >= 8 {
 			n -= 8
-			dst[i] = byte(bits >> n)
-			i++
+			dst[0], dst = byte(bits>>n), dst[1:]
 		}
 	}
-	return bits&(1<<n-1) == 0
+	return all < 32 && bits&(1<<n-1) == 0
 }
 
 // newID returns prefix and 26 digits: 48 bits of Unix milliseconds and 80
@@ -134,12 +142,11 @@ func validID(prefix, id string) bool {
 	if len(id) != idLength || id[:len(prefix)] != prefix {
 		return false
 	}
+	var all byte // as in decodeBase32
 	for _, c := range []byte(id[len(prefix):]) {
-		if digitValues[c] == 0xff {
-			return false
-		}
+		all |= digitValues[c]
 	}
-	return true
+	return all < 32
 }
 
 // A kind of token: its id's prefix, the number of secret bytes and the label
@@ -197,12 +204,22 @@ func (k tokenKind) parse(token string, secret []byte) (id string, ok bool) {
 		!decodeBase32(secret, rest[1:digitsEnd]) || !decodeBase32(crc[:], rest[digitsEnd:]) {
 		return "", false
 	}
-	// Checksum needs a []byte; the text is short enough for the stack.
-	var text [160]byte
-	n := copy(text[:], token[:len(token)-crcLength])
-	binary.BigEndian.PutUint32(want[:], crc32.Checksum(text[:n], castagnoli))
+	binary.BigEndian.PutUint32(want[:], checksum(token[:len(token)-crcLength]))
 	return id, crc == want
 }
+
+// checksum returns the CRC-32C of text. It takes a buffer for that from a
+// pool, because crc32 wants bytes and lets them escape.
+func checksum(text string) uint32 {
+	buf := spareText.Get().(*[]byte)
+	*buf = append((*buf)[:0], text...)
+	crc := crc32.Checksum(*buf, castagnoli)
+	clear(*buf) // the text is a secret
+	spareText.Put(buf)
+	return crc
+}
+
+var spareText = sync.Pool{New: func() any { return new([]byte) }}
 
 // hash returns what is stored of a secret: SHA-256(label ‖ secret). The
 // secrets are 256 random bits, so a plain hash is enough: there is nothing to

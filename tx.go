@@ -1,6 +1,8 @@
 package snib
 
 import (
+	"sync"
+
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 )
@@ -25,6 +27,10 @@ type Tx struct {
 	state   codec.State // as this transaction sees it
 	written bool
 	doomed  error // a write that failed: the transaction must not commit
+
+	// Kept for the next transaction, as memory only.
+	key   []byte // of the record being read
+	spare codec.User
 }
 
 // begin makes the Tx of one transaction, or of one run of it, and fixes its
@@ -35,6 +41,40 @@ func (db *DB) begin(r kv.Reader, w kv.Tx) (*Tx, error) {
 		return nil, err
 	}
 	return &Tx{db: db, r: r, w: w, now: db.clock.now(state.Epoch, state.Floor), state: state}, nil
+}
+
+// beginSnapshot makes tx the Tx of a snapshot.
+func (tx *Tx) beginSnapshot(db *DB, s kv.Snapshot) (err error) {
+	tx.db, tx.r = db, s
+	if known := db.seen.Load(); known != nil && known.version == s.Version() {
+		tx.state = known.state
+	} else {
+		if tx.state, err = meta(s, codec.KeyState, codec.DecodeState); err != nil {
+			return err
+		}
+		db.seen.Store(&seenState{s.Version(), tx.state})
+	}
+	tx.now = db.clock.now(tx.state.Epoch, tx.state.Floor)
+	return nil
+}
+
+// seenState is what the snapshots of one version see: true for them for ever,
+// and for no other.
+type seenState struct {
+	version uint64
+	state   codec.State
+}
+
+// spareTx keeps the Tx of snapshots for the next ones. No application sees
+// these, so nobody can use one after it has been given back.
+var spareTx = sync.Pool{New: func() any { return new(Tx) }}
+
+// reset makes tx as new, but for the memory that is used again.
+func (tx *Tx) reset() {
+	identities, entries := tx.spare.Identities[:0], tx.spare.Entries[:0]
+	clear(identities[:cap(identities)])
+	clear(entries[:cap(entries)])
+	*tx = Tx{key: tx.key, spare: codec.User{Identities: identities, Entries: entries}}
 }
 
 // end makes every later call return ErrTxClosed.
@@ -125,15 +165,15 @@ func (tx *Tx) get(space kv.Space, key string) ([]byte, bool, error) {
 // what is returned if there is none.
 func record[T any](tx *Tx, space kv.Space, id string, decode func(key, value []byte) (T, error), missing error) (T, error) {
 	var zero T
-	key := []byte(id)
-	value, ok, err := tx.r.Get(space, key)
+	tx.key = append(tx.key[:0], id...)
+	value, ok, err := tx.r.Get(space, tx.key)
 	if err != nil {
 		return zero, err
 	}
 	if !ok {
 		return zero, missing
 	}
-	out, err := decode(key, value)
+	out, err := decode(tx.key, value)
 	if err != nil {
 		return zero, damaged(space, err)
 	}

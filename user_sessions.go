@@ -9,7 +9,7 @@ import (
 
 // GetSession returns a session by its id, active or idle. ErrInvalidSession.
 func (db *DB) GetSession(ctx context.Context, id SessionID) (Session, error) {
-	return result(ctx, "get session", db.view, func(tx *Tx) (Session, error) { return tx.GetSession(id) })
+	return read(ctx, db, "get session", (*Tx).GetSession, id)
 }
 
 // GetSession is [DB.GetSession] in this transaction.
@@ -38,7 +38,7 @@ func (tx *Tx) sessionByID(id SessionID) (codec.Session, error) {
 // ListUserSessions returns the user's active and idle sessions, oldest first:
 // at most 1,000, none for an unknown user.
 func (db *DB) ListUserSessions(ctx context.Context, id UserID) ([]Session, error) {
-	return result(ctx, "list sessions", db.view, func(tx *Tx) ([]Session, error) { return tx.ListUserSessions(id) })
+	return read(ctx, db, "list sessions", (*Tx).ListUserSessions, id)
 }
 
 // ListUserSessions is [DB.ListUserSessions] in this transaction.

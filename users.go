@@ -72,6 +72,18 @@ func (tx *Tx) user(id UserID) (codec.User, error) {
 	return record(tx, spaceUsers, string(id), codec.DecodeUser, ErrUserNotFound)
 }
 
+// publicUser is user in the form of the API. It decodes into memory that tx
+// keeps.
+func (tx *Tx) publicUser(id UserID) (User, error) {
+	if !validUserID(id) {
+		return User{}, ErrUserNotFound
+	}
+	return record(tx, spaceUsers, string(id), func(key, value []byte) (User, error) {
+		err := tx.spare.Decode(key, value)
+		return newUser(tx.spare), err
+	}, ErrUserNotFound)
+}
+
 // updateUser is the form of every update of a user: read the record, let
 // change decide about it and about what ends with it, then write. The index
 // conflicts that putUser could meet are for change to look for.
@@ -232,7 +244,7 @@ func (tx *Tx) addUser(u *codec.User, provider, identifier string, a Attributes) 
 
 // GetUser returns the user id. ErrUserNotFound.
 func (db *DB) GetUser(ctx context.Context, id UserID) (User, error) {
-	return result(ctx, "get user", db.view, func(tx *Tx) (User, error) { return tx.GetUser(id) })
+	return read(ctx, db, "get user", (*Tx).GetUser, id)
 }
 
 // GetUser is [DB.GetUser] in this transaction.
@@ -240,8 +252,7 @@ func (tx *Tx) GetUser(id UserID) (User, error) {
 	if err := tx.reading(); err != nil {
 		return User{}, err
 	}
-	u, err := tx.user(id)
-	return newUser(u), err
+	return tx.publicUser(id)
 }
 
 // DeleteUser removes the user and all that is the user's: identities, index

@@ -112,12 +112,22 @@ func (r *User) size() int {
 // DecodeUser decodes the value of a user, with at most three allocations: the
 // strings and the two lists. Errors are ErrCorrupt and ErrNewer.
 func DecodeUser(key, value []byte) (User, error) {
+	var u User
+	err := u.Decode(key, value)
+	return u, err
+}
+
+// Decode is DecodeUser into u, whose lists it uses again if they are long
+// enough. After an error u is zero but for them.
+func (u *User) Decode(key, value []byte) error {
+	identities, entries := u.Identities[:0], u.Entries[:0]
+	*u = User{Identities: identities, Entries: entries}
 	extra, err := open(seedUsers, key, value, userFields)
 	if err != nil {
-		return User{}, err
+		return err
 	}
 	r := reader{value: value, off: offFields}
-	u := User{
+	*u = User{
 		CreatedAt:         r.int64(),
 		UpdatedAt:         r.int64(),
 		CredentialVersion: r.uint64(),
@@ -127,28 +137,35 @@ func DecodeUser(key, value []byte) (User, error) {
 		PepperID:          r.uint64(),
 	}
 	if r.bad {
-		return User{}, errStructure
+		*u = User{Identities: identities, Entries: entries}
+		return errStructure
 	}
 	// Copied before the rest is known to be good, because the lists hold
 	// strings. The checksum has matched, so that this is hardly ever in vain.
 	t := copyText(key, value, r.off, len(value))
 	u.ID = t.id()
 	u.PasswordHash, u.DisabledReason = t.at(r.text()), t.at(r.text())
-	u.Identities = r.identities(t)
-	u.Entries = r.entries(t)
+	u.Identities = r.identities(t, identities)
+	u.Entries = r.entries(t, entries)
 	u.Attributes = t.attributes(r.attributes())
 	if !r.finish(extra) {
-		return User{}, errStructure
+		*u = User{Identities: identities, Entries: entries}
+		return errStructure
 	}
-	return u, nil
+	return nil
 }
 
-func (r *reader) identities(t text) []Identity {
-	n := r.list(identityBytes)
-	if n == 0 {
-		return nil
+// resize returns a list of n elements in the memory of spare if that is
+// enough; nil stays nil at zero.
+func resize[T any](spare []T, n int) []T {
+	if n > cap(spare) {
+		return make([]T, n)
 	}
-	out := make([]Identity, n)
+	return spare[:n]
+}
+
+func (r *reader) identities(t text, spare []Identity) []Identity {
+	out := resize(spare, r.list(identityBytes))
 	for i := range out {
 		r.tuple(identityParts)
 		out[i] = Identity{
@@ -161,12 +178,8 @@ func (r *reader) identities(t text) []Identity {
 	return out
 }
 
-func (r *reader) entries(t text) []IndexEntry {
-	n := r.list(entryBytes)
-	if n == 0 {
-		return nil
-	}
-	out := make([]IndexEntry, n)
+func (r *reader) entries(t text, spare []IndexEntry) []IndexEntry {
+	out := resize(spare, r.list(entryBytes))
 	for i := range out {
 		r.tuple(entryParts)
 		out[i] = IndexEntry{

@@ -79,12 +79,19 @@ type Tx interface {
 type Snapshot interface {
 	Reader
 
-	// Release ends the snapshot and with it every slice it handed out. It is
-	// meant to be deferred with the address of the caller's error: a memory
-	// fault in what the snapshot mapped (a file truncated or failing under a
-	// live map) is recovered and becomes ErrCorrupt there, instead of ending
-	// the program. errp may be nil; then a fault goes on.
-	Release(errp *error)
+	// Release ends the snapshot and with it every slice it handed out. The
+	// snapshot is not to be used again: another may have taken its place.
+	//
+	// It is meant for a deferred function, with what recover returns there: a
+	// memory fault in what the snapshot mapped (a file truncated or failing
+	// under a live map) becomes the error, ErrCorrupt, instead of ending the
+	// program. Any other panic goes on. Without a panic the error is nil.
+	Release(recovered any) error
+
+	// Version names the commit that the snapshot sees: snapshots of one store
+	// with equal versions see the same. A reader may keep what it has worked
+	// out of one for the others.
+	Version() uint64
 }
 
 // Store is an engine. It is safe for concurrent use.

@@ -24,8 +24,8 @@
 //
 // # Goroutines
 //
-// There is at most one goroutine of the store's own, the writer, and only
-// while operations wait. Transactions that the application runs on the same
+// There is the writer, and only while operations wait, and for an instant
+// those that end the transactions kept for reading (pool.go). Transactions that the application runs on the same
 // handle are seen and waited for as bbolt does it.
 package boltkv
 
@@ -131,6 +131,7 @@ type Store struct {
 
 	gate gate // who is inside, and whether others may come in
 	nest nest // goroutines that are inside a closure
+	pool pool // transactions for Pin
 
 	mu      sync.Mutex // guards the next two, and elem of every member
 	queue   list.List  // of *member: those that wait for the writer
@@ -150,6 +151,7 @@ var _ kv.Store = (*Store)(nil)
 func newStore(db *bolt.DB, file *os.File, o Options) *Store {
 	s := &Store{db: db, file: file, pageSize: db.Info().PageSize, opt: o}
 	s.gate.init()
+	s.pool.init(s)
 	return s
 }
 
@@ -239,6 +241,7 @@ func (s *Store) Close() error {
 func (s *Store) close() error {
 	s.gate.shut(kv.ErrClosed)
 	s.dismiss()
+	s.pool.retire()
 	s.gate.wait(s.stuck.Load)
 	switch {
 	case s.file == nil:
@@ -261,6 +264,7 @@ func (s *Store) poison(cause error) {
 		s.opt.Logger.Error("store ends its service", "cause", cause)
 	}
 	s.dismiss()
+	s.pool.retire()
 }
 
 // admit lets a call in, or says why not. Who was let in calls gate.leave.
@@ -283,7 +287,7 @@ type Stats struct {
 	BusyTimeouts int64 // writes that ended with kv.ErrBusy
 	FileBytes    int64 // length of the file; zero if unknown
 	FreeBytes    int64 // in free pages, as of the last commit; zero with NoStatistics
-	OpenReaders  int64 // transactions of View and Pin that are open
+	OpenReaders  int64 // read transactions that are open: of View, and the pool's
 }
 
 // Stats returns the numbers. After Close the sizes are zero.

@@ -111,7 +111,11 @@ func truncateAttached(path string) error {
 		if err != nil {
 			return err
 		}
-		defer p.Release(&err)
+		defer func() {
+			if fault := p.Release(recover()); fault != nil {
+				err = fault
+			}
+		}()
 		v, _, err := p.Get(plain, k)
 		if err != nil {
 			return err

@@ -2,33 +2,32 @@ package boltkv
 
 import (
 	"context"
-	"runtime/debug"
+	"fmt"
 
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
 )
 
-// snapshot implements kv.Snapshot with a bolt transaction of its own.
-type snapshot struct {
-	reader
-	s        *Store
-	panicked bool // what debug.SetPanicOnFault was before
-}
-
-// Pin implements kv.Store.
+// Pin implements kv.Store, with a transaction from the pool.
 func (s *Store) Pin(ctx context.Context) (kv.Snapshot, error) {
-	if err := s.admit(ctx); err != nil {
-		return nil, err
+	if s.nest.inside() {
+		return nil, kv.ErrNested
 	}
-	p := &snapshot{s: s, panicked: debug.SetPanicOnFault(true)}
-	btx, err := s.beginRead()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	p := s.pool.lock()
+	p.faultsOn()
+	err := s.gate.reason()
+	if err == nil && !p.current() {
+		err = p.refill()
+	}
 	if err != nil {
-		debug.SetPanicOnFault(p.panicked)
-		s.gate.leave()
+		p.faultsOff()
+		p.unlock()
 		return nil, err
 	}
-	p.pages = newPages(btx, &s.opt)
-	s.readers.Add(1)
+	p.done, p.err = false, nil
 	return p, nil
 }
 
@@ -49,25 +48,28 @@ func (s *Store) beginRead() (btx *bolt.Tx, err error) {
 	return btx, nil
 }
 
-// Release implements kv.Snapshot. A second Release does nothing.
-func (p *snapshot) Release(errp *error) {
+// Version implements kv.Snapshot: bbolt numbers its commits.
+func (p *slot) Version() uint64 { return p.id }
+
+// Release implements kv.Snapshot. A second Release does nothing, as long as
+// nobody else has the slot.
+func (p *slot) Release(recovered any) error {
 	if p.done {
-		return
+		return nil
 	}
 	p.end()
-	defer p.s.gate.leave()
-	defer debug.SetPanicOnFault(p.panicked)
-	defer p.s.readers.Add(-1)
-	defer p.btx.Rollback()
-	if errp == nil {
-		return
+	p.faultsOff()
+	if recovered != nil {
+		p.empty() // what it found so far may be wrong
 	}
-	// recover works because Release itself is what was deferred.
-	switch f := recover(); {
-	case f == nil:
-	case isFault(f):
-		*errp = corrupt(f)
-	default:
-		panic(f) // not ours: it goes on, with the frames it came from
+	p.unlock()
+	switch {
+	case recovered == nil:
+		return nil
+	case isFault(recovered):
+		return corrupt(recovered)
 	}
+	// Not ours. The frames it came from are still on the stack, because the
+	// function that deferred has not returned.
+	panic(recovered)
 }

@@ -68,6 +68,8 @@ func TestStats(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	p.Release(nil)
+	same(t, "open readers", s.Stats().OpenReaders, 1) // kept
+	emptied(t, s)
 	same(t, "open readers", s.Stats().OpenReaders, 0)
 	must(t, s.Close())
 	if st := s.Stats(); st.Commits != 1 || st.FileBytes != 0 {

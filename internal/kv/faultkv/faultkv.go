@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"runtime"
 	"sync/atomic"
 
 	"github.com/snibdb/snib/internal/kv"
@@ -219,23 +218,11 @@ type snapshot struct {
 	in kv.Snapshot
 }
 
-// Release implements kv.Snapshot. The one underneath is not deferred itself
-// and cannot recover a memory fault, so that is done here.
-func (s *snapshot) Release(errp *error) {
+// Version implements kv.Snapshot.
+func (s *snapshot) Version() uint64 { return s.in.Version() }
+
+// Release implements kv.Snapshot.
+func (s *snapshot) Release(recovered any) error {
 	s.end()
-	defer s.in.Release(nil)
-	if errp == nil {
-		return
-	}
-	p := recover()
-	if p == nil {
-		return
-	}
-	if fault, ok := p.(runtime.Error); ok {
-		if _, ok := fault.(interface{ Addr() uintptr }); ok {
-			*errp = errors.Join(kv.ErrCorrupt, fault)
-			return
-		}
-	}
-	panic(p) // not ours: it goes on
+	return s.in.Release(recovered)
 }

@@ -1,0 +1,157 @@
+package boltkv
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+	"unsafe"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// An image is the file as a read transaction sees it in the map, for looking
+// one key up: bbolt's cursor does the same in twice the time, and follows
+// pages of a damaged file that point at each other for ever.
+//
+// Nothing is taken on trust but the map itself: data is cut to the pages that
+// the transaction's meta page vouches for, each page to its own bytes, and
+// what leads out of them is a panic of Go's that reader.rescue turns into
+// kv.ErrCorrupt.
+//
+// A page is, in the machine's byte order:
+//
+//	 0  8 id   8  2 flags   10  2 count   12  4 pages that follow and belong to it
+//	16  count elements of 16 bytes, then keys and values
+//
+//	branch  0  4 pos   4  4 key size   8  8 id of the page below
+//	leaf    0  4 flags   4  4 pos   8  4 key size   12  4 value size
+//
+// pos counts from the element to its key; the value is behind the key.
+type image struct {
+	data     []byte
+	pageSize uint64
+}
+
+const (
+	headSize   = 16
+	elemSize   = 16
+	branchFlag = 1
+	leafFlag   = 2
+	nestedFlag = 1 // of a leaf's element: a bucket
+	maxDepth   = 32
+)
+
+var order = binary.NativeEndian
+
+var (
+	errPage  = errors.New("page is not what the page above says")
+	errDepth = errors.New("tree of pages has no bottom")
+)
+
+// newImage returns the image for btx, a read transaction that is open, and is
+// good until it ends: only then the map may move.
+func newImage(btx *bolt.Tx) image {
+	info := btx.DB().Info()
+	return image{unsafe.Slice((*byte)(mapBase(info)), btx.Size()), uint64(info.PageSize)}
+}
+
+// mapBase returns the address of the map as a pointer. The map is not memory
+// of the collector's; reading the address through a pointer to it says so to
+// vet, which cannot know.
+func mapBase(info *bolt.Info) unsafe.Pointer {
+	return *(*unsafe.Pointer)(unsafe.Pointer(&info.Data))
+}
+
+// page returns the bytes of a page, and whether it is a leaf.
+func (m *image) page(id uint64) (p []byte, leaf bool) {
+	p = m.data[id*m.pageSize:]
+	p = p[:(1+uint64(order.Uint32(p[12:])))*m.pageSize]
+	flags := order.Uint16(p[8:])
+	if order.Uint64(p) != id || flags != branchFlag && flags != leafFlag {
+		panic(errPage)
+	}
+	return p, flags == leafFlag
+}
+
+// get returns the value of key in the tree at the page root; nil if it is not
+// there.
+func (m *image) get(root uint64, key []byte) (value []byte, ok bool) {
+	for range maxDepth {
+		p, leaf := m.page(root)
+		i, found := search(p, leaf, key)
+		if leaf {
+			if !found {
+				return nil, false
+			}
+			return leafValue(p, i)
+		}
+		if !found && i > 0 {
+			i-- // the last page that begins before key
+		}
+		root = order.Uint64(p[headSize+i*elemSize+8:])
+	}
+	panic(errDepth)
+}
+
+// search returns the index of the first element whose key is not before key,
+// and whether it is key.
+//
+// All keys between two others begin with what those two have in common, so
+// that each comparison begins where the closest ones so far differed from key.
+func search(p []byte, leaf bool, key []byte) (index int, found bool) {
+	pos := headSize // of an element's pos; the key size is behind it
+	if leaf {
+		pos += 4
+	}
+	low, high := 0, int(order.Uint16(p[10:]))
+	lowSame, highSame := 0, 0
+	for low < high {
+		mid := int(uint(low+high) / 2)
+		e := p[mid*elemSize+pos:]
+		from := uint64(mid*elemSize+headSize) + uint64(order.Uint32(e))
+		k := p[from : from+uint64(order.Uint32(e[4:]))]
+		switch c, same := compare(k, key, min(lowSame, highSame)); {
+		case c == 0:
+			return mid, true
+		case c < 0:
+			low, lowSame = mid+1, same
+		default:
+			high, highSame = mid, same
+		}
+	}
+	return low, false
+}
+
+// compare compares two keys of which the first same bytes are equal, and
+// returns how many are.
+func compare(a, b []byte, same int) (c, equal int) {
+	n := min(len(a), len(b))
+	for ; same+8 <= n; same += 8 {
+		x, y := binary.BigEndian.Uint64(a[same:]), binary.BigEndian.Uint64(b[same:])
+		if x != y {
+			if x < y {
+				c = -1
+			} else {
+				c = 1
+			}
+			return c, same + bits.LeadingZeros64(x^y)/8
+		}
+	}
+	for ; same < n; same++ {
+		if a[same] != b[same] {
+			return int(a[same]) - int(b[same]), same
+		}
+	}
+	return len(a) - len(b), n
+}
+
+func leafValue(p []byte, i int) (value []byte, ok bool) {
+	at := uint64(headSize + i*elemSize)
+	e := p[at:]
+	if order.Uint32(e)&nestedFlag != 0 {
+		return nil, true
+	}
+	from := at + uint64(order.Uint32(e[4:])) + uint64(order.Uint32(e[8:]))
+	to := from + uint64(order.Uint32(e[12:]))
+	return p[from:to:to], true
+}

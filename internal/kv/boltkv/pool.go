@@ -1,0 +1,225 @@
+package boltkv
+
+import (
+	"math/bits"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// A pool keeps read transactions for a moment after they were used, because
+// beginning one costs more than most reads: five mutexes and a dozen
+// allocations, buckets found anew included.
+//
+// # Why nothing stale is seen
+//
+// A kept transaction is used again only while its id is the larger of the ids
+// in the two meta pages, as they lie in the map: the number that a transaction
+// begun now would get. A commit, whoever makes it (the writer, a joined
+// transaction, the application, a second store on the handle), has put its
+// higher id there before it is acknowledged, so that a reader who comes later
+// finds the comparison to fail. Ids do not come back: the next commit counts
+// on from the larger one.
+//
+// # Why nothing is held up
+//
+// An open read transaction keeps pages from being used again, and keeps bbolt
+// from moving its map, for which a commit that must grow it and then every new
+// reader wait, and so does bbolt's Close. Therefore no transaction is kept for
+// longer than lifetime, used or not: a timer, armed when one begins, ends them
+// all. An idle program has no transaction open and no timer running. This, and
+// not anybody's care, is what bounds the wait of others on the same handle.
+//
+// # Why it cannot deadlock
+//
+// Ending a read transaction may wait for a reader that is about to begin, and
+// that one for a writer, and that one for the end of every other transaction.
+// Therefore a goroutine ends one transaction while it is answerable for no
+// other, and retire uses a goroutine for each.
+type pool struct {
+	s     *Store
+	keep  bool          // false: a transaction ends when it is released
+	epoch atomic.Uint64 // raised to end all transactions begun before
+	armed atomic.Bool   // the timer runs
+	timer *time.Timer
+	slots []slot
+}
+
+// lifetime is how long a transaction is kept: long against a read, short for
+// who waits.
+const lifetime = 5 * time.Millisecond
+
+// A slot holds one read transaction or none. It implements kv.Snapshot for
+// who has locked it.
+type slot struct {
+	mu sync.Mutex // held from Pin to Release
+	reader
+	pool     *pool
+	epoch    uint64 // of the pool before the transaction began
+	id       uint64 // of the transaction
+	metas    [2]*uint64
+	panicked bool // what debug.SetPanicOnFault was before
+
+	_ [64]byte // neighbours are used by other processors
+}
+
+func (p *pool) init(s *Store) {
+	p.s = s
+	p.keep = keepable(s.db)
+	p.slots = make([]slot, min(max(4, 2*runtime.GOMAXPROCS(0)), 64))
+	for i := range p.slots {
+		p.slots[i].pool = p
+		p.slots[i].done = true
+	}
+	p.timer = time.AfterFunc(time.Hour, p.retire)
+	p.timer.Stop()
+}
+
+// keepable reports whether transactions may be kept: on 64 bits, where the map
+// is made large enough to be moved rarely and where a page written is a page
+// seen in the map, and if the ids in the map are where this program looks.
+func keepable(db *bolt.DB) bool {
+	if bits.UintSize < 64 || runtime.GOOS == "windows" || runtime.GOOS == "openbsd" {
+		return false
+	}
+	found := false
+	look := func(btx *bolt.Tx) error {
+		found = latest(metaIDs(db)) == uint64(btx.ID())
+		return nil
+	}
+	for range 3 { // a commit may come between
+		if err := guarded(func() error { return db.View(look) }); err != nil || found {
+			return found
+		}
+	}
+	return false
+}
+
+// metaIDs returns where the map has the transaction ids of the two meta pages.
+// The map stays where it is as long as a transaction of the caller is open.
+//
+// A page begins with a header of 16 bytes; in a meta the id follows four
+// 32-bit words and four of 64 bits. It is aligned, so that a load is whole.
+func metaIDs(db *bolt.DB) [2]*uint64 {
+	const offset = 16 + 4*4 + 4*8
+	info := db.Info()
+	base := mapBase(info)
+	return [2]*uint64{
+		(*uint64)(unsafe.Add(base, offset)),
+		(*uint64)(unsafe.Add(base, info.PageSize+offset)),
+	}
+}
+
+func latest(metas [2]*uint64) uint64 {
+	return max(atomic.LoadUint64(metas[0]), atomic.LoadUint64(metas[1]))
+}
+
+// lock returns a slot, locked. Goroutines begin to look at different ones: the
+// address of a goroutine's stack tells them apart, and brings the same one
+// back to the slot whose transaction it used last.
+func (p *pool) lock() *slot {
+	var here byte
+	n := uint64(len(p.slots))
+	first := (uint64(uintptr(unsafe.Pointer(&here))>>13) * 0x9e3779b97f4a7c15 >> 32) % n
+	for i, k := uint64(0), first; i < n; i++ {
+		if p.slots[k].mu.TryLock() {
+			return &p.slots[k]
+		}
+		if k++; k == n {
+			k = 0
+		}
+	}
+	p.slots[first].mu.Lock()
+	return &p.slots[first]
+}
+
+// current reports whether the slot's transaction sees every commit that was
+// acknowledged so far. A fault, in the map of a file that was cut, is a no.
+func (p *slot) current() (yes bool) {
+	if p.pages == nil {
+		return false
+	}
+	defer func() {
+		if f := recover(); f != nil && !isFault(f) {
+			panic(f)
+		}
+	}()
+	return latest(p.metas) == p.id
+}
+
+// refill begins a transaction in the place of what the slot holds. The slot
+// counts as inside the gate for as long as it holds one.
+func (p *slot) refill() error {
+	s := p.pool.s
+	p.empty()
+	epoch := p.pool.epoch.Load() // before: what raises it later ends this one too
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	btx, err := s.beginRead()
+	if err != nil {
+		s.gate.leave()
+		return err
+	}
+	s.readers.Add(1)
+	p.pages, p.epoch, p.id, p.metas = newPages(btx, &s.opt), epoch, uint64(btx.ID()), metaIDs(s.db)
+	if p.pool.keep && p.pool.armed.CompareAndSwap(false, true) {
+		p.pool.timer.Reset(lifetime)
+	}
+	return nil
+}
+
+// empty ends the slot's transaction, if it holds one.
+func (p *slot) empty() {
+	if p.pages == nil {
+		return
+	}
+	s := p.pool.s
+	if !s.stuck.Load() { // it would wait for ever
+		p.btx.Rollback()
+	}
+	p.pages = nil
+	s.readers.Add(-1)
+	s.gate.leave()
+}
+
+// unlock gives the slot back, and ends its transaction if that may not be
+// kept.
+func (p *slot) unlock() {
+	if !p.pool.keep || p.epoch != p.pool.epoch.Load() {
+		p.empty()
+	}
+	p.mu.Unlock()
+}
+
+// retire ends all transactions that were begun before; those in use when they
+// are released.
+func (p *pool) retire() {
+	// In this order: who begins a transaction from now on arms the timer.
+	p.armed.Store(false)
+	p.epoch.Add(1)
+	for i := range p.slots {
+		s := &p.slots[i]
+		switch {
+		case !s.mu.TryLock():
+			go func() {
+				s.mu.Lock()
+				s.unlock()
+			}()
+		case s.pages == nil:
+			s.mu.Unlock()
+		default:
+			go s.unlock()
+		}
+	}
+}
+
+// faultsOn makes memory faults of this goroutine panics, as long as it holds
+// the slot.
+func (p *slot) faultsOn()  { p.panicked = debug.SetPanicOnFault(true) }
+func (p *slot) faultsOff() { debug.SetPanicOnFault(p.panicked) }

@@ -1,0 +1,278 @@
+package boltkv
+
+import (
+	"encoding/binary"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
+)
+
+// emptied ends the transactions that the pool keeps, and waits for that.
+func emptied(t *testing.T, s *Store) {
+	t.Helper()
+	s.pool.epoch.Add(1)
+	for i := range s.pool.slots {
+		s.pool.slots[i].mu.Lock()
+		s.pool.slots[i].unlock()
+	}
+}
+
+// kept reports whether a Pin has left its transaction in the pool.
+func kept(t *testing.T, s *Store) bool {
+	t.Helper()
+	p, err := s.Pin(ctx)
+	must(t, err)
+	p.Release(nil)
+	return s.readers.Load() > 0
+}
+
+// pinned reads a number through the pool; 0 if it is not there.
+func pinned(s *Store, key string) (n uint64, err error) {
+	p, err := s.Pin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = p.Release(recover()) }()
+	v, ok, err := p.Get(plain, []byte(key))
+	if ok {
+		n = binary.BigEndian.Uint64(v)
+	}
+	return n, err
+}
+
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// smallMap is a handle whose map must move as soon as the file grows.
+func smallMap(t *testing.T) *bolt.DB {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "app")
+	db, err := bolt.Open(path, 0o600, &bolt.Options{NoSync: true})
+	must(t, err)
+	t.Cleanup(func() { check(t, path) })
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func insecure() Options {
+	o := options()
+	o.InsecureNoSync = true
+	return o
+}
+
+// commits are the ways in which something may be committed to a handle.
+func commits(t *testing.T, db *bolt.DB, s, second *Store) map[string]func(n uint64) error {
+	t.Helper()
+	write := func(btx *bolt.Tx, n uint64) error {
+		filler := btx.Bucket([]byte("snib")).Bucket([]byte("ascending"))
+		if err := filler.Put(number(n), make([]byte, 2000)); err != nil { // it grows
+			return err
+		}
+		return btx.Bucket([]byte("snib")).Bucket([]byte("plain")).Put([]byte("n"), number(n))
+	}
+	put := func(n uint64) func(kv.Tx) error {
+		return func(tx kv.Tx) error { return tx.Put(plain, []byte("n"), number(n)) }
+	}
+	return map[string]func(n uint64) error{
+		"the writer":       func(n uint64) error { return s.Apply(ctx, put(n)) },
+		"a closure":        func(n uint64) error { return s.Update(ctx, put(n)) },
+		"a second store":   func(n uint64) error { return second.Apply(ctx, put(n)) },
+		"the application":  func(n uint64) error { return db.Update(func(btx *bolt.Tx) error { return write(btx, n) }) },
+		"a joined closure": func(n uint64) error { return inJoined(db, s, put(n)) },
+	}
+}
+
+func inJoined(db *bolt.DB, s *Store, fn func(kv.Tx) error) error {
+	return db.Update(func(btx *bolt.Tx) error {
+		tx, err := s.Join(btx)
+		if err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// TestPinSeesEveryCommit: whoever commits, a Pin that begins after it was
+// acknowledged sees it, in every goroutine, while the file grows and the map
+// moves.
+func TestPinSeesEveryCommit(t *testing.T) {
+	db := smallMap(t)
+	s, second := attach(t, db, insecure()), attach(t, db, insecure())
+	must(t, s.Update(ctx, func(tx kv.Tx) error { return tx.Put(ascending, []byte("x"), nil) }))
+	must(t, s.Update(ctx, func(tx kv.Tx) error { return tx.Put(plain, []byte("n"), number(0)) }))
+	var acked, reads atomic.Uint64
+	var readers sync.WaitGroup
+	stop := make(chan struct{})
+	for range 6 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				least := acked.Load()
+				if n, err := pinned(s, "n"); err != nil || n < least {
+					t.Errorf("got %d after %d was acknowledged, error %v", n, least, err)
+					return
+				}
+				reads.Add(1)
+				runtime.Gosched() // let writers have a turn
+			}
+		})
+	}
+	ways := commits(t, db, s, second)
+	n := uint64(0)
+	for round := range 25 {
+		for name, commit := range ways {
+			n++
+			if err := commit(n); err != nil {
+				t.Fatalf("round %d, %s: %v", round, name, err)
+			}
+			acked.Store(n)
+			if got, err := pinned(s, "n"); err != nil || got != n {
+				t.Fatalf("round %d: %s committed %d, a Pin sees %d, %v", round, name, n, got, err)
+			}
+		}
+	}
+	close(stop)
+	readers.Wait()
+	t.Logf("%d commits, %d concurrent reads", n, reads.Load())
+}
+
+// TestPinKeepsItsTransaction, and not for long: an idle program has none open,
+// no timer and no goroutine.
+func TestPinKeepsItsTransaction(t *testing.T) {
+	s := newStoreIn(t, options())
+	if !s.pool.keep {
+		t.Skip("this system keeps none")
+	}
+	put(t, s, "k", "v")
+	if !kept(t, s) {
+		t.Fatal("nothing was kept")
+	}
+	begun := s.db.Stats().TxN
+	for range 100 {
+		p, err := s.Pin(ctx)
+		must(t, err)
+		p.Release(nil)
+	}
+	if n := s.db.Stats().TxN - begun; n > 60 { // some fall to the timer
+		t.Errorf("%d transactions for 100 reads", n)
+	}
+	for late := time.Now().Add(10 * time.Second); s.db.Stats().OpenTxN > 0 || s.readers.Load() > 0; runtime.Gosched() {
+		if time.Now().After(late) {
+			t.Fatalf("%d transactions still open", s.db.Stats().OpenTxN)
+		}
+	}
+	if s.pool.armed.Load() {
+		t.Error("the timer runs on")
+	}
+}
+
+// TestIdlePoolHoldsNobodyUp: a commit that must move the map, and the closing
+// of the application's handle, wait for the pool only as long as it keeps.
+func TestIdlePoolHoldsNobodyUp(t *testing.T) {
+	for name, act := range map[string]func(db *bolt.DB) error{
+		"growth": func(db *bolt.DB) error {
+			return db.Update(func(btx *bolt.Tx) error {
+				b, err := btx.CreateBucketIfNotExists([]byte("app"))
+				if err != nil {
+					return err
+				}
+				return b.Put([]byte("k"), make([]byte, 1<<20))
+			})
+		},
+		"close": (*bolt.DB).Close,
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := smallMap(t)
+			s, err := Attach(db, insecure())
+			must(t, err)
+			put(t, s, "k", "v")
+			kept(t, s)
+			done := make(chan error, 1)
+			go func() { done <- act(db) }()
+			select {
+			case err := <-done:
+				must(t, err)
+			case <-time.After(20 * time.Second):
+				t.Fatal("it hangs")
+			}
+			must(t, s.Close())
+		})
+	}
+}
+
+// TestPinWithoutPool: where none may be kept, a transaction ends when it is
+// released.
+func TestPinWithoutPool(t *testing.T) {
+	s := newStoreIn(t, options())
+	s.pool.keep = false
+	put(t, s, "k", "v")
+	if kept(t, s) {
+		t.Error("one was kept")
+	}
+	if got, err := pinned(s, "none"); got != 0 || err != nil {
+		t.Error(got, err)
+	}
+}
+
+// TestPoisonEmptiesThePool, and refuses what comes.
+func TestPoisonEmptiesThePool(t *testing.T) {
+	s := newStoreIn(t, options())
+	put(t, s, "k", "v")
+	kept(t, s)
+	s.poison(kv.ErrUnknown)
+	_, err := s.Pin(ctx)
+	want(t, "Pin", err, kv.ErrClosed)
+	must(t, s.Close()) // it waits for the pool
+	same(t, "open", s.readers.Load(), 0)
+}
+
+// TestPinAfterAFault begins anew: what the snapshot found may be wrong.
+func TestPinAfterAFault(t *testing.T) {
+	s := newStoreIn(t, options())
+	put(t, s, "k", "v")
+	p, err := s.Pin(ctx)
+	must(t, err)
+	before := p.(*slot)
+	func() {
+		defer func() { recover() }()
+		defer func() { p.Release(recover()) }()
+		panic("own")
+	}()
+	if before.pages != nil {
+		t.Error("the transaction was kept")
+	}
+	same(t, "k", read(s, "k"), "v")
+}
+
+// TestPinAllocatesNothing while the transaction is kept.
+func TestPinAllocations(t *testing.T) {
+	s := newStoreIn(t, options())
+	if !s.pool.keep {
+		t.Skip("this system keeps none")
+	}
+	for i := range 100 { // more than fits into the page above
+		put(t, s, fmt.Sprint("key ", i), "a value of some length")
+	}
+	key := []byte("key 50")
+	n := testing.AllocsPerRun(2000, func() {
+		p, err := s.Pin(ctx)
+		must(t, err)
+		if _, ok, err := p.Get(plain, key); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		p.Release(nil)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

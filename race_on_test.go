@@ -1,0 +1,5 @@
+//go:build race
+
+package snib_test
+
+const raceDetector = true
