@@ -1,6 +1,7 @@
 package boltkv
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math/bits"
@@ -96,53 +97,64 @@ func (m *image) get(root uint64, key []byte) (value []byte, ok bool) {
 // search returns the index of the first element whose key is not before key,
 // and whether it is key.
 //
-// All keys between two others begin with what those two have in common, so
-// that each comparison begins where the closest ones so far differed from key.
+// Most of the time goes into waiting for memory, as the keys lie all over the
+// page. A binary search waits for each before it knows the next; here several
+// are looked at, whatever the answer, so that the processor fetches them at
+// the same time.
 func search(p []byte, leaf bool, key []byte) (index int, found bool) {
 	pos := headSize // of an element's pos; the key size is behind it
 	if leaf {
 		pos += 4
 	}
-	low, high := 0, int(order.Uint16(p[10:]))
-	lowSame, highSame := 0, 0
-	for low < high {
-		mid := int(uint(low+high) / 2)
-		e := p[mid*elemSize+pos:]
-		from := uint64(mid*elemSize+headSize) + uint64(order.Uint32(e))
-		k := p[from : from+uint64(order.Uint32(e[4:]))]
-		switch c, same := compare(k, key, min(lowSame, highSame)); {
-		case c == 0:
-			return mid, true
-		case c < 0:
-			low, lowSame = mid+1, same
-		default:
-			high, highSame = mid, same
+	count := int(order.Uint16(p[10:]))
+	low, high := 0, count
+	for high-low > 16 {
+		step, n := (high-low)/8, 0
+		for i := 1; i < 8; i++ {
+			n += less(keyAt(p, pos, low+i*step), key)
+		}
+		from := low
+		if n > 0 {
+			low = from + n*step + 1
+		}
+		if n < 7 {
+			high = from + (n+1)*step
 		}
 	}
-	return low, false
+	index = low
+	for i := low; i < high; i++ {
+		index += less(keyAt(p, pos, i), key)
+	}
+	return index, index < count && bytes.Equal(keyAt(p, pos, index), key)
 }
 
-// compare compares two keys of which the first same bytes are equal, and
-// returns how many are.
-func compare(a, b []byte, same int) (c, equal int) {
+// keyAt returns the key of the i-th element of a page. pos is where the first
+// has its pos.
+func keyAt(p []byte, pos, i int) []byte {
+	e := p[i*elemSize+pos:]
+	from := uint64(i*elemSize+headSize) + uint64(order.Uint32(e))
+	return p[from : from+uint64(order.Uint32(e[4:]))]
+}
+
+// less returns 1 if a is before b, else 0, by no branch that depends on which:
+// it could not be predicted.
+func less(a, b []byte) int {
 	n := min(len(a), len(b))
-	for ; same+8 <= n; same += 8 {
-		x, y := binary.BigEndian.Uint64(a[same:]), binary.BigEndian.Uint64(b[same:])
-		if x != y {
-			if x < y {
-				c = -1
-			} else {
-				c = 1
-			}
-			return c, same + bits.LeadingZeros64(x^y)/8
+	i := 0
+	for ; i+8 <= n; i += 8 {
+		if x, y := binary.BigEndian.Uint64(a[i:]), binary.BigEndian.Uint64(b[i:]); x != y {
+			_, borrow := bits.Sub64(x, y, 0)
+			return int(borrow)
 		}
 	}
-	for ; same < n; same++ {
-		if a[same] != b[same] {
-			return int(a[same]) - int(b[same]), same
+	for ; i < n; i++ {
+		if a[i] != b[i] {
+			_, borrow := bits.Sub64(uint64(a[i]), uint64(b[i]), 0)
+			return int(borrow)
 		}
 	}
-	return len(a) - len(b), n
+	_, borrow := bits.Sub64(uint64(len(a)), uint64(len(b)), 0)
+	return int(borrow)
 }
 
 func leafValue(p []byte, i int) (value []byte, ok bool) {
