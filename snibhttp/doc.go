@@ -4,12 +4,6 @@
 // with http.ServeMux and everything that takes a
 // func(http.Handler) http.Handler.
 //
-//	sessions, err := snibhttp.New(db, &snibhttp.Options{App: "notes"})
-//	…
-//	mux.Handle("POST /sign-in", signIn)
-//	mux.Handle("GET /account", sessions.Require(account))
-//	http.Serve(listener, sessions.Optional(mux))
-//
 // # Signing in and out
 //
 // A sign-in handler calls [snib.DB.LogIn] with [Manager.SessionOptions] and

@@ -49,10 +49,15 @@ var statuses = []struct {
 	{snib.ErrInvalidCredentials, http.StatusUnauthorized},
 	{snib.ErrUserNotFound, http.StatusUnauthorized},
 	{snib.ErrUserDisabled, http.StatusUnauthorized},
+	{snib.ErrInvalidRefreshToken, http.StatusUnauthorized},
+	{snib.ErrRefreshTokenReused, http.StatusUnauthorized},
 	{ErrCrossOrigin, http.StatusForbidden},
 	{ErrHost, http.StatusMisdirectedRequest},
 	{ErrAuthorization, http.StatusBadRequest},
 	{snib.ErrInvalidInput, http.StatusBadRequest},
+	{snib.ErrInvalidToken, http.StatusBadRequest},
+	{snib.ErrIdentityTaken, http.StatusConflict},
+	{snib.ErrAttributeTaken, http.StatusConflict},
 	{ErrMethod, http.StatusMethodNotAllowed},
 }
 
@@ -62,9 +67,10 @@ const retryAfter = "1"
 
 // Error answers a request that got no further because of err, which is what a
 // method of this package or of [snib.DB] has returned; the middleware answers
-// by it too. The status is the one of the error above, 401 where the database
-// refused somebody, 400 where an argument was out of its bounds, and 503 with
-// Retry-After for everything else, which is a matter of the database and is
+// by it too. The status is the one that the error names; of the database's, 401
+// where somebody was refused, 400 for an argument out of its bounds or a
+// one-time token that is not good, 409 for what is taken, and 503 with
+// Retry-After for everything else, which is the database's own trouble and is
 // logged. The answer is that of Options.Refuse, or of [WriteStatus]; it never
 // says more of err than its status.
 //
@@ -126,6 +132,7 @@ var details = map[int]string{
 	http.StatusUnauthorized:       "Sign in to go on.",
 	http.StatusForbidden:          "The request came from another site, or from a program that does not say where from.",
 	http.StatusMethodNotAllowed:   "This needs a POST.",
+	http.StatusConflict:           "Somebody has this already.",
 	http.StatusMisdirectedRequest: "This program is not to be reached under this name.",
 	http.StatusServiceUnavailable: "The request could not be handled now. Try again.",
 }
