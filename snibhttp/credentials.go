@@ -25,7 +25,7 @@ func (m *Manager) presented(r *http.Request) (credentials, error) {
 		return credentials{}, ErrAuthorization
 	}
 	if len(lines) == 1 {
-		if token, ok := bearerToken(lines[0]); ok {
+		if token, bearer := bearerToken(lines[0]); bearer {
 			return credentials{bearer: true, token: token}, nil
 		}
 	}
@@ -36,12 +36,13 @@ func (m *Manager) presented(r *http.Request) (credentials, error) {
 // scheme (RFC 6750), and whether it is of that scheme at all: another one (of
 // a proxy in front, say) is not for us. What follows the scheme is taken as it
 // stands; the database accepts one spelling only.
-func bearerToken(line string) (token string, ok bool) {
-	scheme, token, _ := strings.Cut(strings.TrimLeft(line, " \t"), " ")
-	if !strings.EqualFold(strings.TrimRight(scheme, "\t"), "Bearer") {
-		return "", false
+func bearerToken(line string) (token string, bearer bool) {
+	line = strings.Trim(line, " \t")
+	scheme := line
+	if i := strings.IndexAny(line, " \t"); i >= 0 {
+		scheme, token = line[:i], strings.TrimLeft(line[i:], " \t")
 	}
-	return strings.Trim(token, " \t"), true
+	return token, strings.EqualFold(scheme, "Bearer")
 }
 
 // cookieValues returns the values of all cookies of a name in the Cookie
@@ -53,7 +54,7 @@ func cookieValues(lines []string, name string) (values []string) {
 		for pair := range strings.SplitSeq(line, ";") {
 			key, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
 			if strings.TrimRight(key, " \t") == name {
-				values = append(values, strings.TrimLeft(value, " \t"))
+				values = append(values, value)
 			}
 		}
 	}

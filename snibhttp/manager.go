@@ -21,6 +21,8 @@ type Manager struct {
 	trusted map[string]bool
 	base    *http.CrossOriginProtection
 	log     *slog.Logger
+
+	admitted *visit // of every request that Protect has let through
 }
 
 // New returns a Manager for db, which the caller goes on to own and closes
@@ -28,6 +30,7 @@ type Manager struct {
 // ErrInvalidInput, as a [snib.InputError] that names it.
 func New(db *snib.DB, o *Options) (*Manager, error) {
 	m := &Manager{db: db, base: http.NewCrossOriginProtection(), trusted: make(map[string]bool)}
+	m.admitted = &visit{manager: m}
 	if o != nil {
 		m.o = *o
 	}

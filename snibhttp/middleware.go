@@ -19,7 +19,7 @@ func (m *Manager) Protect(next http.Handler) http.Handler {
 				m.Error(w, r, err)
 				return
 			}
-			r = withVisit(r, &visit{manager: m})
+			r = withVisit(r, m.admitted)
 		}
 		next.ServeHTTP(w, r)
 	})
