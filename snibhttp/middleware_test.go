@@ -359,3 +359,49 @@ func TestStoreClosed(t *testing.T) {
 	wantStatus(t, s.do(s.request("GET", "/open")), 200)
 	wantStatus(t, s.do(httptest.NewRequest("GET", "https://notes.example/closed", nil)), 401)
 }
+
+// betweenLooks is the context of a request in which f happens after its
+// session was found good and before that is extended, which is when the
+// deadline of the context is asked for.
+type betweenLooks struct {
+	context.Context
+	f func()
+}
+
+func (c *betweenLooks) Deadline() (time.Time, bool) {
+	if f := c.f; f != nil {
+		c.f = nil
+		f()
+	}
+	return c.Context.Deadline()
+}
+
+func TestWhatHappensBetweenLookAndExtension(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		happen func(s *site, token string) error
+		want   int
+	}{
+		{"the session ends", func(s *site, token string) error { return s.db.InvalidateToken(context.Background(), token) }, 401},
+		{"the user is disabled", func(s *site, _ string) error {
+			_, err := s.db.DisableUser(context.Background(), s.user.ID, "")
+			return err
+		}, 401},
+		{"the database is closed", func(s *site, _ string) error { return s.db.Close() }, 503},
+	} {
+		s := newSite(t, nil)
+		_, token := s.session()
+		s.clock.Advance(2 * time.Hour)
+		happened := false
+		r := s.request("GET", "/closed", cookie+token)
+		r = r.WithContext(&betweenLooks{r.Context(), func() {
+			happened = true
+			if err := c.happen(s, token); err != nil {
+				t.Errorf("%s: %v", c.what, err)
+			}
+		}})
+		if res := s.do(r); res.StatusCode != c.want || !happened || len(res.Cookies()) != 0 {
+			t.Errorf("%s: %s, want %d; happened: %v", c.what, res.Status, c.want, happened)
+		}
+	}
+}

@@ -98,12 +98,11 @@ func TestClientAddr(t *testing.T) {
 // credentials lets anybody in after a change.
 func TestSignInLooksAtTheCredentialVersion(t *testing.T) {
 	s := newSite(t, nil)
-	_, carried := s.session()
 	old := s.user
 	if _, err := s.db.UpdateUserPassword(t.Context(), s.user.ID, "a new password"); err != nil {
 		t.Fatal(err)
 	}
-	_, carried = s.session()
+	_, carried := s.session()
 	unread := old
 	unread.CredentialVersion = 0
 	w, r := httptest.NewRecorder(), s.request("POST", "/", cookie+carried)
@@ -297,5 +296,22 @@ func TestSignOutIsDoneForAClientThatHasGone(t *testing.T) {
 	// Signing in is not.
 	if res := s.do(s.request("POST", "/sign-in").WithContext(ctx)); len(res.Cookies()) != 0 {
 		t.Errorf("cookies %v", res.Cookies())
+	}
+}
+
+// TestSignOutThatFailsKeepsTheCookie: without it, nobody could try again.
+func TestSignOutThatFailsKeepsTheCookie(t *testing.T) {
+	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = 1e6 })
+	_, token := s.session()
+	s.busy(func() {
+		for _, path := range []string{"/sign-out", "/others", "/everywhere"} {
+			res := s.do(s.request("POST", path, cookie+token))
+			if res.StatusCode != http.StatusServiceUnavailable || len(res.Cookies()) != 0 {
+				t.Errorf("%s: %s, cookies %v", path, res.Status, res.Cookies())
+			}
+		}
+	})
+	if !s.valid(token) {
+		t.Error("the session has ended")
 	}
 }

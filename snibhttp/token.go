@@ -50,37 +50,41 @@ func WriteTokens(w http.ResponseWriter, s snib.Session, t snib.RefreshToken) err
 	}{s.Token.Reveal(), "Bearer", int64(s.ActiveUntil.Sub(s.CreatedAt) / time.Second), t.Token.Reveal()})
 }
 
-func (m *Manager) refresh(r *http.Request, form url.Values) (func(http.ResponseWriter) error, error) {
+func (m *Manager) refresh(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	token := form.Get("refresh_token")
 	switch {
 	case form.Get("grant_type") == "":
-		return nil, oauthError("invalid_request")
+		return oauthError("invalid_request")
 	case form.Get("grant_type") != "refresh_token":
-		return nil, oauthError("unsupported_grant_type")
+		return oauthError("unsupported_grant_type")
 	case token == "":
-		return nil, oauthError("invalid_request")
+		return oauthError("invalid_request")
 	case form.Get("scope") != "":
-		return nil, oauthError("invalid_scope")
+		return oauthError("invalid_scope")
 	}
 	s, t, err := m.db.Refresh(r.Context(), token)
 	switch {
 	case errors.Is(err, snib.ErrInvalidRefreshToken), errors.Is(err, snib.ErrRefreshTokenReused):
-		return nil, oauthError("invalid_grant")
+		return oauthError("invalid_grant")
 	case err != nil:
-		return nil, err
+		return err
 	}
-	return func(w http.ResponseWriter) error { return WriteTokens(w, s, t) }, nil
+	if err := WriteTokens(w, s, t); err != nil { // the client will ask again
+		m.log.Debug("snibhttp: tokens were not written", "error", err)
+	}
+	return nil
 }
 
-func (m *Manager) revoke(r *http.Request, form url.Values) (func(http.ResponseWriter) error, error) {
+func (m *Manager) revoke(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	if form.Get("token") == "" {
-		return nil, oauthError("invalid_request")
+		return oauthError("invalid_request")
 	}
 	// Done even if the client does not wait for the answer.
 	if err := m.db.InvalidateToken(context.WithoutCancel(r.Context()), form.Get("token")); err != nil {
-		return nil, err
+		return err
 	}
-	return func(w http.ResponseWriter) error { w.WriteHeader(http.StatusOK); return nil }, nil
+	w.WriteHeader(http.StatusOK)
+	return nil
 }
 
 // oauthError is an error code of RFC 6749, 5.2.
@@ -88,26 +92,19 @@ type oauthError string
 
 func (e oauthError) Error() string { return string(e) }
 
-// endpoint is a handler that takes a form and answers in JSON. act returns
-// what writes the answer.
-func (m *Manager) endpoint(act func(*http.Request, url.Values) (func(http.ResponseWriter) error, error)) http.Handler {
+// endpoint is a handler that takes a form. act answers, unless it returns an
+// error.
+func (m *Manager) endpoint(act func(http.ResponseWriter, *http.Request, url.Values) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		noStore(w.Header())
 		w.Header().Set("Pragma", "no-cache") // of RFC 6749, 5.1
-		var answer func(http.ResponseWriter) error
 		form, err := m.form(w, r)
 		if err == nil {
-			answer, err = act(r, form)
+			err = act(w, r, form)
 		}
-		if err == nil {
-			err = answer(w)
-			if err == nil {
-				return
-			}
-			m.log.Debug("snibhttp: an answer was not written", "error", err)
-			return
+		if err != nil {
+			m.oauthAnswer(w, r, err)
 		}
-		m.oauthAnswer(w, r, err)
 	})
 }
 

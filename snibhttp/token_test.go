@@ -257,3 +257,20 @@ func TestWriteTokens(t *testing.T) {
 		t.Errorf("%v", w.Header())
 	}
 }
+
+// lost is a connection that breaks off.
+type lost struct{ *httptest.ResponseRecorder }
+
+func (lost) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// TestATokenAnswerThatIsLost is no error of ours, and the client's next try
+// gets the same tokens.
+func TestATokenAnswerThatIsLost(t *testing.T) {
+	s := newSite(t, nil)
+	form := "grant_type=refresh_token&refresh_token=" + s.refreshToken()
+	s.mux.ServeHTTP(lost{httptest.NewRecorder()}, s.post("/token", form))
+	if got := s.log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=DEBUG") {
+		t.Errorf("log %q", got)
+	}
+	tokensOf(t, s.do(s.post("/token", form)))
+}
