@@ -171,6 +171,15 @@ func TestTwoManagers(t *testing.T) {
 	wantStatus(t, a.serve(a.m.Protect(b.m.Protect(a.m.Require(http.NotFoundHandler()))), a.request("GET", "/", cookie+token)), http.StatusNotFound)
 }
 
+// TestRequireBehindProtect: Protect has not looked who it is.
+func TestRequireBehindProtect(t *testing.T) {
+	s := newSite(t, nil)
+	_, token := s.session()
+	h := s.m.Protect(s.m.Require(http.NotFoundHandler()))
+	wantStatus(t, s.serve(h, s.request("GET", "/", cookie+token)), http.StatusNotFound)
+	wantStatus(t, s.serve(h, s.request("GET", "/")), http.StatusUnauthorized)
+}
+
 func TestAHandlerMayBeCached(t *testing.T) {
 	s := newSite(t, nil)
 	_, token := s.session()
@@ -365,7 +374,24 @@ func TestStoreClosed(t *testing.T) {
 // deadline of the context is asked for.
 type betweenLooks struct {
 	context.Context
-	f func()
+	f    func()
+	over bool // the deadline has passed
+}
+
+func (c *betweenLooks) Err() error {
+	if c.over {
+		return context.DeadlineExceeded
+	}
+	return c.Context.Err()
+}
+
+func (c *betweenLooks) Done() <-chan struct{} {
+	if !c.over {
+		return c.Context.Done()
+	}
+	passed := make(chan struct{})
+	close(passed)
+	return passed
 }
 
 func (c *betweenLooks) Deadline() (time.Time, bool) {
@@ -387,6 +413,7 @@ func TestWhatHappensBetweenLookAndExtension(t *testing.T) {
 			_, err := s.db.DisableUser(context.Background(), s.user.ID, "")
 			return err
 		}, 401},
+		{"the deadline passes", func(*site, string) error { return nil }, 503},
 		{"the database is closed", func(s *site, _ string) error { return s.db.Close() }, 503},
 	} {
 		s := newSite(t, nil)
@@ -394,12 +421,15 @@ func TestWhatHappensBetweenLookAndExtension(t *testing.T) {
 		s.clock.Advance(2 * time.Hour)
 		happened := false
 		r := s.request("GET", "/closed", cookie+token)
-		r = r.WithContext(&betweenLooks{r.Context(), func() {
+		between := &betweenLooks{Context: r.Context()}
+		between.f = func() {
 			happened = true
 			if err := c.happen(s, token); err != nil {
 				t.Errorf("%s: %v", c.what, err)
 			}
-		}})
+			between.over = c.what == "the deadline passes"
+		}
+		r = r.WithContext(between)
 		if res := s.do(r); res.StatusCode != c.want || !happened || len(res.Cookies()) != 0 {
 			t.Errorf("%s: %s, want %d; happened: %v", c.what, res.Status, c.want, happened)
 		}

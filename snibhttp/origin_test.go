@@ -202,3 +202,13 @@ func TestHostAllowList(t *testing.T) {
 		}
 	}
 }
+
+// TestANullOriginWithoutHost: to the standard library, the host of "null" is
+// the empty one that a request without Host has.
+func TestANullOriginWithoutHost(t *testing.T) {
+	s := newSite(t, nil)
+	r := httptest.NewRequest("POST", "https://notes.example/open", nil)
+	r.Host = ""
+	r.Header.Set("Origin", "null")
+	wantStatus(t, s.do(r), http.StatusForbidden)
+}
