@@ -32,6 +32,11 @@ type Session struct {
 	IdleUntil       time.Time    // can be renewed or extended before this
 	AbsoluteUntil   time.Time    // no deadline goes beyond this; zero: never
 
+	// ExtendDue says that ExtendSession would have written when this was
+	// read. A program that validates on each request calls ExtendSession
+	// when it is set, and so pays for one look only on all others.
+	ExtendDue bool
+
 	attributes string // encoded; checked when the record was read
 }
 
@@ -102,6 +107,7 @@ func (tx *Tx) newSessionValue(s *codec.Session) Session {
 		ActiveUntil:     timeOf(s.ActiveUntil),
 		IdleUntil:       timeOf(s.IdleUntil),
 		AbsoluteUntil:   timeOf(s.AbsoluteUntil),
+		ExtendDue:       tx.extendDue(s),
 		attributes:      s.Attributes,
 	}
 }
@@ -363,17 +369,23 @@ func (tx *Tx) extensible(token string) (s codec.Session, due bool, err error) {
 	if err != nil {
 		return codec.Session{}, false, err
 	}
-	state := tx.sessionState(&s)
-	switch {
-	case state == SessionDead:
+	if tx.sessionState(&s) == SessionDead {
 		return codec.Session{}, false, ErrInvalidSession
+	}
+	return s, tx.extendDue(&s), nil
+}
+
+// extendDue reports whether it is time to write the use of a session, which is
+// not dead.
+func (tx *Tx) extendDue(s *codec.Session) bool {
+	switch {
 	case s.FamilyID != "":
-		return s, false, nil
-	case state == SessionIdle:
-		return s, true, nil
+		return false
+	case tx.now >= s.ActiveUntil: // idle
+		return true
 	}
 	// At the latest when half of the active life is over, or a session in
 	// constant use would end where ExtendEvery is no shorter than that.
 	every := min(max(0, tx.db.o.Sessions.ExtendEvery), tx.db.o.Sessions.Active/2).Milliseconds()
-	return s, tx.now-s.LastUsedAt >= every, nil
+	return tx.now-s.LastUsedAt >= every
 }

@@ -267,6 +267,27 @@ func TestExtendSessionExtendsAnIdleOneAtOnce(t *testing.T) {
 	}
 }
 
+// TestExtendDueIsWhetherExtendSessionWrites, at every moment of a life.
+func TestExtendDueIsWhetherExtendSessionWrites(t *testing.T) {
+	for _, every := range []time.Duration{0, -1, 20 * time.Minute, 10 * time.Hour} {
+		db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: time.Hour, ExtendEvery: every}})
+		ada := user(t, db, "ada")
+		for after := time.Duration(0); after < 2*time.Hour; after += 10 * time.Minute {
+			s := newSession(t, db, ada)
+			clock.Advance(after)
+			due, n := must(db.GetSession(ctx, s.ID))(t).ExtendDue, 0
+			if due {
+				n = 1
+			}
+			commits(t, db, n, func() { extend(t, db, s) })
+		}
+		born, _, err := db.CreateRefreshToken(ctx, ada.ID, snib.SessionOptions{})
+		if err != nil || born.ExtendDue {
+			t.Errorf("a session born of a refresh token: %v, due %v", err, born.ExtendDue)
+		}
+	}
+}
+
 func TestStatsCountsCommits(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")

@@ -1,0 +1,62 @@
+package snibhttp
+
+import (
+	"net/http"
+	"strings"
+)
+
+// credentials is what a request presents, as text that nothing has been looked
+// up for. If bearer is set, it alone counts, and cookies is empty.
+type credentials struct {
+	bearer  bool
+	token   string   // of the Authorization header
+	cookies []string // the values of all cookies of our name
+}
+
+// presented takes the credentials out of a request. ErrAuthorization if it has
+// more than one Authorization header: two programs on the way might each
+// believe another one.
+//
+// A token is accepted in these two places only: one in an address would be in
+// logs, histories and Referer headers.
+func (m *Manager) presented(r *http.Request) (credentials, error) {
+	lines := r.Header["Authorization"]
+	if len(lines) > 1 {
+		return credentials{}, ErrAuthorization
+	}
+	if len(lines) == 1 {
+		if token, bearer := bearerToken(lines[0]); bearer {
+			return credentials{bearer: true, token: token}, nil
+		}
+	}
+	return credentials{cookies: cookieValues(r.Header["Cookie"], m.cookie)}, nil
+}
+
+// bearerToken returns the token of an Authorization header of the Bearer
+// scheme (RFC 6750), and whether it is of that scheme at all: another one (of
+// a proxy in front, say) is not for us. What follows the scheme is taken as it
+// stands; the database accepts one spelling only.
+func bearerToken(line string) (token string, bearer bool) {
+	line = strings.Trim(line, " \t")
+	scheme := line
+	if i := strings.IndexAny(line, " \t"); i >= 0 {
+		scheme, token = line[:i], strings.TrimLeft(line[i:], " \t")
+	}
+	return token, strings.EqualFold(scheme, "Bearer")
+}
+
+// cookieValues returns the values of all cookies of a name in the Cookie
+// headers, in their order. It splits as browsers join (RFC 6265, 4.2.1) and
+// leaves nothing out that looks like a cookie of that name: net/http skips
+// values it finds malformed, and a second cookie must not hide in that.
+func cookieValues(lines []string, name string) (values []string) {
+	for _, line := range lines {
+		for pair := range strings.SplitSeq(line, ";") {
+			key, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+			if strings.TrimRight(key, " \t") == name {
+				values = append(values, value)
+			}
+		}
+	}
+	return values
+}

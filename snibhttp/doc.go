@@ -1,0 +1,73 @@
+// Package snibhttp puts the accounts of a [snib.DB] behind the handlers of
+// net/http: a cookie for browsers, bearer tokens for native clients, and
+// protection against requests that other sites make a browser send. It works
+// with http.ServeMux and everything that takes a
+// func(http.Handler) http.Handler.
+//
+// # Signing in and out
+//
+// A sign-in handler calls [snib.DB.LogIn] with [Manager.SessionOptions] and
+// gives the session to [Manager.SetSession]; where the user was authenticated
+// in another way, [Manager.SignIn] makes the session. Both end the session that
+// the request carries, so that nobody can plant one (fixation), and set the
+// cookie after the commit. [Manager.SignOut], [Manager.SignOutOthers] and
+// [Manager.SignOutEverywhere] end sessions. What these return goes to
+// [Manager.Error], unless the handler has its own answer.
+//
+// [Manager.Require] lets only those through who are signed in,
+// [Manager.Optional] everybody; behind both, [FromContext] tells who it is. A
+// request costs one look into the database and no write. A session in use is
+// extended in place, its token and cookie staying the same, at most once in
+// Options.Sessions.ExtendEvery of the database: parallel requests and tabs
+// never log each other out.
+//
+// # The cookie
+//
+// It is HttpOnly, SameSite=Lax, of Path=/ and no Domain, and Secure with the
+// prefix __Host- under the profile [HTTPS], which is the default. The browser
+// keeps it until the session's absolute deadline, at most 400 days; whether
+// the session is still good is for the database to say. If a request has two of
+// the name, it is signed out, they are deleted and a warning is logged:
+// another port or host has planted one. A cookie whose session has ended is
+// left alone, as deleting it could hit that of a log-in in another tab.
+//
+// # Cross-site requests
+//
+// A request that may change something (by its method, or because it asks for an
+// Upgrade) must come from a page of this program. That is decided by Origin and
+// Sec-Fetch-Site as [http.CrossOriginProtection] does, and more strictly: with
+// neither header it is refused, as is an Origin that differs in its scheme,
+// WebSocket handshakes included; only Options.TrustedOrigins are excepted, who
+// may thus act as the user. It holds whether there is a cookie or not, hence
+// for sign-up and sign-in too, in the middleware and once more in the methods
+// that set or delete the cookie. Safe methods (GET, HEAD, OPTIONS) pass:
+// handlers must change nothing for them.
+//
+// Requests with a bearer token are exempt: a browser sends none by itself.
+// Endpoints for programs that have neither headers nor token yet (a native
+// log-in, a webhook) do not belong behind this middleware.
+//
+// # Native clients
+//
+// If there is an Authorization header of the scheme Bearer, it alone decides:
+// the cookie is neither read nor set. Its token is that of a session. Clients
+// that keep a refresh token exchange it at [Manager.TokenHandler] and end it at
+// [Manager.RevokeHandler]; the handler that logs them in calls
+// [snib.DB.CreateRefreshToken] and answers with [WriteTokens].
+//
+// # Caches, streams and failures
+//
+// Answers to who is signed in, and all that set a cookie, are Cache-Control:
+// no-store; all that depend on it have Vary. The ResponseWriter is handed on
+// as it is: flushing, hijacking, http.ResponseController and HTTP/2 work.
+//
+// Trouble of the database is a 503 with Retry-After and a line in the log, and
+// signs nobody out. Options.Refuse replaces the answers of this package.
+//
+// # What is not protected
+//
+// Who can run a script in a page of the program, or listen to plain HTTP, acts
+// as the user. Under the plain-HTTP profiles the cookie is seen, and can be
+// shadowed, by programs on other ports of the host. This package does not
+// throttle: see snib.Options.BeforeAuth.
+package snibhttp

@@ -1,0 +1,193 @@
+package snibhttp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/snibdb/snib"
+)
+
+// Why a request got no further. The status is what [Manager.Error] answers.
+var (
+	// ErrUnauthenticated: nobody is signed in. 401.
+	ErrUnauthenticated = errors.New("not signed in")
+
+	// ErrBearerToken: the request has a bearer token that is not valid. 401.
+	ErrBearerToken = errors.New("bearer token is not valid")
+
+	// ErrCrossOrigin: a request that may change something does not show that
+	// a page of this program, or of a trusted origin, has sent it. 403.
+	ErrCrossOrigin = errors.New("cross-origin request")
+
+	// ErrHost: the request is for a host that Options.Hosts does not name.
+	// 421.
+	ErrHost = errors.New("request for another host")
+
+	// ErrAuthorization: more than one Authorization header, or a bearer token
+	// in a request that is to get a cookie. 400.
+	ErrAuthorization = errors.New("ambiguous authorization")
+
+	// ErrMethod: a request that changes nothing by its method (GET) is to end
+	// sessions. 405.
+	ErrMethod = errors.New("method is a safe one")
+)
+
+// statuses are the answers to errors that say something about the request.
+// Whatever else there is says something about the database: 503.
+var statuses = []struct {
+	err    error
+	status int
+}{
+	{ErrUnauthenticated, http.StatusUnauthorized},
+	{ErrBearerToken, http.StatusUnauthorized},
+	{snib.ErrInvalidSession, http.StatusUnauthorized},
+	{snib.ErrInvalidCredentials, http.StatusUnauthorized},
+	{snib.ErrUserNotFound, http.StatusUnauthorized},
+	{snib.ErrUserDisabled, http.StatusUnauthorized},
+	{snib.ErrInvalidRefreshToken, http.StatusUnauthorized},
+	{snib.ErrRefreshTokenReused, http.StatusUnauthorized},
+	{ErrCrossOrigin, http.StatusForbidden},
+	{ErrHost, http.StatusMisdirectedRequest},
+	{ErrAuthorization, http.StatusBadRequest},
+	{snib.ErrInvalidInput, http.StatusBadRequest},
+	{snib.ErrInvalidToken, http.StatusBadRequest},
+	{snib.ErrIdentityTaken, http.StatusConflict},
+	{snib.ErrAttributeTaken, http.StatusConflict},
+	{ErrMethod, http.StatusMethodNotAllowed},
+}
+
+// retryAfter is how long a client should wait after a 503, in seconds. Most
+// are a busy writer.
+const retryAfter = "1"
+
+// Error answers a request that got no further because of err, which is what a
+// method of this package or of [snib.DB] has returned; the middleware answers
+// by it too. The status is the one that the error names; of the database's, 401
+// where somebody was refused, 400 for an argument out of its bounds or a
+// one-time token that is not good, 409 for what is taken, and 503 with
+// Retry-After for everything else, which is the database's own trouble and is
+// logged. The answer is that of Options.Refuse, or of [WriteStatus]; it never
+// says more of err than its status.
+//
+// If the client has gone (the context of r is canceled), the answer is a 503
+// that nobody reads, without the hook and without a line in the log.
+func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
+	status := m.statusOf(r, err)
+	h := w.Header()
+	noStore(h)
+	switch status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", challenge(err))
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", http.MethodPost)
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", retryAfter)
+		if gone(r) {
+			// Not nothing: that would be an empty 200, should what canceled
+			// the context be not the client.
+			WriteStatus(w, r, status)
+			return
+		}
+	}
+	if m.o.Refuse != nil {
+		m.o.Refuse(w, r, status, err)
+		return
+	}
+	WriteStatus(w, r, status)
+}
+
+// statusOf returns the status for an error and logs what is the database's.
+func (m *Manager) statusOf(r *http.Request, err error) int {
+	for _, s := range statuses {
+		if errors.Is(err, s.err) {
+			return s.status
+		}
+	}
+	if !gone(r) {
+		m.log.Error("snibhttp: answered 503", "method", r.Method, "error", err)
+	}
+	return http.StatusServiceUnavailable
+}
+
+// gone reports whether the client does not wait for an answer.
+func gone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
+
+// challenge is what a 401 must say of how to authenticate (RFC 9110, 11.6.1;
+// RFC 6750, 3). Browsers show no dialog for this scheme.
+func challenge(err error) string {
+	if errors.Is(err, ErrBearerToken) {
+		return `Bearer error="invalid_token"`
+	}
+	return "Bearer"
+}
+
+// details say what to do about a status, to whoever sees it.
+var details = map[int]string{
+	http.StatusBadRequest:         "The request cannot be understood.",
+	http.StatusUnauthorized:       "Sign in to go on.",
+	http.StatusForbidden:          "The request came from another site, or from a program that does not say where from.",
+	http.StatusMethodNotAllowed:   "This needs a POST.",
+	http.StatusConflict:           "Somebody has this already.",
+	http.StatusMisdirectedRequest: "This program is not to be reached under this name.",
+	http.StatusServiceUnavailable: "The request could not be handled now. Try again.",
+}
+
+// WriteStatus answers with a status and a short body that says what it means:
+// application/problem+json (RFC 9457) if the client's Accept header prefers
+// JSON to text, else plain text. Nothing of the request is in it.
+func WriteStatus(w http.ResponseWriter, r *http.Request, status int) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Del("Content-Length")
+	h.Add("Vary", "Accept")
+	if !prefersJSON(r.Header["Accept"]) {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(status)
+		io.WriteString(w, strings.TrimSpace(http.StatusText(status)+". "+details[status])+"\n")
+		return
+	}
+	h.Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(struct {
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail,omitempty"`
+	}{http.StatusText(status), status, details[status]})
+}
+
+// prefersJSON reports whether an Accept header names JSON, and neither HTML
+// nor plain text with the same weight or more.
+func prefersJSON(accept []string) bool {
+	var ofJSON, ofText float64
+	for _, line := range accept {
+		for part := range strings.SplitSeq(line, ",") {
+			kind, parameters, _ := strings.Cut(part, ";")
+			switch strings.ToLower(strings.TrimSpace(kind)) {
+			case "application/problem+json", "application/json":
+				ofJSON = max(ofJSON, weight(parameters))
+			case "text/html", "text/plain", "application/xhtml+xml":
+				ofText = max(ofText, weight(parameters))
+			}
+		}
+	}
+	return ofJSON > ofText
+}
+
+// weight returns the q of a media range, 1 if it has none.
+func weight(parameters string) float64 {
+	for p := range strings.SplitSeq(parameters, ";") {
+		if key, value, _ := strings.Cut(p, "="); strings.EqualFold(strings.TrimSpace(key), "q") {
+			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil || !(q >= 0 && q <= 1) {
+				return 0
+			}
+			return q
+		}
+	}
+	return 1
+}

@@ -1,0 +1,184 @@
+package snibhttp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibhttp"
+)
+
+// browse sends a request as a browser does from a page of the program, prints
+// the status, and returns the cookie that was set.
+func browse(h http.Handler, method, target string, cookies ...*http.Cookie) []*http.Cookie {
+	r := httptest.NewRequest(method, "https://notes.example"+target, nil)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	for _, c := range cookies {
+		r.AddCookie(c)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	fmt.Println(strings.TrimSpace(fmt.Sprint(method, " ", target, " ", w.Code, " ", w.Body)))
+	return w.Result().Cookies()
+}
+
+// open opens a new database with one user.
+func open() (db *snib.DB, user snib.User, done func()) {
+	dir, err := os.MkdirTemp("", "snibhttp")
+	if err != nil {
+		log.Fatal(err)
+	}
+	db, err = snib.Open(filepath.Join(dir, "accounts.db"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	user, err = db.CreateUser(context.Background(), snib.NewUser{
+		Provider: "email", Identifier: "ada@example.com", Password: "correct horse battery",
+		Attributes: snib.Attributes{"name": "Ada"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return db, user, func() {
+		if err := errors.Join(db.Close(), os.RemoveAll(dir)); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// A program with a sign-in, a page for users, and a sign-out.
+func Example() {
+	db, _, done := open()
+	defer done()
+
+	sessions, err := snibhttp.New(db, &snibhttp.Options{App: "notes"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /sign-in", func(w http.ResponseWriter, r *http.Request) {
+		session, _, err := db.LogIn(r.Context(), "email", r.FormValue("email"), r.FormValue("password"), sessions.SessionOptions(r))
+		if err == nil {
+			err = sessions.SetSession(w, r, session)
+		}
+		if err != nil {
+			sessions.Error(w, r, err)
+			return
+		}
+		http.Redirect(w, r, "/account", http.StatusSeeOther)
+	})
+	mux.HandleFunc("POST /sign-out", func(w http.ResponseWriter, r *http.Request) {
+		if err := sessions.SignOut(w, r); err != nil {
+			sessions.Error(w, r, err)
+			return
+		}
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	})
+	mux.Handle("GET /account", sessions.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, user, _ := snibhttp.FromContext(r.Context())
+		fmt.Fprintf(w, "Hello %s", user.Attributes()["name"])
+	})))
+	site := sessions.Optional(mux) // for http.Server.Handler
+
+	browse(site, "GET", "/account")
+	browse(site, "POST", "/sign-in?email=ada@example.com&password=wrong")
+	cookies := browse(site, "POST", "/sign-in?email=ada@example.com&password=correct+horse+battery")
+	browse(site, "GET", "/account", cookies...)
+	browse(site, "POST", "/sign-out", cookies...)
+	browse(site, "GET", "/account", cookies...)
+	// Output:
+	// GET /account 401 Unauthorized. Sign in to go on.
+	// POST /sign-in?email=ada@example.com&password=wrong 401 Unauthorized. Sign in to go on.
+	// POST /sign-in?email=ada@example.com&password=correct+horse+battery 303
+	// GET /account 200 Hello Ada
+	// POST /sign-out 303
+	// GET /account 401 Unauthorized. Sign in to go on.
+}
+
+// A user who has proven in another way who they are: here, an OAuth provider
+// has said so.
+func ExampleManager_SignIn() {
+	db, _, done := open()
+	defer done()
+	sessions, err := snibhttp.New(db, &snibhttp.Options{App: "notes"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	callback := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// What the state of the callback and the provider's answer prove:
+		user, err := db.GetUserByProviderID(r.Context(), "email", "ada@example.com")
+		if err == nil {
+			_, err = sessions.SignIn(w, r, user, snib.Attributes{"device": "laptop"})
+		}
+		if err != nil {
+			sessions.Error(w, r, err)
+			return
+		}
+		io.WriteString(w, "signed in")
+	})
+	for _, c := range browse(callback, "GET", "/callback") {
+		fmt.Println(c.Name, c.Secure, c.HttpOnly, c.MaxAge)
+	}
+	// Output:
+	// GET /callback 200 signed in
+	// __Host-notes true true 7776000
+}
+
+// A native client logs in, then exchanges its refresh token.
+func ExampleManager_TokenHandler() {
+	db, user, done := open()
+	defer done()
+	sessions, err := snibhttp.New(db, &snibhttp.Options{App: "notes"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/token", sessions.TokenHandler())
+	mux.Handle("/revoke", sessions.RevokeHandler())
+
+	_, refresh, err := db.CreateRefreshToken(context.Background(), user.ID, snib.SessionOptions{CredentialVersion: user.CredentialVersion})
+	if err != nil {
+		log.Fatal(err)
+	}
+	form := "grant_type=refresh_token&refresh_token=" + refresh.Token.Reveal()
+	r := httptest.NewRequest("POST", "/token", strings.NewReader(form))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, r)
+	fmt.Println(w.Code, w.Header().Get("Content-Type"), w.Header().Get("Cache-Control"))
+	// Output:
+	// 200 application/json no-store
+}
+
+// Who is not signed in is sent to the sign-in page.
+func ExampleOptions_refuse() {
+	db, _, done := open()
+	defer done()
+	sessions, err := snibhttp.New(db, &snibhttp.Options{
+		App: "notes",
+		Refuse: func(w http.ResponseWriter, r *http.Request, status int, _ error) {
+			if status == http.StatusUnauthorized && r.Method == http.MethodGet {
+				http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+				return
+			}
+			snibhttp.WriteStatus(w, r, status)
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	account := sessions.Require(http.NotFoundHandler())
+	browse(account, "GET", "/account")
+	browse(account, "POST", "/account")
+	// Output:
+	// GET /account 303 <a href="/sign-in">See Other</a>.
+	// POST /account 401 Unauthorized. Sign in to go on.
+}

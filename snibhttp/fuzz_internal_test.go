@@ -1,0 +1,80 @@
+package snibhttp
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// FuzzCredentials compares what is taken out of a request with net/http, which
+// is more forgiving: a cookie that it sees is never overlooked, so that no
+// second one can hide, and a value it would return is returned alike.
+func FuzzCredentials(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"", ""},
+		{"__Host-notes=snses_1.x", "Bearer snses_1.x"},
+		{"a=b; __Host-notes=1; c=d; __Host-notes=2", "bearer  x "},
+		{"a=b;__Host-notes = 1 ;", "\tBearer\tx"},
+		{`__Host-notes="q"`, "Basic YTpi"},
+		{"__Host-notes", "Bearer"},
+		{"__Host-notes==;=__Host-notes", "Bearer a, Bearer b"},
+		{"__Host-notes=1\n__Host-notes=2", "Bearer a\nBearer b"},
+		{"__Host-notes=a b,c\x00", "BEARERx y"},
+		{"__host-notes=1;\u00a0__Host-notes=2", "Bearer\u00a0x"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	m := &Manager{cookie: "__Host-notes"}
+	f.Fuzz(func(t *testing.T, cookies, authorization string) {
+		r := &http.Request{Header: http.Header{"Cookie": strings.Split(cookies, "\n")}}
+		got, err := m.presented(r)
+		if err != nil || got.bearer {
+			t.Fatalf("without Authorization: %+v, %v", got, err)
+		}
+		theirs := r.CookiesNamed(m.cookie)
+		for _, c := range theirs {
+			value := c.Value
+			if c.Quoted {
+				value = `"` + value + `"`
+			}
+			if !slices.Contains(got.cookies, value) {
+				t.Errorf("%q: net/http finds %q, we %q", cookies, value, got.cookies)
+			}
+		}
+		if len(got.cookies) < len(theirs) {
+			t.Errorf("%q: net/http finds %d, we %d", cookies, len(theirs), len(got.cookies))
+		}
+		if n := strings.Count(cookies, m.cookie); len(got.cookies) > n {
+			t.Errorf("%q: %d cookies in %d names", cookies, len(got.cookies), n)
+		}
+		checkAuthorization(t, m, r, authorization)
+	})
+}
+
+func checkAuthorization(t *testing.T, m *Manager, r *http.Request, authorization string) {
+	t.Helper()
+	r.Header["Authorization"] = strings.Split(authorization, "\n")
+	got, err := m.presented(r)
+	if lines := len(r.Header["Authorization"]); (err != nil) != (lines > 1) {
+		t.Fatalf("%q: %d headers, %v", authorization, lines, err)
+	}
+	if err != nil {
+		return
+	}
+	if got.bearer && len(got.cookies) != 0 {
+		t.Errorf("%q: both a token and cookies", authorization)
+	}
+	if got.bearer != (len(authorization) >= 6 && isBearer(authorization)) {
+		t.Errorf("%q: bearer %v", authorization, got.bearer)
+	}
+	if strings.Trim(got.token, " \t") != got.token || !strings.HasSuffix(strings.Trim(authorization, " \t"), got.token) {
+		t.Errorf("%q: token %q", authorization, got.token)
+	}
+}
+
+// isBearer says the same as bearerToken in another way: the first word.
+func isBearer(line string) bool {
+	words := strings.FieldsFunc(line, func(c rune) bool { return c == ' ' || c == '\t' })
+	return len(words) > 0 && strings.EqualFold(words[0], "Bearer")
+}

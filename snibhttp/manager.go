@@ -1,0 +1,99 @@
+package snibhttp
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"github.com/snibdb/snib"
+)
+
+// Manager puts the accounts of a database behind the handlers of net/http.
+// All its methods are safe for concurrent use. It keeps nothing but its
+// settings; there may be several to a database.
+type Manager struct {
+	db      *snib.DB
+	o       Options
+	cookie  string // its name
+	origin  string // the scheme of our own origin, with "://"
+	hosts   map[string]bool
+	trusted map[string]bool
+	base    *http.CrossOriginProtection
+	log     *slog.Logger
+
+	admitted *visit // of every request that Protect has let through
+}
+
+// New returns a Manager for db, which the caller goes on to own and closes
+// after the server. A field of o that is missing or out of its bounds is
+// ErrInvalidInput, as a [snib.InputError] that names it.
+func New(db *snib.DB, o *Options) (*Manager, error) {
+	m := &Manager{db: db, base: http.NewCrossOriginProtection(), trusted: make(map[string]bool)}
+	m.admitted = &visit{manager: m}
+	if o != nil {
+		m.o = *o
+	}
+	if db == nil {
+		return nil, &snib.InputError{Field: "db", Reason: "must not be nil"}
+	}
+	if err := m.o.check(); err != nil {
+		return nil, err
+	}
+	for _, origin := range m.o.TrustedOrigins {
+		if err := m.base.AddTrustedOrigin(origin); err != nil {
+			return nil, invalid("TrustedOrigins", "must each be an origin")
+		}
+		m.trusted[origin] = true
+	}
+	m.hosts = m.o.hostSet()
+	m.o.Hosts, m.o.TrustedOrigins = nil, nil // the caller's; both are in the sets
+	if m.o.SameSite == 0 {
+		m.o.SameSite = http.SameSiteLaxMode
+	}
+	if m.o.ClientAddr == nil {
+		m.o.ClientAddr = remoteAddr
+	}
+	m.origin = m.o.Profile.scheme() + "://"
+	m.cookie = m.o.cookieName()
+	m.log = m.o.Logger
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	if m.o.Profile == InsecureLAN {
+		m.log.Warn("snibhttp: sessions travel over plain HTTP, where anybody on the network can take them")
+	}
+	return m, nil
+}
+
+// The session attributes that the Manager records.
+const (
+	AttrAddress   = "address"    // of the client, at most 64 bytes
+	AttrUserAgent = "user_agent" // as the client calls itself, at most 256 bytes
+)
+
+// SessionOptions returns what to give to [snib.DB.LogIn] or CreateRefreshToken
+// for a log-in by this request: the attributes [AttrAddress] and
+// [AttrUserAgent], by which users know their sessions in a list. The second is
+// whatever the client says. More may be put into the map; it is the caller's.
+func (m *Manager) SessionOptions(r *http.Request) snib.SessionOptions {
+	return snib.SessionOptions{Attributes: snib.Attributes{
+		AttrAddress:   printable(m.o.ClientAddr(r), 64),
+		AttrUserAgent: printable(r.UserAgent(), 256),
+	}}
+}
+
+// printable drops what is not valid UTF-8 or cannot be seen from text, and
+// what goes beyond most bytes: it will be shown in a list.
+func printable(text string, most int) string {
+	text = strings.Map(func(c rune) rune {
+		if c == unicode.ReplacementChar || !unicode.IsPrint(c) {
+			return -1
+		}
+		return c
+	}, text[:min(len(text), 4*most)])
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "")
+	}
+	return text
+}

@@ -1,0 +1,196 @@
+package snibhttp
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/snibdb/snib"
+)
+
+// Protect lets requests through to next that come from where they may: see
+// "Cross-site requests" in the package comment. It looks nobody up and reads
+// no database. Optional and Require include it.
+func (m *Manager) Protect(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m.visitOf(r) == nil {
+			if _, err := m.admit(r); err != nil {
+				m.Error(w, r, err)
+				return
+			}
+			r = withVisit(r, m.admitted)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Optional does what Protect does, and gives next, by [FromContext], the
+// session and user if the request is signed in. It is for a whole site, of
+// which parts are behind Require: those look nothing up again.
+//
+// A session that is idle, or whose use is due to be written, is extended
+// before next is called; that is the only write, and happens once in
+// Options.Sessions.ExtendEvery of the database. The cookie stays as it is.
+// Answers to who is signed in are Cache-Control: no-store unless next says
+// otherwise. A bearer token that is not valid is refused with 401, a cookie
+// that is not is none.
+func (m *Manager) Optional(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r, _, ok := m.look(w, r); ok {
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// Require does what Optional does, and refuses with 401 who is not signed in.
+// Behind it, FromContext always has a session and user.
+func (m *Manager) Require(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r, v, ok := m.look(w, r)
+		switch {
+		case !ok:
+		case !v.signedIn:
+			m.Error(w, r, ErrUnauthenticated)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// FromContext returns the session and user of a request that went through
+// Optional or Require, as they were then: a session that next ends or begins
+// is not in it. ok is false, and both are zero, if nobody is signed in. The
+// Session has no Token.
+func FromContext(ctx context.Context) (s snib.Session, u snib.User, ok bool) {
+	v, _ := ctx.Value(visitKey{}).(*visit)
+	if v == nil || !v.signedIn {
+		return snib.Session{}, snib.User{}, false
+	}
+	return v.session, v.user, true
+}
+
+// A visit is what the middleware has found out about a request. It is written
+// before it is put into the context and not after.
+type visit struct {
+	manager  *Manager // whose middleware it was
+	looked   bool     // for a session: not by Protect
+	signedIn bool
+	session  snib.Session
+	user     snib.User
+}
+
+type visitKey struct{}
+
+func withVisit(r *http.Request, v *visit) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+}
+
+// visitOf returns what a middleware of this Manager has found out already, or
+// nil.
+func (m *Manager) visitOf(r *http.Request) *visit {
+	if v, _ := r.Context().Value(visitKey{}).(*visit); v != nil && v.manager == m {
+		return v
+	}
+	return nil
+}
+
+// look admits a request and finds out who sent it. If it is refused, look has
+// answered and ok is false.
+func (m *Manager) look(w http.ResponseWriter, r *http.Request) (_ *http.Request, _ *visit, ok bool) {
+	if v := m.visitOf(r); v != nil && v.looked {
+		return r, v, true
+	}
+	// Whoever asks, the answer depends on it.
+	w.Header().Add("Vary", "Cookie, Authorization")
+	v, err := m.find(w, r)
+	if err != nil {
+		m.Error(w, r, err)
+		return r, nil, false
+	}
+	if v.signedIn {
+		noStore(w.Header())
+	}
+	return withVisit(r, v), v, true
+}
+
+// find is look without the answer.
+func (m *Manager) find(w http.ResponseWriter, r *http.Request) (*visit, error) {
+	v := &visit{manager: m, looked: true}
+	c, err := m.admit(r)
+	if err != nil {
+		return nil, err
+	}
+	token := c.token
+	switch {
+	case c.bearer:
+	case len(c.cookies) == 0:
+		return v, nil
+	case len(c.cookies) > 1:
+		// Somebody on another port or host of this name has planted one.
+		// There is no telling which, and taking the wrong one would be to
+		// work in somebody else's account.
+		m.log.Warn("snibhttp: more than one cookie of our name, taken as signed out",
+			"cookie", m.cookie, "count", len(c.cookies), "address", m.SessionOptions(r).Attributes[AttrAddress])
+		m.deleteCookie(w)
+		return v, nil
+	default:
+		token = c.cookies[0]
+	}
+	v.session, v.user, err = m.validate(r.Context(), token)
+	switch {
+	case err == nil:
+		v.signedIn = true
+	case !errors.Is(err, snib.ErrInvalidSession):
+		return nil, err
+	case c.bearer:
+		return nil, ErrBearerToken
+	}
+	// A cookie that is not valid stays: this answer may reach the browser
+	// after that of a log-in in another tab, and would delete its cookie.
+	return v, nil
+}
+
+// extendWait bounds how long a request of an active session waits for its use
+// to be written: it is good without.
+const extendWait = time.Second
+
+// validate returns the session and user of a token, and extends the session if
+// that is due. Almost always it is one look that writes nothing.
+func (m *Manager) validate(ctx context.Context, token string) (snib.Session, snib.User, error) {
+	s, u, err := m.db.ValidateSessionUser(ctx, token)
+	switch {
+	case errors.Is(err, snib.ErrInvalidSession):
+		// Idle or dead: ExtendSession knows, and writes only for the first.
+		// Of two requests at once, one writes and the other finds it done.
+		if _, err := m.db.ExtendSession(ctx, token); err != nil {
+			return snib.Session{}, snib.User{}, err
+		}
+		return m.db.ValidateSessionUser(ctx, token)
+	case err != nil || !s.ExtendDue:
+		return s, u, err
+	}
+	soon, cancel := context.WithTimeout(ctx, extendWait)
+	defer cancel()
+	extended, err := m.db.ExtendSession(soon, token)
+	switch {
+	case err == nil:
+		return extended, u, nil
+	case ctx.Err() == nil && mayGoUnwritten(err):
+		// A full disk or a busy writer shuts nobody out.
+		m.log.Warn("snibhttp: the use of a session was not written", "session", s.ID, "error", err)
+		return s, u, nil
+	}
+	return snib.Session{}, snib.User{}, err
+}
+
+// mayGoUnwritten reports whether an extension failed for a reason that leaves
+// the session, and the database, good.
+func mayGoUnwritten(err error) bool {
+	for _, e := range []error{snib.ErrBusy, snib.ErrFull, snib.ErrReadOnly, context.DeadlineExceeded} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,203 @@
+package snibhttp
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+
+	"github.com/snibdb/snib"
+)
+
+// SetSession signs the client in to s, which a method of the database has just
+// made and which has its Token: that of LogIn, say, with
+// [Manager.SessionOptions]. It ends the session that the request carries, in a
+// commit of its own, and then sets the cookie, so that who planted a cookie in
+// this browser gains nothing. Call it before anything of the body is written,
+// and not for a request that changes nothing (GET), unless something in it
+// proves that its user began it: the state of an OAuth callback, say.
+//
+// ErrCrossOrigin, ErrHost and ErrAuthorization, the last also for a request
+// with a bearer token, which gets no cookie; they are found here if no
+// middleware has looked. ErrInvalidInput if s has no Token. Others are of the
+// database. With an error there is no cookie, and s is ended if it can be.
+func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Session) error {
+	if s.Token.Reveal() == "" {
+		return &snib.InputError{Field: "Session.Token", Reason: "must be there"}
+	}
+	carried, err := m.mayEnter(r)
+	if err == nil {
+		err = m.end(r.Context(), carried)
+	}
+	if err != nil {
+		// Nobody will ever have its token.
+		if err := m.db.InvalidateSession(context.WithoutCancel(r.Context()), s.ID); err != nil {
+			m.log.Warn("snibhttp: a session that nobody holds was not ended", "session", s.ID, "error", err)
+		}
+		return err
+	}
+	m.setCookie(w, s)
+	return nil
+}
+
+// SignIn creates a session for a user who was authenticated just now, and
+// signs the client in to it: u is what AuthenticateUser returned, or GetUser
+// before a one-time token was used or an OAuth provider was asked. If the
+// user's credentials have changed since u was read, it is
+// snib.ErrInvalidCredentials and there is no session; so a User without
+// CredentialVersion is ErrInvalidInput. attributes, which may be nil, go with
+// the session in addition to those of [Manager.SessionOptions].
+//
+// The session that the request carries ends in the same commit. It returns the
+// new one without its Token, which is in the cookie. When to call it, and
+// other errors, are as of SetSession and [snib.DB.CreateSession].
+func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, u snib.User, attributes snib.Attributes) (snib.Session, error) {
+	if u.CredentialVersion == 0 {
+		return snib.Session{}, &snib.InputError{Field: "User.CredentialVersion", Reason: "must be that of a user who was read"}
+	}
+	carried, err := m.mayEnter(r)
+	if err != nil {
+		return snib.Session{}, err
+	}
+	o := m.SessionOptions(r)
+	maps.Copy(o.Attributes, attributes)
+	o.CredentialVersion = u.CredentialVersion
+	var s snib.Session
+	err = m.db.Update(r.Context(), func(tx *snib.Tx) (err error) {
+		if err := endAll(tx, carried); err != nil { // first, as it makes room
+			return err
+		}
+		s, err = tx.CreateSession(u.ID, o)
+		return err
+	})
+	if err != nil {
+		return snib.Session{}, err
+	}
+	m.setCookie(w, s)
+	s.Token = snib.Token{}
+	return s, nil
+}
+
+// SignOut ends the session that the request carries, and the refresh tokens
+// that belong to it, and deletes the cookie. Who is not signed in is no error.
+// It is done even if the client does not wait for the answer.
+//
+// ErrMethod for a request that changes nothing (GET), which any page can have
+// sent; ErrCrossOrigin, ErrHost and ErrAuthorization as SetSession. Others are
+// of the database: then nothing is ended and the cookie stays.
+func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
+	c, err := m.mayLeave(r)
+	if err != nil {
+		return err
+	}
+	if c.bearer {
+		c.cookies = []string{c.token}
+	}
+	if err := m.end(context.WithoutCancel(r.Context()), c.cookies); err != nil {
+		return err
+	}
+	if !c.bearer {
+		m.deleteCookie(w)
+	}
+	return nil
+}
+
+// SignOutEverywhere ends all sessions and refresh tokens of the user who is
+// signed in, and deletes the cookie. ErrUnauthenticated if nobody is; other
+// errors as SignOut.
+func (m *Manager) SignOutEverywhere(w http.ResponseWriter, r *http.Request) error {
+	c, err := m.mayLeave(r)
+	if err != nil {
+		return err
+	}
+	_, u, err := m.whoever(r, c)
+	if err != nil {
+		return err
+	}
+	err = m.db.InvalidateUserSessions(context.WithoutCancel(r.Context()), u.ID)
+	if err != nil && !errors.Is(err, snib.ErrUserNotFound) { // deleted meanwhile, with all there was
+		return err
+	}
+	if !c.bearer {
+		m.deleteCookie(w)
+	}
+	return nil
+}
+
+// SignOutOthers ends all sessions and refresh tokens of the user who is signed
+// in except this session and the refresh token it was born of.
+// ErrUnauthenticated if nobody is; other errors as SignOut.
+func (m *Manager) SignOutOthers(w http.ResponseWriter, r *http.Request) error {
+	c, err := m.mayLeave(r)
+	if err != nil {
+		return err
+	}
+	s, u, err := m.whoever(r, c)
+	if err != nil {
+		return err
+	}
+	err = m.db.InvalidateUserSessions(context.WithoutCancel(r.Context()), u.ID, s.ID)
+	if errors.Is(err, snib.ErrUserNotFound) {
+		return ErrUnauthenticated
+	}
+	return err
+}
+
+// mayEnter returns the tokens that a request carries which is to get a cookie.
+// More than one is no obstacle: all of them end.
+func (m *Manager) mayEnter(r *http.Request) ([]string, error) {
+	c, err := m.admit(r)
+	if err == nil && c.bearer {
+		err = ErrAuthorization
+	}
+	return c.cookies, err
+}
+
+// mayLeave returns the credentials of a request that is to end sessions.
+func (m *Manager) mayLeave(r *http.Request) (credentials, error) {
+	c, err := m.admit(r)
+	if err == nil && safe(r) {
+		err = ErrMethod
+	}
+	return c, err
+}
+
+// whoever returns who is signed in: as the middleware found, or, where there
+// was none, as this finds.
+func (m *Manager) whoever(r *http.Request, c credentials) (snib.Session, snib.User, error) {
+	if v := m.visitOf(r); v != nil && v.looked {
+		if !v.signedIn {
+			return snib.Session{}, snib.User{}, ErrUnauthenticated
+		}
+		return v.session, v.user, nil
+	}
+	if !c.bearer && len(c.cookies) == 1 {
+		c.token = c.cookies[0]
+	}
+	s, u, err := m.validate(r.Context(), c.token)
+	if errors.Is(err, snib.ErrInvalidSession) {
+		err = ErrUnauthenticated
+	}
+	return s, u, err
+}
+
+// end ends what tokens stand for in one commit, or none if there is nothing to
+// end.
+func (m *Manager) end(ctx context.Context, tokens []string) error {
+	switch len(tokens) {
+	case 0:
+		return nil
+	case 1:
+		return m.db.InvalidateToken(ctx, tokens[0])
+	}
+	return m.db.Update(ctx, func(tx *snib.Tx) error { return endAll(tx, tokens) })
+}
+
+func endAll(tx *snib.Tx, tokens []string) error {
+	for _, token := range tokens {
+		if err := tx.InvalidateToken(token); err != nil {
+			return err
+		}
+	}
+	return nil
+}

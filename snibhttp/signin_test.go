@@ -1,0 +1,317 @@
+package snibhttp_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibhttp"
+)
+
+// TestSignInEndsTheCarriedSession, whosever it is: otherwise who has planted
+// its cookie here would be signed in along with the user (fixation).
+func TestSignInEndsTheCarriedSession(t *testing.T) {
+	s := newSite(t, nil)
+	mallory, err := s.db.CreateUser(t.Context(), snib.NewUser{Provider: "email", Identifier: "mallory@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/log-in", "/sign-in"} {
+		for _, owner := range []snib.UserID{s.user.ID, mallory.ID} {
+			planted, err := s.db.CreateSession(t.Context(), owner, snib.SessionOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, second := s.session()
+			_, bystander := s.session()
+			all.issue(planted.Token.Reveal())
+			res := s.do(s.request("POST", path, cookie+planted.Token.Reveal()+"; __Host-notes="+second))
+			wantStatus(t, res, http.StatusNoContent)
+			token := cookieOf(t, res)
+			if s.valid(planted.Token.Reveal()) || s.valid(second) {
+				t.Errorf("%s: a carried session is still good", path)
+			}
+			if !s.valid(token) || !s.valid(bystander) || token == planted.Token.Reveal() {
+				t.Errorf("%s: a session is not good that should be", path)
+			}
+		}
+	}
+}
+
+// TestSignInEndsACarriedIdleSession: it could be woken.
+func TestSignInEndsACarriedIdleSession(t *testing.T) {
+	s := newSite(t, nil)
+	_, token := s.session()
+	s.clock.Advance(48 * 3600e9)
+	wantStatus(t, s.do(s.request("POST", "/sign-in", cookie+token)), http.StatusNoContent)
+	if _, err := s.db.ExtendSession(t.Context(), token); !errors.Is(err, snib.ErrInvalidSession) {
+		t.Errorf("extending the carried session: %v", err)
+	}
+}
+
+func TestSignInRecordsTheClient(t *testing.T) {
+	long := strings.Repeat("ü", 200)
+	for _, c := range []struct{ address, agent, wantAddress, wantAgent string }{
+		{"192.0.2.7:5555", "Browser/1.0", "192.0.2.7", "Browser/1.0"},
+		{"[2001:db8::1]:5555", "", "2001:db8::1", ""},
+		{"@", "a\x00b\x1bc\u202ed\xff", "@", "abcd"},
+		{"192.0.2.7:5555", long, "192.0.2.7", long[:256]},
+		{"192.0.2.7:5555", "x" + long, "192.0.2.7", "x" + long[:254]},
+		{"192.0.2.7:5555", strings.Repeat("\x01", 5000), "192.0.2.7", ""},
+	} {
+		for _, path := range []string{"/log-in", "/sign-in"} {
+			s := newSite(t, nil)
+			r := s.request("POST", path, "X-Forwarded-For: 203.0.113.1", "User-Agent: "+c.agent)
+			r.RemoteAddr = c.address
+			wantStatus(t, s.do(r), http.StatusNoContent)
+			list, err := s.db.ListUserSessions(t.Context(), s.user.ID)
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%d sessions, %v", len(list), err)
+			}
+			a := list[0].Attributes()
+			if a[snibhttp.AttrAddress] != c.wantAddress || a[snibhttp.AttrUserAgent] != c.wantAgent || !utf8.ValidString(c.wantAgent) {
+				t.Errorf("%s: %q", path, a)
+			}
+			if path == "/sign-in" && a["device"] != "laptop" {
+				t.Errorf("attributes %q", a)
+			}
+		}
+	}
+}
+
+func TestClientAddr(t *testing.T) {
+	s := newSite(t, func(_ *snib.Options, o *snibhttp.Options) {
+		o.ClientAddr = func(r *http.Request) string { return r.Header.Get("X-Real-Ip") }
+	})
+	r := s.request("POST", "/", "X-Real-Ip: "+strings.Repeat("9", 1000))
+	if got := s.m.SessionOptions(r).Attributes[snibhttp.AttrAddress]; got != strings.Repeat("9", 64) {
+		t.Errorf("address %q", got)
+	}
+}
+
+// TestSignInLooksAtTheCredentialVersion: nothing that was proven with old
+// credentials lets anybody in after a change.
+func TestSignInLooksAtTheCredentialVersion(t *testing.T) {
+	s := newSite(t, nil)
+	old := s.user
+	if _, err := s.db.UpdateUserPassword(t.Context(), s.user.ID, "a new password"); err != nil {
+		t.Fatal(err)
+	}
+	_, carried := s.session()
+	unread := old
+	unread.CredentialVersion = 0
+	w, r := httptest.NewRecorder(), s.request("POST", "/", cookie+carried)
+	_, err := s.m.SignIn(w, r, unread, nil)
+	wantInput(t, err, "User.CredentialVersion")
+	if _, err := s.m.SignIn(w, r, old, nil); !errors.Is(err, snib.ErrInvalidCredentials) {
+		t.Errorf("with old credentials: %v", err)
+	}
+	_, err = s.m.SignIn(w, r, s.refreshed(), snib.Attributes{"x": make(chan int)})
+	wantInput(t, err, "Attributes[x]")
+	if !s.valid(carried) || len(w.Header()["Set-Cookie"]) != 0 {
+		t.Error("a refused sign-in has ended the carried session or set a cookie")
+	}
+	if _, err := s.db.DisableUser(t.Context(), s.user.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.m.SignIn(w, r, s.refreshed(), nil); !errors.Is(err, snib.ErrUserDisabled) {
+		t.Errorf("of a disabled user: %v", err)
+	}
+	if err := s.db.DeleteUser(t.Context(), s.user.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.m.SignIn(w, r, s.user, nil); !errors.Is(err, snib.ErrUserNotFound) {
+		t.Errorf("of a deleted user: %v", err)
+	}
+}
+
+func (s *site) refreshed() snib.User {
+	s.t.Helper()
+	u, err := s.db.GetUser(context.Background(), s.user.ID)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return u
+}
+
+// TestSetSessionThatFailsLeavesNoSession: its token has been thrown away.
+func TestSetSessionThatFailsLeavesNoSession(t *testing.T) {
+	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = 1e6 })
+	_, carried := s.session()
+	for what, r := range map[string]*http.Request{
+		"cross-origin": s.request("POST", "/log-in", "Sec-Fetch-Site: cross-site", cookie+carried),
+		"bearer":       s.request("POST", "/log-in", "Authorization: Bearer "+carried),
+		"two headers":  s.request("POST", "/log-in", "Authorization: a", "Authorization: b", cookie+carried),
+	} {
+		if res := s.do(r); res.StatusCode < 400 || res.StatusCode >= 500 || len(res.Cookies()) != 0 {
+			t.Errorf("%s: %s, cookies %v", what, res.Status, res.Cookies())
+		}
+		list, err := s.db.ListUserSessions(t.Context(), s.user.ID)
+		if err != nil || len(list) != 1 || !s.valid(carried) {
+			t.Errorf("%s: %d sessions, %v", what, len(list), err)
+		}
+	}
+	session, token := s.session()
+	s.busy(func() {
+		w := httptest.NewRecorder()
+		err := s.m.SetSession(w, s.request("POST", "/", cookie+carried), session)
+		if !errors.Is(err, snib.ErrBusy) || len(w.Header()["Set-Cookie"]) != 0 {
+			t.Errorf("with a busy writer: %v, %v", err, w.Header())
+		}
+	})
+	if !s.valid(carried) || !strings.Contains(s.log.String(), string(session.ID)) {
+		t.Errorf("carried ended, or nothing logged: %q", s.log)
+	}
+	_ = token // nobody could end it; the log says so
+}
+
+func TestSignOut(t *testing.T) {
+	for _, prefix := range []string{"", "/looked"} {
+		s := newSite(t, nil)
+		_, one := s.session()
+		_, two := s.session()
+		_, three := s.session()
+		res := s.do(s.request("POST", prefix+"/sign-out", cookie+one+"; __Host-notes="+two))
+		wantStatus(t, res, http.StatusNoContent)
+		if s.valid(one) || s.valid(two) || !s.valid(three) || len(res.Cookies()) != 1 {
+			t.Errorf("after a sign-out with two cookies: %v %v %v, %v", s.valid(one), s.valid(two), s.valid(three), res.Cookies())
+		}
+		// Again, and of nobody: no error, and the cookie goes.
+		for _, c := range []string{cookie + one, "X: y"} {
+			res = s.do(s.request("POST", prefix+"/sign-out", c))
+			if wantStatus(t, res, http.StatusNoContent); len(res.Cookies()) != 1 || res.Cookies()[0].MaxAge >= 0 {
+				t.Errorf("%q", res.Header["Set-Cookie"])
+			}
+		}
+		res = s.do(s.request("POST", prefix+"/sign-out", "Authorization: Bearer "+three))
+		if wantStatus(t, res, http.StatusNoContent); s.valid(three) || len(res.Cookies()) != 0 {
+			t.Errorf("after a sign-out by token: cookies %v", res.Cookies())
+		}
+	}
+}
+
+func TestSignOutOthersAndEverywhere(t *testing.T) {
+	for _, prefix := range []string{"", "/looked"} {
+		for _, header := range []string{cookie, "Authorization: Bearer "} {
+			s := newSite(t, nil)
+			_, mine := s.session()
+			_, other := s.session()
+			_, refresh, err := s.db.CreateRefreshToken(t.Context(), s.user.ID, snib.SessionOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			res := s.do(s.request("POST", prefix+"/others", header+mine))
+			if wantStatus(t, res, http.StatusNoContent); !s.valid(mine) || s.valid(other) || len(res.Cookies()) != 0 {
+				t.Errorf("others: mine %v, other %v, cookies %v", s.valid(mine), s.valid(other), res.Cookies())
+			}
+			if _, _, err := s.db.Refresh(t.Context(), refresh.Token.Reveal()); !errors.Is(err, snib.ErrInvalidRefreshToken) {
+				t.Errorf("the refresh token of another device: %v", err)
+			}
+			_, other = s.session()
+			res = s.do(s.request("POST", prefix+"/everywhere", header+mine))
+			wantStatus(t, res, http.StatusNoContent)
+			if deleted := len(res.Cookies()) == 1 && res.Cookies()[0].MaxAge < 0; s.valid(mine) || s.valid(other) || deleted != (header == cookie) {
+				t.Errorf("everywhere: mine %v, other %v, cookies %v", s.valid(mine), s.valid(other), res.Cookies())
+			}
+		}
+	}
+}
+
+// TestSignOutOthersOfNobody: a session that is not good ends nothing.
+func TestSignOutOthersOfNobody(t *testing.T) {
+	s := newSite(t, nil)
+	_, good := s.session()
+	_, bad := s.session()
+	if err := s.db.InvalidateToken(t.Context(), bad); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/others", "/everywhere", "/looked/others", "/looked/everywhere"} {
+		for _, h := range []string{"X: y", cookie + bad, cookie + good + "; __Host-notes=" + good, "Authorization: Bearer " + bad} {
+			wantStatus(t, s.do(s.request("POST", path, h)), http.StatusUnauthorized)
+		}
+	}
+	if !s.valid(good) {
+		t.Error("a session has ended")
+	}
+}
+
+// TestSignOutOfADeletedUser, between the middleware and the handler.
+func TestSignOutOfADeletedUser(t *testing.T) {
+	s := newSite(t, nil)
+	for what, c := range map[string]struct {
+		act  func(http.ResponseWriter, *http.Request) error
+		want error
+	}{"others": {s.m.SignOutOthers, snibhttp.ErrUnauthenticated}, "everywhere": {s.m.SignOutEverywhere, nil}} {
+		u, err := s.db.CreateUser(t.Context(), snib.NewUser{Provider: "email", Identifier: "gone@example.com"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, err := s.db.CreateSession(t.Context(), u.ID, snib.SessionOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.serve(s.m.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := s.db.DeleteUser(r.Context(), u.ID); err != nil {
+				t.Error(err)
+			}
+			if err := c.act(w, r); !errors.Is(err, c.want) {
+				t.Errorf("%s: %v, want %v", what, err, c.want)
+			}
+		})), s.request("POST", "/", cookie+session.Token.Reveal()))
+	}
+}
+
+// TestNobodyIsSignedOutByGET: a link or an image could do it.
+func TestNobodyIsSignedOutByGET(t *testing.T) {
+	s := newSite(t, nil)
+	_, token := s.session()
+	for _, path := range []string{"/sign-out", "/others", "/everywhere"} {
+		for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+			for _, h := range []string{cookie + token, "Authorization: Bearer " + token} {
+				res := s.do(s.request(method, path, h))
+				if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "POST" || len(res.Cookies()) != 0 || !s.valid(token) {
+					t.Errorf("%s %s: %s", method, path, res.Status)
+				}
+			}
+		}
+	}
+	// The callback of an OAuth provider is a GET, and signs in.
+	cookieOf(t, s.do(s.request("GET", "/sign-in", "Sec-Fetch-Site: cross-site")))
+}
+
+// TestSignOutIsDoneForAClientThatHasGone: who closes the tab has signed out.
+func TestSignOutIsDoneForAClientThatHasGone(t *testing.T) {
+	s := newSite(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, token := s.session()
+	if s.do(s.request("POST", "/sign-out", cookie+token).WithContext(ctx)); s.valid(token) {
+		t.Error("the session is still good")
+	}
+	// Signing in is not.
+	if res := s.do(s.request("POST", "/sign-in").WithContext(ctx)); len(res.Cookies()) != 0 {
+		t.Errorf("cookies %v", res.Cookies())
+	}
+}
+
+// TestSignOutThatFailsKeepsTheCookie: without it, nobody could try again.
+func TestSignOutThatFailsKeepsTheCookie(t *testing.T) {
+	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = 1e6 })
+	_, token := s.session()
+	s.busy(func() {
+		for _, path := range []string{"/sign-out", "/others", "/everywhere"} {
+			res := s.do(s.request("POST", path, cookie+token))
+			if res.StatusCode != http.StatusServiceUnavailable || len(res.Cookies()) != 0 {
+				t.Errorf("%s: %s, cookies %v", path, res.Status, res.Cookies())
+			}
+		}
+	})
+	if !s.valid(token) {
+		t.Error("the session has ended")
+	}
+}
