@@ -76,6 +76,12 @@ type Options struct {
 	// password, hash or identifier.
 	Logger *slog.Logger
 
+	// Progress is told, now and then and at the end, how far what runs long
+	// has come: Check, Repair, Backup, BackupFile and CompactTo. It is called
+	// on the goroutine of the call and inside its transaction, so it must be
+	// quick, and a method of DB that it calls is ErrNested. nil: nobody.
+	Progress func(Progress)
+
 	// Now is the wall clock; for tests. Default time.Now. Readings before
 	// 2000 and after 2199 are those of a clock that was not set, and are not
 	// believed.
