@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/text/secure/precis"
 
@@ -16,10 +17,16 @@ import (
 // Report is what Check has counted and found.
 type Report struct {
 	Users         int // records
+	Passwords     int // users who have one
+	Disabled      int // users who are
 	Sessions      int // records, dead ones too until they are swept
 	RefreshTokens int // families, likewise
 	OneTimeTokens int // likewise
 	ForeignHashes int // users whose imported password hash is not replaced yet
+
+	// Newest is the latest time in the records: when there was something
+	// written last that is still there.
+	Newest time.Time
 
 	Problems []Problem // breaches of docs/INVARIANTS.md; the first 1,000
 	Found    int       // how many there are
@@ -31,7 +38,43 @@ type Problem struct {
 	Invariant int    // the number in docs/INVARIANTS.md
 	Space     string // as in docs/FORMAT.md
 	ID        string // of the user, session, family or token; "" if not known
-	Text      string // what is wrong
+	Text      string // what is wrong, or what Repair did about it
+	Severity  Severity
+}
+
+// Severity is how bad a problem is: what it costs to mend it.
+type Severity int
+
+// The severities.
+const (
+	Mendable  Severity = iota // nothing is lost
+	EndsLogin                 // a session or token ends; its bearer logs in again
+	LosesData                 // something of a user's is lost
+)
+
+// String names it.
+func (s Severity) String() string {
+	return [...]string{Mendable: "mendable", EndsLogin: "ends a log-in", LosesData: "loses data"}[s]
+}
+
+// severity is that of a breach seen in a space.
+func severity(invariant int, space kv.Space) Severity {
+	switch space {
+	case spaceUsers:
+		if invariant != 5 {
+			return LosesData
+		}
+	case spaceMeta:
+		if invariant == 1 {
+			return EndsLogin
+		}
+	case spaceSessions, spaceFamilies, spaceOneTime:
+		return EndsLogin
+	}
+	if invariant == 7 {
+		return EndsLogin
+	}
+	return Mendable
 }
 
 // String says it in one line.
@@ -43,21 +86,26 @@ const maxProblems = 1000
 
 // Check verifies on one snapshot that every record is whole, that every index
 // leads where it should and nothing is missing in it, and all the rest of
-// docs/INVARIANTS.md. It changes nothing, holds no more than one record and
+// docs/INVARIANTS.md. It changes nothing, holds no more than a few records and
 // the report in memory, and looks at ctx between records; as one long read it
-// lets the file grow while others write.
+// lets the file grow while others write. See [DB.Repair] for what it finds.
 //
 // With a breach it returns the Report and an ErrCorrupt, otherwise nil or why
 // it could not read on.
 func (db *DB) Check(ctx context.Context) (Report, error) {
-	c := checker{ctx: ctx}
+	c := checker{ctx: ctx, told: db.o.told("check")}
 	err := db.store.View(ctx, func(r kv.Reader) error {
 		c.report = Report{}
 		c.tx = &Tx{db: db, r: r}
 		return c.run()
 	})
+	if err == nil {
+		c.over()
+	}
 	if err == nil && c.report.Found > 0 {
-		err = fmt.Errorf("%d problems, the first: %v: %w", c.report.Found, c.report.Problems[0], ErrCorrupt)
+		p := c.report.Problems[0]
+		db.o.Logger.Error("snib: a check has found problems", "found", c.report.Found, "first", p.String())
+		err = fmt.Errorf("%d problems, the first: %v: %w", c.report.Found, p, ErrCorrupt)
 	}
 	return c.report, during("check", err)
 }
@@ -66,7 +114,9 @@ type checker struct {
 	ctx    context.Context
 	tx     *Tx
 	report Report
-	steps  int
+	told   func(done, total int64)
+	steps  int64
+	epoch  uint64 // the latest in a record
 
 	declared bool    // whether the file says what it declares
 	indexes  []Index // these
@@ -90,11 +140,37 @@ func (c *checker) run() error {
 	return nil
 }
 
+// over tells that no more records come.
+func (c *checker) over() {
+	if c.told != nil {
+		c.told(c.steps, c.steps)
+	}
+}
+
+// step is taken for each record.
+func (c *checker) step() error {
+	if c.steps++; c.steps%256 != 0 {
+		return nil
+	}
+	if c.told != nil {
+		c.told(c.steps, 0)
+	}
+	return c.ctx.Err()
+}
+
+// seen notes how far the times and the epoch of a record go.
+func (c *checker) seen(epoch uint64, times ...int64) {
+	c.epoch = max(c.epoch, epoch)
+	if t := timeOf(slices.Max(times)); t.After(c.report.Newest) {
+		c.report.Newest = t
+	}
+}
+
 // found adds a breach to the report.
 func (c *checker) found(invariant int, space kv.Space, id, text string) {
 	c.report.Found++
 	if len(c.report.Problems) < maxProblems {
-		p := Problem{Invariant: invariant, Space: spaces[space].Name, ID: id, Text: text}
+		p := Problem{Invariant: invariant, Space: spaces[space].Name, ID: id, Text: text, Severity: severity(invariant, space)}
 		c.report.Problems = append(c.report.Problems, p)
 	}
 }
@@ -111,8 +187,8 @@ func (c *checker) cannotRead(space kv.Space, id string, err error) {
 // each visits all records of a space, which may take long.
 func (c *checker) each(space kv.Space, visit func(key, value []byte) error) error {
 	return c.tx.r.Scan(space, nil, nil, 0, func(key, value []byte) error {
-		if c.steps++; c.steps%256 == 0 && c.ctx.Err() != nil {
-			return c.ctx.Err()
+		if err := c.step(); err != nil {
+			return err
 		}
 		return visit(key, value)
 	})
@@ -165,6 +241,13 @@ func (c *checker) users() error {
 		if err != nil {
 			c.cannotRead(spaceUsers, printable(key), err)
 			return nil
+		}
+		c.seen(0, u.CreatedAt, u.UpdatedAt)
+		if u.PasswordHash != "" {
+			c.report.Passwords++
+		}
+		if u.DisabledAt != 0 {
+			c.report.Disabled++
 		}
 		if u.HashClass == hashForeign {
 			c.report.ForeignHashes++
@@ -235,10 +318,14 @@ func (c *checker) owns(u *codec.User) error {
 		owned
 		most int
 	}{{ownedSessions, MaxSessions}, {ownedFamilies, MaxRefreshTokens}, {ownedOneTime, MaxOneTimeTokens}} {
-		ids, err := c.tx.members(o.byUser, u.ID)
-		if errors.Is(err, ErrCorrupt) {
-			continue
-		}
+		var ids []string // at most one too many
+		from, to := codec.PairRange(u.ID)
+		err := c.tx.r.Scan(o.byUser, from, to, o.most+1, func(key, _ []byte) error {
+			if _, id, ok := codec.SplitPair(key); ok { // else reported where the space is walked
+				ids = append(ids, string(id))
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ func (c *checker) sessions() error {
 			c.cannotRead(spaceSessions, printable(key), err)
 			return nil
 		}
+		c.seen(s.Epoch, s.CreatedAt, s.LastUsedAt)
 		switch {
 		case c.future(s.Epoch):
 			c.found(8, spaceSessions, s.ID, "is of a later epoch than the file")
@@ -63,6 +64,7 @@ func (c *checker) families() error {
 			c.cannotRead(spaceFamilies, printable(key), err)
 			return nil
 		}
+		c.seen(f.Epoch, f.CreatedAt, f.RotatedAt, f.RevokedAt)
 		switch {
 		case c.future(f.Epoch):
 			c.found(10, spaceFamilies, f.ID, "is of a later epoch than the file")
@@ -96,6 +98,7 @@ func (c *checker) oneTimeTokens() error {
 			c.cannotRead(spaceOneTime, printable(key), err)
 			return nil
 		}
+		c.seen(t.Epoch, t.CreatedAt)
 		if c.future(t.Epoch) {
 			c.found(12, spaceOneTime, t.ID, "is of a later epoch than the file")
 		}

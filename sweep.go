@@ -67,6 +67,12 @@ var sweeps = []sweepOf{
 	}},
 }
 
+// anyOneTime lets a sweep remove every one-time token.
+func anyOneTime(_ *Tx, key, value []byte) (string, bool, error) {
+	t, err := codec.DecodeOneTimeToken(key, value)
+	return t.UserID, true, err
+}
+
 // longDead reports whether what lived until a deadline (0: for ever) in an
 // epoch can be removed. Nothing of an earlier epoch can come back.
 func (tx *Tx) longDead(epoch uint64, until int64) bool {
