@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -34,9 +35,14 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 	for _, s := range sweeps {
 		removed, err := db.sweepSpace(ctx, s)
 		n += removed
+		db.sweeper.swept.Add(int64(removed))
 		if err != nil {
 			return n, during("sweep", err)
 		}
+	}
+	db.sweeper.sweeps.Add(1)
+	if n > 0 {
+		db.o.Logger.Info("snib: a sweep has removed what was dead", "records", n)
 	}
 	return n, nil
 }
@@ -153,8 +159,11 @@ func (db *DB) sweepBatch(ctx context.Context, s sweepOf, ids []string) (int, err
 	})
 }
 
-// A sweeper is the goroutine that sweeps in the background.
+// A sweeper is the goroutine that sweeps in the background, and the figures of
+// all sweeps.
 type sweeper struct {
+	sweeps, swept atomic.Int64
+
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
