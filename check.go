@@ -59,19 +59,10 @@ func (s Severity) String() string {
 
 // severity is that of a breach seen in a space.
 func severity(invariant int, space kv.Space) Severity {
-	switch space {
-	case spaceUsers:
-		if invariant != 5 {
-			return LosesData
-		}
-	case spaceMeta:
-		if invariant == 1 {
-			return EndsLogin
-		}
-	case spaceSessions, spaceFamilies, spaceOneTime:
-		return EndsLogin
-	}
-	if invariant == 7 {
+	switch {
+	case space == spaceUsers && invariant != 5:
+		return LosesData
+	case invariant == 1, invariant == 7, space == spaceSessions, space == spaceFamilies, space == spaceOneTime:
 		return EndsLogin
 	}
 	return Mendable
@@ -110,6 +101,7 @@ func (db *DB) Check(ctx context.Context) (Report, error) {
 	return c.report, during("check", err)
 }
 
+// A checker walks the file. In Repair it mends on the way what it finds.
 type checker struct {
 	ctx    context.Context
 	tx     *Tx
@@ -118,20 +110,22 @@ type checker struct {
 	steps  int64
 	epoch  uint64 // the latest in a record
 
+	repair *RepairReport // nil in Check
+	kept   int           // bytes in quarantine
+
 	declared bool    // whether the file says what it declares
 	indexes  []Index // these
 	rules    map[string]IdentifierRule
 	folds    bool // whether these fold as those who wrote the file did
 }
 
-func (c *checker) run() error {
+func (c *checker) run() error { return c.passes(c.meta, c.users) }
+
+// passes runs these two and then the rest, which Repair does alike.
+func (c *checker) passes(meta, users func() error) error {
 	for _, pass := range []func() error{
-		c.meta, c.users, c.identities, c.attributes,
-		c.sessions, c.families, c.oneTimeTokens,
-		func() error { return c.byUser(ownedSessions, 9, c.sessionOwner) },
-		func() error { return c.byUser(ownedFamilies, 11, c.familyOwner) },
-		func() error { return c.byUser(ownedOneTime, 13, c.oneTimeOwner) },
-		c.foreign,
+		meta, users, c.identities, c.attributes,
+		c.sessions, c.families, c.oneTimeTokens, c.byUser, c.bounds, c.foreign,
 	} {
 		if err := pass(); err != nil {
 			return err
@@ -168,24 +162,46 @@ func (c *checker) seen(epoch uint64, times ...int64) {
 
 // found adds a breach to the report.
 func (c *checker) found(invariant int, space kv.Space, id, text string) {
+	c.note(severity(invariant, space), invariant, space, id, text)
+}
+
+func (c *checker) note(s Severity, invariant int, space kv.Space, id, text string) {
 	c.report.Found++
 	if len(c.report.Problems) < maxProblems {
-		p := Problem{Invariant: invariant, Space: spaces[space].Name, ID: id, Text: text, Severity: severity(invariant, space)}
+		p := Problem{Invariant: invariant, Space: spaces[space].Name, ID: id, Text: text, Severity: s}
 		c.report.Problems = append(c.report.Problems, p)
 	}
 }
 
-// cannotRead adds a record that does not decode.
-func (c *checker) cannotRead(space kv.Space, id string, err error) {
+// cannotRead adds a record that does not decode. Repair drops it.
+func (c *checker) cannotRead(space kv.Space, key, value []byte, err error) error {
 	text := "record cannot be read"
 	if errors.Is(err, codec.ErrNewer) {
+		if c.repair != nil {
+			return damaged(space, err)
+		}
 		text = "record is of a newer version"
 	}
-	c.found(2, space, id, text)
+	c.found(2, space, printable(key), text)
+	if err := c.quarantine(space, key, value); err != nil {
+		return err
+	}
+	return c.remove(space, key)
+}
+
+// remove is how Repair mends what must not be there.
+func (c *checker) remove(space kv.Space, key []byte) error {
+	if c.repair == nil {
+		return nil
+	}
+	return c.tx.delete(space, string(key))
 }
 
 // each visits all records of a space, which may take long.
 func (c *checker) each(space kv.Space, visit func(key, value []byte) error) error {
+	if c.repair != nil {
+		return c.walk(space, visit)
+	}
 	return c.tx.r.Scan(space, nil, nil, 0, func(key, value []byte) error {
 		if err := c.step(); err != nil {
 			return err
@@ -233,25 +249,15 @@ func (c *checker) future(epoch uint64) bool {
 	return c.tx.state.Epoch != 0 && epoch > c.tx.state.Epoch
 }
 
-// users checks INV-2 to INV-5 from the side of the users.
+// users checks INV-2, INV-3 and INV-5.
 func (c *checker) users() error {
 	return c.each(spaceUsers, func(key, value []byte) error {
 		c.report.Users++
 		u, err := codec.DecodeUser(key, value)
 		if err != nil {
-			c.cannotRead(spaceUsers, printable(key), err)
-			return nil
+			return c.cannotRead(spaceUsers, key, value, err)
 		}
-		c.seen(0, u.CreatedAt, u.UpdatedAt)
-		if u.PasswordHash != "" {
-			c.report.Passwords++
-		}
-		if u.DisabledAt != 0 {
-			c.report.Disabled++
-		}
-		if u.HashClass == hashForeign {
-			c.report.ForeignHashes++
-		}
+		c.count(&u)
 		if (u.PasswordHash == "") != (u.HashClass == hashNone) {
 			c.found(2, spaceUsers, u.ID, "password hash and its class disagree")
 		}
@@ -266,11 +272,22 @@ func (c *checker) users() error {
 				return err
 			}
 		}
-		if err := c.entries(&u); err != nil {
-			return err
-		}
-		return c.owns(&u)
+		return c.entries(&u)
 	})
+}
+
+// count counts a user, as Check or Repair leaves it.
+func (c *checker) count(u *codec.User) {
+	c.seen(0, u.CreatedAt, u.UpdatedAt)
+	if u.PasswordHash != "" {
+		c.report.Passwords++
+	}
+	if u.DisabledAt != 0 {
+		c.report.Disabled++
+	}
+	if u.HashClass == hashForeign {
+		c.report.ForeignHashes++
+	}
 }
 
 // leads checks that a unique entry is there and leads to user id.
@@ -311,44 +328,6 @@ func (c *checker) entries(u *codec.User) error {
 	return nil
 }
 
-// owns checks INV-7: how many records belong to a user, and that a disabled
-// one has none that could be used.
-func (c *checker) owns(u *codec.User) error {
-	for _, o := range []struct {
-		owned
-		most int
-	}{{ownedSessions, MaxSessions}, {ownedFamilies, MaxRefreshTokens}, {ownedOneTime, MaxOneTimeTokens}} {
-		var ids []string // at most one too many
-		from, to := codec.PairRange(u.ID)
-		err := c.tx.r.Scan(o.byUser, from, to, o.most+1, func(key, _ []byte) error {
-			if _, id, ok := codec.SplitPair(key); ok { // else reported where the space is walked
-				ids = append(ids, string(id))
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if len(ids) > o.most {
-			c.found(7, o.byUser, u.ID, "more than a user may have")
-		}
-		if u.DisabledAt != 0 && slices.ContainsFunc(ids, func(id string) bool { return !c.tombstone(o.owned, id) }) {
-			c.found(7, o.byUser, u.ID, "a disabled user has some")
-		}
-	}
-	return nil
-}
-
-// tombstone reports whether a record is a revoked family, or none that can be
-// read.
-func (c *checker) tombstone(o owned, id string) bool {
-	if o != ownedFamilies {
-		return false
-	}
-	f, err := c.tx.family(id)
-	return err != nil || f.RevokedAt != 0
-}
-
 // identities checks INV-4: every entry is of a user who has that identity.
 func (c *checker) identities() error {
 	return c.each(spaceIdentities, func(key, value []byte) error {
@@ -356,26 +335,11 @@ func (c *checker) identities() error {
 		ref, err := codec.DecodeUserRef(codec.SpaceIdentities, key, value)
 		if !ok || err != nil {
 			c.found(2, spaceIdentities, "", "record cannot be read")
-			return nil
+			return c.remove(spaceIdentities, key)
 		}
-		u, err := c.tx.user(UserID(ref.UserID))
 		x := codec.Identity{Provider: string(provider), Key: string(identifier)}
-		return c.owner(4, spaceIdentities, ref.UserID, err, func() bool { return findIdentity(&u, x) >= 0 })
+		return c.owner(4, spaceIdentities, key, ref.UserID, func(u *codec.User) bool { return findIdentity(u, x) >= 0 })
 	})
-}
-
-// owner reports an entry whose user is missing or does not own it.
-func (c *checker) owner(invariant int, space kv.Space, id string, err error, owns func() bool) error {
-	switch {
-	case errors.Is(err, ErrUserNotFound):
-		c.found(invariant, space, id, "leads to a user who is missing")
-	case unreadable(err): // reported where the space is walked
-	case err != nil:
-		return err
-	case !owns():
-		c.found(invariant, space, id, "leads to a user who does not own it")
-	}
-	return nil
 }
 
 // attributes checks INV-6: every index entry is owned by the user it leads to.
@@ -384,19 +348,42 @@ func (c *checker) attributes() error {
 		e, id, ok := splitEntry(key, value)
 		if !ok {
 			c.found(2, spaceAttributes, "", "record cannot be read")
-			return nil
+			return c.remove(spaceAttributes, key)
 		}
-		u, err := c.tx.user(UserID(id))
-		return c.owner(6, spaceAttributes, id, err, func() bool { return slices.Contains(u.Entries, e) })
+		return c.owner(6, spaceAttributes, key, id, func(u *codec.User) bool { return slices.Contains(u.Entries, e) })
 	})
+}
+
+// owner reports an entry whose user is missing or does not own it. Repair
+// removes it: by then, users have claimed what is theirs.
+func (c *checker) owner(invariant int, space kv.Space, key []byte, id string, owns func(*codec.User) bool) error {
+	u, err := c.tx.user(UserID(id))
+	switch {
+	case errors.Is(err, ErrUserNotFound):
+		c.found(invariant, space, id, "leads to a user who is missing")
+	case unreadable(err): // reported where the space is walked
+		return nil
+	case err != nil:
+		return err
+	case owns(&u):
+		return nil
+	default:
+		c.found(invariant, space, id, "leads to a user who does not own it")
+	}
+	return c.remove(space, key)
 }
 
 // foreign checks INV-15: the stored count is the count.
 func (c *checker) foreign() error {
-	if uint64(c.report.ForeignHashes) != c.tx.state.ForeignHashes && c.tx.state.Epoch != 0 {
-		c.found(15, spaceMeta, "", "the number of imported password hashes is wrong")
+	n := uint64(c.report.ForeignHashes)
+	if n == c.tx.state.ForeignHashes || c.tx.state.Epoch == 0 {
+		return nil
 	}
-	return nil
+	c.found(15, spaceMeta, "", "the number of imported password hashes is wrong")
+	if c.repair == nil {
+		return nil
+	}
+	return c.tx.changeState(func(s *codec.State) { s.ForeignHashes = n })
 }
 
 // printable is a key as it may be shown: an id, or nothing.
