@@ -35,11 +35,11 @@ type Report struct {
 // Problem is one breach. It holds ids, which are public, and nothing that is
 // secret or personal.
 type Problem struct {
-	Invariant int    // the number in docs/INVARIANTS.md
-	Space     string // as in docs/FORMAT.md
-	ID        string // of the user, session, family or token; "" if not known
-	Text      string // what is wrong, or what Repair did about it
-	Severity  Severity
+	Invariant int      // the number in docs/INVARIANTS.md
+	Space     string   // as in docs/FORMAT.md
+	ID        string   // of the user, session, family or token; "" if not known
+	Text      string   // what is wrong, or what Repair did about it
+	Severity  Severity // what it costs to mend it
 }
 
 // Severity is how bad a problem is: what it costs to mend it.
