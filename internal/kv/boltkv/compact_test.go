@@ -48,7 +48,7 @@ func worn(tb testing.TB, s *Store) {
 	for i := range 3000 {
 		must(tb, s.Apply(ctx, func(tx kv.Tx) error {
 			return errors.Join(
-				tx.Put(ascending, fmt.Appendf(nil, "%06d", i), bytes.Repeat([]byte{byte(i)}, 2000)),
+				tx.Put(ascending, fmt.Appendf(nil, "%06d", i), bytes.Repeat([]byte{byte(i)}, 150+i)),
 				tx.Put(plain, fmt.Appendf(nil, "%x", i*7919), []byte(fmt.Sprint(marker, i))))
 		}))
 	}
