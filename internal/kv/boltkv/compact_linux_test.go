@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/snibdb/snib/internal/kv"
 )
 
 func init() {
@@ -75,4 +78,39 @@ func TestCompactInPlaceWhileProcessesWait(t *testing.T) {
 	for _, pid := range pids {
 		same(t, "what a child wrote", read(s, fmt.Sprint("by ", pid)), "v")
 	}
+}
+
+func init() { jobs["copies that do not fit"] = limitCopies }
+
+// limitCopies has no room for a copy, but for the file as it is.
+func limitCopies(path string) error {
+	s, err := Open(path, options())
+	if err != nil {
+		return err
+	}
+	for i := range 5 {
+		if err := s.Apply(ctx, func(tx kv.Tx) error { return bulk(tx, fmt.Sprint("bulk ", i), 500<<10) }); err != nil {
+			return err
+		}
+	}
+	limit := syscall.Rlimit{Cur: 1 << 20, Max: 1 << 20}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	var e expect
+	e.is("backup", s.BackupFile(ctx, path+".backup", false, nil), kv.ErrFull)
+	e.is("compact", s.CompactTo(ctx, path+".compact", false, nil), kv.ErrFull)
+	e.is("compact in place", s.CompactTo(ctx, path, true, nil), kv.ErrFull)
+	e.is("read", s.View(ctx, func(r kv.Reader) error { return second(r.Get(plain, []byte("bulk 0 0"))) }), nil)
+	e.is("Close", s.Close(), nil)
+	if left, _ := filepath.Glob(path + "?*"); len(left) > 0 {
+		return fmt.Errorf("left: %v", left)
+	}
+	return e.alive()
+}
+
+func TestCopiesThatDoNotFitLeaveNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	succeed(t, "copies that do not fit", path)
+	check(t, path)
 }
