@@ -45,14 +45,18 @@ const marker = "something that was deleted long ago"
 // buckets of its own, nested.
 func worn(tb testing.TB, s *Store) {
 	tb.Helper()
-	for i := range 3000 {
-		must(tb, s.Apply(ctx, func(tx kv.Tx) error {
-			return errors.Join(
-				tx.Put(ascending, fmt.Appendf(nil, "%06d", i), bytes.Repeat([]byte{byte(i)}, 150+i)),
-				tx.Put(plain, fmt.Appendf(nil, "%x", i*7919), []byte(fmt.Sprint(marker, i))))
+	for i := range 60 {
+		must(tb, s.Apply(ctx, func(tx kv.Tx) (err error) {
+			for j := range 300 {
+				n := 300*i + j
+				err = errors.Join(err,
+					tx.Put(ascending, fmt.Appendf(nil, "%06d", n), bytes.Repeat([]byte{byte(n)}, 300)),
+					tx.Put(plain, fmt.Appendf(nil, "%x", n*7919), []byte(fmt.Sprint(marker, n))))
+			}
+			return err
 		}))
 	}
-	must(tb, s.Apply(ctx, func(tx kv.Tx) error {
+	must(tb, s.Exclusive(ctx, func(tx kv.Tx) error {
 		_, err := tx.DeleteRange(plain, nil, nil)
 		return err
 	}))
