@@ -116,7 +116,7 @@ func TestEventsOfUpkeep(t *testing.T) {
 		"backup":  {func() error { return db.BackupFile(ctx, path+".b", nil) }, "copy"},
 		"compact": {func() error { return db.CompactTo(ctx, path+".c", nil) }, "copy"},
 		"restore": {func() error {
-			return second(snib.Restore(ctx, path+".b", path+".r", &snib.RestoreOptions{Options: o}))
+			return second(snib.Restore(ctx, path+".s", path+".r", &snib.RestoreOptions{Options: o}))
 		}, "restored"},
 		"sweep": {func() error { clock.Advance(1000 * time.Hour); return second(db.Sweep(ctx)) }, "sweep"},
 		"check": {func() error {
@@ -130,7 +130,7 @@ func TestEventsOfUpkeep(t *testing.T) {
 		}, "repaired"},
 	} {
 		if step == "restore" {
-			if err := db.BackupFile(ctx, path+".b", &snib.CopyOptions{Replace: true}); err != nil {
+			if err := db.BackupFile(ctx, path+".s", nil); err != nil {
 				t.Fatal(err)
 			}
 		}
