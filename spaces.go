@@ -18,6 +18,7 @@ const (
 	spaceUserFamilies
 	spaceOneTime
 	spaceUserOneTime
+	spaceQuarantine
 )
 
 var spaces = []kv.SpaceSpec{
@@ -31,4 +32,5 @@ var spaces = []kv.SpaceSpec{
 	spaceUserFamilies: {Name: codec.SpaceUserFamilies},
 	spaceOneTime:      {Name: codec.SpaceOneTime, Ascending: true},
 	spaceUserOneTime:  {Name: codec.SpaceUserOneTime},
+	spaceQuarantine:   {Name: codec.SpaceQuarantine},
 }

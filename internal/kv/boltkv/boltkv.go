@@ -288,6 +288,7 @@ type Stats struct {
 	FileBytes    int64 // length of the file; zero if unknown
 	FreeBytes    int64 // in free pages, as of the last commit; zero with NoStatistics
 	OpenReaders  int64 // read transactions that are open: of View, and the pool's
+	Waiting      int64 // writes in the queue
 }
 
 // Stats returns the numbers. After Close the sizes are zero.
@@ -299,6 +300,7 @@ func (s *Store) Stats() Stats {
 		LargestGroup: s.largest.Load(),
 		BusyTimeouts: s.busy.Load(),
 		OpenReaders:  s.readers.Load(),
+		Waiting:      int64(s.waiting()),
 	}
 	if s.gate.enter() != nil {
 		return st

@@ -176,6 +176,11 @@ func pageCount(b []byte) int   { return int(native.Uint16(b[10:])) }
 // checkFreeList requires ids of pages in use, ascending, which is how bbolt
 // writes them, so that none is there twice.
 func (f *file) checkFreeList() error {
+	return f.eachFree(func(uint64) error { return nil })
+}
+
+// eachFree visits the ids in the free list, which is checked on the way.
+func (f *file) eachFree(visit func(id uint64) error) error {
 	b, err := f.page(f.meta.free, freePage)
 	if err != nil {
 		return fmt.Errorf("free list: %w", err)
@@ -194,6 +199,9 @@ func (f *file) checkFreeList() error {
 			return damaged("free list names page %d", id)
 		}
 		last = id
+		if err := visit(id); err != nil {
+			return err
+		}
 	}
 	return nil
 }

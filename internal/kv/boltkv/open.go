@@ -6,9 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"github.com/snibdb/snib/internal/durable"
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -215,7 +215,7 @@ func create(path string, o Options) error {
 	defer os.Remove(name)
 	switch err := link(name, path); {
 	case err == nil:
-		return syncDir(path)
+		return durable.SyncDir(path)
 	case errors.Is(err, fs.ErrExist):
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("symbolic link to nowhere: %w", err)
@@ -261,7 +261,7 @@ func adopt(path string, o Options, left *patience) error {
 		o.Logger.Warn("create in place", "cause", err)
 		return os.Remove(name)
 	}
-	return syncDir(path)
+	return durable.SyncDir(path)
 }
 
 // prepare makes a complete database beside path and returns its name.
@@ -290,20 +290,6 @@ func prepare(path string, o Options) (name string, err error) {
 	}
 	done = true
 	return f.Name(), err
-}
-
-// syncDir makes the entry at path durable. Systems that cannot do that for a
-// directory say so, and there is nothing else to do.
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return nil // readable directories only; the entry is there
-	}
-	defer d.Close()
-	if err := d.Sync(); errors.Is(err, syscall.EIO) {
-		return err
-	}
-	return nil
 }
 
 // fileError puts what went wrong with the file in the words of package kv.
