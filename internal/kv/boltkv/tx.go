@@ -140,8 +140,8 @@ func (r *reader) Get(i kv.Space, key []byte) (value []byte, ok bool, err error) 
 		return nil, false, r.fail(err)
 	}
 	if r.image.data != nil && s.page != 0 {
-		value, ok = r.image.get(s.page, key)
-		return value, ok, nil
+		value, ok, err = r.image.get(s.page, key)
+		return value, ok, r.fail(err)
 	}
 	k, v := s.seek(key)
 	if k == nil || !bytes.Equal(k, key) {
