@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/snibdb/snib/bench/internal/load"
+	"github.com/snibdb/snib/bench/internal/peer"
+	"github.com/snibdb/snib/bench/internal/report"
+)
+
+// session is one run of the chosen suites.
+type session struct {
+	*config
+	dir     string
+	peers   []peer.Peer
+	started time.Time
+	runner  load.Runner
+	rows    []report.Row
+}
+
+func newSession(c *config, dir string, list []peer.Peer, started time.Time) *session {
+	s := &session{config: c, dir: dir, peers: list, started: started}
+	s.runner = load.Runner{Rounds: c.rounds, For: c.sample, Rate: c.rate, Seed: c.seed, Progress: s.say}
+	return s
+}
+
+// say shows where the run is, on one line that the next one replaces.
+func (s *session) say(text string) {
+	const width = 110
+	if len(text) > width {
+		text = text[:width]
+	}
+	fmt.Fprintf(s.progress, "\r%4.0f s  %-*s", time.Since(s.started).Seconds(), width, text)
+}
+
+func (s *session) clearProgress() { fmt.Fprintf(s.progress, "\r%s\r", strings.Repeat(" ", 120)) }
+
+func (s *session) has(suite string) bool { return slices.Contains(s.suites, suite) }
+
+func (s *session) all() error {
+	if s.has("limits") {
+		s.say("limits of the machine")
+		rows, err := load.Limits(s.dir)
+		if err != nil {
+			return err
+		}
+		s.rows = append(s.rows, rows...)
+	}
+	for _, n := range s.sizes {
+		if err := s.size(n); err != nil {
+			return err
+		}
+		runtime.GC()
+	}
+	return nil
+}
+
+// size fills every contender with n sessions and measures all of it there.
+func (s *session) size(n int) (err error) {
+	var subjects []*load.Subject
+	defer func() {
+		for _, subject := range subjects {
+			err = errors.Join(err, subject.Close())
+		}
+	}()
+	for _, p := range s.peers {
+		if p.MaxSessions > 0 && n > p.MaxSessions {
+			continue
+		}
+		s.say(fmt.Sprintf("filling %s with %s sessions", p.Name, report.Count(n)))
+		subject, err := load.NewSubject(p, filepath.Join(s.dir, fmt.Sprintf("%s-%d", p.Name, n)), n)
+		if err != nil {
+			return err
+		}
+		subjects = append(subjects, subject)
+	}
+	if err := s.measured(n, subjects); err != nil {
+		return err
+	}
+	for _, c := range s.cases() {
+		rows, err := s.runner.Run(c, subjects)
+		if err != nil {
+			return err
+		}
+		s.rows = append(s.rows, rows...)
+	}
+	return nil
+}
+
+// measured are the suites that look at the stores before they are worked on.
+func (s *session) measured(n int, subjects []*load.Subject) error {
+	return nil
+}
+
+// cases are those of the chosen suites. Those that only read come first, as
+// the others make the stores larger.
+func (s *session) cases() (list []load.Case) {
+	if s.has("read") {
+		list = append(list, load.Reads()...)
+	}
+	if s.has("write") {
+		list = append(list, load.Creates(s.writers)...)
+	}
+	return list
+}
