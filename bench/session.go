@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/snibdb/snib/bench/internal/load"
 	"github.com/snibdb/snib/bench/internal/peer"
+	"github.com/snibdb/snib/bench/internal/peers"
 	"github.com/snibdb/snib/bench/internal/report"
 )
 
@@ -18,14 +20,14 @@ import (
 type session struct {
 	*config
 	dir     string
-	peers   []peer.Peer
+	chosen  []peer.Peer
 	started time.Time
 	runner  load.Runner
 	rows    []report.Row
 }
 
 func newSession(c *config, dir string, list []peer.Peer, started time.Time) *session {
-	s := &session{config: c, dir: dir, peers: list, started: started}
+	s := &session{config: c, dir: dir, chosen: list, started: started}
 	s.runner = load.Runner{Rounds: c.rounds, For: c.sample, Rate: c.rate, Seed: c.seed, Progress: s.say}
 	return s
 }
@@ -69,7 +71,7 @@ func (s *session) size(n int) (err error) {
 			err = errors.Join(err, subject.Close())
 		}
 	}()
-	for _, p := range s.peers {
+	for _, p := range s.chosen {
 		if p.MaxSessions > 0 && n > p.MaxSessions {
 			continue
 		}
@@ -80,32 +82,82 @@ func (s *session) size(n int) (err error) {
 		}
 		subjects = append(subjects, subject)
 	}
-	if err := s.measured(n, subjects); err != nil {
+	if err := s.measured(subjects); err != nil {
 		return err
 	}
-	for _, c := range s.cases() {
-		rows, err := s.runner.Run(c, subjects)
-		if err != nil {
+	for _, c := range s.cases(n) {
+		if err := s.add(s.runner.Run(c, subjects)); err != nil {
 			return err
 		}
-		s.rows = append(s.rows, rows...)
+	}
+	return s.after(subjects)
+}
+
+// measured are the suites that look at the stores as they were filled, and at
+// snib's alone.
+func (s *session) measured(subjects []*load.Subject) error {
+	for _, subject := range subjects {
+		if s.has("size") {
+			s.say("size of " + subject.Peer.Name)
+			if err := s.add(load.Size(subject)); err != nil {
+				return err
+			}
+		}
+		if subject.Peer.Name != peers.Snib().Name {
+			continue
+		}
+		if s.has("size") {
+			program, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			if err := s.add(load.MemoryOf(subject, program)); err != nil {
+				return err
+			}
+		}
+		if s.has("sweep") {
+			s.say("sweeping")
+			if err := s.add(load.Sweep(subject, load.Plan{Rate: s.rate, Seed: s.seed})); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// measured are the suites that look at the stores before they are worked on.
-func (s *session) measured(n int, subjects []*load.Subject) error {
+// after are the suites that change a store and are not measured in rounds.
+func (s *session) after(subjects []*load.Subject) error {
+	for _, subject := range subjects {
+		if subject.Peer.Name == peers.Snib().Name && s.has("pages") {
+			s.say("pages written")
+			if err := s.add(load.Pages(subject)); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// add keeps rows.
+func (s *session) add(rows []report.Row, err error) error {
+	s.rows = append(s.rows, rows...)
+	return err
 }
 
 // cases are those of the chosen suites. Those that only read come first, as
-// the others make the stores larger.
-func (s *session) cases() (list []load.Case) {
-	if s.has("read") {
-		list = append(list, load.Reads()...)
-	}
-	if s.has("write") {
-		list = append(list, load.Creates(s.writers)...)
+// the others make the stores larger. A log-in takes the same time whatever
+// the size, so it is measured at the first one alone.
+func (s *session) cases(n int) (list []load.Case) {
+	for _, suite := range []struct {
+		name  string
+		cases []load.Case
+	}{
+		{"read", load.Reads()}, {"write", load.Writes(s.writers)}, {"mixed", load.Mixed()},
+		{"contention", load.Contention()}, {"login", load.Logins()},
+	} {
+		if s.has(suite.name) && (suite.name != "login" || n == s.sizes[0]) {
+			list = append(list, suite.cases...)
+		}
 	}
 	return list
 }

@@ -17,6 +17,7 @@ type Plan struct {
 	Workers int           // goroutines at once
 	Rate    int           // operations a second of an open loop
 	Seed    uint64        // of the round: alike for every contender
+	Rounds  int           // how many there will be
 }
 
 // A Sample is what one contender did in one round.
@@ -60,24 +61,35 @@ var errFull = errors.New("load: nothing left to do")
 func hotLoop(p Plan, op operation) (Sample, error) {
 	const batch = 64
 	var ops atomic.Int64
+	start := time.Now()
+	loop := func() (Sample, error) {
+		err := parallel(p.Workers, func(w int) error {
+			rng := p.rng(w)
+			for time.Since(start) < p.For {
+				for range batch {
+					if err := op(w, rng); err != nil {
+						return err
+					}
+				}
+				ops.Add(batch)
+			}
+			return nil
+		})
+		return Sample{Ops: int(ops.Load()), Elapsed: time.Since(start)}, err
+	}
+	if p.Workers > 1 {
+		return loop()
+	}
+	return counted(loop)
+}
+
+// counted adds to a sample what the program allocated meanwhile, an operation.
+func counted(loop func() (Sample, error)) (Sample, error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	start := time.Now()
-	err := parallel(p.Workers, func(w int) error {
-		rng := p.rng(w)
-		for time.Since(start) < p.For {
-			for range batch {
-				if err := op(w, rng); err != nil {
-					return err
-				}
-			}
-			ops.Add(batch)
-		}
-		return nil
-	})
-	s := Sample{Ops: int(ops.Load()), Elapsed: time.Since(start)}
-	if p.Workers == 1 && s.Ops > 0 {
-		runtime.ReadMemStats(&after)
+	s, err := loop()
+	runtime.ReadMemStats(&after)
+	if s.Ops > 0 {
 		s.Allocs = float64(after.Mallocs-before.Mallocs) / float64(s.Ops)
 		s.Heap = float64(after.TotalAlloc-before.TotalAlloc) / float64(s.Ops)
 	}
@@ -114,7 +126,9 @@ func timedLoop(p Plan, op operation) (Sample, error) {
 // openLoop calls the operation at fixed times, p.Rate a second, whatever
 // became of earlier calls. A response time begins when a call was due: what
 // waits behind a slow one counts its wait, and no slow stretch goes
-// unnoticed because fewer calls were made in it.
+// unnoticed because fewer calls were made in it. Who is hopelessly behind is
+// stopped after four times p.For; the calls that were due by then and never
+// made count as what they had waited.
 func openLoop(p Plan, op operation) (Sample, error) {
 	response := make([]*hdrhistogram.Histogram, p.Workers)
 	service := make([]*hdrhistogram.Histogram, p.Workers)
@@ -122,6 +136,7 @@ func openLoop(p Plan, op operation) (Sample, error) {
 	gap := time.Duration(float64(time.Second) / float64(p.Rate))
 	var next atomic.Int64
 	start := time.Now()
+	stop := start.Add(4*p.For + time.Second/10)
 	err := parallel(p.Workers, func(w int) error {
 		rng := p.rng(w)
 		response[w], service[w] = newHistogram(), newHistogram()
@@ -133,6 +148,10 @@ func openLoop(p Plan, op operation) (Sample, error) {
 			due := start.Add(time.Duration(i) * gap)
 			waitUntil(due)
 			begin := time.Now()
+			if begin.After(stop) {
+				record(response[w], begin.Sub(due))
+				continue
+			}
 			if err := op(w, rng); err != nil {
 				return err
 			}

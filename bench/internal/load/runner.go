@@ -15,6 +15,7 @@ type Case struct {
 	Suite, Work string
 	Workers     int
 	Reads       bool // left to those that are not WritesOnly
+	P99         bool // the figure is a response time, not the time an operation
 	// Can reports whether a contender has what the work needs.
 	Can func(peer.Store) bool
 	// Prepare is called once before the first round, not timed. May be nil.
@@ -67,13 +68,13 @@ func (r *Runner) Run(c Case, subjects []*Subject) ([]report.Row, error) {
 	}
 	rows := make([]report.Row, len(able))
 	for i, s := range able {
-		rows[i] = row(c, s, samples[i])
+		rows[i] = c.row(s, samples[i])
 	}
 	return rows, nil
 }
 
 func (r *Runner) plan(c Case, round int) Plan {
-	return Plan{For: r.For, Workers: c.Workers, Rate: r.Rate, Seed: r.Seed + uint64(round)}
+	return Plan{For: r.For, Workers: c.Workers, Rate: r.Rate, Seed: r.Seed + uint64(round), Rounds: r.Rounds}
 }
 
 func (r *Runner) say(format string, args ...any) {
@@ -82,14 +83,21 @@ func (r *Runner) say(format string, args ...any) {
 	}
 }
 
-func row(c Case, s *Subject, samples []Sample) report.Row {
+func (c Case) row(s *Subject, samples []Sample) report.Row {
 	row := report.Row{
 		Suite: c.Suite, Work: c.Work, Sessions: s.Sessions, Workers: c.Workers, Peer: s.Peer.Name, Unit: report.NsPerOp,
 	}
 	var allocs, heap []float64
 	var service, response []*hdrhistogram.Histogram
+	if c.P99 {
+		row.Unit = report.Ns
+	}
 	for _, sample := range samples {
-		row.Rounds = append(row.Rounds, sample.NsPerOp())
+		value := sample.NsPerOp()
+		if c.P99 {
+			value = float64(sample.Response.ValueAtQuantile(99))
+		}
+		row.Rounds = append(row.Rounds, value)
 		allocs, heap = append(allocs, sample.Allocs), append(heap, sample.Heap)
 		service, response = append(service, sample.Service), append(response, sample.Response)
 	}

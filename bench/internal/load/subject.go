@@ -46,8 +46,8 @@ type Subject struct {
 	FileSize int64         // after filling and closing
 	FillTime time.Duration // all of filling
 	dir      string
-	prepared map[string]any // by work: what Prepare made
-	series   int            // of users made so far, for names
+	prepared any // what the Prepare of the present work made
+	series   int // of users made so far, for names
 }
 
 // PerUser is how many sessions each user has after filling.
@@ -56,7 +56,7 @@ const PerUser = 10
 // NewSubject fills a store of so many sessions in dir, without syncing, and
 // opens it again as it is measured.
 func NewSubject(p peer.Peer, dir string, n int) (*Subject, error) {
-	s := &Subject{Peer: p, Sessions: n, dir: dir, prepared: map[string]any{}}
+	s := &Subject{Peer: p, Sessions: n, dir: dir}
 	start := time.Now()
 	store, err := p.Open(dir, peer.Options{NoSync: true})
 	if err != nil {

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/snibdb/snib"
 
@@ -17,6 +20,23 @@ var snibPeer = peer.Peer{
 	Modules:    []string{"github.com/snibdb/snib"},
 	Durability: peer.Synced,
 	Open:       openSnib,
+}
+
+// Snib returns the contender that all of this is about.
+func Snib() peer.Peer { return snibPeer }
+
+// OpenSnibOnBolt opens the store of dir over a handle of the caller's, who
+// closes it after the store.
+func OpenSnibOnBolt(dir string) (peer.Store, *bolt.DB, error) {
+	handle, err := bolt.Open(filepath.Join(dir, SnibFile), 0o600, &bolt.Options{Timeout: time.Second, InitialMmapSize: 1 << 30})
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := snib.New(handle, SnibOptions())
+	if err != nil {
+		return nil, nil, errors.Join(err, handle.Close())
+	}
+	return &snibStore{db}, handle, nil
 }
 
 // SnibFile is the name of snib's file in the folder of its store.
@@ -33,7 +53,7 @@ func openSnib(dir string, o peer.Options) (peer.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Snib{DB: db}, nil
+	return &snibStore{db}, nil
 }
 
 // SnibOptions are the options of every measurement of snib: the defaults, but
@@ -46,8 +66,7 @@ func SnibOptions() *snib.Options {
 	}
 }
 
-// Snib is the store over a database that the caller may also use directly.
-type Snib struct{ DB *snib.DB }
+type snibStore struct{ db *snib.DB }
 
 // refused tells an answer from trouble.
 func refused(err error, answers ...error) error {
@@ -61,13 +80,13 @@ func refused(err error, answers ...error) error {
 
 // Fill implements peer.Store: as many users and sessions in a transaction as
 // fit in its bounds, of which each takes two writes.
-func (s *Snib) Fill(users []peer.User, sessions int, each func(string)) error {
+func (s *snibStore) Fill(users []peer.User, sessions int, each func(string)) error {
 	const most = 3000
 	next, done := 0, 0 // the user, and how many sessions it has
 	var tokens []string
 	for next < len(users) {
 		n, d := next, done
-		err := s.DB.Update(ctx, func(tx *snib.Tx) error {
+		err := s.db.Update(ctx, func(tx *snib.Tx) error {
 			n, d, tokens = next, done, tokens[:0]
 			for writes := 0; writes < most && n < len(users); writes += 2 {
 				if d == 0 {
@@ -110,14 +129,14 @@ func importUser(tx *snib.Tx, u peer.User) error {
 }
 
 // CreateSession implements peer.Store.
-func (s *Snib) CreateSession(userID string) (string, error) {
-	session, err := s.DB.CreateSession(ctx, snib.UserID(userID), snib.SessionOptions{})
+func (s *snibStore) CreateSession(userID string) (string, error) {
+	session, err := s.db.CreateSession(ctx, snib.UserID(userID), snib.SessionOptions{})
 	return session.Token.Reveal(), err
 }
 
 // Validate implements peer.Store.
-func (s *Snib) Validate(token string) (string, error) {
-	session, err := s.DB.ValidateSession(ctx, token)
+func (s *snibStore) Validate(token string) (string, error) {
+	session, err := s.db.ValidateSession(ctx, token)
 	if err != nil {
 		return "", refused(err, snib.ErrInvalidSession)
 	}
@@ -125,8 +144,8 @@ func (s *Snib) Validate(token string) (string, error) {
 }
 
 // ValidateUser implements peer.UserStore.
-func (s *Snib) ValidateUser(token string) (string, error) {
-	_, user, err := s.DB.ValidateSessionUser(ctx, token)
+func (s *snibStore) ValidateUser(token string) (string, error) {
+	_, user, err := s.db.ValidateSessionUser(ctx, token)
 	if err != nil {
 		return "", refused(err, snib.ErrInvalidSession)
 	}
@@ -134,26 +153,26 @@ func (s *Snib) ValidateUser(token string) (string, error) {
 }
 
 // DeleteUser implements peer.UserStore.
-func (s *Snib) DeleteUser(userID string) error { return s.DB.DeleteUser(ctx, snib.UserID(userID)) }
+func (s *snibStore) DeleteUser(userID string) error { return s.db.DeleteUser(ctx, snib.UserID(userID)) }
 
 // EndSession implements peer.Ender.
-func (s *Snib) EndSession(token string) error { return s.DB.InvalidateToken(ctx, token) }
+func (s *snibStore) EndSession(token string) error { return s.db.InvalidateToken(ctx, token) }
 
 // Extend implements peer.Extender.
-func (s *Snib) Extend(token string) error {
-	_, err := s.DB.ExtendSession(ctx, token)
+func (s *snibStore) Extend(token string) error {
+	_, err := s.db.ExtendSession(ctx, token)
 	return refused(err, snib.ErrInvalidSession)
 }
 
 // StartFamily implements peer.Refresher.
-func (s *Snib) StartFamily(userID string) (refresh, session string, err error) {
-	se, rt, err := s.DB.CreateRefreshToken(ctx, snib.UserID(userID), snib.SessionOptions{})
+func (s *snibStore) StartFamily(userID string) (refresh, session string, err error) {
+	se, rt, err := s.db.CreateRefreshToken(ctx, snib.UserID(userID), snib.SessionOptions{})
 	return rt.Token.Reveal(), se.Token.Reveal(), err
 }
 
 // Refresh implements peer.Refresher.
-func (s *Snib) Refresh(refresh string) (next, session string, err error) {
-	se, rt, err := s.DB.Refresh(ctx, refresh)
+func (s *snibStore) Refresh(refresh string) (next, session string, err error) {
+	se, rt, err := s.db.Refresh(ctx, refresh)
 	if err != nil {
 		return "", "", refused(err, snib.ErrInvalidRefreshToken, snib.ErrRefreshTokenReused)
 	}
@@ -161,13 +180,16 @@ func (s *Snib) Refresh(refresh string) (next, session string, err error) {
 }
 
 // LogIn implements peer.LogIner.
-func (s *Snib) LogIn(identifier, password string) (string, error) {
-	session, _, err := s.DB.LogIn(ctx, "email", identifier, password, snib.SessionOptions{})
+func (s *snibStore) LogIn(identifier, password string) (string, error) {
+	session, _, err := s.db.LogIn(ctx, "email", identifier, password, snib.SessionOptions{})
 	if err != nil {
 		return "", refused(err, snib.ErrInvalidCredentials)
 	}
 	return session.Token.Reveal(), nil
 }
 
+// Sweep removes what has been dead for a day.
+func (s *snibStore) Sweep() (int, error) { return s.db.Sweep(ctx) }
+
 // Close implements peer.Store.
-func (s *Snib) Close() error { return s.DB.Close() }
+func (s *snibStore) Close() error { return s.db.Close() }
