@@ -170,7 +170,7 @@ func (c *config) measure() (*report.Result, error) {
 	}
 	s.clearProgress()
 	r.Rows = s.rows
-	r.SetRatios()
+	r.Finish()
 	r.Seconds = time.Since(started).Round(time.Second / 10).Seconds()
 	return r, nil
 }

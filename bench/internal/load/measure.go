@@ -65,7 +65,7 @@ func hotLoop(p Plan, op operation) (Sample, error) {
 	loop := func() (Sample, error) {
 		err := parallel(p.Workers, func(w int) error {
 			rng := p.rng(w)
-			for time.Since(start) < p.For {
+			for first := true; first || time.Since(start) < p.For; first = false {
 				for range batch {
 					if err := op(w, rng); err != nil {
 						return err
@@ -104,7 +104,7 @@ func timedLoop(p Plan, op operation) (Sample, error) {
 	err := parallel(p.Workers, func(w int) error {
 		h, rng := newHistogram(), p.rng(w)
 		histograms[w] = h
-		for begin := start; begin.Sub(start) < p.For; {
+		for begin := time.Now(); h.TotalCount() == 0 || begin.Sub(start) < p.For; {
 			err := op(w, rng)
 			if err == errFull {
 				return nil

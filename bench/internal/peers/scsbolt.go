@@ -18,7 +18,7 @@ var scsBolt = peer.Peer{
 	Modules:     []string{"github.com/alexedwards/scs/v2", "go.etcd.io/bbolt"},
 	Durability:  peer.Synced,
 	OwnClock:    true,
-	MaxSessions: 1_000_000,
+	MaxSessions: 100_000,
 	Open: func(dir string, o peer.Options) (peer.Store, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err

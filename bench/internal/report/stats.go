@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"math"
 	"slices"
 )
@@ -40,14 +41,22 @@ func Ratio(values, floor []float64) float64 {
 	return Median(quotients)
 }
 
-// SetRatios fills the medians in, and the ratio of every row to the row of the
-// floor at the same work.
-func (r *Result) SetRatios() {
+// Finish fills the medians in, and the ratio of every row to the row of the
+// floor at the same work, and puts the rows of one work together.
+func (r *Result) Finish() {
+	place := map[[2]string]int{}
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		row.Value = Median(row.Rounds)
 		if floor := r.Find(row.Work, row.Sessions, row.Workers, r.Settings.Floor); floor != nil {
 			row.Ratio = Ratio(row.Rounds, floor.Rounds)
 		}
+		if _, ok := place[row.group()]; !ok {
+			place[row.group()] = i
+		}
 	}
+	slices.SortStableFunc(r.Rows, func(a, b Row) int { return place[a.group()] - place[b.group()] })
 }
+
+// group is what rows have in common that are compared with each other.
+func (r *Row) group() [2]string { return [2]string{r.Work, fmt.Sprint(r.Sessions, r.Workers)} }

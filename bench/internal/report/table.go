@@ -12,14 +12,10 @@ import (
 func (r *Result) Table(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "work\tsessions\tworkers\tcontender\tvalue\t±\t× floor\tper second\tallocs\tp50\tp99\tp99.9\tdurability")
-	group := ""
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		if g := fmt.Sprint(row.Work, row.Sessions, row.Workers); g != group {
-			if group != "" {
-				fmt.Fprintln(t, strings.Repeat("\t", 12))
-			}
-			group = g
+		if i > 0 && row.Peer == r.Settings.Floor && row.group() != r.Rows[i-1].group() {
+			fmt.Fprintln(t, strings.Repeat("\t", 12))
 		}
 		fmt.Fprintln(t, strings.Join(r.cells(row), "\t"))
 	}
