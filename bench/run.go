@@ -148,14 +148,17 @@ func (c *config) measure() (*report.Result, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
+	machine, started := report.ThisMachine(dir), time.Now() // its load is that of others, before any work
 	chosen, err := c.contenders(dir)
 	if err != nil {
 		return nil, err
 	}
-	started := time.Now()
+	if machine.Busy() {
+		fmt.Fprintf(c.progress, "bench: the machine has other work (load %.1f): figures will be worth little\n", machine.Load)
+	}
 	r := &report.Result{
 		Format: report.Format, Started: started.UTC().Truncate(time.Second),
-		Commit: report.Commit(), Machine: report.ThisMachine(dir), Versions: versions(chosen),
+		Commit: report.Commit(), Machine: machine, Versions: versions(chosen),
 		Settings: report.Settings{
 			Suites: c.suites, Sessions: c.sizes, Writers: c.writers, Rounds: c.rounds, Millis: c.sample.Milliseconds(),
 			Rate: c.rate, Seed: c.seed, Floor: peers.Floor,

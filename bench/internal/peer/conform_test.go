@@ -3,14 +3,12 @@ package peer
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
 
 // memory is a contender that is right, but for what a test breaks.
 type memory struct {
-	mu       sync.Mutex
 	broken   string
 	now      func() time.Time
 	users    map[string]string

@@ -65,6 +65,10 @@ func (r *Result) Figures() string {
 	m := r.Machine
 	fmt.Fprintf(&b, "\nMeasured on %s at commit %s: %s, %d processors, %s, kernel %s, stores on %s, %s. Medians of %d rounds.\n\n",
 		r.Started.Format("2 January 2006"), strings.TrimSuffix(r.Commit, "+"), m.CPU, m.Processors, m.System, m.Kernel, m.FileSystem, m.Go, r.Settings.Rounds)
+	if m.Busy() {
+		fmt.Fprintf(&b, "**These figures are provisional: the machine had other work (load %.1f). They show that the harness runs, not how fast "+
+			"anything is, and no goal is judged by them.**\n\n", m.Load)
+	}
 	b.WriteString("| work | goal | measured | reached |\n|---|---|---|---|\n")
 	for _, g := range goals {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", g.work, g.want, g.measured(r), g.reached(r))

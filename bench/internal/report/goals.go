@@ -34,6 +34,9 @@ func (g goal) measured(r *Result) string {
 }
 
 func (g goal) reached(r *Result) string {
+	if r.Machine.Busy() {
+		return "–"
+	}
 	for _, p := range g.parts {
 		v := p.figure(r)
 		switch {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -18,7 +19,15 @@ type Machine struct {
 	Kernel     string `json:"kernel"`
 	FileSystem string `json:"file_system"` // of the stores
 	Go         string `json:"go"`
+
+	// Load is how many others wanted a processor before the run began: the
+	// system's average of a minute.
+	Load float64 `json:"load"`
 }
+
+// Busy reports whether the machine had other work, so that the figures are
+// worth little.
+func (m Machine) Busy() bool { return m.Load > 0.5 }
 
 // ThisMachine describes the machine, and the file system of dir.
 func ThisMachine(dir string) Machine {
@@ -30,6 +39,9 @@ func ThisMachine(dir string) Machine {
 		m.CPU = runtime.GOARCH
 	}
 	m.MemoryMB = kilobytes("/proc/meminfo", "MemTotal") / 1000
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		_, _ = fmt.Sscan(string(b), &m.Load) // 0 if it is not so
+	}
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = strings.TrimSpace(string(b))
 	}

@@ -147,11 +147,14 @@ func TestGoalsAreJudged(t *testing.T) {
 		"not measured":    {[]part{atMost, missing}, "2.00× / –", "–"},
 	} {
 		g := goal{parts: c.parts}
-		if got := g.measured(nil); got != c.measured {
+		if got := g.measured(&Result{}); got != c.measured {
 			t.Errorf("%s: measured %q, want %q", name, got, c.measured)
 		}
-		if got := g.reached(nil); got != c.say {
+		if got := g.reached(&Result{}); got != c.say {
 			t.Errorf("%s: reached %q, want %q", name, got, c.say)
+		}
+		if got := g.reached(&Result{Machine: Machine{Load: 3}}); got != "–" {
+			t.Errorf("%s: judged %q on a machine with other work", name, got)
 		}
 	}
 }
