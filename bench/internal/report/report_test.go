@@ -112,6 +112,9 @@ func TestPageNeedsNothingElse(t *testing.T) {
 	}
 	for _, svg := range drawings {
 		wellFormed(t, svg)
+		if !regexp.MustCompile(`class="(d|b)1"`).MatchString(svg) || strings.Contains(svg, "-1\"") {
+			t.Errorf("snib has no colour of its own: %.300s", svg)
+		}
 	}
 }
 
