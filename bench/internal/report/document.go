@@ -64,7 +64,7 @@ func (r *Result) Figures() string {
 	var b strings.Builder
 	m := r.Machine
 	fmt.Fprintf(&b, "\nMeasured on %s at commit %s: %s, %d processors, %s, kernel %s, stores on %s, %s. Medians of %d rounds.\n\n",
-		r.Started.Format("2 January 2006"), strings.TrimSuffix(r.Commit, "+"), m.CPU, m.Processors, m.System, m.Kernel, m.FileSystem, m.Go, r.Settings.Rounds)
+		r.Started.Format("2 January 2006"), r.Commit, m.CPU, m.Processors, m.System, m.Kernel, m.FileSystem, m.Go, r.Settings.Rounds)
 	if m.Busy() {
 		fmt.Fprintf(&b, "**These figures are provisional: the machine had other work (load %.1f). They show that the harness runs, not how fast "+
 			"anything is, and no goal is judged by them.**\n\n", m.Load)
