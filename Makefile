@@ -1,4 +1,4 @@
-.PHONY: help check ci fuzz newuser cover golden bench
+.PHONY: help check ci fuzz newuser cover golden bench harness
 
 FUZZTIME ?= 20s
 BENCH ?= .
@@ -30,3 +30,6 @@ golden: ## rewrite golden files and API snapshots; read the diff before committi
 
 bench: ## run benchmarks in every module: BENCH=regexp COUNT=n
 	scripts/each.sh go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+harness: ## compare with other session stores: HARNESS='-n 10000 -suite read'
+	go -C bench run . $(HARNESS)
