@@ -48,7 +48,7 @@ func parse(args []string, stdout, stderr io.Writer) (*config, error) {
 	f.DurationVar(&c.sample, "sample", 80*time.Millisecond, "about how long one turn takes")
 	f.IntVar(&c.rate, "rate", 2000, "operations a second of the works that keep to a rate")
 	f.Uint64Var(&c.seed, "seed", 1, "of the random choices")
-	f.StringVar(&c.dir, "dir", "out", "folder for the stores, on the disk to be measured; they are removed")
+	f.StringVar(&c.dir, "dir", filepath.Join("..", "out"), "folder for the stores, on the disk to be measured; they are removed")
 	f.StringVar(&c.json, "json", "", "write the raw result to this file")
 	f.StringVar(&c.html, "html", "", "write a page of plots into this folder")
 	f.StringVar(&c.doc, "doc", "", "measure nothing: put the figures of this result into ../docs/PERFORMANCE.md")
