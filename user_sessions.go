@@ -149,7 +149,8 @@ func (tx *Tx) InvalidateToken(token string) error {
 }
 
 func (tx *Tx) endToken(token string) error {
-	s, err := tx.presented(token)
+	var s codec.Session
+	err := tx.presented(token, &s)
 	if err == nil {
 		return tx.endSession(&s)
 	}

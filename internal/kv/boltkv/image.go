@@ -102,7 +102,7 @@ func (m *image) get(root uint64, key []byte) (value []byte, ok bool, err error) 
 // and whether it is key.
 //
 // Most of the time goes into waiting for memory, as the keys lie all over the
-// page. A binary search waits for each before it knows the next; here several
+// page. A binary search waits for each before it knows the next; here three
 // are looked at, whatever the answer, so that the processor fetches them at
 // the same time.
 func search(p []byte, leaf bool, key []byte) (index int, found bool) {
@@ -112,17 +112,15 @@ func search(p []byte, leaf bool, key []byte) (index int, found bool) {
 	}
 	count := int(order.Uint16(p[10:]))
 	low, high := 0, count
-	for high-low > 16 {
-		step, n := (high-low)/8, 0
-		for i := 1; i < 8; i++ {
-			n += less(keyAt(p, pos, low+i*step), key)
-		}
+	for high-low > 3 {
+		q := (high - low) / 4
+		n := less(keyAt(p, pos, low+q), key) + less(keyAt(p, pos, low+2*q), key) + less(keyAt(p, pos, low+3*q), key)
 		from := low
 		if n > 0 {
-			low = from + n*step + 1
+			low = from + n*q + 1
 		}
-		if n < 7 {
-			high = from + (n+1)*step
+		if n < 3 {
+			high = from + (n+1)*q
 		}
 	}
 	index = low
