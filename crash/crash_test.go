@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestMain(m *testing.M) {
@@ -13,11 +14,13 @@ func TestMain(m *testing.M) {
 }
 
 var (
-	seed    = flag.Uint64("seed", 1, "seed of every workload and selection")
-	ops     = flag.Int("ops", 34, "operations of the traced workload")
-	full    = flag.Int("full", 3, "that many writes not synced are tried in all subsets, more in samples")
-	samples = flag.Int("samples", 2, "number of samples")
-	laneOps = flag.Int("lane-ops", 6, "operations of each lane of the traced workload")
+	seed      = flag.Uint64("seed", 1, "seed of every workload and selection")
+	ops       = flag.Int("ops", 34, "operations of the traced workload")
+	full      = flag.Int("full", 3, "that many writes not synced are tried in all subsets, more in samples")
+	samples   = flag.Int("samples", 2, "number of samples")
+	faultSkip = flag.Int("fault-skip", 6, "of the runs with failing calls, one in so many; 1 has every call fail once")
+	killFor   = flag.Duration("kill", 2*time.Second, "how long to kill processes")
+	laneOps   = flag.Int("lane-ops", 6, "operations of each lane of the traced workload")
 )
 
 // traceable fails the test where nothing can be traced, unless it is told to

@@ -370,7 +370,7 @@ func (w *work) victim() (*account, error) {
 	if a, err := w.user(func(a *account) bool { return len(a.sessions) > 5 }); err == nil {
 		return a, nil
 	}
-	return w.user(func(*account) bool { return len(w.users) > 3 })
+	return w.user(func(*account) bool { return len(w.users) > 1 })
 }
 
 func (w *work) deleteInTwo() error {

@@ -221,7 +221,7 @@ func (w *work) enable() error {
 }
 
 func (w *work) invalidateAll() error {
-	a, err := w.user(hasSession)
+	a, err := w.user(nil)
 	if err != nil {
 		return err
 	}
