@@ -1,0 +1,196 @@
+package boltkv
+
+// bbolt follows the branch pages of a file wherever they lead: on two that
+// lead to each other it recurses until the stack is full, which no recover
+// survives, and a page that is in two trees, or in use and free at once, gives
+// one tree what is the other's. So before bbolt gets a file, its skeleton is
+// walked by reads that can fail: the buckets at the top, ours and those in it,
+// down to the leaves. All leaves of a bbolt tree are equally deep, so where
+// they are is known without reading them. Their headers are read while there
+// are few; a leaf among many that says it is a branch is left to chance.
+//
+// What other buckets hold is the application's, and not walked.
+
+// maxHeaders is how many headers of leaves are read at most: as many as take
+// about 10 ms from the cache of the system.
+const maxHeaders = 1 << 12
+
+// skeleton walks the trees of bucket's.
+func (f *file) skeleton(bucket string) error {
+	w := &bones{file: f, used: make([]uint64, f.meta.high/64+1)}
+	if err := w.free(); err != nil {
+		return err
+	}
+	top, err := w.buckets(f.meta.root)
+	if err != nil {
+		return err
+	}
+	for _, e := range top {
+		if string(e.key) != bucket {
+			continue
+		}
+		spaces, err := w.nested(e, w.buckets)
+		if err != nil {
+			return err
+		}
+		for _, e := range spaces {
+			if _, err := w.nested(e, w.tree); err != nil {
+				return err
+			}
+		}
+	}
+	return w.headers()
+}
+
+type bones struct {
+	*file
+	used   []uint64 // a bit for each page that has been met, or is free
+	leaves []uint64 // pages that must be leaves and have not been read
+}
+
+// take notes that n pages from id on are in use, and not twice.
+func (w *bones) take(id, n uint64) error {
+	for p := id; p < id+n; p++ {
+		if p < 2 || p >= w.meta.high {
+			return damaged("page %d is outside", p)
+		}
+		if w.used[p/64]>>(p%64)&1 == 1 {
+			return damaged("page %d is used twice", p)
+		}
+		w.used[p/64] |= 1 << (p % 64)
+	}
+	return nil
+}
+
+// free takes what the list of free pages names, and the list.
+func (w *bones) free() error {
+	b, err := w.page(w.meta.free, freePage)
+	if err != nil {
+		return err
+	}
+	if err := w.take(w.meta.free, w.length(b)); err != nil {
+		return err
+	}
+	ids, n := b[pageHeader:], pageCount(b)
+	if n == 0xFFFF { // see checkFreeList, which has found it sound
+		n, ids = int(native.Uint64(ids)), ids[8:]
+	}
+	for i := range n {
+		if err := w.take(native.Uint64(ids[8*i:]), 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// length is in pages.
+func (w *bones) length(b []byte) uint64 { return uint64(int64(len(b)) / w.meta.pageSize) }
+
+// read takes a page and reads it.
+func (w *bones) read(id uint64, kinds ...uint16) ([]byte, error) {
+	b, err := w.page(id, kinds...)
+	if err != nil {
+		return nil, err
+	}
+	return b, w.take(id, w.length(b))
+}
+
+// nested walks the bucket that e is, unless its only page stands in e itself.
+func (w *bones) nested(e entry, walk func(root uint64) ([]entry, error)) ([]entry, error) {
+	if len(e.value) < 16 {
+		return nil, damaged("bucket of %d bytes", len(e.value))
+	}
+	root := native.Uint64(e.value)
+	if root == 0 {
+		return nil, nil
+	}
+	return walk(root)
+}
+
+// buckets returns the buckets in a tree, all of whose pages are read.
+func (w *bones) buckets(id uint64) (found []entry, err error) {
+	b, err := w.read(id, leafPage, innerPage)
+	if err != nil {
+		return nil, err
+	}
+	for i := range pageCount(b) {
+		e, err := entryAt(b, i)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case pageKind(b) == innerPage:
+			more, err := w.buckets(e.page)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, more...)
+		case e.flags&1 != 0:
+			found = append(found, e)
+		}
+	}
+	return found, nil
+}
+
+// tree walks the branches of a tree of records.
+func (w *bones) tree(root uint64) ([]entry, error) {
+	depth := 0
+	for id := root; ; depth++ {
+		b, err := w.page(id, leafPage, innerPage)
+		if err != nil {
+			return nil, err
+		}
+		if pageKind(b) == leafPage {
+			break
+		}
+		if pageCount(b) == 0 || depth > 64 { // no tree is that deep, but a ring is
+			return nil, damaged("branch page %d leads nowhere", id)
+		}
+		e, err := entryAt(b, 0)
+		if err != nil {
+			return nil, err
+		}
+		id = e.page
+	}
+	return nil, w.branches(root, depth)
+}
+
+// branches walks the subtree of a page that is so far above the leaves.
+func (w *bones) branches(id uint64, depth int) error {
+	if depth == 0 {
+		w.leaves = append(w.leaves, id)
+		return w.take(id, 1)
+	}
+	b, err := w.read(id, innerPage)
+	if err != nil {
+		return err
+	}
+	for i := range pageCount(b) {
+		e, err := entryAt(b, i)
+		if err != nil {
+			return err
+		}
+		if err := w.branches(e.page, depth-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// headers reads the first headers of leaves.
+func (w *bones) headers() error {
+	head := make([]byte, pageHeader)
+	for _, id := range w.leaves[:min(len(w.leaves), maxHeaders)] {
+		if _, err := w.r.ReadAt(head, int64(id)*w.meta.pageSize); err != nil {
+			return damaged("read page %d: %v", id, err)
+		}
+		more := uint64(native.Uint32(head[12:]))
+		if native.Uint64(head) != id || pageKind(head) != leafPage || more >= w.meta.high {
+			return damaged("page %d is no leaf", id)
+		}
+		if err := w.take(id+1, more); err != nil {
+			return err
+		}
+	}
+	return nil
+}
