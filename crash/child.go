@@ -33,6 +33,7 @@ type job struct {
 	Path   string // of the database
 	Seed   uint64
 	Ops    int    // operations, of each lane
+	First  int    // number of the first damaged file
 	Lanes  int    // users who are worked on at once
 	Mutant string // a mistake to be found: "nosync", "ackfirst", "half"
 }

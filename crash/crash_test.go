@@ -13,15 +13,26 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// How much is tried: little by default, so that everybody runs it, and less
+// under the race detector. scripts/crash.sh asks for more.
 var (
-	seed      = flag.Uint64("seed", 1, "seed of every workload and selection")
-	ops       = flag.Int("ops", 34, "operations of the traced workload")
-	full      = flag.Int("full", 3, "that many writes not synced are tried in all subsets, more in samples")
-	samples   = flag.Int("samples", 2, "number of samples")
-	faultSkip = flag.Int("fault-skip", 6, "of the runs with failing calls, one in so many; 1 has every call fail once")
-	killFor   = flag.Duration("kill", 2*time.Second, "how long to kill processes")
-	laneOps   = flag.Int("lane-ops", 6, "operations of each lane of the traced workload")
+	seed         = flag.Uint64("seed", 1, "seed of every workload and selection")
+	ops          = flag.Int("ops", 34, "operations of the traced workloads")
+	laneOps      = flag.Int("lane-ops", few(6, 3), "operations of each lane of the traced workload")
+	full         = flag.Int("full", few(3, 2), "that many writes not synced are tried in all subsets, more in samples")
+	samples      = flag.Int("samples", few(2, 1), "number of samples")
+	faultSkip    = flag.Int("fault-skip", few(10, 20), "of the runs with failing calls, one in so many; 1 has every call fail once")
+	killFor      = flag.Duration("kill", 2*time.Second, "how long to kill processes")
+	damagedFiles = flag.Int("damaged", few(300, 60), "number of damaged files")
+	loadFor      = flag.Duration("load", 2*time.Second, "how long the load lasts")
 )
+
+func few(n, race int) int {
+	if raceDetector {
+		return race
+	}
+	return n
+}
 
 // traceable fails the test where nothing can be traced, unless it is told to
 // go without: a machine on which nothing was tried must not look like one on

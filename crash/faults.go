@@ -33,7 +33,7 @@ func kindOf(err error) string {
 	}
 	for _, verdict := range []error{
 		errSkip, snib.ErrUserNotFound, snib.ErrUserDisabled, snib.ErrInvalidCredentials, snib.ErrInvalidSession,
-		snib.ErrInvalidRefreshToken, snib.ErrRefreshTokenReused, snib.ErrInvalidToken, snib.ErrIdentityTaken, snib.ErrInvalidInput,
+		snib.ErrInvalidRefreshToken, snib.ErrRefreshTokenReused, snib.ErrInvalidToken, snib.ErrIdentityTaken, snib.ErrAttributeTaken, snib.ErrInvalidInput,
 	} {
 		if errors.Is(err, verdict) {
 			return isRefused
@@ -331,4 +331,12 @@ func (a *audit) unread() error {
 		return fmt.Errorf("%d lines of the child are not in the trace", len(a.founds))
 	}
 	return nil
+}
+
+// all is how many calls were made to fail.
+func (r *faultRun) all() (n int) {
+	for _, hits := range r.hits {
+		n += hits
+	}
+	return n
 }

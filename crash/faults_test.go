@@ -10,7 +10,7 @@ import (
 // what is documented, nothing is lost, and the program can go on.
 func TestFaults(t *testing.T) {
 	traceable(t)
-	hits, outcomes, runs := map[string]int{}, map[string]int{}, 0
+	hits, outcomes, runs, all := map[string]int{}, map[string]int{}, 0, 0
 	// An operation must get through between two failures, so the steps are
 	// longer than any has calls.
 	for call, step := range map[string]int{"pwrite64": 41, "fdatasync": 7, "ftruncate": 3, "fsync": 7} {
@@ -21,7 +21,7 @@ func TestFaults(t *testing.T) {
 				if err != nil {
 					t.Fatalf("seed %d: %v", *seed, err)
 				}
-				runs++
+				runs, all = runs+1, all+run.all()
 				for k, n := range run.hits {
 					hits[k] += n
 				}
@@ -30,10 +30,6 @@ func TestFaults(t *testing.T) {
 				}
 			}
 		}
-	}
-	all := 0
-	for _, n := range hits {
-		all += n
 	}
 	t.Logf("seed %d: %d runs, %d calls made to fail, in %d operations and calls", *seed, runs, all, len(hits))
 	for _, k := range slices.Sorted(maps.Keys(outcomes)) {
