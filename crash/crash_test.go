@@ -17,8 +17,8 @@ func TestMain(m *testing.M) {
 // under the race detector. scripts/crash.sh asks for more.
 var (
 	seed         = flag.Uint64("seed", 1, "seed of every workload and selection")
-	ops          = flag.Int("ops", 34, "operations of the traced workloads")
-	laneOps      = flag.Int("lane-ops", few(6, 3), "operations of each lane of the traced workload")
+	ops          = flag.Int("ops", few(34, 6), "operations of the traced workloads")
+	laneOps      = flag.Int("lane-ops", few(6, 2), "operations of each lane of the traced workload")
 	full         = flag.Int("full", few(3, 2), "that many writes not synced are tried in all subsets, more in samples")
 	samples      = flag.Int("samples", few(2, 1), "number of samples")
 	faultSkip    = flag.Int("fault-skip", few(10, 20), "of the runs with failing calls, one in so many; 1 has every call fail once")
@@ -77,6 +77,9 @@ func TestCrashStates(t *testing.T) {
 
 // TestCrashStatesFindMistakes: the generator is worth what it finds.
 func TestCrashStatesFindMistakes(t *testing.T) {
+	if raceDetector {
+		t.Skip("much too slow with the race detector, which has nothing to find here; scripts/crash.sh runs it without")
+	}
 	traceable(t)
 	mutant := func(r crashRun, name string) crashRun { r.Mutant = name; return r }
 	without := func(r crashRun, meta bool) crashRun { r.leaveOut = unsynced(meta); return r }
