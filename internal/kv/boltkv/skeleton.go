@@ -6,14 +6,14 @@ package boltkv
 // one tree what is the other's. So before bbolt gets a file, its skeleton is
 // walked by reads that can fail: the buckets at the top, ours and those in it,
 // down to the leaves. All leaves of a bbolt tree are equally deep, so where
-// they are is known without reading them. Their headers are read while there
-// are few; a leaf among many that says it is a branch is left to chance.
+// they are is known without reading them. They are read, too, while there are
+// few; a leaf among many that says it is a branch is left to chance. What is
+// wrong with the order of keys is found by who reads them.
 //
 // What other buckets hold is the application's, and not walked.
 
-// maxHeaders is how many headers of leaves are read at most: as many as take
-// about 10 ms from the cache of the system.
-const maxHeaders = 1 << 12
+// maxLeaves is how many leaves are read at most: 16 MiB, where pages have 4 KiB.
+const maxLeaves = 1 << 12
 
 // skeleton walks the trees of bucket's.
 func (f *file) skeleton(bucket string) error {
@@ -39,7 +39,7 @@ func (f *file) skeleton(bucket string) error {
 			}
 		}
 	}
-	return w.headers()
+	return w.leafPages()
 }
 
 type bones struct {
@@ -177,19 +177,26 @@ func (w *bones) branches(id uint64, depth int) error {
 	return nil
 }
 
-// headers reads the first headers of leaves.
-func (w *bones) headers() error {
-	head := make([]byte, pageHeader)
-	for _, id := range w.leaves[:min(len(w.leaves), maxHeaders)] {
-		if _, err := w.r.ReadAt(head, int64(id)*w.meta.pageSize); err != nil {
-			return damaged("read page %d: %v", id, err)
-		}
-		more := uint64(native.Uint32(head[12:]))
-		if native.Uint64(head) != id || pageKind(head) != leafPage || more >= w.meta.high {
-			return damaged("page %d is no leaf", id)
-		}
-		if err := w.take(id+1, more); err != nil {
+// leafPages reads the first leaves. An entry that runs out of its page would,
+// when another one of the page is written, make the page as long as it claims
+// to be, and the file with it.
+func (w *bones) leafPages() error {
+	for _, id := range w.leaves[:min(len(w.leaves), maxLeaves)] {
+		b, err := w.page(id, leafPage)
+		if err != nil {
 			return err
+		}
+		if err := w.take(id+1, w.length(b)-1); err != nil {
+			return err
+		}
+		for i := range pageCount(b) {
+			e, err := entryAt(b, i)
+			if err != nil {
+				return err
+			}
+			if e.flags != 0 {
+				return damaged("page %d has a bucket among records", id)
+			}
 		}
 	}
 	return nil

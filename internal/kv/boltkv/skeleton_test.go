@@ -82,6 +82,8 @@ func TestSkeleton(t *testing.T) {
 		"leaf says it is a branch":          func(b []byte) { native.PutUint16(b[leaf+8:], innerPage) },
 		"leaf has another's id":             func(b []byte) { native.PutUint64(b[leaf:], uint64(branch/m.pageSize)) },
 		"leaf runs into the next":           func(b []byte) { native.PutUint32(b[leaf+12:], 1) },
+		"entry runs out of its page":        func(b []byte) { native.PutUint32(b[leaf+pageHeader+12:], 1<<30) },
+		"bucket among records":              func(b []byte) { native.PutUint32(b[leaf+pageHeader:], 1) },
 		"page in use is free": func(b []byte) {
 			list := b[int64(m.free)*m.pageSize+pageHeader:]
 			for i := 1; ; i++ {
