@@ -1,5 +1,7 @@
 package boltkv
 
+import "bytes"
+
 // bbolt follows the branch pages of a file wherever they lead: on two that
 // lead to each other it recurses until the stack is full, which no recover
 // survives, and a page that is in two trees, or in use and free at once, gives
@@ -8,7 +10,7 @@ package boltkv
 // down to the leaves. All leaves of a bbolt tree are equally deep, so where
 // they are is known without reading them. They are read, too, while there are
 // few; a leaf among many that says it is a branch is left to chance. What is
-// wrong with the order of keys is found by who reads them.
+// wrong with the order of keys inside a leaf is found by who reads them.
 //
 // What other buckets hold is the application's, and not walked.
 
@@ -45,7 +47,31 @@ func (f *file) skeleton(bucket string) error {
 type bones struct {
 	*file
 	used   []uint64 // a bit for each page that has been met, or is free
-	leaves []uint64 // pages that must be leaves and have not been read
+	leaves []child  // the first pages that must be leaves and have not been read
+}
+
+// child is a page and the key under which its parent has it, nil for the root
+// of a tree. bbolt finds the parent's entry by the first key of the page when
+// it replaces the page: if they differ, the old page stays in the tree when it
+// is free already, and is used for another.
+type child struct {
+	id  uint64
+	key []byte
+}
+
+// first checks the first key of a page, which has been read.
+func (c child) first(b []byte) error {
+	if c.key == nil {
+		return nil
+	}
+	if pageCount(b) == 0 {
+		return damaged("page %d is empty", c.id)
+	}
+	e, err := entryAt(b, 0)
+	if err == nil && !bytes.Equal(e.key, c.key) {
+		err = damaged("page %d does not begin where its parent says", c.id)
+	}
+	return err
 }
 
 // take notes that n pages from id on are in use, and not twice.
@@ -152,25 +178,35 @@ func (w *bones) tree(root uint64) ([]entry, error) {
 		}
 		id = e.page
 	}
-	return nil, w.branches(root, depth)
+	return nil, w.branches(child{id: root}, depth)
 }
 
 // branches walks the subtree of a page that is so far above the leaves.
-func (w *bones) branches(id uint64, depth int) error {
+func (w *bones) branches(c child, depth int) error {
 	if depth == 0 {
-		w.leaves = append(w.leaves, id)
-		return w.take(id, 1)
+		if len(w.leaves) < maxLeaves {
+			w.leaves = append(w.leaves, c)
+		}
+		return w.take(c.id, 1)
 	}
-	b, err := w.read(id, innerPage)
+	b, err := w.read(c.id, innerPage)
 	if err != nil {
 		return err
 	}
+	if err := c.first(b); err != nil {
+		return err
+	}
+	var last []byte
 	for i := range pageCount(b) {
 		e, err := entryAt(b, i)
 		if err != nil {
 			return err
 		}
-		if err := w.branches(e.page, depth-1); err != nil {
+		if i > 0 && bytes.Compare(last, e.key) >= 0 {
+			return damaged("branch page %d is out of order", c.id)
+		}
+		last = e.key
+		if err := w.branches(child{e.page, e.key}, depth-1); err != nil {
 			return err
 		}
 	}
@@ -181,12 +217,15 @@ func (w *bones) branches(id uint64, depth int) error {
 // when another one of the page is written, make the page as long as it claims
 // to be, and the file with it.
 func (w *bones) leafPages() error {
-	for _, id := range w.leaves[:min(len(w.leaves), maxLeaves)] {
-		b, err := w.page(id, leafPage)
+	for _, c := range w.leaves {
+		b, err := w.page(c.id, leafPage)
 		if err != nil {
 			return err
 		}
-		if err := w.take(id+1, w.length(b)-1); err != nil {
+		if err := c.first(b); err != nil {
+			return err
+		}
+		if err := w.take(c.id+1, w.length(b)-1); err != nil {
 			return err
 		}
 		for i := range pageCount(b) {
@@ -195,7 +234,7 @@ func (w *bones) leafPages() error {
 				return err
 			}
 			if e.flags != 0 {
-				return damaged("page %d has a bucket among records", id)
+				return damaged("page %d has a bucket among records", c.id)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package boltkv
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -38,7 +39,7 @@ func tall(t *testing.T, path string) []byte {
 
 // inUse returns the offsets of a branch and a leaf of plain, and the pages of
 // all its leaves.
-func inUse(t *testing.T, b []byte, m meta) (branch, leaf int64, leaves []uint64) {
+func inUse(t *testing.T, b []byte, m meta) (branch, leaf int64, leaves []child) {
 	t.Helper()
 	w := &bones{file: &file{bytes.NewReader(b), int64(len(b)), m}, used: make([]uint64, m.high/64+1)}
 	find := func(root uint64, name string) uint64 {
@@ -64,6 +65,14 @@ func inUse(t *testing.T, b []byte, m meta) (branch, leaf int64, leaves []uint64)
 	}
 }
 
+// firstKey is that of the page with which b begins.
+func firstKey(t *testing.T, b []byte, m meta) []byte {
+	t.Helper()
+	e, err := entryAt(b[:m.pageSize], 0)
+	must(t, err)
+	return e.key
+}
+
 // TestSkeleton damages what leads to records, in ways that bbolt would follow:
 // round and round until its stack is full, or into another tree.
 func TestSkeleton(t *testing.T) {
@@ -73,6 +82,7 @@ func TestSkeleton(t *testing.T) {
 	m, _, err := metaOf(t, path)
 	must(t, err)
 	branch, leaf, leaves := inUse(t, content, m)
+	second := int64(leaves[1].id) * m.pageSize // which is not the first child
 	for name, damage := range map[string]func(b []byte){
 		"branch leads to itself":            func(b []byte) { native.PutUint64(b[branch+pageHeader+8:], uint64(branch/m.pageSize)) },
 		"branch leads to a leaf of another": func(b []byte) { copy(b[branch+pageHeader+8:][:8], b[branch+pageHeader+16+8:]) },
@@ -84,11 +94,14 @@ func TestSkeleton(t *testing.T) {
 		"leaf runs into the next":           func(b []byte) { native.PutUint32(b[leaf+12:], 1) },
 		"entry runs out of its page":        func(b []byte) { native.PutUint32(b[leaf+pageHeader+12:], 1<<30) },
 		"bucket among records":              func(b []byte) { native.PutUint32(b[leaf+pageHeader:], 1) },
+		"leaf begins elsewhere":             func(b []byte) { firstKey(t, b[second:], m)[0]++ },
+		"branch out of order":               func(b []byte) { firstKey(t, b[branch:], m)[20] += 3 },
 		"page in use is free": func(b []byte) {
 			list := b[int64(m.free)*m.pageSize+pageHeader:]
 			for i := 1; ; i++ {
 				from, to := native.Uint64(list[8*i-8:]), native.Uint64(list[8*i+8:])
-				for _, id := range leaves {
+				for _, c := range leaves {
+					id := c.id
 					if from < id && id < to {
 						native.PutUint64(list[8*i:], id)
 						return
@@ -134,4 +147,47 @@ func TestKeysOutOfOrder(t *testing.T) {
 	}
 	err = s.Update(ctx, func(tx kv.Tx) error { _, err := tx.DeleteRange(plain, keys[0], nil); return err })
 	want(t, "delete", err, kv.ErrCorrupt)
+}
+
+// TestSkeletonOfSoundFiles: no file that bbolt itself wrote is refused,
+// whatever was put and deleted, at the edges of pages above all.
+func TestSkeletonOfSoundFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	const seed = 1
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	s, err := Open(path, options())
+	must(t, err)
+	defer s.Close()
+	s.db.NoSync = true
+	for commit := range 400 {
+		must(t, s.Exclusive(ctx, func(tx kv.Tx) error {
+			for range rnd.IntN(1 << rnd.IntN(10)) {
+				space := kv.Space(rnd.IntN(2))
+				key := fmt.Appendf(nil, "%0*d", 3+rnd.IntN(60), rnd.IntN(1000))
+				var err error
+				switch rnd.IntN(10) {
+				case 0, 1, 2, 3, 4:
+					err = tx.Put(space, key, bytes.Repeat([]byte("v"), rnd.IntN(1<<rnd.IntN(13))))
+				case 5: // all from a page's first key on, or before it
+					to := append(bytes.Clone(key[:rnd.IntN(3)+1]), 0xFF)
+					_, err = tx.DeleteRange(space, key[:1], to)
+				default: // the first key that is there
+					first := key
+					err = tx.Scan(space, key, nil, 1, func(k, _ []byte) error { first = bytes.Clone(k); return nil })
+					if err == nil {
+						err = tx.Delete(space, first)
+					}
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		b, err := os.ReadFile(path)
+		must(t, err)
+		if err := checkFile(bytes.NewReader(b), int64(len(b)), "snib"); err != nil {
+			t.Fatalf("seed %d, commit %d: %v", seed, commit, err)
+		}
+	}
 }
