@@ -45,7 +45,7 @@ func TestDamage(t *testing.T) {
 // truth says so.
 func TestTruth(t *testing.T) {
 	path := filepath.Join(t.TempDir(), databaseName)
-	truth, err := build(path, 30)
+	truth, err := build(path, 30, *seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,14 +63,14 @@ func TestTruth(t *testing.T) {
 		t.Errorf("another's data is %s", verdict)
 	}
 	path += "2"
-	if truth, err = build(path, 30); err != nil {
+	if truth, err = build(path, 30, *seed); err != nil {
 		t.Fatal(err)
 	}
 	if verdict, detail := examine(path, &truth); verdict != sound {
 		t.Errorf("a sound file is %s: %s", verdict, detail)
 	}
 	path += "3"
-	if truth, err = build(path, 30); err != nil {
+	if truth, err = build(path, 30, *seed); err != nil {
 		t.Fatal(err)
 	}
 	truth.Wrong = append(truth.Wrong, truth.Users[0].Sessions[0])

@@ -72,7 +72,7 @@ func damageFiles(seed uint64, n, users int) (*damages, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	t, err := build(filepath.Join(dir, "base"), users)
+	t, err := build(filepath.Join(dir, "base"), users, seed)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"time"
@@ -30,9 +31,12 @@ type person struct {
 }
 
 // build makes a sound database at path with n users, some of what was in it
-// ended again.
-func build(path string, n int) (truth, error) {
+// ended again: the same for the same seed.
+func build(path string, n int, seed uint64) (truth, error) {
 	o := options(func() time.Time { return start })
+	var key [32]byte
+	binary.BigEndian.PutUint64(key[:], seed)
+	o.Rand = rand.NewChaCha8(key)
 	o.Indexes, o.InsecureNoSync = declared, true
 	var t truth
 	db, err := snib.Open(path, o)
