@@ -21,7 +21,7 @@
 // file that was cut or cannot be read, become kv.ErrCorrupt. Not survived are
 // branch pages that lead to each other, on which bbolt recurses without end,
 // where the check does not see them: in the application's buckets, under a
-// leaf that says it is a branch beyond the first 4,096 leaves, and when the
+// leaf that says it is a branch beyond the first 1,024 leaves, and when the
 // file is damaged after it was opened; and a file cut below its two meta pages
 // in the instant between our look at its length and bbolt's.
 //

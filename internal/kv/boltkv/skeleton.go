@@ -14,8 +14,9 @@ import "bytes"
 //
 // What other buckets hold is the application's, and not walked.
 
-// maxLeaves is how many leaves are read at most: 16 MiB, where pages have 4 KiB.
-const maxLeaves = 1 << 12
+// maxLeaves is how many leaves are read at most, for the sake of the time that
+// Open takes: 4 MiB, where pages have 4 KiB.
+const maxLeaves = 1 << 10
 
 // skeleton walks the trees of bucket's.
 func (f *file) skeleton(bucket string) error {
