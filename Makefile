@@ -1,4 +1,4 @@
-.PHONY: help check ci fuzz newuser cover golden bench harness
+.PHONY: help check ci fuzz newuser cover golden bench harness crash soak
 
 FUZZTIME ?= 20s
 BENCH ?= .
@@ -15,6 +15,12 @@ ci: ## everything CI runs
 
 fuzz: ## run every fuzz target for FUZZTIME=20s each
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+crash: ## crash states, failing disks, kills, damage, load: OPS= KILL= DAMAGED= LOAD= …
+	scripts/crash.sh
+
+soak: ## random operations and misfortunes with other seeds for DURATION=1h
+	scripts/soak.sh
 
 newuser: ## import the committed library from outside, run the examples
 	scripts/newuser.sh

@@ -73,6 +73,9 @@ func (tx *Tx) userSessions(id UserID) ([]codec.Session, error) {
 		if out[i], err = tx.session(sid); err != nil {
 			return nil, orphan(spaceUserSessions, err)
 		}
+		if out[i].UserID != string(id) { // keys alone have no checksum
+			return nil, strayed(spaceUserSessions)
+		}
 	}
 	return out, nil
 }
