@@ -3,6 +3,7 @@ package peers
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -78,33 +79,42 @@ func refused(err error, answers ...error) error {
 	return err
 }
 
-// Fill implements peer.Store: as many users and sessions in a transaction as
-// fit in its bounds, of which each takes two writes.
+// Fill implements peer.Store. Users come back in no order, as they do, so that
+// the index by user fills as it would; the tokens are handed over user by user.
 func (s *snibStore) Fill(users []peer.User, sessions int, each func(string)) error {
+	err := s.inParts(len(users), 4, func(tx *snib.Tx, n int) error { return importUser(tx, users[n]) })
+	if err != nil {
+		return err
+	}
+	tokens := make([]string, len(users)*sessions)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for d := range sessions {
+		order := rng.Perm(len(users))
+		err := s.inParts(len(users), 2, func(tx *snib.Tx, n int) error {
+			n = order[n]
+			session, err := tx.CreateSession(snib.UserID(users[n].ID), snib.SessionOptions{})
+			tokens[n*sessions+d] = session.Token.Reveal()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, token := range tokens {
+		each(token)
+	}
+	return nil
+}
+
+// inParts runs do for each number below n, in transactions as large as they
+// may be; do makes so many writes.
+func (s *snibStore) inParts(n, writes int, do func(tx *snib.Tx, i int) error) error {
 	const most = 3000
-	next, done := 0, 0 // the user, and how many sessions it has
-	var tokens []string
-	for next < len(users) {
-		n, d := next, done
+	for from := 0; from < n; from += most / writes {
 		err := s.db.Update(ctx, func(tx *snib.Tx) error {
-			n, d, tokens = next, done, tokens[:0]
-			for writes := 0; writes < most && n < len(users); writes += 2 {
-				if d == 0 {
-					if err := importUser(tx, users[n]); err != nil {
-						return err
-					}
-					writes += 2
-				}
-				if d < sessions {
-					session, err := tx.CreateSession(snib.UserID(users[n].ID), snib.SessionOptions{})
-					if err != nil {
-						return err
-					}
-					tokens = append(tokens, session.Token.Reveal())
-					d++
-				}
-				if d == sessions {
-					n, d = n+1, 0
+			for i := from; i < min(n, from+most/writes); i++ {
+				if err := do(tx, i); err != nil {
+					return err
 				}
 			}
 			return nil
@@ -112,10 +122,6 @@ func (s *snibStore) Fill(users []peer.User, sessions int, each func(string)) err
 		if err != nil {
 			return fmt.Errorf("filling: %w", err)
 		}
-		for _, token := range tokens {
-			each(token)
-		}
-		next, done = n, d
 	}
 	return nil
 }

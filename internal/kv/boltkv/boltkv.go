@@ -290,7 +290,7 @@ type Stats struct {
 	BusyTimeouts int64 // writes that ended with kv.ErrBusy
 	FileBytes    int64 // length of the file; zero if unknown
 	FreeBytes    int64 // in free pages, as of the last commit; zero with NoStatistics
-	OpenReaders  int64 // read transactions that are open: of View, and the pool's
+	OpenReaders  int64 // transactions of View that are open
 	Waiting      int64 // writes in the queue
 }
 
