@@ -75,6 +75,7 @@ func open(c config) (*app, error) {
 func (a *app) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/", static())
+	mux.HandleFunc("GET /forget.css", forget)
 	mux.Handle("/", a.sessions.Optional(limitBody(a.routes())))
 	return securityHeaders(mux)
 }
