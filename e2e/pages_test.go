@@ -4,8 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"flag"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -73,7 +71,7 @@ func (b *tab) lookOver(name string) {
 	for _, v := range views {
 		b.look(v.width, v.height, v.scheme)
 		if *screenshots != "" && (v.scheme == "light" || name == "account" || name == "sign-in") {
-			b.picture(name + "-" + v.name)
+			b.picture(name+"-"+v.name, v.width < 500)
 		}
 		for _, flaw := range eval[[]string](b, audit) {
 			b.t.Errorf("%s, %s: %s", name, v.name, flaw)
@@ -94,18 +92,4 @@ func (b *tab) look(width, height int64, scheme string) {
 		})
 		return chromedp.Void{}, err
 	})
-}
-
-// maxPicture keeps the repository small.
-const maxPicture = 80 << 10
-
-func (b *tab) picture(name string) {
-	b.t.Helper()
-	png := value(b, chromedp.FullScreenshot(100))
-	if len(png) > maxPicture {
-		b.t.Errorf("the picture %s has %d bytes, more than %d", name, len(png), maxPicture)
-	}
-	if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), png, 0o644); err != nil {
-		b.t.Fatal(err)
-	}
 }
