@@ -57,7 +57,7 @@ func verify(r io.ReaderAt, size int64) error {
 	if err := f.findMeta(); err != nil {
 		return err
 	}
-	w := walker{f, map[uint64]bool{}}
+	w := newWalker(f)
 	if _, err := w.tree(f.meta.root, nil, nil); err != nil || f.meta.free == noFreeList {
 		return err
 	}
