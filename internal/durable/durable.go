@@ -36,10 +36,13 @@ var (
 // Create makes the file beside path. Unless replace is set, it is
 // fs.ErrExist when there is something at path already; Commit looks again.
 // A symbolic link that is to be replaced stays, and what it leads to is
-// replaced.
+// replaced, if it is a file: see Plain.
 func Create(path string, replace bool) (*File, error) {
 	if _, err := os.Lstat(path); !replace && err == nil {
 		return nil, &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+	}
+	if err := Plain(path); err != nil {
+		return nil, err
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
@@ -49,6 +52,16 @@ func Create(path string, replace bool) (*File, error) {
 		return nil, err
 	}
 	return &File{File: f, path: path}, nil
+}
+
+// Plain is fs.ErrInvalid if there is something at path that is no plain file. A
+// pipe or a device is as long as an empty file, but opening it may wait for
+// ever, and renaming over it takes it from everybody.
+func Plain(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return &fs.PathError{Op: "open", Path: path, Err: fs.ErrInvalid}
+	}
+	return nil
 }
 
 // Commit syncs the file, puts it at its path and syncs the directory. Without

@@ -138,6 +138,9 @@ func (c *compactor) begin() (err error) {
 
 // bucket copies a bucket and those in it. path leads to it from the root.
 func (c *compactor) bucket(path [][]byte, from *bolt.Bucket) error {
+	if len(path) > maxNesting {
+		return damaged("more than %d buckets inside each other", maxNesting)
+	}
 	c.into = nil
 	b, err := c.open(path)
 	if err != nil {

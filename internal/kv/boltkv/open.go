@@ -64,6 +64,9 @@ func open(path string, o Options, left *patience) (*Store, error) {
 			return nil, errReplaced // by nothing
 		}
 	}
+	if err == nil {
+		err = durable.Plain(path)
+	}
 	if err == nil && info.Size() == 0 {
 		err = adopt(path, o, left)
 	}

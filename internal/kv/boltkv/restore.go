@@ -20,6 +20,9 @@ import (
 // Errors: ErrLocked after wait; ErrForeign, also for an empty file;
 // kv.ErrCorrupt; those of the file system, of w and of ctx.
 func CopyFile(ctx context.Context, w io.Writer, path string, wait time.Duration, told func(done, total int64)) error {
+	if err := durable.Plain(path); err != nil {
+		return err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -34,8 +37,6 @@ func CopyFile(ctx context.Context, w io.Writer, path string, wait time.Duration,
 	switch {
 	case err != nil:
 		return err
-	case info.IsDir():
-		return &fs.PathError{Op: "read", Path: path, Err: fs.ErrInvalid}
 	case info.Size() == 0:
 		return fmt.Errorf("%w: it is empty", ErrForeign)
 	}
@@ -57,7 +58,7 @@ func verify(r io.ReaderAt, size int64) error {
 	if err := f.findMeta(); err != nil {
 		return err
 	}
-	w := walker{f, map[uint64]bool{}}
+	w := newWalker(f)
 	if _, err := w.tree(f.meta.root, nil, nil); err != nil || f.meta.free == noFreeList {
 		return err
 	}
