@@ -1,0 +1,68 @@
+package boltkv
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
+)
+
+// BenchmarkGet takes the path of a read apart: what bbolt's View and Get cost,
+// what is left when the transaction is kept, and when the key is looked up
+// without a cursor. Compare within one run.
+func BenchmarkGet(b *testing.B) {
+	s := newStoreIn(b, insecure())
+	const n = 10_000
+	keys := make([][]byte, n)
+	must(b, s.Exclusive(ctx, func(tx kv.Tx) error {
+		for i := range keys {
+			keys[i] = fmt.Appendf(nil, "ses_%026d", i*7919%n)
+			if err := tx.Put(ascending, keys[i], make([]byte, 160)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	each := func(name string, get func(key []byte) []byte) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if get(keys[i%n]) == nil {
+					b.Fatal("absent")
+				}
+				i++
+			}
+		})
+	}
+	each("bbolt=View+Get", func(key []byte) (v []byte) {
+		s.db.View(func(btx *bolt.Tx) error {
+			v = btx.Bucket([]byte("snib")).Bucket([]byte("ascending")).Get(key)
+			return nil
+		})
+		return v
+	})
+	pin := func(key []byte) []byte {
+		p, err := s.Pin(ctx)
+		must(b, err)
+		v, _, err := p.Get(ascending, key)
+		must(b, err)
+		p.Release(nil)
+		return v
+	}
+	each("pool=off", func(key []byte) []byte {
+		s.pool.keep = false
+		defer func() { s.pool.keep = true }()
+		return pin(key)
+	})
+	each("pool=on", pin)
+	btx, err := s.db.Begin(false)
+	must(b, err)
+	defer btx.Rollback()
+	p := newPages(btx, &s.opt)
+	sp, err := p.space(ascending)
+	must(b, err)
+	each("lookup=cursor", func(key []byte) []byte { _, v := sp.seek(key); return v })
+	each("lookup=image", func(key []byte) []byte { v, _, _ := p.image.get(sp.page, key); return v })
+}
