@@ -61,9 +61,12 @@
 // Every record has a checksum. Damage is reported as [ErrCorrupt] by what
 // meets it; a damaged key or page may make a record look absent until
 // [DB.Check] finds it. It is never another account's data or an accepted wrong
-// secret, and it keeps no session alive: what shuts a user out does not need
-// the records that it removes. [DB.Repair] mends what records tell, [RepairFile]
-// a file that Open refuses; for the rest there is a backup.
+// secret. What shuts a user out does not need the records that it removes; but
+// a session or refresh token that a damaged key or page of an index no longer
+// leads to ends by its own token or id, its deadlines and [DB.EndEverything],
+// and not with the user's others. A damaged meta page takes back the last
+// commit, as if it had not been. [DB.Repair] mends what records tell,
+// [RepairFile] a file that Open refuses; for the rest there is a backup.
 //
 // # Copies
 //

@@ -231,3 +231,9 @@ func orphan(space kv.Space, err error) error {
 	}
 	return err
 }
+
+// strayed is for an entry of an index by user that leads to what is another
+// user's.
+func strayed(space kv.Space) error {
+	return &CorruptError{Space: spaces[space].Name, Reason: "leads to what is another user's"}
+}

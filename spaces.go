@@ -23,7 +23,7 @@ const (
 
 var spaces = []kv.SpaceSpec{
 	spaceMeta:         {Name: codec.SpaceMeta},
-	spaceUsers:        {Name: codec.SpaceUsers},
+	spaceUsers:        {Name: codec.SpaceUsers, Ascending: true},
 	spaceIdentities:   {Name: codec.SpaceIdentities},
 	spaceAttributes:   {Name: codec.SpaceAttributes},
 	spaceSessions:     {Name: codec.SpaceSessions, Ascending: true},

@@ -83,10 +83,10 @@ func damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", kv.ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
-// checkFile examines a file of size bytes, not zero, that nobody writes. The
-// error is ErrForeign if there is no sign of bbolt, kv.ErrCorrupt if bbolt
-// must not be let near it, or one of reading.
-func checkFile(r io.ReaderAt, size int64) error {
+// checkFile examines a file of size bytes, not zero, that nobody writes, for
+// the sake of one of its buckets. The error is ErrForeign if there is no sign
+// of bbolt, kv.ErrCorrupt if bbolt must not be let near it, or one of reading.
+func checkFile(r io.ReaderAt, size int64, bucket string) error {
 	f := &file{r: r, size: size}
 	if err := f.findMeta(); err != nil {
 		return err
@@ -104,7 +104,10 @@ func checkFile(r io.ReaderAt, size int64) error {
 	if m.free == noFreeList {
 		return f.walk()
 	}
-	return f.checkFreeList()
+	if err := f.checkFreeList(); err != nil {
+		return err
+	}
+	return f.skeleton(bucket)
 }
 
 // findMeta finds the page size and the meta page, as bbolt does it.

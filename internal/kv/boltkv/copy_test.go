@@ -124,7 +124,7 @@ func TestBackupThatIsNotReadStallsNobody(t *testing.T) {
 			p, err := s.Pin(soon)
 			must(t, err)
 			_, ok, err := p.Get(plain, []byte(fmt.Sprintf("meanwhile %d 0", i)))
-			p.Release(&err)
+			p.Release(nil)
 			if err != nil || !ok {
 				t.Fatalf("read: %t, %v", ok, err)
 			}

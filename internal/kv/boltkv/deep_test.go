@@ -58,7 +58,7 @@ func nested(n int) []byte {
 func TestNestingIsBounded(t *testing.T) {
 	for n, kind := range map[int]error{100: nil, 10000: kv.ErrCorrupt} {
 		content := nested(n)
-		want(t, "look", checkFile(bytes.NewReader(content), int64(len(content))), kind)
+		want(t, "look", checkFile(bytes.NewReader(content), int64(len(content)), "snib"), kind)
 		path := filepath.Join(t.TempDir(), "f")
 		must(t, os.WriteFile(path, content, 0o600))
 		want(t, "copy", CopyFile(ctx, io.Discard, path, time.Second, nil), kind)

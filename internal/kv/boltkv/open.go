@@ -73,7 +73,7 @@ func open(path string, o Options, left *patience) (*Store, error) {
 	if err != nil {
 		return nil, fileError(err)
 	}
-	h := &hook{left: left}
+	h := &hook{left: left, bucket: o.Bucket}
 	db, err := h.open(path, bolt.Options{
 		Timeout:         o.LockTimeout,
 		FreelistType:    bolt.FreelistArrayType,
@@ -119,9 +119,10 @@ func (s *Store) settleIn(empty bool) error {
 
 // hook is bbolt's way to the file.
 type hook struct {
-	left  *patience
-	file  *os.File
-	empty bool // it had no bytes
+	left   *patience
+	bucket string // whose trees must be sound
+	file   *os.File
+	empty  bool // it had no bytes
 }
 
 // open opens the file at path with bbolt, which must not create it.
@@ -178,7 +179,7 @@ func (h *hook) examine(f *os.File, path string) error {
 		return nil
 	}
 	for tries := 0; ; tries++ {
-		err = checkFile(f, info.Size())
+		err = checkFile(f, info.Size(), h.bucket)
 		if err == nil || lockedFirst || tries == 5 || !h.left.pause() {
 			return err // without the lock, a file being written is looked at again
 		}
@@ -252,7 +253,7 @@ func adopt(path string, o Options, left *patience) error {
 		return err
 	}
 	defer f.Close()
-	h := &hook{left: left}
+	h := &hook{left: left, bucket: o.Bucket}
 	if err := h.examine(f, path); err != nil || !h.empty {
 		return err
 	}

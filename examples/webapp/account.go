@@ -1,0 +1,36 @@
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/snibdb/snib"
+)
+
+// accountData is what the account page shows.
+type accountData struct {
+	Email, Username, FullName, About string
+	PasswordChanged                  moment
+	Devices                          []device
+	Others                           int // devices but this one
+}
+
+func (a *app) account(w http.ResponseWriter, r *http.Request) error {
+	session, user := signedIn(r)
+	list, err := a.db.ListUserSessions(r.Context(), user.ID)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	data := accountData{
+		Email:           user.Identities[0].Identifier,
+		PasswordChanged: momentOf(now, user.PasswordChangedAt),
+		Devices:         devicesOf(now, list, session.ID),
+	}
+	data.Others = len(data.Devices) - 1
+	attributes := user.Attributes()
+	data.Username, _ = snib.Attr[string](attributes, attrUsername)
+	data.FullName, _ = snib.Attr[string](attributes, attrName)
+	data.About, _ = snib.Attr[string](attributes, attrAbout)
+	return a.render(w, r, http.StatusOK, "account", page{Title: "Your account", Data: data})
+}

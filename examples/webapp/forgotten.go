@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/snibdb/snib"
+)
+
+// A link for a forgotten password is good once, and this long.
+const (
+	purposeReset = "reset-password"
+	resetFor     = time.Hour
+)
+
+func forgottenPage() page {
+	return page{
+		Title: "Forgotten password",
+		Intro: "Get a link with which you can set a new one.",
+		Form:  &form{Action: "/forgotten", Submit: "Send the link", Fields: []field{emailField()}},
+	}
+}
+
+func (a *app) showForgotten(w http.ResponseWriter, r *http.Request) error {
+	return a.showForm(w, r, forgottenPage())
+}
+
+// forgotten asks the outbox to send a link. What it answers, and after which
+// time, is the same whether there is such an account or not.
+func (a *app) forgotten(w http.ResponseWriter, r *http.Request) error {
+	p := forgottenPage()
+	if !p.Form.read(r) {
+		return a.showForm(w, r, p)
+	}
+	a.outbox.sendReset(p.Form.get("email"))
+	http.Redirect(w, r, "/forgotten/sent", http.StatusSeeOther)
+	return nil
+}
+
+func (a *app) showSent(w http.ResponseWriter, r *http.Request) error {
+	return a.render(w, r, http.StatusOK, "sent", page{
+		Title: "Look at the terminal",
+		Intro: "If there is an account with this address, its link is printed where this program runs.",
+	})
+}
+
+func resetPage(token string) page {
+	return page{
+		Title: "Set a new password",
+		Intro: "Every device that is signed in to your account will be signed out.",
+		Form: &form{Action: "/reset", Submit: "Set password",
+			Fields: []field{newPasswordField("New password")},
+			Hidden: map[string]string{"token": token}},
+	}
+}
+
+// showReset is where the link leads. It does not use the token: what reads
+// mail for its user follows links too.
+func (a *app) showReset(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store") // the token is in the page
+	return a.showForm(w, r, resetPage(r.URL.Query().Get("token")))
+}
+
+// reset uses the token and sets the password in one transaction: both happen
+// or neither. With it end all sessions, and all other links.
+func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	token := r.PostFormValue("token")
+	p := resetPage(token)
+	f := p.Form
+	if !f.read(r) {
+		return a.showForm(w, r, p)
+	}
+	hash, err := a.db.HashPassword(r.Context(), f.get("new_password")) // takes long: before the transaction
+	if err == nil {
+		err = a.db.Update(r.Context(), func(tx *snib.Tx) error {
+			used, err := tx.UseOneTimeToken(purposeReset, token)
+			if err != nil {
+				return err
+			}
+			_, err = tx.UpdateUserPassword(used.UserID, hash)
+			return err
+		})
+	}
+	switch {
+	case errors.Is(err, snib.ErrInvalidToken):
+		f.fail("new_password", "This link was used already, or is too old. Ask for another one.")
+		return a.showForm(w, r, p)
+	case err != nil && f.explain(err):
+		return a.showForm(w, r, p)
+	case err != nil:
+		return err
+	}
+	return done(w, r, "/sign-in", "reset")
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+
+	"github.com/snibdb/snib"
+)
+
+// withPassword runs fn in a transaction if password is the user's. A session
+// that somebody left open is not enough for what cannot be taken back.
+//
+// The verification takes long and so comes before the transaction, which looks
+// whether what it has proven still holds. Like every closure of an Update, fn
+// may run more than once.
+func (a *app) withPassword(ctx context.Context, user snib.User, password string, fn func(tx *snib.Tx) error) error {
+	proven, err := a.db.AuthenticateUser(ctx, provider, user.Identities[0].Identifier, password)
+	if err != nil {
+		return refusedInput(err)
+	}
+	if proven.ID != user.ID {
+		return snib.ErrInvalidCredentials // the address is somebody else's by now
+	}
+	return a.db.Update(ctx, func(tx *snib.Tx) error {
+		if err := stillHolds(tx, proven); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// stillHolds returns ErrInvalidCredentials if the user's password, address or
+// right to be here has changed since it was proven.
+func stillHolds(tx *snib.Tx, proven snib.User) error {
+	now, err := tx.GetUser(proven.ID)
+	if err == nil && now.CredentialVersion != proven.CredentialVersion {
+		err = snib.ErrInvalidCredentials
+	}
+	return err
+}
