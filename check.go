@@ -110,8 +110,9 @@ type checker struct {
 	steps  int64
 	epoch  uint64 // the latest in a record
 
-	repair *RepairReport // nil in Check
-	kept   int           // bytes in quarantine
+	repair  *RepairReport // nil in Check
+	kept    int           // bytes in quarantine
+	guessed bool          // the file and the options do not say what rules there were
 
 	declared bool    // whether the file says what it declares
 	indexes  []Index // these

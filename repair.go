@@ -75,8 +75,10 @@ func (db *DB) Repair(ctx context.Context) (RepairReport, error) {
 
 // RepairFile is [DB.Repair] for a file that Open refuses, because what it says
 // of itself is damaged. Where it does not say any more which Indexes and
-// Providers it declares, those of opts are taken. It returns errors of Open
-// as well, and fs.ErrNotExist instead of creating a file.
+// Providers it declares, those of opts are taken; without Providers there it
+// is ErrInvalidInput (Options.Providers) if the keys in the file show that the
+// defaults were not declared. It returns errors of Open as well, and
+// fs.ErrNotExist instead of creating a file.
 func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, error) {
 	db, err := prepare(opts)
 	if err != nil {
@@ -183,6 +185,7 @@ func (c *checker) mendMeta() error {
 	}
 	if declaredErr != nil {
 		declared = c.tx.db.declared(defaultDeclarations)
+		c.guessed = c.tx.db.o.Providers == nil
 		c.note(Mendable, 1, spaceMeta, "", "declarations were made anew, from the options")
 	}
 	format.Unicode = precis.UnicodeVersion
@@ -241,6 +244,10 @@ func (c *checker) mendIdentities(u *codec.User) (lost bool, err error) {
 	u.Identities = nil
 	for _, x := range old {
 		key, err := c.rules[x.Provider].fold(x.Identifier)
+		if c.guessed && (x.Key != key || err != nil) {
+			// By wrong rules, users would lose sound identities.
+			return false, &InputError{Field: "Options.Providers", Reason: "must be given: the file does not say any more which it declares"}
+		}
 		if x.Key != key && err == nil {
 			c.note(Mendable, 3, spaceUsers, u.ID, "identity was put under the key of its identifier")
 			x.Key = key

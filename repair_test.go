@@ -525,3 +525,26 @@ func TestRepairOfADamagedPage(t *testing.T) {
 	_, err = c.db.GetUserByProviderID(ctx, "email", "ada@example.com")
 	wantErr(t, err, snib.ErrUserNotFound) // not even that was mended
 }
+
+// When the file no longer says by which rules identities were folded, a wrong
+// guess would take from users what is sound.
+func TestRepairFileDoesNotGuessProviders(t *testing.T) {
+	o := snibtest.Fast(&snib.Options{Providers: map[string]snib.IdentifierRule{"username": snib.Exact}})
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	db := must(snib.Open(path, o))(t)
+	for _, name := range []string{"ada", "Ada", "Countess of Lovelace"} {
+		must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: name, Password: password}))(t)
+	}
+	rawDelete(t, handle(t, db), "meta", "declarations")
+	closeDB(t, db)
+	report, err := snib.RepairFile(ctx, path, snibtest.Fast(nil))
+	wantErr(t, err, snib.ErrInvalidInput)
+	if field := new(snib.InputError); !errors.As(err, &field) || field.Field != "Options.Providers" {
+		t.Errorf("%v, and did %v", err, report.Repairs)
+	}
+	must(snib.RepairFile(ctx, path, o))(t)
+	db = snibtest.OpenDB(t, path, nil)
+	for _, name := range []string{"ada", "Ada", "Countess of Lovelace"} {
+		must(db.AuthenticateUser(ctx, "username", name, password))(t)
+	}
+}

@@ -123,11 +123,16 @@ func (f *File) Discard() {
 }
 
 // SyncDir makes the entry at path durable. Systems that cannot do that for a
-// directory say so, and there is nothing else to do.
+// directory say so, and there is nothing else to do; nor is there for one that
+// may not be read. Any other failure, such as of a process that has no more
+// files to open, is one: the entry may not survive.
 func SyncDir(path string) error {
 	d, err := os.Open(filepath.Dir(path))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
 	if err != nil {
-		return nil // readable directories only; the entry is there
+		return err
 	}
 	defer d.Close()
 	if err := d.Sync(); errors.Is(err, syscall.EIO) {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/snibdb/snib/internal/durable"
 	"github.com/snibdb/snib/internal/kv"
@@ -26,7 +28,8 @@ var errCompacted = errors.New("compacted in place: open the file again")
 // lock gets that of the old file after Close, sees that another one is at the
 // path, and opens that (see hook.same). On a system that does not rename over
 // an open file (Windows) it fails and nothing has changed. On a store of
-// Attach, whose handle would go on writing to the old file, it is ErrOwnFile.
+// Attach, whose handle would go on writing to the old file, it is ErrOwnFile; so
+// is another hard link to the file, which would then be of two contents.
 func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error {
 	if err := s.admit(ctx); err != nil {
 		return err
@@ -36,7 +39,7 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 	switch {
 	case err != nil:
 		return err
-	case own && s.file == nil:
+	case own && replace && (s.file == nil || !s.named(path)):
 		return ErrOwnFile
 	}
 	f, err := durable.Create(path, replace)
@@ -56,6 +59,18 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 		return fullError(err)
 	}
 	return fullError(f.Commit(replace))
+}
+
+// named reports whether path, which leads to the store's own file, is the name
+// by which it was opened, symbolic links aside.
+func (s *Store) named(path string) bool {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil || filepath.Base(real) != filepath.Base(s.db.Path()) {
+		return false
+	}
+	there, err1 := os.Stat(filepath.Dir(real))
+	own, err2 := os.Stat(filepath.Dir(s.db.Path()))
+	return err1 == nil && err2 == nil && os.SameFile(there, own)
 }
 
 // compactInPlace lets copied fill f and puts f at the place of the store's own

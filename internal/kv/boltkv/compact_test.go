@@ -236,3 +236,22 @@ func TestPlaceWaitsForTheLockOfWhatItReplaces(t *testing.T) {
 	must(t, err)
 	must(t, s.Close())
 }
+
+// A file of two names cannot be replaced under one of them: the store would
+// end, and the other name would go on leading to the old file.
+func TestCompactUnderAnotherNameOfTheFile(t *testing.T) {
+	s := newStoreIn(t, options())
+	put(t, s, "k", "v")
+	path := s.db.Path()
+	twin := filepath.Join(filepath.Dir(path), "twin")
+	if err := os.Link(path, twin); err != nil {
+		t.Skip(err)
+	}
+	want(t, "the other name", s.CompactTo(ctx, twin, true, nil), ErrOwnFile)
+	put(t, s, "k", "later")
+	around := filepath.Join(filepath.Dir(path), "..", filepath.Base(filepath.Dir(path)), filepath.Base(path))
+	must(t, s.CompactTo(ctx, around, true, nil))
+	must(t, s.Close())
+	s = openAt(t, path, options())
+	same(t, "in the compacted file", read(s, "k"), "later")
+}

@@ -51,10 +51,15 @@ var (
 )
 
 // newImage returns the image for btx, a read transaction that is open, and is
-// good until it ends: only then the map may move.
+// good until it ends: only then the map may move. It has no data if the meta
+// page vouches for more than there are addresses, as a damaged one may under
+// Attach, where nobody has compared it with the file.
 func newImage(btx *bolt.Tx) image {
-	info := btx.DB().Info()
-	return image{unsafe.Slice((*byte)(mapBase(info)), btx.Size()), uint64(info.PageSize)}
+	info, size := btx.DB().Info(), btx.Size()
+	if size < 0 || uint64(size) > uint64(^uintptr(0)-info.Data) {
+		return image{}
+	}
+	return image{unsafe.Slice((*byte)(mapBase(info)), size), uint64(info.PageSize)}
 }
 
 // mapBase returns the address of the map as a pointer. The map is not memory

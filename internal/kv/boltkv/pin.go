@@ -16,6 +16,10 @@ func (s *Store) Pin(ctx context.Context) (kv.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
+	// Once bbolt is stuck, all slots may be: so this is asked before, too.
+	if err := s.gate.reason(); err != nil {
+		return nil, err
+	}
 	p := s.pool.lock()
 	p.faultsOn()
 	err := s.gate.reason()

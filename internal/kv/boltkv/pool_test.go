@@ -266,3 +266,29 @@ func TestPinAllocations(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// After a fault inside bbolt, what ends a kept transaction may wait for ever,
+// with its slot locked. Who comes later is told why nothing can be read.
+func TestPinIsRefusedWhenNoSlotComesBack(t *testing.T) {
+	s, err := Attach(smallMap(t), insecure())
+	must(t, err)
+	for i := range s.pool.slots {
+		s.pool.slots[i].mu.Lock()
+	}
+	s.gate.shut(kv.ErrClosed)
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Pin(ctx)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		want(t, "pin", err, kv.ErrClosed)
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for a slot")
+	}
+	for i := range s.pool.slots {
+		s.pool.slots[i].mu.Unlock()
+	}
+	must(t, s.Close())
+}
