@@ -1,4 +1,4 @@
-.PHONY: help check ci fuzz newuser cover golden bench
+.PHONY: help check ci fuzz newuser cover golden bench harness crash soak
 
 FUZZTIME ?= 20s
 BENCH ?= .
@@ -16,6 +16,12 @@ ci: ## everything CI runs
 fuzz: ## run every fuzz target for FUZZTIME=20s each
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
+crash: ## crash states, failing disks, kills, damage, load: OPS= KILL= DAMAGED= LOAD= …
+	scripts/crash.sh
+
+soak: ## random operations and misfortunes with other seeds for DURATION=1h
+	scripts/soak.sh
+
 newuser: ## import the committed library from outside, run the examples
 	scripts/newuser.sh
 
@@ -30,3 +36,6 @@ golden: ## rewrite golden files and API snapshots; read the diff before committi
 
 bench: ## run benchmarks in every module: BENCH=regexp COUNT=n
 	scripts/each.sh go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+harness: ## compare with other session stores: HARNESS='-n 10000 -suite read'
+	go -C bench run . $(HARNESS)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/text/secure/precis"
 
@@ -16,10 +17,16 @@ import (
 // Report is what Check has counted and found.
 type Report struct {
 	Users         int // records
+	Passwords     int // users who have one
+	Disabled      int // users who are
 	Sessions      int // records, dead ones too until they are swept
 	RefreshTokens int // families, likewise
 	OneTimeTokens int // likewise
 	ForeignHashes int // users whose imported password hash is not replaced yet
+
+	// Newest is the latest time in the records: when there was something
+	// written last that is still there.
+	Newest time.Time
 
 	Problems []Problem // breaches of docs/INVARIANTS.md; the first 1,000
 	Found    int       // how many there are
@@ -28,10 +35,37 @@ type Report struct {
 // Problem is one breach. It holds ids, which are public, and nothing that is
 // secret or personal.
 type Problem struct {
-	Invariant int    // the number in docs/INVARIANTS.md
-	Space     string // as in docs/FORMAT.md
-	ID        string // of the user, session, family or token; "" if not known
-	Text      string // what is wrong
+	Invariant int      // the number in docs/INVARIANTS.md
+	Space     string   // as in docs/FORMAT.md
+	ID        string   // of the user, session, family or token; "" if not known
+	Text      string   // what is wrong, or what Repair did about it
+	Severity  Severity // what it costs to mend it
+}
+
+// Severity is how bad a problem is: what it costs to mend it.
+type Severity int
+
+// The severities.
+const (
+	Mendable  Severity = iota // nothing is lost
+	EndsLogin                 // a session or token ends; its bearer logs in again
+	LosesData                 // something of a user's is lost
+)
+
+// String names it.
+func (s Severity) String() string {
+	return [...]string{Mendable: "mendable", EndsLogin: "ends a log-in", LosesData: "loses data"}[s]
+}
+
+// severity is that of a breach seen in a space.
+func severity(invariant int, space kv.Space) Severity {
+	switch {
+	case space == spaceUsers && invariant != 5:
+		return LosesData
+	case invariant == 1, invariant == 7, space == spaceSessions, space == spaceFamilies, space == spaceOneTime:
+		return EndsLogin
+	}
+	return Mendable
 }
 
 // String says it in one line.
@@ -43,30 +77,41 @@ const maxProblems = 1000
 
 // Check verifies on one snapshot that every record is whole, that every index
 // leads where it should and nothing is missing in it, and all the rest of
-// docs/INVARIANTS.md. It changes nothing, holds no more than one record and
+// docs/INVARIANTS.md. It changes nothing, holds no more than a few records and
 // the report in memory, and looks at ctx between records; as one long read it
-// lets the file grow while others write.
+// lets the file grow while others write. See [DB.Repair] for what it finds.
 //
 // With a breach it returns the Report and an ErrCorrupt, otherwise nil or why
 // it could not read on.
 func (db *DB) Check(ctx context.Context) (Report, error) {
-	c := checker{ctx: ctx}
+	c := checker{ctx: ctx, told: db.o.told("check")}
 	err := db.store.View(ctx, func(r kv.Reader) error {
 		c.report = Report{}
 		c.tx = &Tx{db: db, r: r}
 		return c.run()
 	})
+	if err == nil {
+		c.over()
+	}
 	if err == nil && c.report.Found > 0 {
-		err = fmt.Errorf("%d problems, the first: %v: %w", c.report.Found, c.report.Problems[0], ErrCorrupt)
+		p := c.report.Problems[0]
+		db.o.Logger.Error("snib: a check has found problems", "found", c.report.Found, "first", p.String())
+		err = fmt.Errorf("%d problems, the first: %v: %w", c.report.Found, p, ErrCorrupt)
 	}
 	return c.report, during("check", err)
 }
 
+// A checker walks the file. In Repair it mends on the way what it finds.
 type checker struct {
 	ctx    context.Context
 	tx     *Tx
 	report Report
-	steps  int
+	told   func(done, total int64)
+	steps  int64
+	epoch  uint64 // the latest in a record
+
+	repair *RepairReport // nil in Check
+	kept   int           // bytes in quarantine
 
 	declared bool    // whether the file says what it declares
 	indexes  []Index // these
@@ -74,14 +119,13 @@ type checker struct {
 	folds    bool // whether these fold as those who wrote the file did
 }
 
-func (c *checker) run() error {
+func (c *checker) run() error { return c.passes(c.meta, c.users) }
+
+// passes runs these two and then the rest, which Repair does alike.
+func (c *checker) passes(meta, users func() error) error {
 	for _, pass := range []func() error{
-		c.meta, c.users, c.identities, c.attributes,
-		c.sessions, c.families, c.oneTimeTokens,
-		func() error { return c.byUser(ownedSessions, 9, c.sessionOwner) },
-		func() error { return c.byUser(ownedFamilies, 11, c.familyOwner) },
-		func() error { return c.byUser(ownedOneTime, 13, c.oneTimeOwner) },
-		c.foreign,
+		meta, users, c.identities, c.attributes,
+		c.sessions, c.families, c.oneTimeTokens, c.byUser, c.bounds, c.foreign,
 	} {
 		if err := pass(); err != nil {
 			return err
@@ -90,29 +134,77 @@ func (c *checker) run() error {
 	return nil
 }
 
+// over tells that no more records come.
+func (c *checker) over() {
+	if c.told != nil {
+		c.told(c.steps, c.steps)
+	}
+}
+
+// step is taken for each record.
+func (c *checker) step() error {
+	if c.steps++; c.steps%256 != 0 {
+		return nil
+	}
+	if c.told != nil {
+		c.told(c.steps, 0)
+	}
+	return c.ctx.Err()
+}
+
+// seen notes how far the times and the epoch of a record go.
+func (c *checker) seen(epoch uint64, times ...int64) {
+	c.epoch = max(c.epoch, epoch)
+	if t := timeOf(slices.Max(times)); t.After(c.report.Newest) {
+		c.report.Newest = t
+	}
+}
+
 // found adds a breach to the report.
 func (c *checker) found(invariant int, space kv.Space, id, text string) {
+	c.note(severity(invariant, space), invariant, space, id, text)
+}
+
+func (c *checker) note(s Severity, invariant int, space kv.Space, id, text string) {
 	c.report.Found++
 	if len(c.report.Problems) < maxProblems {
-		p := Problem{Invariant: invariant, Space: spaces[space].Name, ID: id, Text: text}
+		p := Problem{Invariant: invariant, Space: spaces[space].Name, ID: id, Text: text, Severity: s}
 		c.report.Problems = append(c.report.Problems, p)
 	}
 }
 
-// cannotRead adds a record that does not decode.
-func (c *checker) cannotRead(space kv.Space, id string, err error) {
+// cannotRead adds a record that does not decode. Repair drops it.
+func (c *checker) cannotRead(space kv.Space, key, value []byte, err error) error {
 	text := "record cannot be read"
 	if errors.Is(err, codec.ErrNewer) {
+		if c.repair != nil {
+			return damaged(space, err)
+		}
 		text = "record is of a newer version"
 	}
-	c.found(2, space, id, text)
+	c.found(2, space, printable(key), text)
+	if err := c.quarantine(space, key, value); err != nil {
+		return err
+	}
+	return c.remove(space, key)
+}
+
+// remove is how Repair mends what must not be there.
+func (c *checker) remove(space kv.Space, key []byte) error {
+	if c.repair == nil {
+		return nil
+	}
+	return c.tx.delete(space, string(key))
 }
 
 // each visits all records of a space, which may take long.
 func (c *checker) each(space kv.Space, visit func(key, value []byte) error) error {
+	if c.repair != nil {
+		return c.walk(space, visit)
+	}
 	return c.tx.r.Scan(space, nil, nil, 0, func(key, value []byte) error {
-		if c.steps++; c.steps%256 == 0 && c.ctx.Err() != nil {
-			return c.ctx.Err()
+		if err := c.step(); err != nil {
+			return err
 		}
 		return visit(key, value)
 	})
@@ -157,18 +249,15 @@ func (c *checker) future(epoch uint64) bool {
 	return c.tx.state.Epoch != 0 && epoch > c.tx.state.Epoch
 }
 
-// users checks INV-2 to INV-5 from the side of the users.
+// users checks INV-2, INV-3 and INV-5.
 func (c *checker) users() error {
 	return c.each(spaceUsers, func(key, value []byte) error {
 		c.report.Users++
 		u, err := codec.DecodeUser(key, value)
 		if err != nil {
-			c.cannotRead(spaceUsers, printable(key), err)
-			return nil
+			return c.cannotRead(spaceUsers, key, value, err)
 		}
-		if u.HashClass == hashForeign {
-			c.report.ForeignHashes++
-		}
+		c.count(&u)
 		if (u.PasswordHash == "") != (u.HashClass == hashNone) {
 			c.found(2, spaceUsers, u.ID, "password hash and its class disagree")
 		}
@@ -183,11 +272,22 @@ func (c *checker) users() error {
 				return err
 			}
 		}
-		if err := c.entries(&u); err != nil {
-			return err
-		}
-		return c.owns(&u)
+		return c.entries(&u)
 	})
+}
+
+// count counts a user, as Check or Repair leaves it.
+func (c *checker) count(u *codec.User) {
+	c.seen(0, u.CreatedAt, u.UpdatedAt)
+	if u.PasswordHash != "" {
+		c.report.Passwords++
+	}
+	if u.DisabledAt != 0 {
+		c.report.Disabled++
+	}
+	if u.HashClass == hashForeign {
+		c.report.ForeignHashes++
+	}
 }
 
 // leads checks that a unique entry is there and leads to user id.
@@ -228,40 +328,6 @@ func (c *checker) entries(u *codec.User) error {
 	return nil
 }
 
-// owns checks INV-7: how many records belong to a user, and that a disabled
-// one has none that could be used.
-func (c *checker) owns(u *codec.User) error {
-	for _, o := range []struct {
-		owned
-		most int
-	}{{ownedSessions, MaxSessions}, {ownedFamilies, MaxRefreshTokens}, {ownedOneTime, MaxOneTimeTokens}} {
-		ids, err := c.tx.members(o.byUser, u.ID)
-		if errors.Is(err, ErrCorrupt) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if len(ids) > o.most {
-			c.found(7, o.byUser, u.ID, "more than a user may have")
-		}
-		if u.DisabledAt != 0 && slices.ContainsFunc(ids, func(id string) bool { return !c.tombstone(o.owned, id) }) {
-			c.found(7, o.byUser, u.ID, "a disabled user has some")
-		}
-	}
-	return nil
-}
-
-// tombstone reports whether a record is a revoked family, or none that can be
-// read.
-func (c *checker) tombstone(o owned, id string) bool {
-	if o != ownedFamilies {
-		return false
-	}
-	f, err := c.tx.family(id)
-	return err != nil || f.RevokedAt != 0
-}
-
 // identities checks INV-4: every entry is of a user who has that identity.
 func (c *checker) identities() error {
 	return c.each(spaceIdentities, func(key, value []byte) error {
@@ -269,26 +335,11 @@ func (c *checker) identities() error {
 		ref, err := codec.DecodeUserRef(codec.SpaceIdentities, key, value)
 		if !ok || err != nil {
 			c.found(2, spaceIdentities, "", "record cannot be read")
-			return nil
+			return c.remove(spaceIdentities, key)
 		}
-		u, err := c.tx.user(UserID(ref.UserID))
 		x := codec.Identity{Provider: string(provider), Key: string(identifier)}
-		return c.owner(4, spaceIdentities, ref.UserID, err, func() bool { return findIdentity(&u, x) >= 0 })
+		return c.owner(4, spaceIdentities, key, ref.UserID, func(u *codec.User) bool { return findIdentity(u, x) >= 0 })
 	})
-}
-
-// owner reports an entry whose user is missing or does not own it.
-func (c *checker) owner(invariant int, space kv.Space, id string, err error, owns func() bool) error {
-	switch {
-	case errors.Is(err, ErrUserNotFound):
-		c.found(invariant, space, id, "leads to a user who is missing")
-	case unreadable(err): // reported where the space is walked
-	case err != nil:
-		return err
-	case !owns():
-		c.found(invariant, space, id, "leads to a user who does not own it")
-	}
-	return nil
 }
 
 // attributes checks INV-6: every index entry is owned by the user it leads to.
@@ -297,19 +348,42 @@ func (c *checker) attributes() error {
 		e, id, ok := splitEntry(key, value)
 		if !ok {
 			c.found(2, spaceAttributes, "", "record cannot be read")
-			return nil
+			return c.remove(spaceAttributes, key)
 		}
-		u, err := c.tx.user(UserID(id))
-		return c.owner(6, spaceAttributes, id, err, func() bool { return slices.Contains(u.Entries, e) })
+		return c.owner(6, spaceAttributes, key, id, func(u *codec.User) bool { return slices.Contains(u.Entries, e) })
 	})
+}
+
+// owner reports an entry whose user is missing or does not own it. Repair
+// removes it: by then, users have claimed what is theirs.
+func (c *checker) owner(invariant int, space kv.Space, key []byte, id string, owns func(*codec.User) bool) error {
+	u, err := c.tx.user(UserID(id))
+	switch {
+	case errors.Is(err, ErrUserNotFound):
+		c.found(invariant, space, id, "leads to a user who is missing")
+	case unreadable(err): // reported where the space is walked
+		return nil
+	case err != nil:
+		return err
+	case owns(&u):
+		return nil
+	default:
+		c.found(invariant, space, id, "leads to a user who does not own it")
+	}
+	return c.remove(space, key)
 }
 
 // foreign checks INV-15: the stored count is the count.
 func (c *checker) foreign() error {
-	if uint64(c.report.ForeignHashes) != c.tx.state.ForeignHashes && c.tx.state.Epoch != 0 {
-		c.found(15, spaceMeta, "", "the number of imported password hashes is wrong")
+	n := uint64(c.report.ForeignHashes)
+	if n == c.tx.state.ForeignHashes || c.tx.state.Epoch == 0 {
+		return nil
 	}
-	return nil
+	c.found(15, spaceMeta, "", "the number of imported password hashes is wrong")
+	if c.repair == nil {
+		return nil
+	}
+	return c.tx.changeState(func(s *codec.State) { s.ForeignHashes = n })
 }
 
 // printable is a key as it may be shown: an id, or nothing.

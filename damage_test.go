@@ -210,3 +210,14 @@ func TestDanglingEntryIsDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) { wantErr(t, method(), snib.ErrCorrupt) })
 	}
 }
+
+// Keys without a value have no checksum: one damaged bit can put a session, or
+// a family, on the list of another user.
+func TestStrayedEntryIsDamage(t *testing.T) {
+	c := newChecked(t)
+	bob := string(c.bob.ID)
+	rawPut(t, c.b, "user_sessions", pair(bob, string(c.session.ID)), nil)
+	rawPut(t, c.b, "user_refresh_families", pair(bob, string(c.family.ID)), nil)
+	wantErr(t, second(c.db.ListUserSessions(ctx, c.bob.ID)), snib.ErrCorrupt)
+	wantErr(t, second(c.db.ListUserRefreshTokens(ctx, c.bob.ID)), snib.ErrCorrupt)
+}

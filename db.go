@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -43,6 +44,9 @@ type store interface {
 	kv.Store
 	Join(*bolt.Tx) (kv.Tx, error)
 	Stats() boltkv.Stats
+	Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error
+	BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error
+	CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error
 }
 
 // Open opens the database at path, and creates it with mode 0600 if there is

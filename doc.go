@@ -61,8 +61,32 @@
 // Every record has a checksum. Damage is reported as [ErrCorrupt] by what
 // meets it; a damaged key or page may make a record look absent until
 // [DB.Check] finds it. It is never another account's data or an accepted wrong
-// secret, and it keeps no session alive: what shuts a user out does not need
-// the records that it removes.
+// secret. What shuts a user out does not need the records that it removes; but
+// a session or refresh token that a damaged key or page of an index no longer
+// leads to ends by its own token or id, its deadlines and [DB.EndEverything],
+// and not with the user's others. A damaged meta page takes back the last
+// commit, as if it had not been. [DB.Repair] mends what records tell,
+// [RepairFile] a file that Open refuses; for the rest there is a backup.
+//
+// # Copies
+//
+// [DB.Backup] and [DB.BackupFile] copy the file while it is in use, and
+// [Restore] puts a copy back, with no session or token in it alive.
+// [DB.CompactTo] makes a file without what was deleted, also in its own place.
+//
+// # When a call fails
+//
+// An error that is not [ErrUnknown] says that certainly nothing was written:
+//
+//   - [ErrBusy], the end of ctx: try again. [ErrFull]: make room; what ends and
+//     deletes goes on meanwhile, and so does all once there is room.
+//   - [ErrUnknown]: do not repeat the call blindly. The DB has closed itself:
+//     Close it, Open the file again, look what is there.
+//   - [ErrClosed] without a Close: another call had ErrUnknown, met damage that
+//     leaves nothing to go on with, or compacted in place. Close and Open.
+//   - [ErrCorrupt]: Check tells how much is damaged; then Repair, or Restore.
+//   - Any other error of the system, at a commit: nothing was written, and a
+//     later call may succeed.
 //
 // # Transactions
 //
@@ -100,7 +124,7 @@
 //
 // Somebody who can write the file can do anything; the checksums are against
 // accidents. Putting an older copy in its place brings back what was ended
-// since: call [DB.EndEverything] then.
+// since: use [Restore], or call [DB.EndEverything] then.
 //
 // Ids are public and tell when a thing was made, to the millisecond. A user
 // whose hash was imported, or made before Options.Passwords was changed,

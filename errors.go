@@ -95,18 +95,20 @@ var (
 	ErrBusy = kv.ErrBusy
 
 	// ErrUnknown: the commit failed after it may have become durable (a
-	// failed sync). The handle refuses everything from then on with
-	// ErrClosed: close it, open the file again and look what is there.
+	// failed sync). Returned by what writes, Repair included. The handle
+	// refuses everything from then on with ErrClosed: close it, open the file
+	// again and look what is there.
 	ErrUnknown = kv.ErrUnknown
 )
 
 // About the file.
 var (
-	// ErrClosed: the DB is closed, or closed itself after ErrUnknown.
+	// ErrClosed: the DB is closed, or closed itself: after ErrUnknown, when its
+	// file was cut or lost, and when CompactTo has replaced it.
 	ErrClosed = kv.ErrClosed
 
 	// ErrLocked: another process has the file open, and went on having it
-	// for Options.LockTimeout. Returned by Open.
+	// for Options.LockTimeout. Returned by Open, Restore and RepairFile.
 	ErrLocked = boltkv.ErrLocked
 
 	// ErrReadOnly: the file lies in a read-only place or may not be written
@@ -120,16 +122,17 @@ var (
 	ErrFull = kv.ErrFull
 
 	// ErrCorrupt: the file or a record in it is damaged; see [CorruptError].
-	// Returned by whatever meets the damage; Check looks for it everywhere.
+	// Returned by whatever meets the damage; Check looks for it everywhere,
+	// and Repair mends what it can.
 	ErrCorrupt = kv.ErrCorrupt
 
 	// ErrNewerFormat: a newer version of this library has written the file
 	// or the record. Nothing was changed. Use that version. Returned by Open
-	// and New, and by what meets such a record.
+	// and New, and by what meets such a record, Restore and Repair too.
 	ErrNewerFormat = errors.New("written by a newer version")
 
 	// ErrForeignFile: the file is not a database of this library. Nothing
-	// was changed. Returned by Open and New.
+	// was changed. Returned by Open, New, Restore and RepairFile.
 	ErrForeignFile = boltkv.ErrForeign
 )
 
@@ -227,4 +230,10 @@ func orphan(space kv.Space, err error) error {
 		return &CorruptError{Space: spaces[space].Name, Reason: "leads to a record that is missing"}
 	}
 	return err
+}
+
+// strayed is for an entry of an index by user that leads to what is another
+// user's.
+func strayed(space kv.Space) error {
+	return &CorruptError{Space: spaces[space].Name, Reason: "leads to what is another user's"}
 }

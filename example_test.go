@@ -307,3 +307,57 @@ func ExampleDB_ImportUser() {
 	fmt.Println(grace.ID, err)
 	// Output: u00042 <nil>
 }
+
+// A backup is made while the database is in use. Put back, it has no session
+// that is alive.
+func ExampleRestore() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+	session, err := db.CreateSession(ctx, ada.ID, snib.SessionOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	path, remove := scratch()
+	defer remove()
+	backup := path + ".backup"
+	if err := db.BackupFile(ctx, backup, nil); err != nil {
+		log.Fatal(err)
+	}
+
+	report, err := snib.Restore(ctx, backup, path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	restored, err := snib.Open(path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer restored.Close()
+	_, err = restored.ValidateSession(ctx, session.Token.Reveal())
+	fmt.Println(report.Users, "user,", report.Ended, "session ended:", errors.Is(err, snib.ErrInvalidSession))
+	// Output: 1 user, 1 session ended: true
+}
+
+// The file without what was deleted, in its own place. The DB is over then and
+// opened again.
+func ExampleDB_CompactTo() {
+	path, remove := scratch()
+	defer remove()
+	db, err := snib.Open(path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	err = db.CompactTo(ctx, path, &snib.CopyOptions{Replace: true})
+	if err = errors.Join(err, db.Close()); err != nil {
+		log.Fatal(err)
+	}
+	if db, err = snib.Open(path, nil); err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	report, err := db.Check(ctx)
+	fmt.Println(report.Found, err)
+	// Output: 0 <nil>
+}

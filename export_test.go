@@ -1,7 +1,7 @@
 package snib
 
 import (
-	bolt "go.etcd.io/bbolt"
+	"context"
 
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
@@ -29,17 +29,30 @@ func (db *DB) ObserveHashes(observe func(class string)) error {
 // back.
 func (db *DB) WrapStore(wrap func(kv.Store) kv.Store) (restore func()) {
 	inner := db.store
-	db.store = wrapped{Store: wrap(inner), inner: inner}
+	db.store = wrapped{store: inner, Store: wrap(inner)}
 	return func() { db.store = inner }
 }
 
+// wrapped takes what kv.Store has from the one around.
 type wrapped struct {
+	store
 	kv.Store
-	inner store
 }
 
-func (w wrapped) Join(btx *bolt.Tx) (kv.Tx, error) { return w.inner.Join(btx) }
-func (w wrapped) Stats() boltkv.Stats              { return w.inner.Stats() }
+func (w wrapped) View(ctx context.Context, fn func(kv.Reader) error) error {
+	return w.Store.View(ctx, fn)
+}
+func (w wrapped) Update(ctx context.Context, fn func(kv.Tx) error) error {
+	return w.Store.Update(ctx, fn)
+}
+func (w wrapped) Pin(ctx context.Context) (kv.Snapshot, error) { return w.Store.Pin(ctx) }
+func (w wrapped) Apply(ctx context.Context, op func(kv.Tx) error) error {
+	return w.Store.Apply(ctx, op)
+}
+func (w wrapped) Exclusive(ctx context.Context, fn func(kv.Tx) error) error {
+	return w.Store.Exclusive(ctx, fn)
+}
+func (w wrapped) Close() error { return w.Store.Close() }
 
 // OpenTwice is Open with an engine that runs every closure that writes twice.
 func OpenTwice(path string, opts *Options) (*DB, error) {

@@ -47,6 +47,9 @@ func (tx *Tx) userFamilies(userID string) ([]codec.Family, error) {
 		if out[i], err = tx.family(id); err != nil {
 			return nil, orphan(spaceUserFamilies, err)
 		}
+		if out[i].UserID != userID { // keys alone have no checksum
+			return nil, strayed(spaceUserFamilies)
+		}
 	}
 	return out, nil
 }

@@ -24,6 +24,7 @@ type scene struct {
 	family, spent        snib.RefreshToken
 	link                 snib.OneTimeToken
 	hash                 snib.PasswordHash
+	away                 snib.User // disabled
 }
 
 func newScene(tb testing.TB, db *snib.DB) *scene {
@@ -50,6 +51,9 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 	}
 	s.link = must(db.CreateOneTimeToken(ctx, s.user.ID, "reset", time.Hour, nil))(tb)
 	s.hash = must(db.HashPassword(ctx, "another passphrase"))(tb)
+	must(db.LinkIdentity(ctx, s.user.ID, "google", "second"))(tb)
+	s.away = must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "away"}))(tb)
+	must(db.DisableUser(ctx, s.away.ID, "left"))(tb)
 	return s
 }
 
@@ -114,7 +118,16 @@ var writes = map[string]func(*scene) error{
 		_, err := s.db.UseOneTimeToken(ctx, "reset", s.link.Token.Reveal())
 		return err
 	},
+	"UnlinkIdentity": func(s *scene) error {
+		_, err := s.db.UnlinkIdentity(ctx, s.user.ID, "email", "ada@example.com")
+		return err
+	},
+	"EnableUser": func(s *scene) error { _, err := s.db.EnableUser(ctx, s.away.ID); return err },
+	"InvalidateUserSession": func(s *scene) error {
+		return s.db.InvalidateUserSession(ctx, s.user.ID, s.born.ID)
+	},
 	"EndEverything": func(s *scene) error { return s.db.EndEverything(ctx) },
+	"ResetClock":    func(s *scene) error { return s.db.ResetClock(ctx) },
 	"Update": func(s *scene) error {
 		return s.db.Update(ctx, func(tx *snib.Tx) error {
 			if _, err := tx.UseOneTimeToken("reset", s.link.Token.Reveal()); err != nil {
@@ -124,6 +137,90 @@ var writes = map[string]func(*scene) error{
 			return err
 		})
 	},
+}
+
+// elsewhere are the methods of DB that are no row of writes, and why.
+var elsewhere = map[string]string{
+	"View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
+	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
+	"AuthenticateUser":       "writes only to upgrade a hash, whose failure is an event",
+	"Sweep":                  "goes in steps, see TestASweepThatFailsHasRemovedWholeRecords",
+	"DeleteDeadUserSessions": "see TestAFailureLeavesDeadSessions",
+	"Repair":                 "see TestAFailureWhileRepairingLeavesTheStateBefore",
+	"Join":                   "commits with the application", "Close": "stores the clock, whose failure is an event",
+	"SetVerified": "", "ObserveHashes": "", "WrapStore": "", // of these tests
+}
+
+func TestNoWritingMethodIsLeftOut(t *testing.T) {
+	for _, name := range methodNames(t, dbType, reading) {
+		if _, excepted := elsewhere[name]; excepted == (writes[name] != nil) {
+			t.Errorf("%s: in the table %t, elsewhere %t", name, writes[name] != nil, excepted)
+		}
+	}
+}
+
+// failing runs write with operation 0, 1, 2 … of the engine failing, until it
+// succeeds, and looks after each failure.
+func failing(t *testing.T, db *snib.DB, write func() error, after func(n int64)) {
+	t.Helper()
+	for n := int64(0); ; n++ {
+		var faulty *faultkv.Store
+		restore := db.WrapStore(func(inner kv.Store) kv.Store {
+			faulty = faultkv.Wrap(inner, faultkv.Faults{Fail: n, Overwrite: true})
+			return faulty
+		})
+		err := write()
+		restore()
+		if !faulty.Failed() {
+			if err != nil || n < 2 {
+				t.Fatalf("without a failure, after %d operations: %v", n, err)
+			}
+			return
+		}
+		if !errors.Is(err, faultkv.ErrInjected) {
+			t.Fatalf("operation %d failed, the method returned %v", n, err)
+		}
+		after(n)
+	}
+}
+
+// Sessions that are dead, for methods that remove them.
+func deadSessions(t *testing.T, n int) (*snib.DB, snib.User, *snibtest.Clock) {
+	t.Helper()
+	clock := snibtest.NewClock()
+	db := snibtest.NewDB(t, shortLived(clock))
+	u := nobody(t, db, "ada")
+	for range n {
+		session(t, db, u.ID)
+	}
+	clock.Advance(30 * 24 * time.Hour)
+	return db, u, clock
+}
+
+func TestAFailureLeavesDeadSessions(t *testing.T) {
+	db, u, _ := deadSessions(t, 5)
+	before, _ := content(t, db)
+	failing(t, db, func() error { return second(db.DeleteDeadUserSessions(ctx, u.ID)) }, func(n int64) {
+		if after, _ := content(t, db); !maps.Equal(before, after) {
+			t.Fatalf("operation %d failed and something was written", n)
+		}
+	})
+}
+
+func TestASweepThatFailsHasRemovedWholeRecords(t *testing.T) {
+	db, u, _ := deadSessions(t, 5)
+	must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
+	left := -1
+	failing(t, db, func() error { return second(db.Sweep(ctx)) }, func(n int64) {
+		report, err := db.Check(ctx)
+		if err != nil || left >= 0 && report.Sessions > left {
+			t.Fatalf("operation %d failed: %+v, %v", n, report, err)
+		}
+		left = report.Sessions
+	})
+	if st := must(db.Stats(ctx))(t); st.Sweeps != 1 || st.Swept != 5 {
+		t.Errorf("%d sweeps, %d records", st.Sweeps, st.Swept)
+	}
 }
 
 // Every operation of the engine fails once, for every method: the file is then
@@ -141,27 +238,11 @@ func TestAFailureAnywhereLeavesTheStateBefore(t *testing.T) {
 			s := newScene(t, db)
 			clock.Advance(2 * time.Minute) // so that the clock is due to be stored
 			before, _ := content(t, db)
-			for n := int64(0); ; n++ {
-				var faulty *faultkv.Store
-				restore := db.WrapStore(func(inner kv.Store) kv.Store {
-					faulty = faultkv.Wrap(inner, faultkv.Faults{Fail: n, Overwrite: true})
-					return faulty
-				})
-				err := write(s)
-				restore()
-				if !faulty.Failed() {
-					if err != nil || n < 2 {
-						t.Fatalf("without a failure, after %d operations: %v", n, err)
-					}
-					return
-				}
-				if !errors.Is(err, faultkv.ErrInjected) {
-					t.Fatalf("operation %d failed, the method returned %v", n, err)
-				}
+			failing(t, db, func() error { return write(s) }, func(n int64) {
 				if after, _ := content(t, db); !maps.Equal(before, after) {
 					t.Fatalf("operation %d failed and something was written", n)
 				}
-			}
+			})
 		})
 	}
 }

@@ -70,11 +70,18 @@ type Options struct {
 
 	// Logger receives events that an operator wants to see: a refresh token
 	// reused, a clock that disagrees (seen when the file is opened and at
-	// each sweep), a sweep that failed, a stored hash that cannot be used.
-	// nil discards.
+	// each sweep), a sweep that failed or removed something, a stored hash
+	// that cannot be used, a check that found something, a repair, a restore,
+	// copies, and why the DB closed itself. nil discards.
 	// Ids of users, sessions and families are in them, never a token,
 	// password, hash or identifier.
 	Logger *slog.Logger
+
+	// Progress is told, now and then and at the end, how far what runs long
+	// has come: see [Progress]. It is called
+	// on the goroutine of the call and inside its transaction, so it must be
+	// quick, and a method of DB that it calls is ErrNested. nil: nobody.
+	Progress func(Progress)
 
 	// Now is the wall clock; for tests. Default time.Now. Readings before
 	// 2000 and after 2199 are those of a clock that was not set, and are not

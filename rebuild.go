@@ -1,6 +1,7 @@
 package snib
 
 import (
+	"context"
 	"fmt"
 
 	"golang.org/x/text/secure/precis"
@@ -20,7 +21,14 @@ func rebuild(w kv.Tx, declared codec.Declarations) error {
 			return err
 		}
 	}
-	if err := b.users(); err != nil {
+	c := checker{ctx: context.Background(), tx: &Tx{r: w, w: w}}
+	if err := c.walk(spaceUsers, func(key, value []byte) error {
+		u, err := codec.DecodeUser(key, value)
+		if err != nil {
+			return damaged(spaceUsers, err)
+		}
+		return b.user(&u)
+	}); err != nil {
 		return err
 	}
 	format, err := meta(w, codec.KeyFormat, codec.DecodeFormat)
@@ -38,34 +46,6 @@ type rebuilder struct {
 	w       kv.Tx
 	rules   map[string]IdentifierRule
 	indexes []Index
-}
-
-// users rebuilds page by page, as a scan may not write.
-func (b *rebuilder) users() error {
-	var from []byte
-	for {
-		var page []codec.User
-		err := b.w.Scan(spaceUsers, from, nil, pageSize, func(key, value []byte) error {
-			u, err := codec.DecodeUser(key, value)
-			if err != nil {
-				return damaged(spaceUsers, err)
-			}
-			page = append(page, u)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for i := range page {
-			if err := b.user(&page[i]); err != nil {
-				return err
-			}
-			from = append([]byte(page[i].ID), 0)
-		}
-		if len(page) < pageSize {
-			return nil
-		}
-	}
 }
 
 func (b *rebuilder) user(u *codec.User) error {

@@ -18,11 +18,12 @@ const (
 	spaceUserFamilies
 	spaceOneTime
 	spaceUserOneTime
+	spaceQuarantine
 )
 
 var spaces = []kv.SpaceSpec{
 	spaceMeta:         {Name: codec.SpaceMeta},
-	spaceUsers:        {Name: codec.SpaceUsers},
+	spaceUsers:        {Name: codec.SpaceUsers, Ascending: true},
 	spaceIdentities:   {Name: codec.SpaceIdentities},
 	spaceAttributes:   {Name: codec.SpaceAttributes},
 	spaceSessions:     {Name: codec.SpaceSessions, Ascending: true},
@@ -31,4 +32,5 @@ var spaces = []kv.SpaceSpec{
 	spaceUserFamilies: {Name: codec.SpaceUserFamilies},
 	spaceOneTime:      {Name: codec.SpaceOneTime, Ascending: true},
 	spaceUserOneTime:  {Name: codec.SpaceUserOneTime},
+	spaceQuarantine:   {Name: codec.SpaceQuarantine},
 }

@@ -16,7 +16,14 @@ type Stats struct {
 	Commits    int64 // durable commits
 	Operations int64 // writes in them; more than Commits when writers share
 	Replays    int64 // groups run again because one writer of them failed
+	Largest    int64 // most writes in one commit
 	Busy       int64 // writes that gave up waiting (ErrBusy)
+
+	WaitingWrites int64 // writes that wait for their turn now
+	OpenReaders   int64 // read transactions that are open now; one that stays keeps pages from being used again
+
+	Sweeps int64 // sweeps that have finished, called for or not
+	Swept  int64 // sessions and tokens they have removed
 
 	HashesRunning int    // password hashes being computed
 	HashesWaiting int    // calls waiting for the gate
@@ -43,7 +50,12 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 		Commits:       store.Commits,
 		Operations:    store.Members,
 		Replays:       store.Replays,
+		Largest:       store.LargestGroup,
 		Busy:          store.BusyTimeouts,
+		WaitingWrites: store.Waiting,
+		OpenReaders:   store.OpenReaders,
+		Sweeps:        db.sweeper.sweeps.Load(),
+		Swept:         db.sweeper.swept.Load(),
 		HashesRunning: running,
 		HashesWaiting: waiting,
 		HashesRefused: refused,

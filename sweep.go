@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -34,9 +35,14 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 	for _, s := range sweeps {
 		removed, err := db.sweepSpace(ctx, s)
 		n += removed
+		db.sweeper.swept.Add(int64(removed))
 		if err != nil {
 			return n, during("sweep", err)
 		}
+	}
+	db.sweeper.sweeps.Add(1)
+	if n > 0 {
+		db.o.Logger.Info("snib: a sweep has removed what was dead", "records", n)
 	}
 	return n, nil
 }
@@ -65,6 +71,12 @@ var sweeps = []sweepOf{
 		t, err := codec.DecodeOneTimeToken(key, value)
 		return t.UserID, tx.longDead(t.Epoch, t.ExpiresAt), err
 	}},
+}
+
+// anyOneTime lets a sweep remove every one-time token.
+func anyOneTime(_ *Tx, key, value []byte) (string, bool, error) {
+	t, err := codec.DecodeOneTimeToken(key, value)
+	return t.UserID, true, err
 }
 
 // longDead reports whether what lived until a deadline (0: for ever) in an
@@ -147,8 +159,11 @@ func (db *DB) sweepBatch(ctx context.Context, s sweepOf, ids []string) (int, err
 	})
 }
 
-// A sweeper is the goroutine that sweeps in the background.
+// A sweeper is the goroutine that sweeps in the background, and the figures of
+// all sweeps.
 type sweeper struct {
+	sweeps, swept atomic.Int64
+
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 )
 
@@ -61,7 +62,7 @@ func (u untouched) Scan(kv.Space, []byte, []byte, int, func(k, v []byte) error) 
 func refusal(token string) string {
 	lookups := 0
 	tx := &Tx{r: untouched{&lookups}}
-	if _, err := tx.presented(token); err != ErrInvalidSession {
+	if err := tx.presented(token, new(codec.Session)); err != ErrInvalidSession {
 		return "presented as a session: not refused"
 	}
 	if _, _, err := tx.presentedFamily(token); err != ErrInvalidRefreshToken {
@@ -193,7 +194,7 @@ func TestPrefixOfAnotherKindIsRefusedUnseen(t *testing.T) {
 	swapped := withCRC(strings.Replace(text[:len(text)-crcLength], prefixSession, prefixOneTime, 1))
 	lookups := 0
 	tx := &Tx{r: untouched{&lookups}}
-	if _, err := tx.presented(swapped); err != ErrInvalidSession || lookups != 0 {
+	if err := tx.presented(swapped, new(codec.Session)); err != ErrInvalidSession || lookups != 0 {
 		t.Errorf("one-time token as a session: %v after %d look-ups", err, lookups)
 	}
 	text, _, _ = sample(t, oneTimeToken)

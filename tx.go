@@ -11,8 +11,9 @@ import (
 // [DB.View] or [DB.Update] or made by [DB.Join]. It has the methods of DB
 // without a context (the transaction already runs under one), except those
 // that hash a password or are transactions of their own kind: Refresh, Sweep,
-// Check, EndEverything, ResetClock. It ends with the closure, after which every
-// method returns ErrTxClosed, and is not safe for concurrent use.
+// Check, Repair, copies, EndEverything, ResetClock. It ends with the closure,
+// after which every method returns ErrTxClosed, and is not safe for concurrent
+// use.
 //
 // Methods that write return ErrReadOnly in a View. A method that returns an
 // error has written nothing.
@@ -161,17 +162,23 @@ func (tx *Tx) get(space kv.Space, key string) ([]byte, bool, error) {
 	return tx.r.Get(space, []byte(key))
 }
 
-// record reads the record of id with one of the codec's decoders. missing is
-// what is returned if there is none.
-func record[T any](tx *Tx, space kv.Space, id string, decode func(key, value []byte) (T, error), missing error) (T, error) {
-	var zero T
+// value returns the value of id's record, for a decoder that is given tx.key
+// as its key. missing is what is returned if there is none.
+func (tx *Tx) value(space kv.Space, id string, missing error) ([]byte, error) {
 	tx.key = append(tx.key[:0], id...)
 	value, ok, err := tx.r.Get(space, tx.key)
+	if err == nil && !ok {
+		err = missing
+	}
+	return value, err
+}
+
+// record reads the record of id with one of the codec's decoders.
+func record[T any](tx *Tx, space kv.Space, id string, decode func(key, value []byte) (T, error), missing error) (T, error) {
+	var zero T
+	value, err := tx.value(space, id, missing)
 	if err != nil {
 		return zero, err
-	}
-	if !ok {
-		return zero, missing
 	}
 	out, err := decode(tx.key, value)
 	if err != nil {

@@ -73,6 +73,9 @@ func (tx *Tx) userSessions(id UserID) ([]codec.Session, error) {
 		if out[i], err = tx.session(sid); err != nil {
 			return nil, orphan(spaceUserSessions, err)
 		}
+		if out[i].UserID != string(id) { // keys alone have no checksum
+			return nil, strayed(spaceUserSessions)
+		}
 	}
 	return out, nil
 }
@@ -149,7 +152,8 @@ func (tx *Tx) InvalidateToken(token string) error {
 }
 
 func (tx *Tx) endToken(token string) error {
-	s, err := tx.presented(token)
+	var s codec.Session
+	err := tx.presented(token, &s)
 	if err == nil {
 		return tx.endSession(&s)
 	}

@@ -78,10 +78,14 @@ func (tx *Tx) publicUser(id UserID) (User, error) {
 	if !validUserID(id) {
 		return User{}, ErrUserNotFound
 	}
-	return record(tx, spaceUsers, string(id), func(key, value []byte) (User, error) {
-		err := tx.spare.Decode(key, value)
-		return newUser(tx.spare), err
-	}, ErrUserNotFound)
+	value, err := tx.value(spaceUsers, string(id), ErrUserNotFound)
+	if err != nil {
+		return User{}, err
+	}
+	if err := tx.spare.Decode(tx.key, value); err != nil {
+		return User{}, damaged(spaceUsers, err)
+	}
+	return newUser(tx.spare), nil
 }
 
 // updateUser is the form of every update of a user: read the record, let

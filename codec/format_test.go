@@ -27,7 +27,7 @@ func TestFormatNamesEverySpace(t *testing.T) {
 	page := readFormat(t)
 	for _, name := range []string{
 		SpaceMeta, SpaceUsers, SpaceIdentities, SpaceAttributes, SpaceSessions, SpaceUserSessions,
-		SpaceFamilies, SpaceUserFamilies, SpaceOneTime, SpaceUserOneTime, "meta` | `" + KeyFormat,
+		SpaceFamilies, SpaceUserFamilies, SpaceOneTime, SpaceUserOneTime, SpaceQuarantine, "meta` | `" + KeyFormat,
 		"meta` | `" + KeyState, "meta` | `" + KeyDeclarations,
 	} {
 		if !strings.Contains(page, "\n| `"+name+"` | ") {

@@ -66,20 +66,27 @@ func (r *Session) Append(dst []byte) []byte {
 // validated request: one allocation, for the strings. Errors are ErrCorrupt
 // and ErrNewer.
 func DecodeSession(key, value []byte) (Session, error) {
+	var s Session
+	err := s.Decode(key, value)
+	return s, err
+}
+
+// Decode is DecodeSession into s, which an error leaves as it is.
+func (s *Session) Decode(key, value []byte) error {
 	extra, err := open(seedSessions, key, value, sessionFields)
 	if err != nil {
-		return Session{}, err
+		return err
 	}
 	if !sessionMarks(value) {
-		return Session{}, errStructure
+		return errStructure
 	}
 	r := reader{value: value, off: offSessionUser}
 	user, family, attributes := r.text(), r.text(), r.attributes()
 	if !r.finish(extra) {
-		return Session{}, errStructure
+		return errStructure
 	}
 	t := copyText(key, value, user.from, attributes.to)
-	return Session{
+	*s = Session{
 		ID:            t.id(),
 		UserID:        t.at(user),
 		FamilyID:      t.at(family),
@@ -92,7 +99,8 @@ func DecodeSession(key, value []byte) (Session, error) {
 		AuthTime:      timeAt(value, offSessionAuth),
 		LastUsedAt:    timeAt(value, offSessionUsed),
 		Attributes:    t.attributes(attributes),
-	}, nil
+	}
+	return nil
 }
 
 // sessionMarks reports whether the fields of fixed width are there.

@@ -15,6 +15,7 @@ const (
 	SpaceUserFamilies = "user_refresh_families" // pair (user id, family id): empty
 	SpaceOneTime      = "one_time_tokens"       // token id: [OneTimeToken]
 	SpaceUserOneTime  = "user_one_time_tokens"  // pair (user id, token id): empty
+	SpaceQuarantine   = "quarantine"            // pair (space, key): what was found there, no record
 )
 
 // Keys of the space meta.

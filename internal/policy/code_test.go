@@ -43,6 +43,7 @@ var exemptions = []struct{ path, uses, reason string }{
 	{"internal/kv/", "time.NewTimer time.AfterFunc", "waits are bounded, pooled read transactions retired"},
 	{"internal/kv/boltkv/", "unsafe", "reads the transaction numbers in the mapped meta pages"},
 	{"internal/kv/boltkv/pin.go", "panic", "a panic that is no memory fault goes on"},
+	{"internal/kv/boltkv/pool.go", "panic", "a panic that is no memory fault goes on"},
 	{"internal/kv/boltkv/read.go", "panic", "a panic of the application's closure goes on"},
 	{"internal/kv/boltkv/write.go", "panic", "a panic of the application's closure goes on"},
 }
@@ -129,8 +130,8 @@ func unreachable(s *source, n ast.Node) bool {
 const (
 	maxFunc     = 60
 	maxTestFunc = 80
-	maxFile     = 600 // tests are tables and may be longer
-	maxRoot     = 6000
+	maxFile     = 600  // tests are tables and may be longer
+	maxRoot     = 6800 // of which check, repair, backup and restore are a sixth
 )
 
 // TestSizes looks at every module.

@@ -98,7 +98,7 @@ func TestOneFileKnowsBolt(t *testing.T) {
 // quick start does, and one that uses everything.
 const (
 	maxLink    = 3 << 20
-	maxLinkAll = maxLink + maxLink/8
+	maxLinkAll = maxLink + maxLink/4 // backup, restore, check and repair
 )
 
 // quickstart is a program with the calls of the README.

@@ -15,12 +15,15 @@
 //
 // # Damage
 //
-// Before bbolt maps a file, its meta pages, length, freelist and root are
-// checked (check.go). A page that bbolt refuses later, and a memory fault in
-// the map of a file that was cut or cannot be read, become kv.ErrCorrupt. Two
-// kinds of damage are not survived: branch pages of a live file that point at
-// each other, on which bbolt recurses without end, and a file cut below its
-// two meta pages in the instant between our look at its length and bbolt's.
+// Before bbolt maps a file, its meta pages, length, free list and root are
+// checked (check.go), and what leads to our records (skeleton.go). A page that
+// bbolt refuses later, keys out of order, and a memory fault in the map of a
+// file that was cut or cannot be read, become kv.ErrCorrupt. Not survived are
+// branch pages that lead to each other, on which bbolt recurses without end,
+// where the check does not see them: in the application's buckets, under a
+// leaf that says it is a branch beyond the first 1,024 leaves, and when the
+// file is damaged after it was opened; and a file cut below its two meta pages
+// in the instant between our look at its length and bbolt's.
 //
 // # Goroutines
 //
@@ -287,7 +290,8 @@ type Stats struct {
 	BusyTimeouts int64 // writes that ended with kv.ErrBusy
 	FileBytes    int64 // length of the file; zero if unknown
 	FreeBytes    int64 // in free pages, as of the last commit; zero with NoStatistics
-	OpenReaders  int64 // read transactions that are open: of View, and the pool's
+	OpenReaders  int64 // transactions of View that are open
+	Waiting      int64 // writes in the queue
 }
 
 // Stats returns the numbers. After Close the sizes are zero.
@@ -299,6 +303,7 @@ func (s *Store) Stats() Stats {
 		LargestGroup: s.largest.Load(),
 		BusyTimeouts: s.busy.Load(),
 		OpenReaders:  s.readers.Load(),
+		Waiting:      int64(s.waiting()),
 	}
 	if s.gate.enter() != nil {
 		return st

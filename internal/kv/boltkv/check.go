@@ -83,10 +83,10 @@ func damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", kv.ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
-// checkFile examines a file of size bytes, not zero, that nobody writes. The
-// error is ErrForeign if there is no sign of bbolt, kv.ErrCorrupt if bbolt
-// must not be let near it, or one of reading.
-func checkFile(r io.ReaderAt, size int64) error {
+// checkFile examines a file of size bytes, not zero, that nobody writes, for
+// the sake of one of its buckets. The error is ErrForeign if there is no sign
+// of bbolt, kv.ErrCorrupt if bbolt must not be let near it, or one of reading.
+func checkFile(r io.ReaderAt, size int64, bucket string) error {
 	f := &file{r: r, size: size}
 	if err := f.findMeta(); err != nil {
 		return err
@@ -104,7 +104,10 @@ func checkFile(r io.ReaderAt, size int64) error {
 	if m.free == noFreeList {
 		return f.walk()
 	}
-	return f.checkFreeList()
+	if err := f.checkFreeList(); err != nil {
+		return err
+	}
+	return f.skeleton(bucket)
 }
 
 // findMeta finds the page size and the meta page, as bbolt does it.
@@ -176,6 +179,11 @@ func pageCount(b []byte) int   { return int(native.Uint16(b[10:])) }
 // checkFreeList requires ids of pages in use, ascending, which is how bbolt
 // writes them, so that none is there twice.
 func (f *file) checkFreeList() error {
+	return f.eachFree(func(uint64) error { return nil })
+}
+
+// eachFree visits the ids in the free list, which is checked on the way.
+func (f *file) eachFree(visit func(id uint64) error) error {
 	b, err := f.page(f.meta.free, freePage)
 	if err != nil {
 		return fmt.Errorf("free list: %w", err)
@@ -194,6 +202,9 @@ func (f *file) checkFreeList() error {
 			return damaged("free list names page %d", id)
 		}
 		last = id
+		if err := visit(id); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -3,10 +3,11 @@ package boltkv
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"math/bits"
 	"unsafe"
 
+	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -45,8 +46,8 @@ const (
 var order = binary.NativeEndian
 
 var (
-	errPage  = errors.New("page is not what the page above says")
-	errDepth = errors.New("tree of pages has no bottom")
+	errPage  = fmt.Errorf("%w: page is not what the page above says", kv.ErrCorrupt)
+	errDepth = fmt.Errorf("%w: tree of pages has no bottom", kv.ErrCorrupt)
 )
 
 // newImage returns the image for btx, a read transaction that is open, and is
@@ -64,41 +65,44 @@ func mapBase(info *bolt.Info) unsafe.Pointer {
 }
 
 // page returns the bytes of a page, and whether it is a leaf.
-func (m *image) page(id uint64) (p []byte, leaf bool) {
+func (m *image) page(id uint64) (p []byte, leaf bool, err error) {
 	p = m.data[id*m.pageSize:]
 	p = p[:(1+uint64(order.Uint32(p[12:])))*m.pageSize]
 	flags := order.Uint16(p[8:])
 	if order.Uint64(p) != id || flags != branchFlag && flags != leafFlag {
-		panic(errPage)
+		return nil, false, errPage
 	}
-	return p, flags == leafFlag
+	return p, flags == leafFlag, nil
 }
 
 // get returns the value of key in the tree at the page root; nil if it is not
 // there.
-func (m *image) get(root uint64, key []byte) (value []byte, ok bool) {
+func (m *image) get(root uint64, key []byte) (value []byte, ok bool, err error) {
 	for range maxDepth {
-		p, leaf := m.page(root)
+		p, leaf, err := m.page(root)
+		if err != nil {
+			return nil, false, err
+		}
 		i, found := search(p, leaf, key)
 		if leaf {
 			if !found {
-				return nil, false
+				return nil, false, nil
 			}
-			return leafValue(p, i)
+			return leafValue(p, i), true, nil
 		}
 		if !found && i > 0 {
 			i-- // the last page that begins before key
 		}
 		root = order.Uint64(p[headSize+i*elemSize+8:])
 	}
-	panic(errDepth)
+	return nil, false, errDepth
 }
 
 // search returns the index of the first element whose key is not before key,
 // and whether it is key.
 //
 // Most of the time goes into waiting for memory, as the keys lie all over the
-// page. A binary search waits for each before it knows the next; here several
+// page. A binary search waits for each before it knows the next; here three
 // are looked at, whatever the answer, so that the processor fetches them at
 // the same time.
 func search(p []byte, leaf bool, key []byte) (index int, found bool) {
@@ -108,17 +112,15 @@ func search(p []byte, leaf bool, key []byte) (index int, found bool) {
 	}
 	count := int(order.Uint16(p[10:]))
 	low, high := 0, count
-	for high-low > 16 {
-		step, n := (high-low)/8, 0
-		for i := 1; i < 8; i++ {
-			n += less(keyAt(p, pos, low+i*step), key)
-		}
+	for high-low > 3 {
+		q := (high - low) / 4
+		n := less(keyAt(p, pos, low+q), key) + less(keyAt(p, pos, low+2*q), key) + less(keyAt(p, pos, low+3*q), key)
 		from := low
 		if n > 0 {
-			low = from + n*step + 1
+			low = from + n*q + 1
 		}
-		if n < 7 {
-			high = from + (n+1)*step
+		if n < 3 {
+			high = from + (n+1)*q
 		}
 	}
 	index = low
@@ -157,13 +159,14 @@ func less(a, b []byte) int {
 	return int(borrow)
 }
 
-func leafValue(p []byte, i int) (value []byte, ok bool) {
+// leafValue returns the value of the i-th element of a leaf, nil for a bucket.
+func leafValue(p []byte, i int) []byte {
 	at := uint64(headSize + i*elemSize)
 	e := p[at:]
 	if order.Uint32(e)&nestedFlag != 0 {
-		return nil, true
+		return nil
 	}
 	from := at + uint64(order.Uint32(e[4:])) + uint64(order.Uint32(e[8:]))
 	to := from + uint64(order.Uint32(e[12:]))
-	return p[from:to:to], true
+	return p[from:to:to]
 }

@@ -6,9 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"github.com/snibdb/snib/internal/durable"
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -64,13 +64,16 @@ func open(path string, o Options, left *patience) (*Store, error) {
 			return nil, errReplaced // by nothing
 		}
 	}
+	if err == nil {
+		err = durable.Plain(path)
+	}
 	if err == nil && info.Size() == 0 {
 		err = adopt(path, o, left)
 	}
 	if err != nil {
 		return nil, fileError(err)
 	}
-	h := &hook{left: left}
+	h := &hook{left: left, bucket: o.Bucket}
 	db, err := h.open(path, bolt.Options{
 		Timeout:         o.LockTimeout,
 		FreelistType:    bolt.FreelistArrayType,
@@ -116,9 +119,10 @@ func (s *Store) settleIn(empty bool) error {
 
 // hook is bbolt's way to the file.
 type hook struct {
-	left  *patience
-	file  *os.File
-	empty bool // it had no bytes
+	left   *patience
+	bucket string // whose trees must be sound
+	file   *os.File
+	empty  bool // it had no bytes
 }
 
 // open opens the file at path with bbolt, which must not create it.
@@ -175,7 +179,7 @@ func (h *hook) examine(f *os.File, path string) error {
 		return nil
 	}
 	for tries := 0; ; tries++ {
-		err = checkFile(f, info.Size())
+		err = checkFile(f, info.Size(), h.bucket)
 		if err == nil || lockedFirst || tries == 5 || !h.left.pause() {
 			return err // without the lock, a file being written is looked at again
 		}
@@ -215,7 +219,7 @@ func create(path string, o Options) error {
 	defer os.Remove(name)
 	switch err := link(name, path); {
 	case err == nil:
-		return syncDir(path)
+		return durable.SyncDir(path)
 	case errors.Is(err, fs.ErrExist):
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("symbolic link to nowhere: %w", err)
@@ -249,7 +253,7 @@ func adopt(path string, o Options, left *patience) error {
 		return err
 	}
 	defer f.Close()
-	h := &hook{left: left}
+	h := &hook{left: left, bucket: o.Bucket}
 	if err := h.examine(f, path); err != nil || !h.empty {
 		return err
 	}
@@ -261,7 +265,7 @@ func adopt(path string, o Options, left *patience) error {
 		o.Logger.Warn("create in place", "cause", err)
 		return os.Remove(name)
 	}
-	return syncDir(path)
+	return durable.SyncDir(path)
 }
 
 // prepare makes a complete database beside path and returns its name.
@@ -290,20 +294,6 @@ func prepare(path string, o Options) (name string, err error) {
 	}
 	done = true
 	return f.Name(), err
-}
-
-// syncDir makes the entry at path durable. Systems that cannot do that for a
-// directory say so, and there is nothing else to do.
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return nil // readable directories only; the entry is there
-	}
-	defer d.Close()
-	if err := d.Sync(); errors.Is(err, syscall.EIO) {
-		return err
-	}
-	return nil
 }
 
 // fileError puts what went wrong with the file in the words of package kv.

@@ -484,7 +484,7 @@ func TestDamaged(t *testing.T) {
 			t.Errorf("%s: no damage done", name)
 		}
 		// Before bbolt sees it, which might object as well, or crash.
-		want(t, name, checkFile(bytes.NewReader(bad), int64(len(bad))), kv.ErrCorrupt)
+		want(t, name, checkFile(bytes.NewReader(bad), int64(len(bad)), "snib"), kv.ErrCorrupt)
 		must(t, os.WriteFile(path, bad, 0o600))
 		refused(t, name, path, kv.ErrCorrupt)
 	}
@@ -559,7 +559,7 @@ func (r failingReader) ReadAt(b []byte, off int64) (int, error) {
 // another program's file.
 func TestUnreadable(t *testing.T) {
 	for _, after := range []int64{0, 2 << 10} {
-		err := checkFile(failingReader{after}, 1<<20)
+		err := checkFile(failingReader{after}, 1<<20, "snib")
 		want(t, "check", err, syscall.EIO)
 		if errors.Is(err, ErrForeign) || errors.Is(err, kv.ErrCorrupt) {
 			t.Errorf("got %v", err)

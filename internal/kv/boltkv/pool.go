@@ -46,6 +46,7 @@ type pool struct {
 	keep  bool          // false: a transaction ends when it is released
 	epoch atomic.Uint64 // raised to end all transactions begun before
 	armed atomic.Bool   // the timer runs
+	open  atomic.Int64  // transactions in slots
 	timer *time.Timer
 	slots []slot
 }
@@ -166,7 +167,7 @@ func (p *slot) refill() error {
 		s.gate.leave()
 		return err
 	}
-	s.readers.Add(1)
+	p.pool.open.Add(1)
 	p.pages, p.epoch, p.id, p.metas = newPages(btx, &s.opt), epoch, uint64(btx.ID()), metaIDs(s.db)
 	if p.pool.keep && p.pool.armed.CompareAndSwap(false, true) {
 		p.pool.timer.Reset(lifetime)
@@ -184,7 +185,7 @@ func (p *slot) empty() {
 		p.btx.Rollback()
 	}
 	p.pages = nil
-	s.readers.Add(-1)
+	p.pool.open.Add(-1)
 	s.gate.leave()
 }
 

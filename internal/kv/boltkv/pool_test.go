@@ -14,23 +14,13 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// emptied ends the transactions that the pool keeps, and waits for that.
-func emptied(t *testing.T, s *Store) {
-	t.Helper()
-	s.pool.epoch.Add(1)
-	for i := range s.pool.slots {
-		s.pool.slots[i].mu.Lock()
-		s.pool.slots[i].unlock()
-	}
-}
-
 // kept reports whether a Pin has left its transaction in the pool.
 func kept(t *testing.T, s *Store) bool {
 	t.Helper()
 	p, err := s.Pin(ctx)
 	must(t, err)
 	p.Release(nil)
-	return s.readers.Load() > 0
+	return s.pool.open.Load() > 0
 }
 
 // pinned reads a number through the pool; 0 if it is not there.
@@ -166,7 +156,7 @@ func TestPinKeepsItsTransaction(t *testing.T) {
 	if n := s.db.Stats().TxN - begun; n > 60 { // some fall to the timer
 		t.Errorf("%d transactions for 100 reads", n)
 	}
-	for late := time.Now().Add(10 * time.Second); s.db.Stats().OpenTxN > 0 || s.readers.Load() > 0; runtime.Gosched() {
+	for late := time.Now().Add(10 * time.Second); s.db.Stats().OpenTxN > 0 || s.pool.open.Load() > 0; runtime.Gosched() {
 		if time.Now().After(late) {
 			t.Fatalf("%d transactions still open", s.db.Stats().OpenTxN)
 		}
@@ -233,7 +223,7 @@ func TestPoisonEmptiesThePool(t *testing.T) {
 	_, err := s.Pin(ctx)
 	want(t, "Pin", err, kv.ErrClosed)
 	must(t, s.Close()) // it waits for the pool
-	same(t, "open", s.readers.Load(), 0)
+	same(t, "open", s.pool.open.Load(), 0)
 }
 
 // TestPinAfterAFault begins anew: what the snapshot found may be wrong.

@@ -140,8 +140,8 @@ func (r *reader) Get(i kv.Space, key []byte) (value []byte, ok bool, err error) 
 		return nil, false, r.fail(err)
 	}
 	if r.image.data != nil && s.page != 0 {
-		value, ok = r.image.get(s.page, key)
-		return value, ok, nil
+		value, ok, err = r.image.get(s.page, key)
+		return value, ok, r.fail(err)
 	}
 	k, v := s.seek(key)
 	if k == nil || !bytes.Equal(k, key) {
@@ -173,8 +173,12 @@ func (r *reader) Scan(i kv.Space, from, to []byte, limit int, visit func(key, va
 	if s.bucket == nil {
 		return nil
 	}
-	c, n := s.bucket.Cursor(), 0
+	c, n, last := s.bucket.Cursor(), 0, []byte(nil)
 	for k, v := c.Seek(from); k != nil && before(k, to); k, v = c.Next() {
+		if !follows(k, from, last) {
+			return r.fail(outOfOrder())
+		}
+		last = k
 		visiting = true
 		err := visit(k, v)
 		visiting = false
@@ -187,6 +191,18 @@ func (r *reader) Scan(i kv.Space, from, to []byte, limit int, visit func(key, va
 	}
 	return nil
 }
+
+// follows reports whether a cursor may be at key after last, in a range from
+// from. On damaged pages it may be anywhere, and pages that lead to each other
+// have no end.
+func follows(key, from, last []byte) bool {
+	if last == nil {
+		return bytes.Compare(key, from) >= 0
+	}
+	return bytes.Compare(key, last) > 0
+}
+
+func outOfOrder() error { return fmt.Errorf("%w: keys are out of order", kv.ErrCorrupt) }
 
 // before reports whether key lies before the end of a range.
 func before(key, to []byte) bool { return to == nil || bytes.Compare(key, to) < 0 }
@@ -311,6 +327,9 @@ func (t *tx) DeleteRange(i kv.Space, from, to []byte) (n int, err error) {
 		if k == nil || !before(k, to) {
 			return n, nil
 		}
+		if !follows(k, next, nil) {
+			return 0, t.fail(outOfOrder())
+		}
 		next = append(next[:0], k...)
 		if err := t.remove(s, next, v); err != nil {
 			return 0, err
@@ -324,8 +343,12 @@ func (t *tx) spendRange(s *space, from, to []byte) error {
 	if !t.bounded || s.bucket == nil {
 		return nil
 	}
-	n, c := 0, s.bucket.Cursor()
+	n, c, last := 0, s.bucket.Cursor(), []byte(nil)
 	for k, _ := c.Seek(from); k != nil && before(k, to); k, _ = c.Next() {
+		if !follows(k, from, last) {
+			return t.fail(outOfOrder())
+		}
+		last = k
 		if n++; t.writes+n > kv.MaxWrites {
 			break
 		}

@@ -12,15 +12,24 @@ import "bytes"
 
 // walk visits every page that can be reached from the root.
 func (f *file) walk() error {
-	w := walker{f, map[uint64]bool{}}
+	w := newWalker(f)
 	_, err := w.tree(f.meta.root, nil, nil)
 	return err
 }
 
 type walker struct {
 	*file
-	seen map[uint64]bool // so that pages which point at each other end
+	seen  map[uint64]bool // so that pages which point at each other end
+	depth int
 }
+
+// maxNesting bounds how deep pages and buckets lie inside each other, far
+// beyond what anybody builds: a file that is made for it could else have so
+// many buckets in one page that the walk outgrows the stack, which ends the
+// program.
+const maxNesting = 1 << 10
+
+func newWalker(f *file) *walker { return &walker{file: f, seen: map[uint64]bool{}} }
 
 // tree walks the subtree of a page, whose keys must lie in [min, max), nil
 // being no bound. It returns the last key.
@@ -40,6 +49,10 @@ func (w *walker) tree(id uint64, min, max []byte) (last []byte, err error) {
 
 // entries walks what the entries of a page lead to.
 func (w *walker) entries(b, min, max []byte) (last []byte, err error) {
+	if w.depth++; w.depth > maxNesting {
+		return nil, damaged("more than %d levels of pages and buckets", maxNesting)
+	}
+	defer func() { w.depth-- }()
 	last = min
 	for i := range pageCount(b) {
 		e, err := entryAt(b, i)

@@ -1,0 +1,199 @@
+package load
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+
+	"github.com/snibdb/snib/bench/internal/peer"
+)
+
+// can reports whether a store has a part.
+func can[Part any](s peer.Store) bool { _, ok := s.(Part); return ok }
+
+// Reads are the cases of validation: by one goroutine, and by as many as run
+// at once.
+func Reads() []Case {
+	var list []Case
+	for _, workers := range oneAndAll() {
+		list = append(list,
+			Case{Suite: "read", Work: "validate", Workers: workers, Reads: true, Prepare: warm, Run: validate},
+			Case{Suite: "read", Work: "validate+user", Workers: workers, Reads: true, Can: can[peer.UserStore], Prepare: warm, Run: validateUser})
+	}
+	return list
+}
+
+// oneAndAll are one worker and as many as there are processors.
+func oneAndAll() []int {
+	if n := runtime.GOMAXPROCS(0); n > 1 {
+		return []int{1, n}
+	}
+	return []int{1}
+}
+
+// warm validates every session once, with its user where there are users: the
+// pages of a store that was just opened come into memory at their first use,
+// which is not what the rounds compare.
+func warm(s *Subject, _ Plan) error {
+	store, ok := s.Store.(peer.UserStore)
+	for i := range s.Tokens.Len() {
+		_, err := s.Store.Validate(s.Tokens.At(i))
+		if err == nil && ok && i%PerUser == 0 {
+			_, err = store.ValidateUser(s.Tokens.At(i))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validate(s *Subject, p Plan) (Sample, error) {
+	return twice(p, func(_ int, rng *rand.Rand) error {
+		_, err := s.Store.Validate(s.Tokens.At(rng.IntN(s.Tokens.Len())))
+		return err
+	})
+}
+
+func validateUser(s *Subject, p Plan) (Sample, error) {
+	store := s.Store.(peer.UserStore)
+	return twice(p, func(_ int, rng *rand.Rand) error {
+		_, err := store.ValidateUser(s.Tokens.At(rng.IntN(s.Tokens.Len())))
+		return err
+	})
+}
+
+// twice measures the time of a short operation without a clock around each,
+// and then, for a third of the time, the distribution with one.
+func twice(p Plan, op operation) (Sample, error) {
+	sample, err := hotLoop(p, op)
+	if err != nil {
+		return sample, err
+	}
+	p.For /= 3
+	timed, err := timedLoop(p, op)
+	sample.Service = timed.Service
+	return sample, err
+}
+
+// Writes are the creation of sessions by a number of writers each, and what
+// else is one durable write.
+func Writes(writers []int) []Case {
+	var list []Case
+	for _, n := range writers {
+		list = append(list, Case{Suite: "write", Work: "create", Workers: n, Run: create})
+	}
+	list = append(list, Case{Suite: "write", Work: "extend", Workers: 1, Can: can[peer.Extender], Run: extend})
+	for _, n := range []int{1, 64} {
+		list = append(list, Case{Suite: "write", Work: "refresh", Workers: n, Can: can[peer.Refresher], Prepare: startFamilies, Run: refresh})
+	}
+	for _, sessions := range []int{1, 10, 1000} {
+		list = append(list, deletion(sessions))
+	}
+	return list
+}
+
+func create(s *Subject, p Plan) (Sample, error) {
+	return timedLoop(p, func(_ int, rng *rand.Rand) error {
+		_, err := s.Store.CreateSession(s.Users[rng.IntN(len(s.Users))])
+		return err
+	})
+}
+
+func extend(s *Subject, p Plan) (Sample, error) {
+	store := s.Store.(peer.Extender)
+	return timedLoop(p, func(_ int, rng *rand.Rand) error {
+		return store.Extend(s.Tokens.At(rng.IntN(s.Tokens.Len())))
+	})
+}
+
+// familiesEach is how many families a worker rotates in turn.
+const familiesEach = 4
+
+// startFamilies gives each worker families of its own, as one device refreshes
+// one family.
+func startFamilies(s *Subject, p Plan) error {
+	store := s.Store.(peer.Refresher)
+	tokens := make([][familiesEach]string, p.Workers)
+	s.prepared = tokens
+	return parallel(p.Workers, func(w int) (err error) {
+		rng := p.rng(w)
+		for i := range tokens[w] {
+			if tokens[w][i], _, err = store.StartFamily(s.Users[rng.IntN(len(s.Users))]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func refresh(s *Subject, p Plan) (Sample, error) {
+	store, tokens := s.Store.(peer.Refresher), s.prepared.([][familiesEach]string)
+	return timedLoop(p, func(w int, rng *rand.Rand) (err error) {
+		token := &tokens[w][rng.IntN(familiesEach)]
+		*token, _, err = store.Refresh(*token)
+		return err
+	})
+}
+
+// deletion deletes users with so many sessions, each made for it.
+func deletion(sessions int) Case {
+	perRound := 100
+	if sessions > 100 {
+		perRound = 4
+	}
+	return Case{
+		Suite: "write", Work: fmt.Sprintf("delete user with %d", sessions), Workers: 1, Can: can[peer.UserStore],
+		Prepare: func(s *Subject, p Plan) error {
+			ids, _, err := s.newUsers(perRound*p.Rounds, sessions)
+			s.prepared = ids
+			return err
+		},
+		Run: func(s *Subject, p Plan) (Sample, error) {
+			store, victims := s.Store.(peer.UserStore), s.prepared.([]string)
+			s.prepared = victims[perRound:]
+			victims = victims[:perRound]
+			return timedLoop(p, func(int, *rand.Rand) error {
+				if len(victims) == 0 {
+					return errFull
+				}
+				id := victims[0]
+				victims = victims[1:]
+				return store.DeleteUser(id)
+			})
+		},
+	}
+}
+
+// Logins are log-ins with a password, by one and by as many as run at once.
+// Contenders that have no passwords hash with argon2id of x/crypto, with the
+// same parameters, as a program would that uses them.
+func Logins() []Case {
+	var list []Case
+	for _, workers := range oneAndAll() {
+		list = append(list, Case{Suite: "login", Work: "login", Workers: workers, Reads: true, Can: can[peer.UserStore], Run: logIn})
+	}
+	return list
+}
+
+func logIn(s *Subject, p Plan) (Sample, error) {
+	p.For *= 4 // one takes tens of milliseconds
+	users := peer.Users(min(len(s.Users), 1000))
+	want := peer.Hash(peer.Password)
+	store, itself := s.Store.(peer.LogIner)
+	return counted(func() (Sample, error) {
+		return timedLoop(p, func(_ int, rng *rand.Rand) error {
+			u := users[rng.IntN(len(users))]
+			if itself {
+				_, err := store.LogIn(u.Identifier, peer.Password)
+				return err
+			}
+			if subtle.ConstantTimeCompare(peer.Hash(peer.Password), want) != 1 {
+				return peer.ErrRefused
+			}
+			_, err := s.Store.CreateSession(u.ID)
+			return err
+		})
+	})
+}

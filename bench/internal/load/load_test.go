@@ -1,0 +1,198 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"reflect"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib/bench/internal/peer"
+	"github.com/snibdb/snib/bench/internal/peers"
+)
+
+// TestOpenLoopCountsTheWait: one call that hangs makes those behind it late.
+// A closed loop would see one slow call in many and report a fine p90.
+func TestOpenLoopCountsTheWait(t *testing.T) {
+	const hang = 300 * time.Millisecond
+	calls := 0
+	op := func(int, *rand.Rand) error {
+		if calls++; calls == 10 {
+			timer := time.NewTimer(hang)
+			<-timer.C
+		}
+		return nil
+	}
+	s, err := openLoop(Plan{For: 600 * time.Millisecond, Workers: 1, Rate: 1000}, op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Ops != 600 || calls != 600 {
+		t.Errorf("%d operations, %d calls, want 600: none may be left out for the wait", s.Ops, calls)
+	}
+	// About 300 calls fell due while one hung: half of all waited, evenly up
+	// to its whole time.
+	if p90 := time.Duration(s.Response.ValueAtQuantile(90)); p90 < hang/2 {
+		t.Errorf("p90 of the response is %v, want at least %v", p90, hang/2)
+	}
+	if p90 := time.Duration(s.Service.ValueAtQuantile(90)); p90 > hang/2 {
+		t.Errorf("p90 of the service is %v: one call in 600 was slow", p90)
+	}
+}
+
+// TestOpenLoopGivesUp: who cannot keep up is stopped, and what was not called
+// counts as late.
+func TestOpenLoopGivesUp(t *testing.T) {
+	start := time.Now()
+	s, err := openLoop(Plan{For: 20 * time.Millisecond, Workers: 1, Rate: 10_000}, func(int, *rand.Rand) error {
+		<-time.NewTimer(10 * time.Millisecond).C
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if n := s.Response.TotalCount(); n != 200 {
+		t.Errorf("%d response times, want 200", n)
+	}
+	if n := s.Service.TotalCount(); n > 100 {
+		t.Errorf("%d were called", n)
+	}
+}
+
+func TestLoopsCountAndStop(t *testing.T) {
+	for name, loop := range map[string]func(Plan, operation) (Sample, error){"hot": hotLoop, "timed": timedLoop} {
+		var calls atomic.Int64
+		s, err := loop(Plan{For: 20 * time.Millisecond, Workers: 3}, func(int, *rand.Rand) error { calls.Add(1); return nil })
+		if err != nil || int64(s.Ops) != calls.Load() || s.Ops == 0 || s.Elapsed < 20*time.Millisecond {
+			t.Errorf("%s: %d operations in %v, %d calls, %v", name, s.Ops, s.Elapsed, calls.Load(), err)
+		}
+		trouble := errors.New("trouble")
+		if _, err := loop(Plan{For: time.Hour, Workers: 2}, func(int, *rand.Rand) error { return trouble }); !errors.Is(err, trouble) {
+			t.Errorf("%s: got %v, want the error of the operation", name, err)
+		}
+	}
+}
+
+func TestHotLoopCountsAllocations(t *testing.T) {
+	var kept *[64]byte
+	s, err := hotLoop(Plan{For: 20 * time.Millisecond, Workers: 1}, func(int, *rand.Rand) error { kept = new([64]byte); return nil })
+	if err != nil || s.Allocs < 0.99 || s.Allocs > 1.5 || s.Heap < 60 || s.Heap > 100 {
+		t.Errorf("%.2f allocations, %.1f bytes, %v; want 1 of 64", s.Allocs, s.Heap, err)
+	}
+	_ = kept
+}
+
+// fake is a contender that only says whose turn it was.
+type fake struct {
+	peer.Store
+	name string
+}
+
+// TestRoundsInterleave: each contender has its turn in each round, not all of
+// its rounds at once, and nobody is always the first.
+func TestRoundsInterleave(t *testing.T) {
+	var turns []string
+	var subjects []*Subject
+	for _, name := range []string{"a", "b", "c"} {
+		subjects = append(subjects, &Subject{Peer: peer.Peer{Name: name, WritesOnly: name == "c"}, Store: fake{name: name}})
+	}
+	run := func(s *Subject, p Plan) (Sample, error) {
+		turns = append(turns, fmt.Sprint(s.Peer.Name, p.Seed))
+		return Sample{Ops: 2, Elapsed: 3 * time.Microsecond}, nil
+	}
+	r := Runner{Rounds: 3, Seed: 7}
+	rows, err := r.Run(Case{Work: "w", Workers: 1, Run: run}, subjects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"a7", "b7", "c7", "b8", "c8", "a8", "c9", "a9", "b9"}; !reflect.DeepEqual(turns, want) {
+		t.Errorf("turns %v, want %v", turns, want)
+	}
+	if len(rows) != 3 || !reflect.DeepEqual(rows[1].Rounds, []float64{1500, 1500, 1500}) || rows[1].Peer != "b" {
+		t.Errorf("rows %+v", rows)
+	}
+	turns = nil
+	if _, err := r.Run(Case{Work: "w", Workers: 1, Reads: true, Can: func(s peer.Store) bool { return s.(fake).name != "a" }, Run: run}, subjects); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"b7", "b8", "b9"}; !reflect.DeepEqual(turns, want) {
+		t.Errorf("turns %v, want %v", turns, want)
+	}
+}
+
+func TestTokensAreKeptInOrder(t *testing.T) {
+	var tokens Tokens
+	want := []string{"a", "", "long one", "b"}
+	for _, token := range want {
+		tokens.Add(token)
+	}
+	if tokens.Len() != len(want) {
+		t.Fatalf("%d tokens", tokens.Len())
+	}
+	for i, token := range want {
+		if got := tokens.At(i); got != token {
+			t.Errorf("token %d is %q, want %q", i, got, token)
+		}
+	}
+}
+
+// TestEveryWorkRuns does all works of the harness on snib and the floor, in
+// stores so small that it takes a moment.
+func TestEveryWorkRuns(t *testing.T) {
+	var subjects []*Subject
+	all := peers.All()
+	for _, p := range []peer.Peer{all[0], peers.Snib()} {
+		s, err := NewSubject(p, filepath.Join(t.TempDir(), p.Name), 200)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if s.Tokens.Len() != 200 || len(s.Users) != 20 || s.FileSize == 0 {
+			t.Errorf("%s was filled with %d sessions of %d users in %d bytes", p.Name, s.Tokens.Len(), len(s.Users), s.FileSize)
+		}
+		subjects = append(subjects, s)
+	}
+	r := Runner{Rounds: 1, For: 2 * time.Millisecond, Rate: 500, Seed: 1}
+	for _, cases := range [][]Case{Reads(), Writes([]int{1, 8}), Mixed(), Contention(), Logins()} {
+		for _, c := range cases {
+			rows, err := r.Run(c, subjects)
+			if err != nil {
+				t.Errorf("%s: %v", c.Work, err)
+			}
+			for _, row := range rows {
+				if row.Value <= 0 {
+					t.Errorf("%s of %s took no time", c.Work, row.Peer)
+				}
+			}
+		}
+	}
+	ours := subjects[1]
+	for name, rows := range map[string]int{"size": 2, "pages": 7, "sweep": 3} {
+		got, err := map[string]func(*Subject) (int, error){
+			"size":  func(s *Subject) (int, error) { rows, err := Size(s); return len(rows), err },
+			"pages": func(s *Subject) (int, error) { rows, err := Pages(s); return len(rows), err },
+			"sweep": func(s *Subject) (int, error) { rows, err := Sweep(s, Plan{Rate: 100}); return len(rows), err },
+		}[name](ours)
+		if err != nil || got != rows {
+			t.Errorf("%s: %d rows, %v; want %d", name, got, err, rows)
+		}
+	}
+}
+
+func TestChainVisitsEverything(t *testing.T) {
+	chain := newChain(64 << 10)
+	seen, at := map[uint32]bool{}, uint32(0)
+	for !seen[at] {
+		seen[at] = true
+		at = chain[at]
+	}
+	if len(seen) != 1024 || at != 0 {
+		t.Errorf("the cycle has %d places and ends at %d, want 1024 and 0", len(seen), at)
+	}
+}

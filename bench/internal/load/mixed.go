@@ -1,0 +1,110 @@
+package load
+
+import (
+	"math/rand/v2"
+
+	"github.com/snibdb/snib/bench/internal/peer"
+)
+
+// A mixed day: of 1,000 operations 950 validate, 30 refresh, 15 create and 5
+// sign out. Users come by a Zipf distribution: few are busy, most are not.
+const (
+	ofRefresh  = 30
+	ofCreate   = 15
+	ofEnd      = 5
+	ofAll      = 1000
+	zipfS      = 1.1
+	mixWorkers = 16
+)
+
+// Mixed are the mixed day, once as fast as it goes and once at a fixed rate,
+// of which the response times count.
+func Mixed() []Case {
+	able := func(s peer.Store) bool { return can[peer.Refresher](s) && can[peer.Ender](s) }
+	return []Case{
+		{Suite: "mixed", Work: "mixed day", Workers: mixWorkers, Can: able, Prepare: prepareMixed, Run: mixed},
+		{Suite: "mixed", Work: "mixed day at a rate, p99", Workers: mixWorkers, Can: able, Prepare: prepareMixed, Run: mixedAtRate, P99: true},
+	}
+}
+
+// mixWorker is one client of the mixed day. It owns every mixWorkers-th user,
+// so that no other client ends the sessions it counts on.
+type mixWorker struct {
+	s        *Subject
+	w        int
+	users    int // that it owns
+	tokens   map[int]string
+	families map[int]string
+}
+
+func prepareMixed(s *Subject, p Plan) error {
+	list := make([]*mixWorker, p.Workers)
+	s.series++
+	// Users of its own: what earlier works ended must not be missed.
+	users := peer.MoreUsers("m"+string(rune('a'+s.series)), 0, max(p.Workers, min(len(s.Users), 20_000)))
+	var tokens Tokens
+	if err := s.Store.Fill(users, 1, tokens.Add); err != nil {
+		return err
+	}
+	ids := make([]string, len(users))
+	for i, u := range users {
+		ids[i] = u.ID
+	}
+	for w := range list {
+		list[w] = &mixWorker{s: s, w: w, users: len(users) / p.Workers, tokens: map[int]string{}, families: map[int]string{}}
+		for i := range list[w].users {
+			list[w].tokens[i] = tokens.At(i*p.Workers + w)
+		}
+	}
+	s.prepared = &mixState{list, ids, p.Workers}
+	return nil
+}
+
+type mixState struct {
+	workers []*mixWorker
+	ids     []string
+	stride  int
+}
+
+func (m *mixState) operation(p Plan) operation {
+	zipf := make([]*rand.Zipf, len(m.workers))
+	for w := range zipf {
+		zipf[w] = rand.NewZipf(p.rng(w), zipfS, 1, uint64(m.workers[w].users-1))
+	}
+	return func(w int, rng *rand.Rand) error {
+		user := int(zipf[w].Uint64())
+		return m.workers[w].step(m.ids[user*m.stride+w], user, rng.IntN(ofAll))
+	}
+}
+
+// step does one operation for a user. Who has signed out signs in first.
+func (m *mixWorker) step(id string, user, dice int) (err error) {
+	store := m.s.Store
+	token, signedIn := m.tokens[user]
+	switch {
+	case dice < ofRefresh:
+		f := store.(peer.Refresher)
+		if refresh, ok := m.families[user]; ok {
+			m.families[user], _, err = f.Refresh(refresh)
+		} else {
+			m.families[user], _, err = f.StartFamily(id)
+		}
+	case dice < ofRefresh+ofCreate || !signedIn:
+		m.tokens[user], err = store.CreateSession(id)
+	case dice < ofRefresh+ofCreate+ofEnd:
+		delete(m.tokens, user)
+		err = store.(peer.Ender).EndSession(token)
+	default:
+		_, err = store.Validate(token)
+	}
+	return err
+}
+
+func mixed(s *Subject, p Plan) (Sample, error) {
+	return timedLoop(p, s.prepared.(*mixState).operation(p))
+}
+
+func mixedAtRate(s *Subject, p Plan) (Sample, error) {
+	p.For *= 4
+	return openLoop(p, s.prepared.(*mixState).operation(p))
+}

@@ -1,0 +1,128 @@
+// Package load puts contenders to work and measures them.
+package load
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/snibdb/snib/bench/internal/peer"
+)
+
+// Tokens holds very many tokens without a pointer for each, so that the
+// garbage collector has as little to do as in a program that holds none.
+type Tokens struct {
+	text []byte
+	ends []uint64
+}
+
+// Add appends a token.
+func (t *Tokens) Add(token string) {
+	t.text = append(t.text, token...)
+	t.ends = append(t.ends, uint64(len(t.text)))
+}
+
+// Len returns how many there are.
+func (t *Tokens) Len() int { return len(t.ends) }
+
+// At returns a copy of token i, as a request brings a new string each time.
+func (t *Tokens) At(i int) string {
+	from := uint64(0)
+	if i > 0 {
+		from = t.ends[i-1]
+	}
+	return string(t.text[from:t.ends[i]])
+}
+
+// A Subject is a contender with a filled store.
+type Subject struct {
+	Peer     peer.Peer
+	Store    peer.Store
+	Sessions int // that it was filled with
+	Users    []string
+	Tokens   Tokens
+	FileSize int64         // after filling and closing
+	FillTime time.Duration // all of filling
+	dir      string
+	prepared any // what the Prepare of the present work made
+	series   int // of users made so far, for names
+}
+
+// PerUser is how many sessions each user has after filling.
+const PerUser = 10
+
+// NewSubject fills a store of so many sessions in dir, without syncing, and
+// opens it again as it is measured.
+func NewSubject(p peer.Peer, dir string, n int) (*Subject, error) {
+	s := &Subject{Peer: p, Sessions: n, dir: dir}
+	start := time.Now()
+	store, err := p.Open(dir, peer.Options{NoSync: true})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	s.Store = store
+	users := peer.Users(max(1, n/PerUser))
+	for _, u := range users {
+		s.Users = append(s.Users, u.ID)
+	}
+	err = store.Fill(users, min(n, PerUser), s.Tokens.Add)
+	if err == nil && p.Durability != peer.Memory {
+		err = s.Reopen()
+	}
+	s.FillTime = time.Since(start)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	return s, nil
+}
+
+// Reopen closes the store, looks at its size and opens it synced.
+func (s *Subject) Reopen() (err error) {
+	if err := s.Store.Close(); err != nil {
+		return err
+	}
+	if s.FileSize, err = folderSize(s.dir); err != nil {
+		return err
+	}
+	s.Store, err = s.Peer.Open(s.dir, peer.Options{})
+	return err
+}
+
+// Close closes the store and removes its files.
+func (s *Subject) Close() error {
+	err := s.Store.Close()
+	if e := os.RemoveAll(s.dir); err == nil {
+		err = e
+	}
+	return err
+}
+
+// newUsers adds users with so many sessions each, of no other name than any
+// before.
+func (s *Subject) newUsers(n, sessions int) ([]string, Tokens, error) {
+	s.series++
+	users := peer.MoreUsers(fmt.Sprintf("x%d", s.series), 0, n)
+	ids := make([]string, n)
+	for i, u := range users {
+		ids[i] = u.ID
+	}
+	var tokens Tokens
+	err := s.Store.Fill(users, sessions, tokens.Add)
+	return ids, tokens, err
+}
+
+func folderSize(dir string) (total int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			total += info.Size()
+		}
+		return err
+	})
+	return total, err
+}

@@ -1,0 +1,260 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// Conform checks that a contender does what it is measured at: a session is
+// accepted for its user and nothing else is; what has ended, expired or gone
+// with its user is refused, at once and after the store was opened again. dir
+// must be empty. Parts that a contender lacks are passed over.
+func Conform(p Peer, dir string) error {
+	c := &conformity{peer: p, dir: filepath.Join(dir, "conform"), now: time.Now()}
+	if err := c.run(); err != nil {
+		return fmt.Errorf("%s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// conformity is one run of the check: what must be accepted and refused so
+// far, which is looked at again after each step.
+type conformity struct {
+	peer  Peer
+	dir   string
+	now   time.Time
+	store Store
+	live  map[string]string // token to user
+	dead  []string
+}
+
+func (c *conformity) run() (err error) {
+	c.live = map[string]string{}
+	if err := c.open(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.store.Close()) }()
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"fill", c.fill}, {"create", c.create}, {"foreign tokens", c.foreign}, {"user", c.user}, {"extend", c.extend},
+		{"end", c.end}, {"refresh", c.refresh}, {"reopen", c.reopen},
+		{"delete user", c.deleteUser}, {"reopen after delete", c.reopen}, {"expire", c.expire},
+	} {
+		if err := step.do(); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+		if err := c.look(); err != nil {
+			return fmt.Errorf("after %s: %w", step.name, err)
+		}
+	}
+	return nil
+}
+
+func (c *conformity) open() (err error) {
+	c.store, err = c.peer.Open(c.dir, Options{Now: func() time.Time { return c.now }})
+	return err
+}
+
+// look validates every token that there was.
+func (c *conformity) look() error {
+	for token, user := range c.live {
+		got, err := c.store.Validate(token)
+		if err != nil {
+			return fmt.Errorf("a live session: %w", err)
+		}
+		if !c.peer.Bare && got != user {
+			return fmt.Errorf("a session of %s is taken for one of %q", user, got)
+		}
+	}
+	for _, token := range c.dead {
+		if err := c.refused(token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conformity) refused(token string) error {
+	if _, err := c.store.Validate(token); !errors.Is(err, ErrRefused) {
+		return fmt.Errorf("a dead or foreign token: got %v, want ErrRefused", err)
+	}
+	return nil
+}
+
+func (c *conformity) fill() error {
+	users := Users(3)
+	var tokens []string
+	err := c.store.Fill(users, 4, func(token string) { tokens = append(tokens, token) })
+	if err == nil && len(tokens) != 12 {
+		err = fmt.Errorf("filled %d sessions, want 12", len(tokens))
+	}
+	for i, token := range tokens {
+		c.live[token] = users[i/4].ID
+	}
+	return err
+}
+
+func (c *conformity) create() error {
+	for _, user := range Users(3) {
+		token, err := c.store.CreateSession(user.ID)
+		if err != nil {
+			return err
+		}
+		if c.live[token] != "" {
+			return errors.New("one token for two sessions")
+		}
+		c.live[token] = user.ID
+	}
+	return nil
+}
+
+func (c *conformity) foreign() error {
+	for token := range c.live {
+		wrong := []string{"", "x", token[:len(token)-1], token[1:]}
+		if !c.peer.Bare {
+			middle := len(token)/2 + 5
+			other := byte('a')
+			if token[middle] == other {
+				other = 'b'
+			}
+			wrong = append(wrong, token[:middle]+string(other)+token[middle+1:])
+		}
+		for _, w := range wrong {
+			if c.peer.Bare && len(w) >= IDLength && w[:IDLength] == token[:IDLength] {
+				continue
+			}
+			if err := c.refused(w); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *conformity) user() error {
+	s, ok := c.store.(UserStore)
+	if !ok {
+		return nil
+	}
+	want := map[string]string{}
+	for _, u := range Users(3) {
+		want[u.ID] = u.Identifier
+	}
+	for token, id := range c.live {
+		got, err := s.ValidateUser(token)
+		if err != nil || !c.peer.Bare && got != want[id] {
+			return fmt.Errorf("got %q, %v; want %q", got, err, want[id])
+		}
+	}
+	_, err := s.ValidateUser("x")
+	if !errors.Is(err, ErrRefused) {
+		return fmt.Errorf("a foreign token: %v", err)
+	}
+	return nil
+}
+
+func (c *conformity) extend() error {
+	s, ok := c.store.(Extender)
+	if !ok {
+		return nil
+	}
+	for token := range c.live {
+		if err := s.Extend(token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conformity) end() error {
+	s, ok := c.store.(Ender)
+	if !ok {
+		return nil
+	}
+	for _, user := range Users(3) {
+		token, err := c.store.CreateSession(user.ID)
+		if err == nil {
+			err = s.EndSession(token)
+		}
+		if err != nil {
+			return err
+		}
+		c.dead = append(c.dead, token)
+	}
+	return nil
+}
+
+func (c *conformity) refresh() error {
+	s, ok := c.store.(Refresher)
+	if !ok {
+		return nil
+	}
+	user := Users(1)[0].ID
+	refresh, session, err := s.StartFamily(user)
+	if err != nil {
+		return err
+	}
+	used := refresh
+	for range 3 {
+		c.dead = append(c.dead, session)
+		if refresh, session, err = s.Refresh(refresh); err != nil {
+			return err
+		}
+		if got, err := c.store.Validate(session); err != nil || !c.peer.Bare && got != user {
+			return fmt.Errorf("the new session: %q, %v", got, err)
+		}
+	}
+	// Whoever presents a token long used holds a copy; what becomes of the
+	// family then is the contender's affair.
+	if _, _, err := s.Refresh(used); !errors.Is(err, ErrRefused) {
+		return fmt.Errorf("a used token: got %v, want ErrRefused", err)
+	}
+	return nil
+}
+
+func (c *conformity) reopen() error {
+	if c.peer.Durability == Memory {
+		return nil
+	}
+	if err := c.store.Close(); err != nil {
+		return err
+	}
+	return c.open()
+}
+
+func (c *conformity) deleteUser() error {
+	s, ok := c.store.(UserStore)
+	if !ok {
+		return nil
+	}
+	user := Users(2)[1].ID
+	if err := s.DeleteUser(user); err != nil {
+		return err
+	}
+	for token, id := range c.live {
+		if id == user {
+			c.dead = append(c.dead, token)
+			delete(c.live, token)
+		}
+	}
+	if _, err := c.store.CreateSession(user); err == nil && !c.peer.Bare {
+		return errors.New("a session of a user who is gone")
+	}
+	return nil
+}
+
+func (c *conformity) expire() error {
+	if c.peer.OwnClock || c.peer.Bare {
+		return nil
+	}
+	c.now = c.now.Add(Life + time.Hour)
+	for token := range c.live {
+		c.dead = append(c.dead, token)
+	}
+	clear(c.live)
+	return nil
+}

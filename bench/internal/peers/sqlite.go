@@ -1,0 +1,284 @@
+package peers
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/snibdb/snib/codec"
+
+	"github.com/snibdb/snib/bench/internal/peer"
+)
+
+// sqlitePeers are the three ways to run one driver: synced, synced with group
+// commit by the application, and not synced at each commit. dsn names the file
+// with the pragmas below in the driver's manner; sync is FULL or NORMAL.
+func sqlitePeers(driver, name, module string, dsn func(path, sync string) string) []peer.Peer {
+	base := peer.Peer{Modules: []string{module}, Durability: peer.Synced}
+	full, group, normal := base, base, base
+	full.Name, full.Note = name+"-full", "WAL, synchronous=FULL, prepared statements, one writer connection"
+	group.Name, group.Note = name+"-group", "as FULL, and the application joins waiting writes into one transaction"
+	normal.Name, normal.Note = name+"-normal", "WAL, synchronous=NORMAL: a power cut may lose the last commits"
+	group.WritesOnly, normal.WritesOnly, normal.Durability = true, true, peer.Unsynced
+	open := func(sync string, grouped bool) func(string, peer.Options) (peer.Store, error) {
+		return func(dir string, o peer.Options) (peer.Store, error) {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return nil, err
+			}
+			mode := sync
+			if o.NoSync {
+				mode = "OFF"
+			}
+			return openSQL(driver, dsn(filepath.Join(dir, "sqlite.db"), mode), o, grouped)
+		}
+	}
+	full.Open, group.Open, normal.Open = open("FULL", false), open("FULL", true), open("NORMAL", false)
+	return []peer.Peer{full, group, normal}
+}
+
+// The pragmas of every connection, besides journal_mode=WAL, synchronous and
+// foreign_keys: 64 MB of cache, the file mapped.
+const (
+	sqliteCache = -65536
+	sqliteMap   = 1 << 30
+	sqliteBusy  = 10_000 // milliseconds
+)
+
+const sqliteSchema = `
+CREATE TABLE IF NOT EXISTS users (
+	id TEXT PRIMARY KEY, identifier TEXT NOT NULL UNIQUE, password_hash TEXT NOT NULL,
+	created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, attributes BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sessions (
+	id TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES users(id) ON DELETE CASCADE, family_id TEXT NOT NULL, secret_hash BLOB NOT NULL,
+	active_until INTEGER NOT NULL, idle_until INTEGER NOT NULL, absolute_until INTEGER NOT NULL,
+	created_at INTEGER NOT NULL, auth_time INTEGER NOT NULL, last_used_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sessions_by_user ON sessions(user_id);
+CREATE TABLE IF NOT EXISTS families (
+	id TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES users(id) ON DELETE CASCADE, session_id TEXT NOT NULL,
+	current BLOB NOT NULL, previous BLOB NOT NULL, generation INTEGER NOT NULL,
+	idle_until INTEGER NOT NULL, created_at INTEGER NOT NULL, rotated_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS families_by_user ON families(user_id);`
+
+// The statements, each prepared once a connection.
+const (
+	findSession = iota
+	findSessionUser
+	addUser
+	addSession
+	touchSession
+	dropSessionRow
+	dropUser
+	addFamily
+	findFamily
+	rotateFamily
+	statementCount
+)
+
+var statements = [statementCount]string{
+	findSession:     `SELECT user_id, secret_hash, active_until FROM sessions WHERE id = ?`,
+	findSessionUser: `SELECT u.identifier, u.attributes, s.secret_hash, s.active_until FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?`,
+	addUser:         `INSERT INTO users VALUES (?, ?, ?, ?, ?, ?)`,
+	addSession:      `INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	touchSession:    `UPDATE sessions SET active_until = ?, last_used_at = ? WHERE id = ?`,
+	dropSessionRow:  `DELETE FROM sessions WHERE id = ?`,
+	dropUser:        `DELETE FROM users WHERE id = ?`,
+	addFamily:       `INSERT INTO families VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	findFamily:      `SELECT user_id, session_id, current, generation, idle_until FROM families WHERE id = ?`,
+	rotateFamily:    `UPDATE families SET session_id = ?, previous = current, current = ?, generation = ?, idle_until = ?, rotated_at = ? WHERE id = ?`,
+}
+
+type sqlStore struct {
+	read, write *sql.DB // the writer is one connection, as SQLite has one writer
+	reading     [statementCount]*sql.Stmt
+	writing     [statementCount]*sql.Stmt
+	now         func() time.Time
+	group       *group[func(sqlTx) error] // nil: a transaction each
+}
+
+// sqlTx runs the statements inside of one transaction.
+type sqlTx struct {
+	s  *sqlStore
+	tx *sql.Tx
+}
+
+func (t sqlTx) exec(statement int, args ...any) error {
+	_, err := t.tx.Stmt(t.s.writing[statement]).Exec(args...)
+	return err
+}
+
+func (t sqlTx) row(statement int, args ...any) *sql.Row {
+	return t.tx.Stmt(t.s.writing[statement]).QueryRow(args...)
+}
+
+func openSQL(driver, dsn string, o peer.Options, grouped bool) (s *sqlStore, err error) {
+	s = &sqlStore{now: o.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if grouped && !o.NoSync {
+		s.group = &group[func(sqlTx) error]{run: s.together, most: 1024}
+	}
+	if s.write, err = sql.Open(driver, dsn); err != nil {
+		return nil, err
+	}
+	s.write.SetMaxOpenConns(1)
+	if _, err := s.write.Exec(sqliteSchema); err != nil {
+		return nil, err
+	}
+	if s.read, err = sql.Open(driver, dsn); err != nil {
+		return nil, err
+	}
+	s.read.SetMaxOpenConns(2 * runtime.GOMAXPROCS(0))
+	s.read.SetMaxIdleConns(2 * runtime.GOMAXPROCS(0))
+	for i, text := range statements {
+		var err, err2 error
+		s.reading[i], err = s.read.Prepare(text)
+		s.writing[i], err2 = s.write.Prepare(text)
+		if err := errors.Join(err, err2); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// update runs fn in a transaction, of its own or with others.
+func (s *sqlStore) update(fn func(sqlTx) error) error {
+	if s.group != nil {
+		return s.group.do(fn)
+	}
+	tx, err := s.write.Begin()
+	if err != nil {
+		return err
+	}
+	if err := fn(sqlTx{s, tx}); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+// together runs all of a group in one transaction. Every operation decides
+// before it writes, so one that is refused has written nothing; any other
+// error fails all.
+func (s *sqlStore) together(calls []*call[func(sqlTx) error]) {
+	tx, err := s.write.Begin()
+	for _, c := range calls {
+		if err == nil {
+			if c.err = c.arg(sqlTx{s, tx}); c.err != nil && !errors.Is(c.err, peer.ErrRefused) {
+				err = c.err
+			}
+		}
+	}
+	if err == nil {
+		err = tx.Commit()
+	} else if tx != nil {
+		err = errors.Join(err, tx.Rollback())
+	}
+	if err != nil {
+		for _, c := range calls {
+			c.err = err
+		}
+	}
+}
+
+// Fill implements peer.Store.
+func (s *sqlStore) Fill(list []peer.User, count int, each func(string)) error {
+	const most = 3000
+	perTx := max(1, most/(count+1))
+	for len(list) > 0 {
+		part := list[:min(perTx, len(list))]
+		list = list[len(part):]
+		err := s.update(func(tx sqlTx) error {
+			for _, u := range part {
+				if err := s.fillUser(tx, u, count, each); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sqlStore) fillUser(tx sqlTx, u peer.User, count int, each func(string)) error {
+	attributes, err := codec.AppendAttributes(nil, u.Attributes, codec.Bounds{})
+	if err != nil {
+		return err
+	}
+	now := s.now().UnixMilli()
+	if err := tx.exec(addUser, u.ID, u.Identifier, u.PasswordHash, now, now, attributes); err != nil {
+		return err
+	}
+	for range count {
+		_, token, err := s.newSession(tx, u.ID, "")
+		if err != nil {
+			return err
+		}
+		each(token)
+	}
+	return nil
+}
+
+func (s *sqlStore) newSession(tx sqlTx, userID, familyID string) (id, token string, err error) {
+	now := s.now()
+	id = peer.NewID("ses_", now)
+	token, hash := peer.NewToken(id)
+	made, deadline := now.UnixMilli(), now.Add(peer.Life).UnixMilli()
+	return id, token, tx.exec(addSession, id, userID, familyID, hash[:], deadline, deadline, deadline, made, made, made)
+}
+
+// CreateSession implements peer.Store. That the user exists is what the
+// foreign key checks.
+func (s *sqlStore) CreateSession(userID string) (token string, err error) {
+	err = s.update(func(tx sqlTx) (err error) {
+		_, token, err = s.newSession(tx, userID, "")
+		return err
+	})
+	return token, err
+}
+
+// check compares what was found for a token with what it presents.
+func (s *sqlStore) check(err error, stored []byte, hash [32]byte, deadline int64) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return peer.ErrRefused
+	}
+	if err == nil && (!peer.SameHash(stored, hash[:]) || deadline <= s.now().UnixMilli()) {
+		return peer.ErrRefused
+	}
+	return err
+}
+
+// Validate implements peer.Store.
+func (s *sqlStore) Validate(token string) (userID string, err error) {
+	return s.validate(s.reading[findSession], token)
+}
+
+func (s *sqlStore) validate(find *sql.Stmt, token string) (userID string, err error) {
+	id, hash, ok := peer.ParseToken(token)
+	if !ok {
+		return "", peer.ErrRefused
+	}
+	var stored sql.RawBytes
+	var deadline int64
+	rows, err := find.QueryContext(context.Background(), id)
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return "", errors.Join(rows.Err(), errIf(rows.Err() == nil))
+	}
+	if err := rows.Scan(&userID, &stored, &deadline); err != nil {
+		return "", err
+	}
+	return userID, s.check(nil, stored, hash, deadline)
+}

@@ -1,0 +1,144 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A goal is one line of the table that the project holds itself to. A figure
+// that a result lacks is shown as a dash, and the goal is not judged.
+type goal struct {
+	work, want string
+	parts      []part
+}
+
+// part is one figure of a goal with its limit.
+type part struct {
+	figure func(*Result) float64 // 0: not measured
+	limit  float64
+	least  bool // the figure must be at least the limit, else at most
+	format func(float64) string
+}
+
+func (g goal) measured(r *Result) string {
+	var list []string
+	for _, p := range g.parts {
+		text := "–"
+		if v := p.figure(r); v > 0 {
+			text = p.format(v)
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, " / ")
+}
+
+func (g goal) reached(r *Result) string {
+	if r.Machine.Busy() {
+		return "–"
+	}
+	for _, p := range g.parts {
+		v := p.figure(r)
+		switch {
+		case v == 0:
+			return "–"
+		case p.least && v < p.limit, !p.least && v > p.limit:
+			return "no"
+		}
+	}
+	return "yes"
+}
+
+func times(v float64) string   { return fmt.Sprintf("%.2f×", v) }
+func speedUp(v float64) string { return fmt.Sprintf("%.1f×", v) }
+func allocs(v float64) string  { return fmt.Sprintf("%.1f allocations", v) }
+
+const subject = "snib"
+
+// toFloor is snib's time as a part of the floor's.
+func toFloor(work string, sessions, workers int) func(*Result) float64 {
+	return func(r *Result) float64 {
+		if row := r.Find(work, orSize(r, sessions), workers, subject); row != nil {
+			return row.Ratio
+		}
+		return 0
+	}
+}
+
+// faster is how many times as long another contender takes.
+func faster(work string, workers int, than string) func(*Result) float64 {
+	return func(r *Result) float64 {
+		n := orSize(r, 0)
+		ours, theirs := r.Find(work, n, workers, subject), r.Find(work, n, workers, than)
+		if ours == nil || theirs == nil {
+			return 0
+		}
+		return Ratio(theirs.Rounds, ours.Rounds)
+	}
+}
+
+// allocated are snib's allocations an operation. One that is counted now and
+// then, by the runtime, is not the operation's.
+func allocated(work string) func(*Result) float64 {
+	return func(r *Result) float64 {
+		if row := r.Find(work, orSize(r, 0), 1, subject); row != nil {
+			return row.Allocs
+		}
+		return 0
+	}
+}
+
+// between compares two works of snib.
+func between(work, with string) func(*Result) float64 {
+	return func(r *Result) float64 {
+		n := orSize(r, 0)
+		a, b := r.Find(work, n, 1, subject), r.Find(with, n, 1, subject)
+		if a == nil || b == nil {
+			return 0
+		}
+		return Ratio(a.Rounds, b.Rounds)
+	}
+}
+
+// figure is a value of snib.
+func figure(work string, sessions int) func(*Result) float64 {
+	return func(r *Result) float64 {
+		if row := r.Find(work, sessions, 0, subject); row != nil {
+			return row.Value
+		}
+		return 0
+	}
+}
+
+// orSize is the size at which what names none is judged: 100,000 sessions, or
+// the largest that was measured.
+func orSize(r *Result, sessions int) int {
+	const usual = 100_000
+	if sessions > 0 || len(r.Settings.Sessions) == 0 {
+		return sessions
+	}
+	if slices.Contains(r.Settings.Sessions, usual) {
+		return usual
+	}
+	return slices.Max(r.Settings.Sessions)
+}
+
+var goals = []goal{
+	{"ValidateSession at 10 k / 100 k / 1 M sessions, against `View` and `Get` of the same record", "≤ 0.50× / 0.65× / 0.70×", []part{
+		{toFloor("validate", 10_000, 1), 0.50, false, times}, {toFloor("validate", 100_000, 1), 0.65, false, times}, {toFloor("validate", 1_000_000, 1), 0.70, false, times}}},
+	{"ValidateSession, allocations", "≤ 1", []part{{allocated("validate"), 1.05, false, allocs}}},
+	{"ValidateSessionUser at 10 k / 100 k / 1 M, against the two `Get`s", "≤ 0.80×", []part{
+		{toFloor("validate+user", 10_000, 1), 0.80, false, times}, {toFloor("validate+user", 100_000, 1), 0.80, false, times}, {toFloor("validate+user", 1_000_000, 1), 0.80, false, times}}},
+	{"ValidateSessionUser, allocations", "≤ 3", []part{{allocated("validate+user"), 3.05, false, allocs}}},
+	{"CreateSession by 1 / 64 / 512 writers, against one `Update` each", "≥ 1× / 9× / 16×", []part{
+		{faster("create", 1, "bbolt"), 1, true, speedUp}, {faster("create", 64, "bbolt"), 9, true, speedUp}, {faster("create", 512, "bbolt"), 16, true, speedUp}}},
+	{"Validate / create by 64 writers, against scs on bbolt", "≥ 15× / 8×", []part{
+		{faster("validate", 1, "scs-bbolt"), 15, true, speedUp}, {faster("create", 64, "scs-bbolt"), 8, true, speedUp}}},
+	{"Validate / create by 64 writers, against SQLite (WAL, FULL)", "≥ 6× / 4×", []part{
+		{faster("validate", 1, "sqlite-full"), 6, true, speedUp}, {faster("create", 64, "sqlite-full"), 4, true, speedUp}}},
+	{"DeleteUser with 1,000 sessions, against SQLite's cascade (FULL)", "≥ 10×", []part{{faster("delete user with 1000", 1, "sqlite-full"), 10, true, speedUp}}},
+	{"p99 of validations while 64 writers create, against idle", "≤ 3×", []part{{between("validate while 64 create, p99", "validate, idle, p99"), 3, false, times}}},
+	{"p99 of validations during a sweep, against before", "≤ 3×", []part{{between("validate during a sweep, p99", "validate before a sweep, p99"), 3, false, times}}},
+	{"1 M sessions and 100 k users: file / open / heap after opening", "≤ 330 MB / 50 ms / 16 MB", []part{
+		{figure("file", 1_000_000), 330e6, false, size}, {figure("open", 1_000_000), 50e6, false, duration}, {figure("heap after open", 1_000_000), 16e6, false, size}}},
+}

@@ -1,0 +1,62 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Median returns the middle of values, the mean of the two in the middle if
+// they are even in number, and 0 for none. It leaves values as they are.
+func Median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(values))
+	n := len(s)
+	return (s[(n-1)/2] + s[n/2]) / 2
+}
+
+// Spread returns half the distance from the least to the greatest value, as a
+// part of the median: what a reader may trust the figure to.
+func Spread(values []float64) float64 {
+	m := Median(values)
+	if m == 0 {
+		return 0
+	}
+	return (slices.Max(values) - slices.Min(values)) / 2 / m
+}
+
+// Ratio compares round by round, because what else the machine does changes
+// from round to round and is the same for both within one. It returns the
+// median of the quotients, 0 if there is nothing to compare.
+func Ratio(values, floor []float64) float64 {
+	n := min(len(values), len(floor))
+	var quotients []float64
+	for i := range n {
+		if q := values[i] / floor[i]; floor[i] > 0 && !math.IsNaN(q) {
+			quotients = append(quotients, q)
+		}
+	}
+	return Median(quotients)
+}
+
+// Finish fills the medians in, and the ratio of every row to the row of the
+// floor at the same work, and puts the rows of one work together.
+func (r *Result) Finish() {
+	place := map[[2]string]int{}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		row.Value = Median(row.Rounds)
+		if floor := r.Find(row.Work, row.Sessions, row.Workers, r.Settings.Floor); floor != nil {
+			row.Ratio = Ratio(row.Rounds, floor.Rounds)
+		}
+		if _, ok := place[row.group()]; !ok {
+			place[row.group()] = i
+		}
+	}
+	slices.SortStableFunc(r.Rows, func(a, b Row) int { return place[a.group()] - place[b.group()] })
+}
+
+// group is what rows have in common that are compared with each other.
+func (r *Row) group() [2]string { return [2]string{r.Work, fmt.Sprint(r.Sessions, r.Workers)} }

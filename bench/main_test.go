@@ -1,0 +1,64 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/snibdb/snib/bench/internal/report"
+)
+
+// TestMain lets the test's binary stand for the harness where the harness
+// calls itself.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "-probe" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestRunFromEndToEnd takes the way of a user, with little to do.
+func TestRunFromEndToEnd(t *testing.T) {
+	dir := t.TempDir()
+	json, html := filepath.Join(dir, "r.json"), filepath.Join(dir, "html")
+	var out strings.Builder
+	args := []string{"-suite", "read,write,size,pages", "-peers", "snib,scs-bbolt", "-n", "100", "-writers", "1,4", "-rounds", "1",
+		"-sample", "2ms", "-dir", filepath.Join(dir, "stores"), "-json", json, "-html", html}
+	if err := run(args, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"validate+user", "scs-bbolt", "delete user with 1000", "heap after open", "pages of refresh"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table has no %q:\n%s", want, out.String())
+		}
+	}
+	r, err := report.Read(json)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Peers) != 3 || r.Find("validate", 100, 1, "snib").Ratio <= 0 || r.Versions["go.etcd.io/bbolt"] == "" || r.Machine.CPU == "" {
+		t.Errorf("the result lacks something: %+v", r)
+	}
+	if _, err := os.Stat(filepath.Join(html, "index.html")); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "stores")); err != nil || len(left) > 0 {
+		t.Errorf("stores are left behind: %v, %v", left, err)
+	}
+}
+
+func TestWrongArgumentsAreRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"-suite", "x"}, {"-peers", "x"}, {"-n", "0"}, {"-n", "ten"}, {"-writers", "-1"}, {"-rounds", "0"}, {"-rate", "0"}, {"more"}, {"-x"},
+	} {
+		if err := run(args, io.Discard, io.Discard); err == nil {
+			t.Errorf("%v was accepted", args)
+		}
+	}
+	if err := run([]string{"-help"}, io.Discard, io.Discard); err != nil {
+		t.Errorf("-help: %v", err)
+	}
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/snibdb/snib"
+	bolt "go.etcd.io/bbolt"
+)
+
+// The child process runs a workload and says on its standard output, one line
+// and one write each, what it is about to do and what was acknowledged. In a
+// trace of its system calls the lines stand among the writes and syncs of the
+// database, so that what came before what is not a matter of belief.
+//
+//	begin LANE N NAME    operation N of a lane is about to be called
+//	state LANE N TEXT    what the lane's part of the file is once N is done
+//	ack LANE N           it has returned nil
+//	fail LANE N ERROR    it has returned an error of this kind
+//
+// A lane is a sequence of operations that nobody else disturbs: "all" is the
+// whole file, a byte of it; others are one user each.
+
+// A job is what a child is to do.
+type job struct {
+	Kind   string // a key of jobs
+	Path   string // of the database
+	Seed   uint64
+	Ops    int    // operations, of each lane
+	First  int    // number of the first damaged file
+	Lanes  int    // users who are worked on at once
+	Mutant string // a mistake to be found: "nosync", "ackfirst", "half"
+}
+
+var jobs = map[string]func(job) error{}
+
+// jobVariable holds the child's job in its environment.
+const jobVariable = "SNIB_CRASH_JOB"
+
+// childMain does the job in the environment, if there is one, and ends the
+// process. Programs and tests that start children call it first.
+func childMain() {
+	text := os.Getenv(jobVariable)
+	if text == "" {
+		return
+	}
+	var j job
+	err := json.Unmarshal([]byte(text), &j)
+	if err == nil {
+		err = jobs[j.Kind](j)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// environ returns the environment of a child that does j.
+func (j job) environ() []string {
+	text, err := json.Marshal(j)
+	if err != nil {
+		panic(err) // unreachable: plain fields
+	}
+	return append(os.Environ(), jobVariable+"="+string(text))
+}
+
+// say writes a line with one system call.
+func say(format string, args ...any) {
+	if _, err := os.Stdout.WriteString(fmt.Sprintf(format, args...) + "\n"); err != nil {
+		os.Exit(2) // nobody listens any more
+	}
+}
+
+func init() { jobs["cascades"] = cascades }
+
+// cascades runs the workload alone, each operation to its end.
+func cascades(j job) error {
+	w := newWork(j.Seed, j.Mutant == "half")
+	s := &sequence{job: j, work: w}
+	w.reopen = s.reopen
+	say("begin all 0 Open")
+	if err := s.open(w.options()); err != nil {
+		return err
+	}
+	if err := s.done(); err != nil {
+		return err
+	}
+	for i := range j.Ops {
+		if err := s.step(w.draw(i)); err != nil {
+			return err
+		}
+	}
+	if err := s.step(closeAndOpen); err != nil { // so that Close has nothing to store
+		return err
+	}
+	return w.db.Close()
+}
+
+// sequence is the lane "all".
+type sequence struct {
+	job
+	work *work
+	n    int // operations so far
+	bolt *bolt.DB
+}
+
+// open opens the database as the workload wants it, or with the mistake that
+// nothing is synced.
+func (s *sequence) open(o *snib.Options) (err error) {
+	if s.Mutant != "nosync" {
+		s.work.db, err = snib.Open(s.Path, o)
+		return err
+	}
+	if s.bolt == nil {
+		db, err := snib.Open(s.Path, o) // the mistake is in commits, not in creating
+		if err != nil {
+			return err
+		}
+		if err := db.Close(); err != nil {
+			return err
+		}
+		if s.bolt, err = bolt.Open(s.Path, 0o600, &bolt.Options{NoSync: true}); err != nil {
+			return err
+		}
+	}
+	o.InsecureNoSync = true
+	s.work.db, err = snib.New(s.bolt, o)
+	return err
+}
+
+func (s *sequence) reopen(o *snib.Options) error {
+	if err := s.work.db.Close(); err != nil {
+		return err
+	}
+	return s.open(o)
+}
+
+// step does one operation, unless there is nothing to do it with.
+func (s *sequence) step(op operation) error {
+	if op.still {
+		if err := s.step(closeAndOpen); err != nil {
+			return err
+		}
+	} else if op.name != closeAndOpen.name {
+		s.work.pass()
+	}
+	s.n++
+	name := op.name
+	if op.steps {
+		name += ", in steps"
+	}
+	say("begin all %d %s", s.n, name)
+	if s.Mutant == "ackfirst" {
+		say("ack all %d", s.n)
+	}
+	err := s.work.run(op)
+	if s.n > len(operations) && errors.Is(err, errSkip) {
+		err = nil // the first of each kind has something to work on
+	}
+	if err != nil {
+		return fmt.Errorf("operation %d, %s: %w", s.n, op.name, err)
+	}
+	return s.done()
+}
+
+// done says what the file holds, and that it was acknowledged.
+func (s *sequence) done() error {
+	text, err := contents(s.work.db)
+	if err != nil {
+		return err
+	}
+	say("state all %d %s", s.n, text)
+	if s.Mutant != "ackfirst" || s.n == 0 {
+		say("ack all %d", s.n)
+	}
+	return nil
+}
+
+// contents sums up every byte that db holds, the application's rows too:
+// "name=hash" of each bucket, in order.
+func contents(db *snib.DB) (text string, err error) {
+	err = db.View(ctx, func(tx *snib.Tx) error {
+		var parts []string
+		err := tx.Bolt().ForEach(func(name []byte, b *bolt.Bucket) error {
+			return sums(string(name), b, &parts)
+		})
+		slices.Sort(parts)
+		text = strings.Join(parts, " ")
+		return err
+	})
+	return text, err
+}
+
+// sums adds the hash of a bucket's own rows, and those of the buckets in it.
+func sums(name string, b *bolt.Bucket, parts *[]string) error {
+	h, n := sha256.New(), 0
+	err := b.ForEach(func(k, v []byte) error {
+		if v == nil {
+			return sums(name+"/"+string(k), b.Bucket(k), parts)
+		}
+		n++
+		var sizes [8]byte
+		binary.BigEndian.PutUint32(sizes[:], uint32(len(k)))
+		binary.BigEndian.PutUint32(sizes[4:], uint32(len(v)))
+		h.Write(sizes[:])
+		h.Write(k)
+		h.Write(v)
+		return nil
+	})
+	if n > 0 {
+		*parts = append(*parts, fmt.Sprintf("%s=%x", name, h.Sum(nil)[:8]))
+	}
+	return err
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Damage: one copy of a file after the other is damaged in some way, opened
+// and used. This file makes the damage.
+
+const pageSize = 4096
+
+// A wound damages a file. It may return another slice.
+type wound struct {
+	name string
+	do   func(b []byte, rng *rand.Rand) []byte
+}
+
+// wounds in turn; those of a file in use come first and are most.
+var wounds = []wound{
+	{"one bit", func(b []byte, rng *rand.Rand) []byte { return flips(b, rng, 1) }},
+	{"some bits", func(b []byte, rng *rand.Rand) []byte { return flips(b, rng, 2+rng.IntN(30)) }},
+	{"bits of one page", flipsOfPage},
+	{"bytes", overwrite},
+	{"a sector of zeros", func(b []byte, rng *rand.Rand) []byte { clear(sector(b, rng)); return b }},
+	{"a sector of noise", func(b []byte, rng *rand.Rand) []byte { noise(sector(b, rng), rng); return b }},
+	{"a page of noise", func(b []byte, rng *rand.Rand) []byte { noise(page(b, 2+rng.IntN(pages(b)-2)), rng); return b }},
+	{"a page in the place of another", copyPage},
+	{"a page header", header},
+	{"an entry of a page", entryOf},
+	{"a branch that leads astray", misled},
+	{"a leaf that says it is a branch", turned},
+	{"cut", func(b []byte, rng *rand.Rand) []byte { return b[:1+rng.IntN(len(b)-1)] }},
+	{"cut at a page", func(b []byte, rng *rand.Rand) []byte { return b[:pageSize*(1+rng.IntN(pages(b)-1))] }},
+	{"second half of zeros", func(b []byte, _ *rand.Rand) []byte { clear(b[len(b)/2:]); return b }},
+	{"a meta page", func(b []byte, rng *rand.Rand) []byte { flips(page(b, rng.IntN(2))[:80], rng, 1+rng.IntN(3)); return b }},
+	{"an older page", aged},
+	{"foreign", foreign},
+}
+
+// damage returns copy n of base, damaged, and by what.
+func damage(base []byte, seed uint64, n int) (b []byte, name string) {
+	rng := rand.New(rand.NewPCG(seed, uint64(n)))
+	w := wounds[n%len(wounds)]
+	return w.do(bytes.Clone(base), rng), w.name
+}
+
+func pages(b []byte) int           { return len(b) / pageSize }
+func page(b []byte, id int) []byte { return b[id*pageSize : (id+1)*pageSize] }
+
+func flips(b []byte, rng *rand.Rand, n int) []byte {
+	for range n {
+		b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
+	}
+	return b
+}
+
+func flipsOfPage(b []byte, rng *rand.Rand) []byte {
+	flips(page(b, rng.IntN(pages(b))), rng, 1+rng.IntN(8))
+	return b
+}
+
+func overwrite(b []byte, rng *rand.Rand) []byte {
+	at := rng.IntN(len(b) - 64)
+	noise(b[at:at+1+rng.IntN(64)], rng)
+	return b
+}
+
+func noise(b []byte, rng *rand.Rand) {
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+}
+
+func sector(b []byte, rng *rand.Rand) []byte {
+	at := 512 * rng.IntN(len(b)/512)
+	return b[at : at+512]
+}
+
+// copyPage writes a page over another one, and half of the time makes it say
+// that it is the other.
+func copyPage(b []byte, rng *rand.Rand) []byte {
+	from, to := 2+rng.IntN(pages(b)-2), 2+rng.IntN(pages(b)-2)
+	copy(page(b, to), page(b, from))
+	if rng.IntN(2) == 0 {
+		binary.NativeEndian.PutUint64(page(b, to), uint64(to))
+	}
+	return b
+}
+
+// header changes a field of a page header: id, kind, count or overflow.
+func header(b []byte, rng *rand.Rand) []byte {
+	p := page(b, rng.IntN(pages(b)))
+	switch rng.IntN(4) {
+	case 0:
+		binary.NativeEndian.PutUint64(p, uint64(rng.IntN(pages(b)+3)))
+	case 1:
+		binary.NativeEndian.PutUint16(p[8:], uint16([]int{1, 2, 4, 16, 3, 0, 0xffff}[rng.IntN(7)]))
+	case 2:
+		binary.NativeEndian.PutUint16(p[10:], uint16(rng.IntN(300)))
+	case 3:
+		binary.NativeEndian.PutUint32(p[12:], uint32(rng.IntN(1<<rng.IntN(31)+1)))
+	}
+	return b
+}
+
+// entryOf changes a field of an entry of a page: where its key is, how long,
+// or where it leads.
+func entryOf(b []byte, rng *rand.Rand) []byte {
+	p := page(b, 2+rng.IntN(pages(b)-2))
+	n := max(1, min(int(binary.NativeEndian.Uint16(p[10:])), 200))
+	field := p[16+16*rng.IntN(n)+4*rng.IntN(4):]
+	value := uint32(rng.IntN(1 << (1 + rng.IntN(31))))
+	binary.NativeEndian.PutUint32(field, value)
+	return b
+}
+
+// some returns a page of a kind, or -1.
+func some(b []byte, rng *rand.Rand, kind uint16) int {
+	var found []int
+	for id := 2; id < pages(b); id++ {
+		p := page(b, id)
+		if binary.NativeEndian.Uint16(p[8:]) == kind && binary.NativeEndian.Uint64(p) == uint64(id) {
+			found = append(found, id)
+		}
+	}
+	if len(found) == 0 {
+		return -1
+	}
+	return found[rng.IntN(len(found))]
+}
+
+// misled makes an entry of a branch page lead to another page, often itself or
+// a branch again.
+func misled(b []byte, rng *rand.Rand) []byte {
+	id := some(b, rng, 1)
+	if id < 0 {
+		return b
+	}
+	p := page(b, id)
+	n := max(1, int(binary.NativeEndian.Uint16(p[10:])))
+	to := []int{id, some(b, rng, 1), 2 + rng.IntN(pages(b)-2)}[rng.IntN(3)]
+	binary.NativeEndian.PutUint64(p[16+16*rng.IntN(n)+8:], uint64(to))
+	return b
+}
+
+// turned makes a leaf, or a branch, say that it is the other.
+func turned(b []byte, rng *rand.Rand) []byte {
+	kind := uint16(1 + rng.IntN(2))
+	if id := some(b, rng, kind); id >= 0 {
+		binary.NativeEndian.PutUint16(page(b, id)[8:], 3-kind)
+	}
+	return b
+}
+
+// aged puts what a page held once, and is still there as a free one, in the
+// place of a page in use.
+func aged(b []byte, rng *rand.Rand) []byte {
+	for range 200 {
+		from, to := 2+rng.IntN(pages(b)-2), 2+rng.IntN(pages(b)-2)
+		p := page(b, from)
+		if from != to && binary.NativeEndian.Uint16(p[8:]) == 2 {
+			copy(page(b, to), p)
+			binary.NativeEndian.PutUint64(page(b, to), uint64(to))
+			return b
+		}
+	}
+	return b
+}
+
+// foreign is a file that was never one of this library's.
+func foreign(b []byte, rng *rand.Rand) []byte {
+	out := make([]byte, 1+rng.IntN(200_000))
+	switch rng.IntN(5) {
+	case 0:
+		noise(out, rng)
+	case 1:
+		copy(out, "SQLite format 3\x00")
+	case 2:
+		return bytes.Repeat([]byte("name,mail\nada,ada@example.com\n"), 1+rng.IntN(5000))
+	case 3: // of zeros
+	case 4:
+		return otherBolt(rng)
+	}
+	return out
+}
+
+// otherBolt is a bbolt database of another program.
+func otherBolt(rng *rand.Rand) []byte {
+	f, err := os.CreateTemp("", "other-*")
+	if err != nil {
+		panic(err) // unreachable but for want of space
+	}
+	defer os.Remove(f.Name())
+	f.Close()
+	db, err := bolt.Open(f.Name(), 0o600, &bolt.Options{NoSync: true})
+	if err == nil {
+		err = db.Update(func(tx *bolt.Tx) error {
+			b, err := tx.CreateBucket([]byte("other"))
+			for i := 0; err == nil && i < rng.IntN(100); i++ {
+				err = b.Put(fmt.Append(nil, i), []byte("value"))
+			}
+			return err
+		})
+	}
+	if err != nil {
+		panic(err) // unreachable likewise
+	}
+	db.Close()
+	b, err := os.ReadFile(f.Name())
+	if err != nil {
+		panic(err) // unreachable likewise
+	}
+	return b
+}

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/snibdb/snib"
+)
+
+// Faults: system calls fail, one here and one there, and the workload goes on
+// as a program should. The trace tells which call it was, the child what snib
+// said and what the file held then; the two are compared.
+
+// kinds are how an operation can end, by its error. What the workload could
+// not know, such as that a user is gone after all, is "refused".
+const (
+	isFull    = "full"    // ErrFull: nothing written, nothing lost
+	isUnknown = "unknown" // ErrUnknown, and ErrClosed ever after: may be written
+	isPlain   = "plain"   // any other error of the system: nothing written
+	isRefused = "refused" // a verdict on the accounts
+)
+
+func kindOf(err error) string {
+	switch {
+	case errors.Is(err, snib.ErrUnknown), errors.Is(err, snib.ErrClosed):
+		return isUnknown
+	case errors.Is(err, snib.ErrFull):
+		return isFull
+	}
+	for _, verdict := range []error{
+		errSkip, snib.ErrUserNotFound, snib.ErrUserDisabled, snib.ErrInvalidCredentials, snib.ErrInvalidSession,
+		snib.ErrInvalidRefreshToken, snib.ErrRefreshTokenReused, snib.ErrInvalidToken, snib.ErrIdentityTaken, snib.ErrAttributeTaken, snib.ErrInvalidInput,
+	} {
+		if errors.Is(err, verdict) {
+			return isRefused
+		}
+	}
+	return isPlain
+}
+
+func init() { jobs["faults"] = faults }
+
+// faults runs the workload and tries again what failed. It says
+//
+//	fail LANE N KIND      as in child.go, an operation failed
+//	found LANE N TEXT     what the file holds then
+func faults(j job) error {
+	w := newWork(j.Seed, false)
+	s := &sequence{job: j, work: w}
+	w.reopen = s.reopenAnyhow
+	say("begin all 0 Open")
+	if err := s.openAnyhow(); err != nil {
+		return err
+	}
+	if err := s.done(); err != nil {
+		return err
+	}
+	for i := range j.Ops {
+		op := w.draw(i)
+		w.pass()
+		if s.n++; op.steps {
+			op.name += ", in steps"
+		}
+		if err := s.insist(op); err != nil {
+			return fmt.Errorf("operation %d, %s: %w", s.n, op.name, err)
+		}
+	}
+	return s.lastLook()
+}
+
+// tries is how often something is tried while calls fail. They do not fail as
+// often as that in a row.
+const tries = 50
+
+// insist does an operation until it is done, or refused.
+func (s *sequence) insist(op operation) error {
+	before, err := contents(s.work.db)
+	if err != nil {
+		return err
+	}
+	for range tries {
+		say("begin all %d %s", s.n, op.name)
+		err := s.work.run(op)
+		if err == nil {
+			// Replacing a hash is nothing that a log-in fails by.
+			_, err = s.work.db.Stats(ctx)
+		}
+		if err == nil || kindOf(err) == isRefused {
+			return s.done()
+		}
+		say("fail all %d %s", s.n, kindOf(err))
+		if kindOf(err) == isUnknown {
+			if err := s.recover(); err != nil {
+				return err
+			}
+		}
+		found, err := contents(s.work.db)
+		if err != nil {
+			return err
+		}
+		say("found all %d %s", s.n, found)
+		if found != before && !op.steps {
+			return s.done() // it did happen
+		}
+	}
+	return fmt.Errorf("failed %d times", tries)
+}
+
+// recover is what a program does after ErrUnknown: nothing works any more, so
+// it opens the file again and looks.
+func (s *sequence) recover() error {
+	if _, err := s.work.db.GetUser(ctx, "u"); !errors.Is(err, snib.ErrClosed) {
+		return fmt.Errorf("a read after ErrUnknown: %w", err)
+	}
+	if err := s.work.db.EndEverything(ctx); !errors.Is(err, snib.ErrClosed) {
+		return fmt.Errorf("a write after ErrUnknown: %w", err)
+	}
+	return s.reopenAnyhow(s.work.options())
+}
+
+// reopenAnyhow closes the database, whatever Close says, and opens it.
+func (s *sequence) reopenAnyhow(*snib.Options) error {
+	s.work.db.Close()
+	return s.openAnyhow()
+}
+
+// openAnyhow opens the database as often as it takes. What fails leaves no
+// file or the whole of one.
+func (s *sequence) openAnyhow() error {
+	for range tries {
+		err := s.open(s.work.options())
+		if err == nil {
+			_, err := s.work.db.Check(ctx)
+			return err
+		}
+		if kindOf(err) == isRefused || errors.Is(err, snib.ErrCorrupt) || errors.Is(err, snib.ErrForeignFile) {
+			return err
+		}
+		say("fail all %d %s", s.n, kindOf(err))
+	}
+	return fmt.Errorf("could not be opened %d times", tries)
+}
+
+// lastLook checks that what the handle showed is what the file has.
+func (s *sequence) lastLook() error {
+	before, err := contents(s.work.db)
+	if err != nil {
+		return err
+	}
+	if err := s.reopenAnyhow(nil); err != nil {
+		return err
+	}
+	after, err := contents(s.work.db)
+	if err != nil {
+		return err
+	}
+	say("state all %d %s", s.n+1, before)
+	say("begin all %d Close and Open at the end", s.n+1)
+	say("found all %d %s", s.n+1, after)
+	return nil
+}
+
+// An injection is what strace is told to do: every Step-th call fails, from
+// the First on, counted for each thread.
+type injection struct {
+	call, errno string
+	first, step int
+}
+
+func (i injection) String() string {
+	return fmt.Sprintf("%s:error=%s:when=%d+%d", i.call, i.errno, i.first, i.step)
+}
+
+// faultRun is what one run came to.
+type faultRun struct {
+	hits     map[string]int // calls that were made to fail, by operation and kind
+	outcomes map[string]int // operations that failed, by call and kind
+}
+
+// runFaults runs the workload with system calls failing and compares.
+func runFaults(j job, in injection) (*faultRun, error) {
+	dir, err := tempDir("snib-faults-*", "")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	j.Kind, j.Path = "faults", filepath.Join(dir, databaseName)
+	log := filepath.Join(dir, "trace")
+	output, err := traced(j, log, in.String())
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", in, err)
+	}
+	trace, err := os.Open(log)
+	if err != nil {
+		return nil, err
+	}
+	defer trace.Close()
+	a := &audit{oracle: newOracle(output), in: in, run: &faultRun{map[string]int{}, map[string]int{}}, begun: map[string]*event{}}
+	a.founds = founds(output)
+	if err := readTrace(trace, dir, a.visit); err != nil {
+		return nil, fmt.Errorf("%v: %w", in, err)
+	}
+	if err := a.unread(); err != nil {
+		return nil, fmt.Errorf("%v: %w", in, err)
+	}
+	i := &inspector{looks: map[string]func(*snib.DB) (string, error){}}
+	if f := i.look(j.Path); f.problem != nil {
+		return nil, fmt.Errorf("%v: afterwards: %w", in, f.problem)
+	}
+	return a.run, nil
+}
+
+// founds returns what the child found after failures, in order.
+func founds(output string) (texts []string) {
+	for line := range strings.Lines(output) {
+		if strings.HasPrefix(line, "found ") {
+			texts = append(texts, strings.SplitN(strings.TrimSpace(line), " ", 4)[3])
+		}
+	}
+	return texts
+}
+
+// An audit compares a trace with what was said.
+type audit struct {
+	oracle *oracle
+	in     injection
+	run    *faultRun
+	founds []string
+	begun  map[string]*event // calls, by process
+	failed []string          // calls made to fail since the last line
+	kind   string            // how the last operation failed
+}
+
+func (a *audit) visit(e *event) error {
+	if e.begin {
+		a.begun[e.pid] = e
+	}
+	b := a.begun[e.pid]
+	if e.end && e.injected && b != nil {
+		a.failed = append(a.failed, b.call)
+		l := a.lane()
+		a.run.hits[fmt.Sprintf("%s in %s", b.call, l.names[l.begun])]++
+	}
+	if e.begin && e.call == "write" && strings.HasPrefix(e.args[0], "1<") {
+		return a.hear(e.args[1])
+	}
+	return nil
+}
+
+func (a *audit) lane() *lane { return a.oracle.lanes["all"] }
+
+// hear takes a line, of which the trace has the beginning.
+func (a *audit) hear(line string) error {
+	words := strings.Fields(line)
+	l := a.lane()
+	switch words[0] {
+	case "begin":
+		a.oracle.hear(line)
+	case "fail":
+		a.kind = words[3]
+		return a.judgeKind(l.names[l.begun], a.kind)
+	case "found":
+		found := a.founds[0]
+		a.founds = a.founds[1:]
+		return a.judgeFound(found)
+	case "ack":
+		a.oracle.hear(line)
+		// Close tells nobody that the clock could not be stored, nor does
+		// AuthenticateUser that a hash could not be replaced.
+		quiet := strings.Contains(l.names[l.begun], "Open") || strings.Contains(l.names[l.begun], "rehash")
+		if len(a.failed) > 0 && !quiet {
+			return fmt.Errorf("%s failed in operation %d, %s, and nothing was said", a.failed, l.begun, l.names[l.begun])
+		}
+		a.failed = nil
+	}
+	return nil
+}
+
+// judgeKind compares an error with the call that failed.
+func (a *audit) judgeKind(name, kind string) error {
+	want := isPlain
+	switch {
+	case len(a.failed) == 0:
+		return fmt.Errorf("%s failed (%s) without a reason", name, kind)
+	case slices.ContainsFunc(a.failed, func(call string) bool { return strings.HasSuffix(call, "sync") }):
+		want = isUnknown
+	case a.in.errno == "ENOSPC":
+		want = isFull
+	}
+	if strings.Contains(name, "Open") { // which has no handle yet that could be in doubt
+		want = kind
+	}
+	if kind != want {
+		return fmt.Errorf("%s failed by %s of %s: said is %s, want %s", name, a.in.errno, a.failed, kind, want)
+	}
+	a.run.outcomes[fmt.Sprintf("%s %s: %s", a.in.errno, a.failed[0], kind)]++
+	a.failed = nil
+	return nil
+}
+
+// judgeFound compares what the file held after a failure.
+func (a *audit) judgeFound(found string) error {
+	a.failed = nil // of opening it again, which was tried until it did
+	l := a.lane()
+	n := l.begun
+	before, after := l.states[n-1], l.states[n]
+	switch {
+	case found == before, a.kind == isUnknown && found == after:
+		return nil
+	case strings.HasSuffix(l.names[n], ", in steps") && between(before, after, found):
+		return nil
+	case strings.Contains(l.names[n], "Open") && between(before, after, withoutClock(found)):
+		return nil // and Close has stored the clock
+	}
+	return fmt.Errorf("operation %d, %s, failed (%s) and left\n%s\nwas\n%s", n, l.names[n], a.kind, found, before)
+}
+
+// withoutClock leaves out the space in which the clock is.
+func withoutClock(text string) string {
+	parts := strings.Fields(text)
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return strings.HasPrefix(p, "snib/meta=") }), " ")
+}
+
+// unread is an error if the trace ended early.
+func (a *audit) unread() error {
+	if len(a.founds) > 0 {
+		return fmt.Errorf("%d lines of the child are not in the trace", len(a.founds))
+	}
+	return nil
+}
+
+// all is how many calls were made to fail.
+func (r *faultRun) all() (n int) {
+	for _, hits := range r.hits {
+		n += hits
+	}
+	return n
+}

@@ -1,0 +1,18 @@
+module github.com/snibdb/snib/crash
+
+go 1.26.0
+
+require (
+	github.com/snibdb/snib v0.0.0
+	go.etcd.io/bbolt v1.5.0
+)
+
+require (
+	github.com/vmihailenco/msgpack/v5 v5.4.1 // indirect
+	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
+
+replace github.com/snibdb/snib => ../

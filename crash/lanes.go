@@ -1,0 +1,227 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/snibdb/snib"
+)
+
+// The second workload: several goroutines, each with a user of its own, whose
+// commits are shared. What a user's part of the file is after each operation
+// is known in advance, so that it is said before the operation begins, and a
+// child that is killed has said it.
+
+func laneName(i int) string { return fmt.Sprintf("lane-%d", i) }
+
+// counts are what can be counted about one user.
+type counts struct {
+	row                int // the application's own, zero for none
+	there              bool
+	value              int // of an attribute
+	identities         int
+	sessions, families int
+	disabled           bool
+}
+
+func (c counts) String() string {
+	if !c.there {
+		return fmt.Sprintf("row %d, no user", c.row)
+	}
+	return fmt.Sprintf("row %d, a user with value %d, %d identities, %d sessions, %d families, disabled %t",
+		c.row, c.value, c.identities, c.sessions, c.families, c.disabled)
+}
+
+// summary finds the counts of a user in the file.
+func summary(db *snib.DB, name string) (text string, err error) {
+	err = db.View(ctx, func(tx *snib.Tx) error {
+		id := snib.UserID(name)
+		var c counts
+		if rows := tx.Bolt().Bucket(appRows); rows != nil {
+			fmt.Sscan(string(rows.Get([]byte(id))), &c.row)
+		}
+		u, err := tx.GetUser(id)
+		if errors.Is(err, snib.ErrUserNotFound) {
+			text = c.String()
+			return nil
+		}
+		sessions, err1 := tx.ListUserSessions(id)
+		families, err2 := tx.ListUserRefreshTokens(id)
+		value, _ := snib.Attr[int64](u.Attributes(), "value")
+		c = counts{c.row, true, int(value), len(u.Identities), len(sessions), len(families), u.Disabled()}
+		text = c.String()
+		return errors.Join(err, err1, err2)
+	})
+	return text, err
+}
+
+func init() { jobs["lanes"] = func(j job) error { return lanes(j, start) } }
+
+// lanes works on j.Lanes users at once; j.Ops operations of each, or until it
+// is killed if that is zero.
+func lanes(j job, now time.Time) error {
+	for i := range j.Lanes {
+		say("state %s 0 %s", laneName(i), counts{})
+		say("begin %s 0 Open", laneName(i))
+	}
+	o := options(func() time.Time { return now })
+	o.Indexes = declared
+	db, err := snib.Open(j.Path, o)
+	if err != nil {
+		return err
+	}
+	for i := range j.Lanes {
+		say("ack %s 0", laneName(i))
+	}
+	var group sync.WaitGroup
+	errs := make([]error, j.Lanes)
+	for i := range j.Lanes {
+		l := &laneWork{db: db, name: laneName(i), rng: rand.New(rand.NewPCG(j.Seed, uint64(i))), mutant: j.Mutant}
+		group.Go(func() { errs[i] = l.run(j.Ops) })
+	}
+	group.Wait()
+	return errors.Join(append(errs, db.Close())...)
+}
+
+// laneWork is what one goroutine knows of its user.
+type laneWork struct {
+	db      *snib.DB
+	name    string
+	rng     *rand.Rand
+	mutant  string
+	counts  counts
+	last    snib.Session
+	refresh string // the newest refresh token
+	n       int
+}
+
+func (l *laneWork) id() snib.UserID { return snib.UserID(l.name) }
+
+// run does operations that succeed, one after the other.
+func (l *laneWork) run(ops int) error {
+	for l.n < ops || ops == 0 {
+		name, after, do := l.next()
+		l.n++
+		say("state %s %d %s", l.name, l.n, after)
+		say("begin %s %d %s", l.name, l.n, name)
+		if l.mutant == "ackfirst" {
+			say("ack %s %d", l.name, l.n)
+		}
+		if err := do(); err != nil {
+			return fmt.Errorf("%s, operation %d, %s: %w", l.name, l.n, name, err)
+		}
+		if l.mutant != "ackfirst" {
+			say("ack %s %d", l.name, l.n)
+		}
+		l.counts = after
+	}
+	return nil
+}
+
+// next draws an operation and returns what there will be after it.
+func (l *laneWork) next() (name string, after counts, do func() error) {
+	c := l.counts
+	switch n := l.rng.IntN(20); {
+	case !c.there:
+		c = counts{row: l.n + 1, there: true, value: 1, identities: 1}
+		return "ImportUser with a row", c, l.create
+	case c.disabled:
+		c.disabled = false
+		return "EnableUser", c, func() error { return second(l.db.EnableUser(ctx, l.id())) }
+	case n < 7:
+		c.sessions++
+		return "CreateSession", c, l.createSession
+	case n < 9:
+		c.sessions, c.row = c.sessions+10, l.n+1
+		return "ten sessions with a row", c, l.tenSessions
+	case n < 11:
+		c.families, c.sessions = c.families+1, c.sessions+1
+		return "CreateRefreshToken", c, l.createFamily
+	case n < 13 && l.refresh != "":
+		return "Refresh", c, l.rotate
+	case n < 15:
+		c.value++
+		return "UpdateUserAttributes", c, func() error {
+			return second(l.db.UpdateUserAttributes(ctx, l.id(), snib.Attributes{"value": c.value, "nick": fmt.Sprint(l.name, c.value)}))
+		}
+	case n < 16 && c.identities < snib.MaxIdentities:
+		c.identities++
+		return "LinkIdentity", c, func() error {
+			return second(l.db.LinkIdentity(ctx, l.id(), "github", fmt.Sprint(l.name, l.n)))
+		}
+	case n < 17:
+		c.sessions, c.families = 0, 0
+		return "InvalidateUserSessions", c, l.invalidate
+	case n < 18:
+		c.sessions, c.families, c.disabled = 0, 0, true
+		return "DisableUser", c, func() error {
+			l.refresh = ""
+			return second(l.db.DisableUser(ctx, l.id(), "as the workload wants it"))
+		}
+	}
+	return "DeleteUser with the row", counts{}, l.delete
+}
+
+// second returns the error of a call.
+func second(_ any, err error) error { return err }
+
+func (l *laneWork) create() error {
+	return l.db.Update(ctx, func(tx *snib.Tx) error {
+		_, err := tx.ImportUser(snib.UserImport{ID: l.id(), Provider: "github", Identifier: l.name, Attributes: snib.Attributes{"value": 1, "nick": l.name}})
+		return errors.Join(err, putRow(tx, l.id(), fmt.Sprint(l.n)))
+	})
+}
+
+func (l *laneWork) createSession() (err error) {
+	l.last, err = l.db.CreateSession(ctx, l.id(), snib.SessionOptions{})
+	return err
+}
+
+func (l *laneWork) tenSessions() error {
+	ten := func(tx *snib.Tx, n int) error {
+		for range n {
+			if _, err := tx.CreateSession(l.id(), snib.SessionOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if l.mutant == "half" {
+		if err := l.db.Update(ctx, func(tx *snib.Tx) error { return ten(tx, 5) }); err != nil {
+			return err
+		}
+		return l.db.Update(ctx, func(tx *snib.Tx) error { return errors.Join(ten(tx, 5), putRow(tx, l.id(), fmt.Sprint(l.n))) })
+	}
+	return l.db.Update(ctx, func(tx *snib.Tx) error { return errors.Join(ten(tx, 10), putRow(tx, l.id(), fmt.Sprint(l.n))) })
+}
+
+func (l *laneWork) createFamily() error {
+	_, r, err := l.db.CreateRefreshToken(ctx, l.id(), snib.SessionOptions{})
+	if err == nil {
+		l.refresh = r.Token.Reveal()
+	}
+	return err
+}
+
+func (l *laneWork) rotate() error {
+	_, r, err := l.db.Refresh(ctx, l.refresh)
+	if err == nil {
+		l.refresh = r.Token.Reveal()
+	}
+	return err
+}
+
+func (l *laneWork) invalidate() error {
+	l.refresh = ""
+	return l.db.InvalidateUserSessions(ctx, l.id())
+}
+
+func (l *laneWork) delete() error {
+	l.refresh = ""
+	return l.db.Update(ctx, func(tx *snib.Tx) error {
+		return errors.Join(tx.DeleteUser(l.id()), deleteRow(tx.Bolt(), l.id()))
+	})
+}

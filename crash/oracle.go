@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/snibdb/snib"
+)
+
+// facts are what is found in a file.
+type facts struct {
+	absent  bool              // there is no file
+	problem error             // it does not open, or is not sound
+	found   map[string]string // by lane
+}
+
+// An oracle knows what a child was going to do and, while the trace is read,
+// how far it has come and told.
+type oracle struct {
+	lanes map[string]*lane
+	news  bool // the last line heard makes more states wrong
+}
+
+// A lane has done acked operations at least and begun at most. states[n] is
+// what its part of the file is after operation n.
+type lane struct {
+	acked, begun int
+	names        map[int]string
+	states       map[int]string
+	failed       map[int]string // how operations ended that were not acknowledged
+}
+
+// newOracle hears in advance what the child will have said, and then forgets
+// how far it came.
+func newOracle(output string) *oracle {
+	o := &oracle{lanes: map[string]*lane{}}
+	for line := range strings.Lines(output) {
+		o.hear(line)
+	}
+	for _, l := range o.lanes {
+		l.acked, l.begun = -1, -1
+	}
+	return o
+}
+
+// hear takes one line.
+func (o *oracle) hear(line string) {
+	o.news = false
+	words := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
+	if len(words) < 3 {
+		return
+	}
+	l := o.lanes[words[1]]
+	if l == nil {
+		l = &lane{acked: -1, begun: -1, names: map[int]string{}, states: map[int]string{}, failed: map[int]string{}}
+		o.lanes[words[1]] = l
+	}
+	n, err := strconv.Atoi(words[2])
+	if err != nil {
+		return
+	}
+	text := strings.Join(words[3:], "")
+	switch words[0] {
+	case "begin":
+		l.begun, l.names[n] = n, text
+	case "state":
+		l.states[n] = text
+	case "ack":
+		l.acked, o.news = n, true
+	case "fail":
+		l.failed[n] = text
+	}
+}
+
+// judge returns what is wrong with a file, now.
+func (o *oracle) judge(f *facts) error {
+	if f.problem != nil {
+		return f.problem
+	}
+	for name, l := range o.lanes {
+		if f.absent {
+			if l.acked >= 0 {
+				return fmt.Errorf("LOST: there is no file, and operation %d was acknowledged", l.acked)
+			}
+			continue
+		}
+		if err := l.judge(f.found[name]); err != nil {
+			return fmt.Errorf("lane %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (l *lane) judge(found string) error {
+	for n := max(l.acked, 0); n <= l.begun; n++ {
+		if l.states[n] == found || n > 0 && strings.HasSuffix(l.names[n], ", in steps") && between(l.states[n-1], l.states[n], found) && n > l.acked {
+			return nil
+		}
+	}
+	for n := l.begun; n >= 0; n-- {
+		if l.states[n] == found && n < l.acked {
+			return fmt.Errorf("LOST: operation %d was acknowledged, found is the state after %d (%s)", l.acked, n, l.names[n])
+		}
+	}
+	return fmt.Errorf("HALF: found is no state that the file was in; acknowledged is %d (%s), begun is %d (%s)\nfound %s\nwas   %s\nnext  %s",
+		l.acked, l.names[l.acked], l.begun, l.names[l.begun], found, l.states[l.acked], l.states[l.begun])
+}
+
+// between reports whether each part of found is as it was before or after.
+func between(before, after, found string) bool {
+	has := func(parts, part string) bool { return strings.Contains(" "+parts+" ", " "+part+" ") }
+	for part := range strings.FieldsSeq(found) {
+		if !has(before, part) && !has(after, part) {
+			return false
+		}
+	}
+	return true
+}
+
+// An inspector looks into files. The directory should be in memory.
+type inspector struct {
+	dir   string
+	looks map[string]func(*snib.DB) (string, error) // what to find, by lane
+}
+
+// inspect opens an image of a file, checks it, finds what there is and writes
+// to it.
+func (i *inspector) inspect(worker int, image []byte) *facts {
+	path := filepath.Join(i.dir, fmt.Sprintf("state-%d.snib", worker))
+	used := len(bytes.TrimRight(image, "\x00")) // most of a new file is not
+	err := errors.Join(os.WriteFile(path, image[:used], 0o600), os.Truncate(path, int64(len(image))))
+	if err != nil {
+		panic(err) // unreachable but for want of memory
+	}
+	return i.look(path)
+}
+
+func (i *inspector) look(path string) *facts {
+	f := &facts{found: map[string]string{}}
+	o := options(func() time.Time { return start })
+	o.InsecureNoSync = true // the file itself is of no worth
+	db, err := snib.Open(path, o)
+	if err != nil {
+		f.problem = fmt.Errorf("does not open: %w", err)
+		return f
+	}
+	defer db.Close()
+	if _, err := db.Check(ctx); err != nil {
+		f.problem = err
+		return f
+	}
+	for name, look := range i.looks {
+		if f.found[name], err = look(db); err != nil {
+			f.problem = fmt.Errorf("cannot be read: %w", err)
+			return f
+		}
+	}
+	if _, err := db.CreateUser(context.Background(), snib.NewUser{Provider: "later", Identifier: "one more"}); err != nil {
+		f.problem = fmt.Errorf("cannot be written: %w", err)
+	}
+	return f
+}
+
+// operations returns how many operations were acknowledged by the end.
+func (o *oracle) operations() (n int) {
+	for _, l := range o.lanes {
+		n += l.acked + 1
+	}
+	return n
+}

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/snibdb/snib"
+)
+
+// The operations of the workload about what lets somebody in.
+
+func (w *work) createSession() error {
+	a, err := w.user(nil)
+	if err != nil {
+		return err
+	}
+	s, err := w.db.CreateSession(ctx, a.id, snib.SessionOptions{Attributes: snib.Attributes{"device": "tablet"}})
+	if err == nil {
+		a.sessions = append(a.sessions, s)
+	}
+	return err
+}
+
+// manySessions gives one user so many that ending them touches many pages.
+func (w *work) manySessions() error {
+	a, err := w.user(nil)
+	if err != nil {
+		return err
+	}
+	var made []snib.Session
+	err = w.db.Update(ctx, func(tx *snib.Tx) error {
+		made = nil
+		for range 60 {
+			s, err := tx.CreateSession(a.id, snib.SessionOptions{Attributes: snib.Attributes{"device": "one of many"}})
+			if err != nil {
+				return err
+			}
+			made = append(made, s)
+		}
+		return nil
+	})
+	if err == nil {
+		a.sessions = append(a.sessions, made...)
+	}
+	return err
+}
+
+func hasSession(a *account) bool { return len(a.sessions) > 0 }
+
+func (w *work) renew() error {
+	a, err := w.user(hasSession)
+	if err != nil {
+		return err
+	}
+	old := drop(w, &a.sessions)
+	s, err := w.db.RenewSession(ctx, old.Token.Reveal())
+	if err == nil {
+		a.sessions = append(a.sessions, s)
+	}
+	return w.unlessDead(err)
+}
+
+func (w *work) extend() error {
+	a, err := w.user(hasSession)
+	if err != nil {
+		return err
+	}
+	_, err = w.db.ExtendSession(ctx, a.sessions[w.rng.IntN(len(a.sessions))].Token.Reveal())
+	return w.unlessDead(err)
+}
+
+// unlessDead is errSkip for what has come to its end, by itself or with its
+// family.
+func (w *work) unlessDead(err error) error {
+	for _, dead := range []error{snib.ErrInvalidSession, snib.ErrInvalidRefreshToken, snib.ErrRefreshTokenReused} {
+		if errors.Is(err, dead) {
+			return errSkip
+		}
+	}
+	return err
+}
+
+func (w *work) invalidate() error {
+	a, err := w.user(hasSession)
+	if err != nil {
+		return err
+	}
+	return w.db.InvalidateSession(ctx, drop(w, &a.sessions).ID)
+}
+
+func (w *work) createFamily() error {
+	a, err := w.user(nil)
+	if err != nil {
+		return err
+	}
+	_, r, err := w.db.CreateRefreshToken(ctx, a.id, snib.SessionOptions{})
+	if err == nil {
+		a.current = append(a.current, r.Token.Reveal())
+	}
+	return err
+}
+
+func (w *work) refresh() error {
+	a, err := w.user(func(a *account) bool { return len(a.current) > 0 })
+	if err != nil {
+		return err
+	}
+	token := drop(w, &a.current)
+	_, r, err := w.db.Refresh(ctx, token)
+	if err != nil {
+		return w.unlessDead(err)
+	}
+	a.current, a.spent = append(a.current, r.Token.Reveal()), append(a.spent, token)
+	return nil
+}
+
+// reuse presents a token that was used, which ends its family.
+func (w *work) reuse() error {
+	a, err := w.user(func(a *account) bool { return len(a.spent) > 0 })
+	if err != nil {
+		return err
+	}
+	w.now = w.now.Add(time.Minute) // beyond the grace
+	token := drop(w, &a.spent)
+	_, _, err = w.db.Refresh(ctx, token)
+	switch {
+	case errors.Is(err, snib.ErrRefreshTokenReused):
+		return nil
+	case err == nil:
+		return errors.New("a spent refresh token was accepted")
+	}
+	return w.unlessDead(err)
+}
+
+func (w *work) createLink() error {
+	a, err := w.user(nil)
+	if err != nil {
+		return err
+	}
+	l, err := w.db.CreateOneTimeToken(ctx, a.id, "reset", time.Hour, []byte("data"))
+	if err == nil {
+		a.links = append(a.links, l.Token.Reveal())
+	}
+	return err
+}
+
+func (w *work) useLink() error {
+	a, err := w.user(func(a *account) bool { return len(a.links) > 0 })
+	if err != nil {
+		return err
+	}
+	_, err = w.db.UseOneTimeToken(ctx, "reset", drop(w, &a.links))
+	if errors.Is(err, snib.ErrInvalidToken) {
+		return errSkip // expired
+	}
+	return err
+}
+
+func (w *work) updatePassword() error {
+	a, err := w.user(hasSession)
+	if err != nil {
+		return err
+	}
+	kept := a.sessions[w.rng.IntN(len(a.sessions))]
+	_, err = w.db.UpdateUserPassword(ctx, a.id, password, kept.ID)
+	if err == nil {
+		a.forget()
+		a.password, a.sessions = password, []snib.Session{kept}
+	}
+	return err
+}
+
+func (w *work) changePassword() error {
+	a, err := w.user(func(a *account) bool { return a.password == password && !a.disabled })
+	if err != nil {
+		return err
+	}
+	_, err = w.db.ChangePassword(ctx, a.id, a.password, password)
+	if err == nil {
+		a.forget()
+	}
+	return err
+}
+
+func (w *work) removePassword() error {
+	a, err := w.user(func(a *account) bool { return a.password == password })
+	if err != nil {
+		return err
+	}
+	_, err = w.db.RemoveUserPassword(ctx, a.id)
+	if err == nil {
+		a.forget()
+		a.password = ""
+	}
+	return err
+}
+
+func (w *work) disable() error {
+	a, err := w.user(nil)
+	if err != nil {
+		return err
+	}
+	_, err = w.db.DisableUser(ctx, a.id, "as the workload wants it")
+	if err == nil {
+		a.forget()
+		a.disabled = true
+	}
+	return err
+}
+
+func (w *work) enable() error {
+	a, err := w.user(func(a *account) bool { return a.disabled })
+	if err != nil {
+		return err
+	}
+	_, err = w.db.EnableUser(ctx, a.id)
+	if err == nil {
+		a.disabled = false
+	}
+	return err
+}
+
+func (w *work) invalidateAll() error {
+	a, err := w.user(nil)
+	if err != nil {
+		return err
+	}
+	a.forget()
+	return w.db.InvalidateUserSessions(ctx, a.id)
+}
+
+func (w *work) revokeAll() error {
+	a, err := w.user(nil)
+	if err != nil {
+		return err
+	}
+	a.forget()
+	return w.db.RevokeUserRefreshTokens(ctx, a.id)
+}
+
+func (w *work) endEverything() error {
+	for _, a := range w.users {
+		a.forget()
+	}
+	return w.db.EndEverything(ctx)
+}
+
+// sweep finds everything dead, as much later as it takes.
+func (w *work) sweep() error {
+	w.now = w.now.Add(100 * day)
+	for _, a := range w.users {
+		a.forget()
+	}
+	_, err := w.db.Sweep(ctx)
+	return err
+}
+
+// resetClock ends everything, as it cannot know what a wrong clock let in.
+func (w *work) resetClock() error {
+	for _, a := range w.users {
+		a.forget()
+	}
+	return w.db.ResetClock(ctx)
+}
+
+// reindex opens the file with one index more or less, for which all users are
+// read and their entries written in one transaction.
+func (w *work) reindex() error {
+	if n := len(w.indexes); n > 2 {
+		w.indexes = w.indexes[:2]
+	} else {
+		w.indexes = append(w.indexes, snib.Index{Name: "group"})
+	}
+	return w.reopen(w.options())
+}

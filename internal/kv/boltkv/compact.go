@@ -1,0 +1,216 @@
+package boltkv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/snibdb/snib/internal/durable"
+	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
+)
+
+// errCompacted is why a store that was compacted in place serves no more.
+var errCompacted = errors.New("compacted in place: open the file again")
+
+// CompactTo puts a compact copy of the whole file, as of one moment, at path
+// (see package durable): all buckets, of others too, key by key, and nothing
+// that was deleted. Memory is bounded. told learns of bytes of keys and
+// values; the total, which is that of pages, is more than there will be.
+//
+// If path is that of the store's own file, which needs replace, the copy is
+// made in the writer's turn, so that nothing can be written that is not in it,
+// and takes the place of the file. The store still holds the lock of the old
+// file then, and serves no more: every call is kv.ErrClosed. Who waits for the
+// lock gets that of the old file after Close, sees that another one is at the
+// path, and opens that (see hook.same). On a system that does not rename over
+// an open file (Windows) it fails and nothing has changed. On a store of
+// Attach, whose handle would go on writing to the old file, it is ErrOwnFile.
+func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error {
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	own, err := s.owns(path)
+	switch {
+	case err != nil:
+		return err
+	case own && s.file == nil:
+		return ErrOwnFile
+	}
+	f, err := durable.Create(path, replace)
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	copied := func(r kv.Reader) error {
+		btx, _ := Bolt(r)
+		m := &meter{ctx: ctx, closed: s.gate.reason, told: told, total: btx.Size()}
+		return m.finish(guarded(func() error { return s.compact(f.Name(), btx, m) }))
+	}
+	if own {
+		return fullError(s.compactInPlace(ctx, f, copied))
+	}
+	if err := s.View(ctx, copied); err != nil {
+		return fullError(err)
+	}
+	return fullError(f.Commit(replace))
+}
+
+// compactInPlace lets copied fill f and puts f at the place of the store's own
+// file, alone with the writer's lock.
+func (s *Store) compactInPlace(ctx context.Context, f *durable.File, copied func(kv.Reader) error) error {
+	var syncing error
+	err := s.Exclusive(ctx, func(t kv.Tx) error {
+		if f.Placed() { // Options.Twice
+			return errCompacted
+		}
+		info, err := s.file.Stat()
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(copied(t), f.Chmod(info.Mode().Perm())); err != nil {
+			return err
+		}
+		if syncing = f.Commit(true); !f.Placed() {
+			return syncing
+		}
+		s.gate.shut(fmt.Errorf("%w: %w", kv.ErrClosed, errCompacted))
+		s.dismiss()
+		s.pool.retire()
+		return errCompacted // nothing is to be committed to the old file
+	})
+	if f.Placed() {
+		return syncing
+	}
+	return err
+}
+
+// compact makes a bbolt file at path of what btx sees.
+func (s *Store) compact(path string, btx *bolt.Tx, m *meter) error {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		Timeout:        s.opt.LockTimeout,
+		PageSize:       s.pageSize,
+		FreelistType:   bolt.FreelistArrayType,
+		NoFreelistSync: true, // until the last commit
+		NoSync:         true, // it is synced when it is complete
+	})
+	if err != nil {
+		return err
+	}
+	db.AllocSize = growStep
+	c := &compactor{s: s, db: db, m: m}
+	defer func() {
+		if c.tx != nil {
+			c.tx.Rollback()
+		}
+		db.Close()
+	}()
+	if err := c.begin(); err != nil {
+		return err
+	}
+	err = btx.ForEach(func(name []byte, b *bolt.Bucket) error { return c.bucket([][]byte{name}, b) })
+	if err != nil {
+		return err
+	}
+	db.NoFreelistSync = false
+	tx := c.tx
+	c.tx = nil
+	return errors.Join(tx.Commit(), db.Close())
+}
+
+// compactor copies buckets in transactions of bounded size.
+type compactor struct {
+	s    *Store
+	db   *bolt.DB
+	m    *meter
+	tx   *bolt.Tx
+	into *bolt.Bucket // the one that is being filled; nil: to be looked up
+	size int          // put in tx so far
+}
+
+func (c *compactor) begin() (err error) {
+	c.into, c.size = nil, 0
+	c.tx, err = c.db.Begin(true)
+	return err
+}
+
+// bucket copies a bucket and those in it. path leads to it from the root.
+func (c *compactor) bucket(path [][]byte, from *bolt.Bucket) error {
+	if len(path) > maxNesting {
+		return damaged("more than %d buckets inside each other", maxNesting)
+	}
+	c.into = nil
+	b, err := c.open(path)
+	if err != nil {
+		return err
+	}
+	if err := b.SetSequence(from.Sequence()); err != nil {
+		return err
+	}
+	return from.ForEach(func(k, v []byte) error {
+		if v == nil {
+			err := c.bucket(append(path[:len(path):len(path)], k), from.Bucket(k))
+			c.into = nil
+			return err
+		}
+		return c.put(path, k, v)
+	})
+}
+
+// open returns the bucket at path, and makes what is missing on the way.
+func (c *compactor) open(path [][]byte) (*bolt.Bucket, error) {
+	if c.into != nil {
+		return c.into, nil
+	}
+	b, err := c.tx.CreateBucketIfNotExists(path[0])
+	for i := 1; err == nil && i < len(path); i++ {
+		b, err = b.CreateBucketIfNotExists(path[i])
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.FillPercent = c.s.fillOf(path)
+	c.into = b
+	return b, nil
+}
+
+// fillOf is how full the pages of a bucket are made. Keys arrive in order, so
+// more than bbolt's half; where later ones will not, some room is left.
+func (s *Store) fillOf(path [][]byte) float64 {
+	if len(path) == 2 && string(path[0]) == s.opt.Bucket {
+		for _, spec := range s.opt.Spaces {
+			if spec.Ascending && spec.Name == string(path[1]) {
+				return fill
+			}
+		}
+	}
+	return 0.9
+}
+
+// put copies one key. It clones both, so that a memory fault in the source
+// happens here, and not in a commit of the copy.
+func (c *compactor) put(path [][]byte, k, v []byte) error {
+	n := len(k) + len(v)
+	if c.size > 0 && c.size+n > maxBytes {
+		tx := c.tx
+		c.tx = nil
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		if err := c.begin(); err != nil {
+			return err
+		}
+	}
+	b, err := c.open(path)
+	if err != nil {
+		return err
+	}
+	if before := c.m.done / meterChecks; before != (c.m.done+int64(n))/meterChecks && c.m.stopped() {
+		return c.m.err
+	}
+	c.size += n
+	c.m.add(n)
+	return b.Put(bytes.Clone(k), append([]byte{}, v...))
+}

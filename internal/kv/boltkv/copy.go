@@ -1,0 +1,172 @@
+package boltkv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/snibdb/snib/internal/durable"
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// ErrOwnFile is returned for a path at which the store's own file lies, where
+// that cannot be meant.
+var ErrOwnFile = errors.New("the path is that of the database itself")
+
+// Backup writes a copy of the whole file, as of one moment, to w: what else
+// is in it and its free pages too. Others read and write meanwhile.
+//
+// Where Open has mapped more than the file needs, w gets the pages while a
+// read transaction is open. Elsewhere that would stop all writers once the
+// file must grow, for as long as w takes; so there the copy first goes to a
+// temporary file beside the database, mode 0600 and gone afterwards.
+//
+// told, which may be nil, learns the bytes done and to do. ctx, a Close and
+// the end of service are noticed between writes to w; a write that does not
+// return is not interrupted. In w and told the store's methods are
+// kv.ErrNested. Errors of w are returned as they are.
+func (s *Store) Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error {
+	if s.file != nil && mapSize(0) > 0 {
+		return s.copyTo(ctx, w, told)
+	}
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	spool, err := os.CreateTemp(filepath.Dir(s.db.Path()), filepath.Base(s.db.Path())+".spool-*")
+	if err != nil {
+		return fmt.Errorf("spool: %w", fullError(err))
+	}
+	defer os.Remove(spool.Name())
+	defer spool.Close()
+	if err := s.copyTo(ctx, spool, nil); err != nil {
+		return fmt.Errorf("spool: %w", fullError(err))
+	}
+	info, err := spool.Stat()
+	if err != nil {
+		return err
+	}
+	m := &meter{ctx: ctx, closed: s.gate.reason, w: w, told: told, total: info.Size()}
+	_, err = io.Copy(m, io.NewSectionReader(spool, 0, info.Size()))
+	return m.finish(err)
+}
+
+// BackupFile puts a copy as of Backup at path: see package durable. It is
+// ErrOwnFile for the store's own path.
+func (s *Store) BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error {
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	switch own, err := s.owns(path); {
+	case err != nil:
+		return err
+	case own:
+		return ErrOwnFile
+	}
+	f, err := durable.Create(path, replace)
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	if err := s.copyTo(ctx, f, told); err != nil {
+		return fullError(err)
+	}
+	return fullError(f.Commit(replace))
+}
+
+// copyTo writes the pages of one read transaction to w.
+func (s *Store) copyTo(ctx context.Context, w io.Writer, told func(done, total int64)) error {
+	return s.View(ctx, func(r kv.Reader) error {
+		btx, _ := Bolt(r)
+		m := &meter{ctx: ctx, closed: s.gate.reason, w: w, told: told, total: btx.Size()}
+		_, err := btx.WriteTo(m)
+		if m.err == nil && errors.Is(err, io.EOF) {
+			err = damaged("the file is shorter than its pages")
+		}
+		return m.finish(err)
+	})
+}
+
+// owns reports whether path leads to the store's own file.
+func (s *Store) owns(path string) (bool, error) {
+	there, err := os.Stat(path)
+	if err != nil {
+		return false, nil // nothing there, or nothing that can be written
+	}
+	own, err := os.Stat(s.db.Path())
+	if s.file != nil {
+		own, err = s.file.Stat()
+	}
+	return err == nil && os.SameFile(there, own), err
+}
+
+// fullError says kv.ErrFull where there is no space.
+func fullError(err error) error {
+	if err != nil && isFull(err) && !errors.Is(err, kv.ErrFull) {
+		return fmt.Errorf("%w: %w", kv.ErrFull, err)
+	}
+	return err
+}
+
+// A meter passes on what is written, tells of it, and stops when that is no
+// longer wanted.
+type meter struct {
+	ctx    context.Context
+	closed func() error // why the service has ended; nil while it goes on
+	w      io.Writer
+	told   func(done, total int64)
+
+	done, next, total int64
+	err               error // why it stopped; bbolt keeps only the text
+}
+
+const (
+	meterChecks = 64 << 10 // bytes between two looks at ctx
+	meterTells  = 1 << 20  // and between two calls of told
+)
+
+// Write implements io.Writer.
+func (m *meter) Write(p []byte) (int, error) {
+	if m.stopped() {
+		return 0, m.err
+	}
+	n, err := m.w.Write(p)
+	m.add(n)
+	m.err = err
+	return n, err
+}
+
+// stopped reports whether there is a reason not to go on.
+func (m *meter) stopped() bool {
+	if m.err == nil && m.ctx.Err() != nil {
+		m.err = fmt.Errorf("stopped: %w", m.ctx.Err())
+	}
+	if m.err == nil && m.closed != nil {
+		m.err = m.closed()
+	}
+	return m.err != nil
+}
+
+// add counts n bytes and tells of them now and then.
+func (m *meter) add(n int) {
+	m.done += int64(n)
+	if m.told != nil && m.done >= m.next {
+		m.next = m.done + meterTells
+		m.told(m.done, max(m.done, m.total))
+	}
+}
+
+// finish returns why it stopped, or err, or tells that all is done.
+func (m *meter) finish(err error) error {
+	switch {
+	case m.err != nil:
+		return m.err
+	case err == nil && m.told != nil:
+		m.told(max(m.done, m.total), max(m.done, m.total))
+	}
+	return err
+}

@@ -1,0 +1,243 @@
+package boltkv
+
+import "bytes"
+
+// bbolt follows the branch pages of a file wherever they lead: on two that
+// lead to each other it recurses until the stack is full, which no recover
+// survives, and a page that is in two trees, or in use and free at once, gives
+// one tree what is the other's. So before bbolt gets a file, its skeleton is
+// walked by reads that can fail: the buckets at the top, ours and those in it,
+// down to the leaves. All leaves of a bbolt tree are equally deep, so where
+// they are is known without reading them. They are read, too, while there are
+// few; a leaf among many that says it is a branch is left to chance. What is
+// wrong with the order of keys inside a leaf is found by who reads them.
+//
+// What other buckets hold is the application's, and not walked.
+
+// maxLeaves is how many leaves are read at most, for the sake of the time that
+// Open takes: 4 MiB, where pages have 4 KiB.
+const maxLeaves = 1 << 10
+
+// skeleton walks the trees of bucket's.
+func (f *file) skeleton(bucket string) error {
+	w := &bones{file: f, used: make([]uint64, f.meta.high/64+1)}
+	if err := w.free(); err != nil {
+		return err
+	}
+	top, err := w.buckets(f.meta.root)
+	if err != nil {
+		return err
+	}
+	for _, e := range top {
+		if string(e.key) != bucket {
+			continue
+		}
+		spaces, err := w.nested(e, w.buckets)
+		if err != nil {
+			return err
+		}
+		for _, e := range spaces {
+			if _, err := w.nested(e, w.tree); err != nil {
+				return err
+			}
+		}
+	}
+	return w.leafPages()
+}
+
+type bones struct {
+	*file
+	used   []uint64 // a bit for each page that has been met, or is free
+	leaves []child  // the first pages that must be leaves and have not been read
+}
+
+// child is a page and the key under which its parent has it, nil for the root
+// of a tree. bbolt finds the parent's entry by the first key of the page when
+// it replaces the page: if they differ, the old page stays in the tree when it
+// is free already, and is used for another.
+type child struct {
+	id  uint64
+	key []byte
+}
+
+// first checks the first key of a page, which has been read.
+func (c child) first(b []byte) error {
+	if c.key == nil {
+		return nil
+	}
+	if pageCount(b) == 0 {
+		return damaged("page %d is empty", c.id)
+	}
+	e, err := entryAt(b, 0)
+	if err == nil && !bytes.Equal(e.key, c.key) {
+		err = damaged("page %d does not begin where its parent says", c.id)
+	}
+	return err
+}
+
+// take notes that n pages from id on are in use, and not twice.
+func (w *bones) take(id, n uint64) error {
+	for p := id; p < id+n; p++ {
+		if p < 2 || p >= w.meta.high {
+			return damaged("page %d is outside", p)
+		}
+		if w.used[p/64]>>(p%64)&1 == 1 {
+			return damaged("page %d is used twice", p)
+		}
+		w.used[p/64] |= 1 << (p % 64)
+	}
+	return nil
+}
+
+// free takes what the list of free pages names, and the list.
+func (w *bones) free() error {
+	b, err := w.page(w.meta.free, freePage)
+	if err != nil {
+		return err
+	}
+	if err := w.take(w.meta.free, w.length(b)); err != nil {
+		return err
+	}
+	ids, n := b[pageHeader:], pageCount(b)
+	if n == 0xFFFF { // see checkFreeList, which has found it sound
+		n, ids = int(native.Uint64(ids)), ids[8:]
+	}
+	for i := range n {
+		if err := w.take(native.Uint64(ids[8*i:]), 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// length is in pages.
+func (w *bones) length(b []byte) uint64 { return uint64(int64(len(b)) / w.meta.pageSize) }
+
+// read takes a page and reads it.
+func (w *bones) read(id uint64, kinds ...uint16) ([]byte, error) {
+	b, err := w.page(id, kinds...)
+	if err != nil {
+		return nil, err
+	}
+	return b, w.take(id, w.length(b))
+}
+
+// nested walks the bucket that e is, unless its only page stands in e itself.
+func (w *bones) nested(e entry, walk func(root uint64) ([]entry, error)) ([]entry, error) {
+	if len(e.value) < 16 {
+		return nil, damaged("bucket of %d bytes", len(e.value))
+	}
+	root := native.Uint64(e.value)
+	if root == 0 {
+		return nil, nil
+	}
+	return walk(root)
+}
+
+// buckets returns the buckets in a tree, all of whose pages are read.
+func (w *bones) buckets(id uint64) (found []entry, err error) {
+	b, err := w.read(id, leafPage, innerPage)
+	if err != nil {
+		return nil, err
+	}
+	for i := range pageCount(b) {
+		e, err := entryAt(b, i)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case pageKind(b) == innerPage:
+			more, err := w.buckets(e.page)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, more...)
+		case e.flags&1 != 0:
+			found = append(found, e)
+		}
+	}
+	return found, nil
+}
+
+// tree walks the branches of a tree of records.
+func (w *bones) tree(root uint64) ([]entry, error) {
+	depth := 0
+	for id := root; ; depth++ {
+		b, err := w.page(id, leafPage, innerPage)
+		if err != nil {
+			return nil, err
+		}
+		if pageKind(b) == leafPage {
+			break
+		}
+		if pageCount(b) == 0 || depth > 64 { // no tree is that deep, but a ring is
+			return nil, damaged("branch page %d leads nowhere", id)
+		}
+		e, err := entryAt(b, 0)
+		if err != nil {
+			return nil, err
+		}
+		id = e.page
+	}
+	return nil, w.branches(child{id: root}, depth)
+}
+
+// branches walks the subtree of a page that is so far above the leaves.
+func (w *bones) branches(c child, depth int) error {
+	if depth == 0 {
+		if len(w.leaves) < maxLeaves {
+			w.leaves = append(w.leaves, c)
+		}
+		return w.take(c.id, 1)
+	}
+	b, err := w.read(c.id, innerPage)
+	if err != nil {
+		return err
+	}
+	if err := c.first(b); err != nil {
+		return err
+	}
+	var last []byte
+	for i := range pageCount(b) {
+		e, err := entryAt(b, i)
+		if err != nil {
+			return err
+		}
+		if i > 0 && bytes.Compare(last, e.key) >= 0 {
+			return damaged("branch page %d is out of order", c.id)
+		}
+		last = e.key
+		if err := w.branches(child{e.page, e.key}, depth-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leafPages reads the first leaves. An entry that runs out of its page would,
+// when another one of the page is written, make the page as long as it claims
+// to be, and the file with it.
+func (w *bones) leafPages() error {
+	for _, c := range w.leaves {
+		b, err := w.page(c.id, leafPage)
+		if err != nil {
+			return err
+		}
+		if err := c.first(b); err != nil {
+			return err
+		}
+		if err := w.take(c.id+1, w.length(b)-1); err != nil {
+			return err
+		}
+		for i := range pageCount(b) {
+			e, err := entryAt(b, i)
+			if err != nil {
+				return err
+			}
+			if e.flags != 0 {
+				return damaged("page %d has a bucket among records", c.id)
+			}
+		}
+	}
+	return nil
+}

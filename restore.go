@@ -1,0 +1,108 @@
+package snib
+
+import (
+	"context"
+	"errors"
+
+	"github.com/snibdb/snib/internal/durable"
+	"github.com/snibdb/snib/internal/kv/boltkv"
+)
+
+// RestoreOptions are for [Restore]. nil and the zero value are the defaults.
+type RestoreOptions struct {
+	// Replace lets the backup take the place of a file at the path, which
+	// nobody may have open. Without it that is an error that is fs.ErrExist.
+	Replace bool
+
+	// KeepSessions lets sessions and refresh tokens go on as of the backup,
+	// those too that were ended since. One-time tokens end in any case: one
+	// that was used since would be accepted again.
+	KeepSessions bool
+
+	// Options are those with which the file is used: of them Restore takes
+	// Logger, Progress, LockTimeout and Now. Declarations stay as in the
+	// backup.
+	Options *Options
+}
+
+// RestoreReport is what came back with a backup.
+type RestoreReport struct {
+	Report // of the restored file; Newest is as of when it is
+
+	Ended int // sessions, refresh tokens and one-time tokens that came back dead
+}
+
+// Restore puts a backup at path, in the place of a database that is lost. It
+// reads a file that Backup, BackupFile or CompactTo has made, or any database
+// that nobody has open, and leaves it as it is. The copy is looked at page by
+// page and record by record (Check) before it appears at path, mode 0600 and
+// synced, in one step; after an error there is nothing new there. opts may be
+// nil.
+//
+// Restoring is an event for security. Everything is again as it was at
+// RestoreReport.Newest: users who were deleted since exist, users who were
+// disabled since are enabled, and passwords, identities and attributes that
+// were changed since are the old ones. Do again what must not be undone.
+// Sessions and refresh tokens are all ended (see RestoreOptions), by a new
+// file epoch, so that none of those that were ended since is accepted.
+//
+// Errors: fs.ErrExist without Replace; ErrLocked if somebody has one of the two
+// open; ErrForeignFile, ErrNewerFormat, ErrCorrupt, with the Report of what
+// Check found (open a copy of the backup and Repair it then); ErrFull,
+// ErrInvalidInput (an option), that of ctx and others of the file system.
+func Restore(ctx context.Context, backup, path string, opts *RestoreOptions) (RestoreReport, error) {
+	if opts == nil {
+		opts = &RestoreOptions{}
+	}
+	report, err := opts.restore(ctx, backup, path)
+	return report, during("restore", err)
+}
+
+func (o *RestoreOptions) restore(ctx context.Context, backup, path string) (RestoreReport, error) {
+	s, err := o.Options.settings()
+	if err != nil {
+		return RestoreReport{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return RestoreReport{}, err
+	}
+	f, err := durable.Create(path, o.Replace)
+	if err != nil {
+		return RestoreReport{}, err
+	}
+	defer f.Discard()
+	wait := max(s.LockTimeout, 1)
+	if err := boltkv.CopyFile(ctx, f, backup, wait, s.told("restore")); err != nil {
+		return RestoreReport{}, err
+	}
+	report, err := o.examine(ctx, f.Name(), s.Options)
+	if err != nil {
+		return report, err
+	}
+	if err := boltkv.Place(f, path, o.Replace, wait); err != nil {
+		return report, err
+	}
+	s.Logger.Warn("snib: a backup was restored", "newest", report.Newest, "users", report.Users, "ended", report.Ended, "kept", o.KeepSessions)
+	return report, nil
+}
+
+// examine checks the copy and ends in it what must not live again.
+func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options) (report RestoreReport, err error) {
+	opts.Indexes, opts.Providers, opts.SweepEvery, opts.MaxSize = nil, nil, 0, 0
+	opts.InsecureNoSync = true // the file is synced when it is complete
+	db, err := Open(name, &opts)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if report.Report, err = db.Check(ctx); err != nil {
+		return report, err
+	}
+	if o.KeepSessions {
+		report.Ended = report.OneTimeTokens
+		_, err = db.sweepSpace(ctx, sweepOf{ownedOneTime, anyOneTime})
+		return report, err
+	}
+	report.Ended = report.Sessions + report.RefreshTokens + report.OneTimeTokens
+	return report, db.EndEverything(ctx)
+}
