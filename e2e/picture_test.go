@@ -40,9 +40,9 @@ func (b *tab) picture(name string, whole bool) {
 	}
 }
 
-// reduce makes do with the 256 colours that a picture has most of, and the
-// nearest of them for others: pages are flat, and those are shades at the edges
-// of letters.
+// reduce makes do with 256 colours: those that a picture has most of, then
+// others that none of these is near, and the nearest for the rest. Pages are
+// flat; the rest are shades at the edges of letters.
 func reduce(shot image.Image) image.Image {
 	counts := map[color.Color]int{}
 	bounds := shot.Bounds()
@@ -55,7 +55,12 @@ func reduce(shot image.Image) image.Image {
 	all := slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int { // always in the same order
 		return cmp.Or(counts[b]-counts[a], number(a)-number(b))
 	})
-	palette := color.Palette(all[:min(256, len(all))])
+	palette := color.Palette(slices.Clone(all[:min(160, len(all))]))
+	for _, c := range all[len(palette):] {
+		if len(palette) < 256 && distance(c, palette.Convert(c)) > 24 {
+			palette = append(palette, c)
+		}
+	}
 	index := map[color.Color]uint8{}
 	for _, c := range all {
 		index[c] = uint8(palette.Index(c))
@@ -67,4 +72,14 @@ func reduce(shot image.Image) image.Image {
 		}
 	}
 	return small
+}
+
+// distance returns by how much two colours differ in a channel at most, of 255.
+func distance(a, b color.Color) (most int) {
+	ar, ag, ab, _ := a.RGBA()
+	br, bg, bb, _ := b.RGBA()
+	for _, d := range []int{int(ar) - int(br), int(ag) - int(bg), int(ab) - int(bb)} {
+		most = max(most, max(d, -d)>>8)
+	}
+	return most
 }

@@ -70,4 +70,9 @@
 // as the user. Under the plain-HTTP profiles the cookie is seen, and can be
 // shadowed, by programs on other ports of the host. This package does not
 // throttle: see snib.Options.BeforeAuth.
+//
+// no-store keeps pages out of caches on disk. Chromium keeps the last ones in
+// memory all the same, and going back after a sign-out shows them, unless the
+// page that is shown then loads something whose answer has Clear-Site-Data:
+// "cache". On the answer to the sign-out itself that header comes too early.
 package snibhttp

@@ -16,8 +16,12 @@ func TestTheLifeOfAnAccount(t *testing.T) {
 
 	ada.post("/account/profile", "username", "Ada", "name", "Ada Lovelace", "about", "weaves\r\npatterns").
 		want(t, "/account", http.StatusOK, "weaves\npatterns")
+	ada.get("/").want(t, "/", http.StatusOK, `<a href="/account">Ada Lovelace</a>`)
 	ada.post("/account/profile", "username", "Ada", "name", "", "about", "x").
 		want(t, "/account", http.StatusOK, "<dt>Name</dt><dd>–</dd>")
+	if _, there := s.user("ada@example.com").Attributes()[attrName]; there {
+		t.Error("a name that was emptied is still kept")
+	}
 
 	ada.post("/account/email", "email", "ada@lovelace.example", "password", password).
 		want(t, "/account", http.StatusOK, "Your e-mail address is changed.")
