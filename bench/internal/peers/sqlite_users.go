@@ -1,3 +1,5 @@
+//go:build !race && !light
+
 package peers
 
 import (
