@@ -286,7 +286,7 @@ func (s *site) busy(f func()) {
 // TestABusyWriterShutsNobodyOut who is active; an idle session must be
 // extended first, and is not signed out either.
 func TestABusyWriterShutsNobodyOut(t *testing.T) {
-	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = time.Millisecond })
+	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = busyTimeout })
 	_, token := s.session()
 	s.clock.Advance(2 * time.Hour)
 	s.busy(func() { wantStatus(t, s.do(s.request("GET", "/closed", cookie+token)), 200) })

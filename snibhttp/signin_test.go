@@ -141,7 +141,7 @@ func (s *site) refreshed() snib.User {
 
 // TestSetSessionThatFailsLeavesNoSession: its token has been thrown away.
 func TestSetSessionThatFailsLeavesNoSession(t *testing.T) {
-	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = 1e6 })
+	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = busyTimeout })
 	_, carried := s.session()
 	for what, r := range map[string]*http.Request{
 		"cross-origin": s.request("POST", "/log-in", "Sec-Fetch-Site: cross-site", cookie+carried),
@@ -301,7 +301,7 @@ func TestSignOutIsDoneForAClientThatHasGone(t *testing.T) {
 
 // TestSignOutThatFailsKeepsTheCookie: without it, nobody could try again.
 func TestSignOutThatFailsKeepsTheCookie(t *testing.T) {
-	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = 1e6 })
+	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = busyTimeout })
 	_, token := s.session()
 	s.busy(func() {
 		for _, path := range []string{"/sign-out", "/others", "/everywhere"} {

@@ -129,6 +129,10 @@ func (c *countingClock) count(f func()) int {
 	return c.reads
 }
 
+// busyTimeout is for tests that keep the writer: short, yet long enough for
+// what comes before on a machine with other work.
+const busyTimeout = 400 * time.Millisecond
+
 // newSite makes a site. change, which may be nil, has the last word on the
 // options.
 func newSite(t *testing.T, change func(*snib.Options, *snibhttp.Options)) *site {
