@@ -131,4 +131,7 @@
 // answers a log-in in that hash's time, which tells a stranger that the account
 // exists: see [DB.AuthenticateUser]. Look-alike identifiers are different
 // identifiers.
+//
+// docs/SECURITY.md goes through who may attack, what they get, and which test
+// shows it.
 package snib

@@ -348,3 +348,18 @@ func TestStoredHashIsSHA256OverLabelAndSecret(t *testing.T) {
 		t.Error("one secret has one hash as two kinds")
 	}
 }
+
+// Ids, secrets and salts come from the system unless a test gives its own
+// source, which is then read by one goroutine at a time.
+func TestSecretsComeFromCryptoRand(t *testing.T) {
+	for name, o := range map[string]*Options{"nil": nil, "zero": {}} {
+		s, err := o.settings()
+		if err != nil || s.Rand != rand.Reader {
+			t.Errorf("%s options: the source is %T, %v", name, s.Rand, err)
+		}
+	}
+	s, err := (&Options{Rand: constant(1)}).settings()
+	if locked, ok := s.Rand.(*lockedReader); err != nil || !ok || locked.r != constant(1) {
+		t.Errorf("a given source: %T, %v", s.Rand, err)
+	}
+}
