@@ -91,7 +91,8 @@ func (f *File) Commit(replace bool) error {
 func (f *File) placeNew() error {
 	switch err := linkFile(f.Name(), f.path); {
 	case err == nil:
-		return os.Remove(f.Name())
+		os.Remove(f.Name()) // or it is left, as after a crash: the file is there
+		return nil
 	case errors.Is(err, fs.ErrExist):
 		return err
 	}

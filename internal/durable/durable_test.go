@@ -194,6 +194,18 @@ func TestWithoutHardLinks(t *testing.T) {
 	}
 }
 
+// A file that has its name is there, whatever becomes of the temporary one.
+func TestTemporaryNameThatCannotBeRemoved(t *testing.T) {
+	was := linkFile
+	linkFile = func(from, to string) error { return errors.Join(os.Link(from, to), os.Remove(from)) }
+	defer func() { linkFile = was }()
+	path := filepath.Join(t.TempDir(), "f")
+	if err := put(path, "new", false); err != nil {
+		t.Errorf("%v, and the file is there", err)
+	}
+	holds(t, path, "new")
+}
+
 func TestDiscardLeavesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	f, err := Create(path, false)

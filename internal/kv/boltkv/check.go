@@ -31,6 +31,10 @@ const (
 	minPage = 1 << 10 // sizes that bbolt finds by itself
 	maxPage = 1 << 24
 
+	// No page is longer, with what overflows: its entries begin within what 32
+	// bits count, and a value has at most 31. On 32 bits none can be mapped.
+	maxRun = min(4<<30+2<<30, maxInt/2)
+
 	leafPage  = 0x02
 	innerPage = 0x01
 	freePage  = 0x10
@@ -160,7 +164,11 @@ func (f *file) page(id uint64, kinds ...uint16) ([]byte, error) {
 	if native.Uint64(head) != id || id+overflow >= f.meta.high {
 		return nil, damaged("page %d has a wrong id or length", id)
 	}
-	b := make([]byte, int64(overflow+1)*f.meta.pageSize)
+	size := int64(overflow+1) * f.meta.pageSize
+	if size > maxRun {
+		return nil, damaged("page %d has %d bytes", id, size)
+	}
+	b := make([]byte, size)
 	if _, err := f.r.ReadAt(b, int64(id)*f.meta.pageSize); err != nil {
 		return nil, fmt.Errorf("read page %d: %w", id, err)
 	}

@@ -49,6 +49,9 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, told func(done, total i
 	if err != nil {
 		return err
 	}
+	// w and told are another's code, and a Close in it would wait for us.
+	id := s.nest.enter()
+	defer s.nest.leave(id)
 	m := &meter{ctx: ctx, closed: s.gate.reason, w: w, told: told, total: info.Size()}
 	_, err = io.Copy(m, io.NewSectionReader(spool, 0, info.Size()))
 	return m.finish(err)

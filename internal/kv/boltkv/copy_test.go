@@ -269,3 +269,19 @@ func TestCopyFileTakesWholeFilesThatNobodyHasOpen(t *testing.T) {
 	want(t, "no file", CopyFile(ctx, io.Discard, path+"x", time.Second, nil), fs.ErrNotExist)
 	want(t, "a folder", CopyFile(ctx, io.Discard, filepath.Dir(path), time.Second, nil), fs.ErrInvalid)
 }
+
+// A writer that closes the store would wait for the backup, and so for itself.
+func TestBackupToAWriterThatCallsTheStore(t *testing.T) {
+	both(t, func(t *testing.T, s *Store) {
+		done := make(chan error, 1)
+		go func() {
+			done <- s.Backup(ctx, writerFunc(func([]byte) (int, error) { return 0, s.Close() }), nil)
+		}()
+		select {
+		case err := <-done:
+			want(t, "close in a backup", err, kv.ErrNested)
+		case <-time.After(10 * time.Second):
+			t.Fatal("it waits for itself")
+		}
+	})
+}

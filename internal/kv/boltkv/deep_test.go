@@ -77,3 +77,30 @@ func TestCompactingNestedBucketsIsBounded(t *testing.T) {
 	want(t, "compact", s.CompactTo(ctx, path+".copy", false, nil), kv.ErrCorrupt)
 	beside(t, s)
 }
+
+// sparse is a file of which the beginning was written.
+type sparse []byte
+
+func (s sparse) ReadAt(p []byte, off int64) (int, error) {
+	clear(p)
+	if off < int64(len(s)) {
+		copy(p, s[off:])
+	}
+	return len(p), nil
+}
+
+// A sparse file costs nobody anything, and a page of it can be said to be as
+// long as it: more than there is memory for, which would end the program.
+func TestLengthOfAPageIsBounded(t *testing.T) {
+	const size = 1 << 43
+	content := nested(1)
+	for id := range 2 {
+		m := content[id*4096:]
+		native.PutUint64(m[56:], size/4096)
+		sum := fnv.New64a()
+		sum.Write(m[16:72])
+		native.PutUint64(m[72:], sum.Sum64())
+	}
+	native.PutUint32(content[3*4096+12:], size/4096-8)
+	want(t, "look", checkFile(sparse(content), size, ""), kv.ErrCorrupt)
+}

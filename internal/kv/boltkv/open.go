@@ -97,7 +97,7 @@ func open(path string, o Options, left *patience) (*Store, error) {
 	return s, nil
 }
 
-const maxInt = int64(int(^uint(0) >> 1))
+const maxInt = int64(^uint(0) >> 1)
 
 // settleIn looks for our bucket. Only in a file that was empty it is made.
 func (s *Store) settleIn(empty bool) error {

@@ -20,11 +20,11 @@ const maxLeaves = 1 << 10
 
 // skeleton walks the trees of bucket's.
 func (f *file) skeleton(bucket string) error {
-	w := &bones{file: f, used: make([]uint64, f.meta.high/64+1)}
+	w := &bones{file: f, used: map[uint64]uint64{}}
 	if err := w.free(); err != nil {
 		return err
 	}
-	top, err := w.buckets(f.meta.root)
+	top, err := w.buckets(f.meta.root, 0)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (f *file) skeleton(bucket string) error {
 		if string(e.key) != bucket {
 			continue
 		}
-		spaces, err := w.nested(e, w.buckets)
+		spaces, err := w.nested(e, func(root uint64) ([]entry, error) { return w.buckets(root, 0) })
 		if err != nil {
 			return err
 		}
@@ -47,8 +47,8 @@ func (f *file) skeleton(bucket string) error {
 
 type bones struct {
 	*file
-	used   []uint64 // a bit for each page that has been met, or is free
-	leaves []child  // the first pages that must be leaves and have not been read
+	used   map[uint64]uint64 // a bit for each page that has been met, or is free
+	leaves []child           // the first pages that must be leaves and have not been read
 }
 
 // child is a page and the key under which its parent has it, nil for the root
@@ -77,7 +77,8 @@ func (c child) first(b []byte) error {
 
 // take notes that n pages from id on are in use, and not twice.
 func (w *bones) take(id, n uint64) error {
-	for p := id; p < id+n; p++ {
+	for i := range n {
+		p := id + i
 		if p < 2 || p >= w.meta.high {
 			return damaged("page %d is outside", p)
 		}
@@ -135,7 +136,10 @@ func (w *bones) nested(e entry, walk func(root uint64) ([]entry, error)) ([]entr
 }
 
 // buckets returns the buckets in a tree, all of whose pages are read.
-func (w *bones) buckets(id uint64) (found []entry, err error) {
+func (w *bones) buckets(id uint64, depth int) (found []entry, err error) {
+	if depth > maxDepth {
+		return nil, damaged("branch page %d leads nowhere", id)
+	}
 	b, err := w.read(id, leafPage, innerPage)
 	if err != nil {
 		return nil, err
@@ -147,7 +151,7 @@ func (w *bones) buckets(id uint64) (found []entry, err error) {
 		}
 		switch {
 		case pageKind(b) == innerPage:
-			more, err := w.buckets(e.page)
+			more, err := w.buckets(e.page, depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -170,7 +174,7 @@ func (w *bones) tree(root uint64) ([]entry, error) {
 		if pageKind(b) == leafPage {
 			break
 		}
-		if pageCount(b) == 0 || depth > 64 { // no tree is that deep, but a ring is
+		if pageCount(b) == 0 || depth > maxDepth { // no tree is that deep, but a ring is
 			return nil, damaged("branch page %d leads nowhere", id)
 		}
 		e, err := entryAt(b, 0)

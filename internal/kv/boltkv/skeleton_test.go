@@ -41,9 +41,9 @@ func tall(t *testing.T, path string) []byte {
 // all its leaves.
 func inUse(t *testing.T, b []byte, m meta) (branch, leaf int64, leaves []child) {
 	t.Helper()
-	w := &bones{file: &file{bytes.NewReader(b), int64(len(b)), m}, used: make([]uint64, m.high/64+1)}
+	w := &bones{file: &file{bytes.NewReader(b), int64(len(b)), m}, used: map[uint64]uint64{}}
 	find := func(root uint64, name string) uint64 {
-		found, err := w.buckets(root)
+		found, err := w.buckets(root, 0)
 		must(t, err)
 		for _, e := range found {
 			if string(e.key) == name {
