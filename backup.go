@@ -19,7 +19,8 @@ type Progress struct {
 // defaults.
 type CopyOptions struct {
 	// Replace lets the new file take the place of one at the path. Without
-	// it that is an error that is fs.ErrExist.
+	// it that is an error that is fs.ErrExist. The file that is replaced must
+	// not be open as a database elsewhere: commits to it would be lost.
 	Replace bool
 }
 
@@ -42,7 +43,7 @@ func (s *settings) told(op string) func(done, total int64) {
 // as long as the file stays within what was mapped for it (1 GiB, or twice
 // its size when it was opened). Elsewhere, and under New, the copy goes to a
 // temporary file beside the database first, mode 0600, and takes as much space
-// there. While it runs, pages that others free are not used again, so the file
+// there; a crash may leave it, as "<name>.spool-*". While it runs, pages that others free are not used again, so the file
 // grows.
 //
 // ctx is looked at between writes to w; the bytes so far are then of no use,
@@ -56,7 +57,8 @@ func (db *DB) Backup(ctx context.Context, w io.Writer) error {
 
 // BackupFile makes a Backup at path: mode 0600, synced, then put there in one
 // step, so that a file at path is a whole backup. After an error there is
-// nothing new at or beside path. Others never wait for it. opts may be nil.
+// nothing new at or beside path. Others never wait for it under Open; under New
+// a commit that must grow a small map does. opts may be nil.
 //
 // Errors: fs.ErrExist (see [CopyOptions]), ErrInvalidInput (path) if path is
 // the database itself, ErrFull, ErrCorrupt, that of ctx, and others of the
@@ -78,9 +80,10 @@ func (db *DB) BackupFile(ctx context.Context, path string, opts *CopyOptions) er
 // of the file in one step; nothing that was acknowledged is missing in it. The
 // DB is over then: reads and writes return ErrClosed; Close it, and Open the
 // path again. Another process that was waiting to open the file opens the new
-// one. If it fails, the file and the DB are as before. It fails on Windows,
-// where a file in use cannot be replaced, and with ErrInvalidInput (path) under
-// New. Without Replace the path of the database is fs.ErrExist like any other.
+// one. If it fails, the file and the DB are as before, but for a directory that
+// could not be synced: then the copy has its place all the same. It fails on
+// Windows, where a file in use cannot be replaced, and with ErrInvalidInput
+// (path) under New. Without Replace the path of the database is fs.ErrExist like any other.
 //
 // Errors are those of BackupFile. opts may be nil.
 func (db *DB) CompactTo(ctx context.Context, path string, opts *CopyOptions) error {
