@@ -87,23 +87,34 @@ func (s *snibStore) Fill(users []peer.User, sessions int, each func(string)) err
 		return err
 	}
 	tokens := make([]string, len(users)*sessions)
+	create := func(tx *snib.Tx, n, d int) error {
+		session, err := tx.CreateSession(snib.UserID(users[n].ID), snib.SessionOptions{})
+		tokens[n*sessions+d] = session.Token.Reveal()
+		return err
+	}
+	if sessions >= 100 { // they are to be deleted, and lie together as the others' do
+		err := s.inParts(len(tokens), 2, func(tx *snib.Tx, i int) error { return create(tx, i/sessions, i%sessions) })
+		return s.hand(tokens, each, err)
+	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for d := range sessions {
 		order := rng.Perm(len(users))
-		err := s.inParts(len(users), 2, func(tx *snib.Tx, n int) error {
-			n = order[n]
-			session, err := tx.CreateSession(snib.UserID(users[n].ID), snib.SessionOptions{})
-			tokens[n*sessions+d] = session.Token.Reveal()
-			return err
-		})
+		err := s.inParts(len(users), 2, func(tx *snib.Tx, n int) error { return create(tx, order[n], d) })
 		if err != nil {
 			return err
 		}
 	}
-	for _, token := range tokens {
-		each(token)
+	return s.hand(tokens, each, nil)
+}
+
+// hand hands tokens over, unless there was an error.
+func (s *snibStore) hand(tokens []string, each func(string), err error) error {
+	if err == nil {
+		for _, token := range tokens {
+			each(token)
+		}
 	}
-	return nil
+	return err
 }
 
 // inParts runs do for each number below n, in transactions as large as they
