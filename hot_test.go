@@ -60,6 +60,24 @@ func endingsOf(db, other *snib.DB, u snib.User) map[string]func(s snib.Session) 
 	}
 }
 
+// meanwhile repeats f on n goroutines until stop, which waits for them.
+func meanwhile(n int, f func()) (stop func()) {
+	var over atomic.Bool
+	var running sync.WaitGroup
+	for range n {
+		running.Go(func() {
+			for !over.Load() {
+				f()
+				runtime.Gosched() // let writers have a turn
+			}
+		})
+	}
+	return func() {
+		over.Store(true)
+		running.Wait()
+	}
+}
+
 // TestEndedIsRefusedEverywhere: once a call that ends a session has returned,
 // every later validation refuses it, in every goroutine, though reads keep
 // their transactions. So it does when the session was ended through another DB
@@ -81,31 +99,19 @@ func TestEndedIsRefusedEverywhere(t *testing.T) {
 	}
 	var current atomic.Pointer[live]
 	var reads, late atomic.Int64
-	stop := make(chan struct{})
-	var readers sync.WaitGroup
-	for range 4 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				l := current.Load()
-				if l == nil {
-					continue
-				}
-				ended := l.ended.Load() // before the call begins
-				_, err := db.ValidateSession(ctx, l.token)
-				_, _, errUser := db.ValidateSessionUser(ctx, l.token)
-				if ended && (err == nil || errUser == nil) {
-					late.Add(1)
-				}
-				reads.Add(1)
-				runtime.Gosched() // let writers have a turn
-			}
-		})
-	}
+	stop := meanwhile(4, func() {
+		l := current.Load()
+		if l == nil {
+			return
+		}
+		ended := l.ended.Load() // before the call begins
+		_, err := db.ValidateSession(ctx, l.token)
+		_, _, errUser := db.ValidateSessionUser(ctx, l.token)
+		if ended && (err == nil || errUser == nil) {
+			late.Add(1)
+		}
+		reads.Add(1)
+	})
 	for range 8 {
 		for name, end := range endingsOf(db, other, u) {
 			s := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(t)
@@ -120,8 +126,7 @@ func TestEndedIsRefusedEverywhere(t *testing.T) {
 			wantErr(t, err, snib.ErrInvalidSession)
 		}
 	}
-	close(stop)
-	readers.Wait()
+	stop()
 	t.Logf("%d concurrent validations", reads.Load())
 	if n := late.Load(); n > 0 {
 		t.Errorf("%d validations of an ended session succeeded", n)
@@ -143,23 +148,11 @@ func TestReadsSurviveGrowth(t *testing.T) {
 	t.Cleanup(func() { db.Close() })
 	u := email(t, db, "a@example.com")
 	token := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(t).Token.Reveal()
-	stop := make(chan struct{})
-	var readers sync.WaitGroup
-	for range 4 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if _, got, err := db.ValidateSessionUser(ctx, token); err != nil || got.ID != u.ID {
-					t.Errorf("got %s, %v", got.ID, err)
-					return
-				}
-			}
-		})
-	}
+	stop := meanwhile(4, func() {
+		if _, got, err := db.ValidateSessionUser(ctx, token); err != nil || got.ID != u.ID {
+			t.Errorf("got %s, %v", got.ID, err)
+		}
+	})
 	for i := range 30 {
 		if err := handle.Update(func(btx *bolt.Tx) error {
 			b, err := btx.CreateBucketIfNotExists([]byte("app"))
@@ -171,6 +164,5 @@ func TestReadsSurviveGrowth(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	close(stop)
-	readers.Wait()
+	stop()
 }
