@@ -272,13 +272,21 @@ func (s *Store) poison(cause error) {
 
 // admit lets a call in, or says why not. Who was let in calls gate.leave.
 func (s *Store) admit(ctx context.Context) error {
+	if err := s.mayBegin(ctx); err != nil {
+		return err
+	}
+	return s.gate.enter()
+}
+
+// mayBegin says why the calling goroutine may not begin a transaction.
+func (s *Store) mayBegin(ctx context.Context) error {
 	if s.nest.inside() {
 		return kv.ErrNested
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	return s.gate.enter()
+	return nil
 }
 
 // Stats are numbers since the store was opened, and sizes as of now.

@@ -2,7 +2,6 @@ package boltkv
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
@@ -10,11 +9,8 @@ import (
 
 // Pin implements kv.Store, with a transaction from the pool.
 func (s *Store) Pin(ctx context.Context) (kv.Snapshot, error) {
-	if s.nest.inside() {
-		return nil, kv.ErrNested
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("begin: %w", err)
+	if err := s.mayBegin(ctx); err != nil {
+		return nil, err
 	}
 	// Once bbolt is stuck, all slots may be: so this is asked before, too.
 	if err := s.gate.reason(); err != nil {
