@@ -60,16 +60,7 @@ func gorillaRequest(cookie string) *http.Request {
 
 // Fill implements peer.Store.
 func (s *gorillaStore) Fill(list []peer.User, count int, each func(string)) error {
-	for _, u := range list {
-		for range count {
-			token, err := s.CreateSession(u.ID)
-			if err != nil {
-				return err
-			}
-			each(token)
-		}
-	}
-	return nil
+	return fillOneByOne(s, list, count, each)
 }
 
 // CreateSession implements peer.Store.

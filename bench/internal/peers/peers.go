@@ -25,3 +25,17 @@ func All() []peer.Peer {
 // compiler, and both are left out of tests with the race detector, for which
 // they take minutes to compile.
 var mattn, heavy []peer.Peer
+
+// fillOneByOne fills a store that knows neither users nor transactions.
+func fillOneByOne(s peer.Store, users []peer.User, sessions int, each func(string)) error {
+	for _, u := range users {
+		for range sessions {
+			token, err := s.CreateSession(u.ID)
+			if err != nil {
+				return err
+			}
+			each(token)
+		}
+	}
+	return nil
+}

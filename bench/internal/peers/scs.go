@@ -36,16 +36,7 @@ func newSCS(store scs.Store) *scsStore {
 
 // Fill implements peer.Store.
 func (s *scsStore) Fill(list []peer.User, count int, each func(string)) error {
-	for _, u := range list {
-		for range count {
-			token, err := s.CreateSession(u.ID)
-			if err != nil {
-				return err
-			}
-			each(token)
-		}
-	}
-	return nil
+	return fillOneByOne(s, list, count, each)
 }
 
 // CreateSession implements peer.Store.
