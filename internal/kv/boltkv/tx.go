@@ -25,7 +25,7 @@ type pages struct {
 
 type space struct {
 	bucket *bolt.Bucket // nil: not looked up, or missing
-	get    *bolt.Cursor // for Get; a scan has its own
+	get    *bolt.Cursor // for seek; a scan has its own
 	page   uint64       // root of the bucket's tree; 0: inside the page above
 	known  bool         // looked up, and not made since
 }
@@ -356,10 +356,11 @@ func (t *tx) spendRange(s *space, from, to []byte) error {
 	return t.spend(n, 0)
 }
 
+// remove removes the key that s.seek has found.
 func (t *tx) remove(s *space, key, value []byte) error {
 	t.touched = true
 	t.room.remove(key, value)
-	if err := s.bucket.Delete(key); err != nil {
+	if err := s.get.Delete(); err != nil {
 		return t.fail(fmt.Errorf("delete: %w", err))
 	}
 	return nil
