@@ -142,6 +142,7 @@ type Store struct {
 
 	group *group // in the works; the writer's alone
 
+	lent    atomic.Bool // the application was given the handle, and may write with it
 	closing sync.Once
 	stuck   atomic.Bool  // a fault left one of bbolt's locks taken for good
 	high    atomic.Int64 // the file is at least this long, in bytes
@@ -220,7 +221,7 @@ func populate(db *bolt.DB, o Options) (err error) {
 		if o.Init == nil {
 			return nil
 		}
-		t := newTx(newPages(btx, &o))
+		t := newTx(newPages(btx, &o, nil))
 		defer t.end()
 		inInit = true
 		err := o.Init(t)

@@ -113,7 +113,7 @@ func (s *Store) ready(taken bool) error {
 // taken, so that waiting for the lock can be given up.
 func (g *group) run(btx *bolt.Tx) error {
 	s := g.s
-	g.btx, g.id, g.pages, g.frees = btx, uint64(btx.ID()), newPages(btx, &s.opt), true
+	g.btx, g.id, g.pages, g.frees = btx, uint64(btx.ID()), newPages(btx, &s.opt, &s.lent), true
 	btx.OnCommit(func() { g.committed = true }) // the first hook: it runs before any that may panic
 	s.saw(btx)
 	s.nest.ended(nil) // a joined write transaction has ended: we hold its lock

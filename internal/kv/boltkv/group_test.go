@@ -128,12 +128,57 @@ func TestWhereClosuresRun(t *testing.T) {
 	must(t, s.View(ctx, func(kv.Reader) error { return note(nil) }))
 	same(t, "View", there, here)
 	must(t, s.Apply(ctx, note))
+	same(t, "Apply, alone", there, here)
+	for _, err := range queueUp(t, s, func() error { return s.Apply(ctx, note) }) {
+		must(t, err)
+	}
 	if there == here {
-		t.Error("Apply ran on the caller's goroutine")
+		t.Error("Apply ran on the caller's goroutine, and had waited there")
 	}
 	if s.waiting() != 0 || s.nest.n.Load() != 0 {
 		t.Error("something is left over")
 	}
+}
+
+// TestWhoMayHaveToWaitDoesNotLead: where the application may hold the writer's
+// lock, an operation is left to the writer, and its context is honoured.
+func TestWhoMayHaveToWaitDoesNotLead(t *testing.T) {
+	attached, err := Attach(openBolt(t), options())
+	must(t, err)
+	defer attached.Close()
+	viewed, updated := newStoreIn(t, options()), newStoreIn(t, options())
+	must(t, viewed.View(ctx, func(r kv.Reader) error { Bolt(r); return nil }))
+	must(t, updated.Update(ctx, func(tx kv.Tx) error { Bolt(tx); return nil }))
+	for name, s := range map[string]*Store{"attached": attached, "viewed": viewed, "updated": updated} {
+		btx, err := s.db.Begin(true)
+		must(t, err)
+		short, cancel := context.WithTimeout(ctx, time.Millisecond)
+		want(t, name, s.Apply(short, putting("k", "v")), context.DeadlineExceeded)
+		cancel()
+		must(t, btx.Rollback())
+	}
+}
+
+// TestLeaderEndsItsGoroutine: nothing of its operation is written, and who has
+// come meanwhile is served.
+func TestLeaderEndsItsGoroutine(t *testing.T) {
+	s := newStoreIn(t, options())
+	second := make(chan error, 1)
+	var group sync.WaitGroup
+	group.Go(func() {
+		err := s.Apply(ctx, func(tx kv.Tx) error {
+			go func() { second <- s.Apply(ctx, putting("b", "2")) }()
+			queued(s, 1)
+			must(t, tx.Put(plain, []byte("a"), []byte("1")))
+			runtime.Goexit()
+			return nil
+		})
+		t.Errorf("Apply returned %v", err)
+	})
+	group.Wait()
+	must(t, <-second)
+	must(t, s.Apply(ctx, putting("c", "3")))
+	same(t, "stored", read(s, "a")+read(s, "b")+read(s, "c"), "absent23")
 }
 
 // TestVerdicts counts runs: who fails clean runs once, who fails after writing
@@ -295,7 +340,8 @@ func TestCloseDismisses(t *testing.T) {
 	group.Wait()
 	// Who was let in before and comes to the queue now must not stay there:
 	// the application may hold its lock until Close returns.
-	want(t, "late", s.enqueue(newMember(apply, putting("k", "v"))), kv.ErrClosed)
+	_, err = s.enqueue(newMember(apply, putting("k", "v")))
+	want(t, "late", err, kv.ErrClosed)
 	must(t, btx.Rollback())
 }
 

@@ -127,6 +127,7 @@ func queued(s *Store, n int) {
 // hold has an application keep bbolt's writer lock.
 func hold(tb testing.TB, s *Store) *bolt.Tx {
 	tb.Helper()
+	s.lent.Store(true) // as it is when an application can do this
 	btx, err := s.db.Begin(true)
 	must(tb, err)
 	return btx

@@ -29,7 +29,7 @@ func (s *Store) Join(btx *bolt.Tx) (kv.Tx, error) {
 	case btx.DB() != s.db:
 		return nil, fmt.Errorf("%w: it is of another handle", kv.ErrTxClosed)
 	}
-	t := &joinedTx{s: s, tx: newTx(newPages(btx, &s.opt))}
+	t := &joinedTx{s: s, tx: newTx(newPages(btx, &s.opt, &s.lent))}
 	if t.tx.readOnly = !btx.Writable(); !t.tx.readOnly {
 		s.nest.join(btx)
 	}
@@ -110,11 +110,13 @@ func Bolt(r kv.Reader) (*bolt.Tx, bool) {
 				return nil, false
 			}
 			t.touched, t.shared = true, true
+			t.lent.Store(true)
 			return t.btx, true
 		case *viewReader:
 			if t.done {
 				return nil, false
 			}
+			t.lent.Store(true)
 			return t.btx, true
 		case *joinedTx:
 			if t.check() != nil || t.tx.done {

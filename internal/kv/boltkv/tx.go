@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
@@ -20,7 +21,8 @@ type pages struct {
 	opt    *Options
 	root   *bolt.Bucket
 	spaces []space
-	image  image // without data in a write transaction: its pages are elsewhere
+	image  image        // without data in a write transaction: its pages are elsewhere
+	lent   *atomic.Bool // of the store
 }
 
 type space struct {
@@ -30,8 +32,8 @@ type space struct {
 	known  bool         // looked up, and not made since
 }
 
-func newPages(btx *bolt.Tx, o *Options) *pages {
-	p := &pages{btx: btx, opt: o, spaces: make([]space, len(o.Spaces))}
+func newPages(btx *bolt.Tx, o *Options, lent *atomic.Bool) *pages {
+	p := &pages{btx: btx, opt: o, spaces: make([]space, len(o.Spaces)), lent: lent}
 	if !btx.Writable() {
 		p.image = newImage(btx)
 	}

@@ -17,8 +17,9 @@ func (s *Store) Update(ctx context.Context, fn func(kv.Tx) error) error {
 	return s.submit(ctx, newMember(update, fn))
 }
 
-// Apply implements kv.Store. op runs on the writer's goroutine. If it panics,
-// so does Apply, with a value whose text has the stack of op.
+// Apply implements kv.Store. op runs on the writer's goroutine, or on the
+// caller's if that leads. If it panics, so does Apply, with a value whose text
+// has the stack of op.
 func (s *Store) Apply(ctx context.Context, op func(kv.Tx) error) error {
 	return s.submit(ctx, newMember(apply, op))
 }
@@ -31,7 +32,7 @@ func (s *Store) Exclusive(ctx context.Context, fn func(kv.Tx) error) error {
 type kind int
 
 const (
-	apply     kind = iota // on the writer's goroutine
+	apply     kind = iota // on the writer's goroutine, or the caller's
 	update                // on the caller's
 	exclusive             // on the caller's, alone and unbounded
 )
@@ -79,8 +80,12 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 		return err
 	}
 	defer s.gate.leave()
-	if err := s.enqueue(m); err != nil {
+	lead, err := s.enqueue(m)
+	if err != nil {
 		return err
+	}
+	if lead {
+		s.lead(m)
 	}
 	var busy <-chan time.Time
 	if s.opt.BusyTimeout > 0 {
@@ -179,19 +184,42 @@ func (m *member) run(t *tx) {
 	returned = true
 }
 
-// enqueue puts m last in the queue and sees that a writer runs.
-func (s *Store) enqueue(m *member) error {
+// enqueue puts m last in the queue and sees that a writer runs, or makes the
+// caller the writer: then m is taken, and lead must follow.
+func (s *Store) enqueue(m *member) (lead bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.gate.reason(); err != nil {
-		return err // shut since m was let in; dismiss may have passed
+		return false, err // shut since m was let in; dismiss may have passed
 	}
-	m.elem = s.queue.PushBack(m)
+	// Nobody may have to wait here for bbolt's lock, of which ctx and
+	// BusyTimeout know nothing. The store's own writer does not hold it.
+	lead = !s.writing && m.kind == apply && s.file != nil && !s.lent.Load()
+	if !lead {
+		m.elem = s.queue.PushBack(m)
+	}
 	if !s.writing {
 		s.writing = true
-		go s.write()
+		if !lead {
+			go s.write()
+		}
 	}
-	return nil
+	return lead, nil
+}
+
+// lead runs m, and it alone, on its caller's goroutine: to hand a lone
+// operation over to another and back would cost as much as what it does.
+// Those who came meanwhile are left to a writer. It leads nobody else, so that
+// no operation can end the goroutine of another's caller.
+func (s *Store) lead(m *member) {
+	defer faultsPanic()()
+	defer func() {
+		if s.more() { // also if m has ended this goroutine
+			go s.write()
+		}
+	}()
+	s.group = &group{s: s, members: []*member{m}, started: true}
+	s.serve()
 }
 
 // withdraw removes m from the queue and reports whether it was still there:
