@@ -32,8 +32,10 @@ import (
 // from moving its map, for which a commit that must grow it and then every new
 // reader wait, and so does bbolt's Close. Therefore no transaction is kept for
 // longer than lifetime, used or not: a timer, armed when one begins, ends them
-// all. An idle program has no transaction open and no timer running. This, and
-// not anybody's care, is what bounds the wait of others on the same handle.
+// all. It arms itself again as long as others begin, because arming it wakes a
+// thread and is not for a reader to wait for. An idle program has no
+// transaction open and no timer running. This, and not anybody's care, is what
+// bounds the wait of others on the same handle.
 //
 // # Why it cannot deadlock
 //
@@ -46,6 +48,7 @@ type pool struct {
 	keep  bool          // false: a transaction ends when it is released
 	epoch atomic.Uint64 // raised to end all transactions begun before
 	armed atomic.Bool   // the timer runs
+	begun atomic.Bool   // a transaction has begun since it fired
 	open  atomic.Int64  // transactions in slots
 	timer *time.Timer
 	slots []slot
@@ -77,7 +80,7 @@ func (p *pool) init(s *Store) {
 		p.slots[i].pool = p
 		p.slots[i].done = true
 	}
-	p.timer = time.AfterFunc(time.Hour, p.retire)
+	p.timer = time.AfterFunc(time.Hour, p.tick)
 	p.timer.Stop()
 }
 
@@ -169,8 +172,8 @@ func (p *slot) refill() error {
 	}
 	p.pool.open.Add(1)
 	p.pages, p.epoch, p.id, p.metas = newPages(btx, &s.opt, &s.lent), epoch, uint64(btx.ID()), metaIDs(s.db)
-	if p.pool.keep && p.pool.armed.CompareAndSwap(false, true) {
-		p.pool.timer.Reset(lifetime)
+	if p.pool.keep {
+		p.pool.arm()
 	}
 	return nil
 }
@@ -198,11 +201,32 @@ func (p *slot) unlock() {
 	p.mu.Unlock()
 }
 
+// arm sees that the timer runs, for a transaction that has just begun.
+func (p *pool) arm() {
+	if !p.begun.Load() { // all readers share it: written only if need be
+		p.begun.Store(true)
+	}
+	if p.armed.CompareAndSwap(false, true) {
+		p.timer.Reset(lifetime)
+	}
+}
+
+// tick is called by the timer.
+func (p *pool) tick() {
+	if p.begun.Swap(false) && p.s.gate.reason() == nil {
+		p.retire()
+		p.timer.Reset(lifetime)
+		return
+	}
+	// In this order: who found the timer armed, and so left it alone, has
+	// looked at the epoch before and is retired now.
+	p.armed.Store(false)
+	p.retire()
+}
+
 // retire ends all transactions that were begun before; those in use when they
 // are released.
 func (p *pool) retire() {
-	// In this order: who begins a transaction from now on arms the timer.
-	p.armed.Store(false)
 	p.epoch.Add(1)
 	for i := range p.slots {
 		s := &p.slots[i]

@@ -156,13 +156,43 @@ func TestPinKeepsItsTransaction(t *testing.T) {
 	if n := s.db.Stats().TxN - begun; n > 60 { // some fall to the timer
 		t.Errorf("%d transactions for 100 reads", n)
 	}
-	for late := time.Now().Add(10 * time.Second); s.db.Stats().OpenTxN > 0 || s.pool.open.Load() > 0; runtime.Gosched() {
+	for late := time.Now().Add(10 * time.Second); s.db.Stats().OpenTxN > 0 || s.pool.open.Load() > 0 || s.pool.armed.Load(); runtime.Gosched() {
 		if time.Now().After(late) {
-			t.Fatalf("%d transactions still open", s.db.Stats().OpenTxN)
+			t.Fatalf("%d transactions still open, timer runs: %v", s.db.Stats().OpenTxN, s.pool.armed.Load())
 		}
 	}
-	if s.pool.armed.Load() {
-		t.Error("the timer runs on")
+}
+
+// TestTimerRunsWhileReadersBegin: no reader has to arm it but the first.
+func TestTimerRunsWhileReadersBegin(t *testing.T) {
+	s := newStoreIn(t, options())
+	if !s.pool.keep {
+		t.Skip("this system keeps none")
+	}
+	put(t, s, "k", "v")
+	pin := func() {
+		p, err := s.Pin(ctx)
+		must(t, err)
+		must(t, p.Release(nil))
+	}
+	for late := time.Now().Add(10 * time.Second); s.pool.armed.Load() && time.Now().Before(late); runtime.Gosched() {
+	}
+	s.pool.timer = time.AfterFunc(time.Hour, func() {}) // from now on the test is the timer
+	defer s.pool.timer.Stop()
+	tick := s.pool.tick
+	pin()
+	for range 3 {
+		if tick(); !s.pool.armed.Load() {
+			t.Fatal("it rests although a reader has begun")
+		}
+		for s.pool.open.Load() > 0 { // the transaction ends all the same
+			runtime.Gosched()
+		}
+		pin()
+	}
+	tick()
+	if tick(); s.pool.armed.Load() {
+		t.Error("it runs although nobody has begun")
 	}
 }
 
