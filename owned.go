@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 )
 
@@ -29,7 +30,8 @@ func (tx *Tx) putOne(o owned, userID, id string, record []byte, isNew bool) erro
 
 // deleteOne removes one record and its entry in the index by user.
 func (tx *Tx) deleteOne(o owned, userID, id string) error {
-	if err := tx.delete(o.byUser, pairKey(userID, id)); err != nil {
+	tx.key = codec.AppendPair(tx.key[:0], userID, id)
+	if err := tx.deleteKey(o.byUser); err != nil {
 		return err
 	}
 	return tx.delete(o.records, id)

@@ -30,7 +30,7 @@ type Tx struct {
 	doomed  error // a write that failed: the transaction must not commit
 
 	// Kept for the next transaction, as memory only.
-	key   []byte // of the record being read
+	key   []byte // of the record being read or deleted
 	spare codec.User
 }
 
@@ -137,10 +137,16 @@ func (tx *Tx) put(space kv.Space, key string, value []byte) error {
 }
 
 func (tx *Tx) delete(space kv.Space, key string) error {
+	tx.key = append(tx.key[:0], key...)
+	return tx.deleteKey(space)
+}
+
+// deleteKey is delete for what tx.key holds.
+func (tx *Tx) deleteKey(space kv.Space) error {
 	if err := tx.beforeWrite(); err != nil {
 		return err
 	}
-	return tx.doom(tx.w.Delete(space, []byte(key)))
+	return tx.doom(tx.w.Delete(space, tx.key))
 }
 
 func (tx *Tx) beforeWrite() error {
