@@ -148,6 +148,7 @@ type Store struct {
 	high    atomic.Int64 // the file is at least this long, in bytes
 
 	commits, members, replays, largest, busy, readers atomic.Int64
+	last                                              atomic.Int64 // operations in the last commit
 }
 
 var _ kv.Store = (*Store)(nil)

@@ -119,7 +119,11 @@ func (g *group) run(btx *bolt.Tx) error {
 	s.nest.ended(nil) // a joined write transaction has ended: we hold its lock
 	if !g.started {
 		g.started = true
-		runtime.Gosched() // lets those who were just answered come back
+		// Those who were just answered come back while others run.
+		for n := -1; n < s.waiting() && n < maxMembers; {
+			n = s.waiting()
+			runtime.Gosched()
+		}
 		g.want = min(s.waiting(), maxMembers)
 	}
 	for i := 0; ; {
@@ -225,6 +229,7 @@ func (g *group) settle(err error, p any) {
 		s.commits.Add(1)
 		s.members.Add(int64(len(g.members)))
 		s.largest.Store(max(s.largest.Load(), int64(len(g.members))))
+		s.last.Store(int64(len(g.members)))
 		g.answer(p)
 	case p != nil:
 		g.broken(p)

@@ -129,6 +129,14 @@ func TestWhereClosuresRun(t *testing.T) {
 	same(t, "View", there, here)
 	must(t, s.Apply(ctx, note))
 	same(t, "Apply, alone", there, here)
+	s.last.Store(2)
+	must(t, s.Apply(ctx, putting("k", "v")))
+	must(t, s.Apply(ctx, note))
+	same(t, "Apply, alone again", there, here)
+	s.last.Store(2)
+	if must(t, s.Apply(ctx, note)); there == here {
+		t.Error("Apply ran on the caller's goroutine, where others may be about to come")
+	}
 	for _, err := range queueUp(t, s, func() error { return s.Apply(ctx, note) }) {
 		must(t, err)
 	}

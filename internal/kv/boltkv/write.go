@@ -193,8 +193,9 @@ func (s *Store) enqueue(m *member) (lead bool, err error) {
 		return false, err // shut since m was let in; dismiss may have passed
 	}
 	// Nobody may have to wait here for bbolt's lock, of which ctx and
-	// BusyTimeout know nothing. The store's own writer does not hold it.
-	lead = !s.writing && m.kind == apply && s.file != nil && !s.lent.Load()
+	// BusyTimeout know nothing. The store's own writer does not hold it. And
+	// where commits are shared, one more would only delay the next.
+	lead = !s.writing && m.kind == apply && s.file != nil && !s.lent.Load() && s.last.Load() < 2
 	if !lead {
 		m.elem = s.queue.PushBack(m)
 	}
