@@ -72,12 +72,9 @@ func (tx *Tx) user(id UserID) (codec.User, error) {
 	return record(tx, spaceUsers, string(id), codec.DecodeUser, ErrUserNotFound)
 }
 
-// publicUser is user in the form of the API. It decodes into memory that tx
-// keeps.
+// publicUser is user in the form of the API, for an id that could be a user's.
+// It decodes into memory that tx keeps.
 func (tx *Tx) publicUser(id UserID) (User, error) {
-	if !validUserID(id) {
-		return User{}, ErrUserNotFound
-	}
 	value, err := tx.value(spaceUsers, string(id), ErrUserNotFound)
 	if err != nil {
 		return User{}, err
@@ -255,6 +252,9 @@ func (db *DB) GetUser(ctx context.Context, id UserID) (User, error) {
 func (tx *Tx) GetUser(id UserID) (User, error) {
 	if err := tx.reading(); err != nil {
 		return User{}, err
+	}
+	if !validUserID(id) {
+		return User{}, ErrUserNotFound
 	}
 	return tx.publicUser(id)
 }

@@ -177,5 +177,10 @@ func (c *checker) names(b []byte, n uint64, depth int) (rest []byte, ok bool) {
 // plainName reports whether a name of valid UTF-8 can be that of an attribute
 // at the top level.
 func plainName(name []byte) bool {
-	return len(name) > 0 && !bytes.ContainsFunc(name, unicode.IsControl)
+	for _, c := range name {
+		if c < ' ' || c > '~' { // hardly ever
+			return !bytes.ContainsFunc(name, unicode.IsControl)
+		}
+	}
+	return len(name) > 0
 }
