@@ -49,19 +49,22 @@ func warm(s *Subject, _ Plan) error {
 	return nil
 }
 
-func validate(s *Subject, p Plan) (Sample, error) {
-	return twice(p, func(_ int, rng *rand.Rand) error {
-		_, err := s.Store.Validate(s.Tokens.At(rng.IntN(s.Tokens.Len())))
+func validate(s *Subject, p Plan) (Sample, error) { return twice(p, s.validation()) }
+
+// validation is of any session that the store was filled with.
+func (s *Subject) validation() operation {
+	return operation{s.Tokens.pick, func(_ int, _ *rand.Rand, token string) error {
+		_, err := s.Store.Validate(token)
 		return err
-	})
+	}}
 }
 
 func validateUser(s *Subject, p Plan) (Sample, error) {
 	store := s.Store.(peer.UserStore)
-	return twice(p, func(_ int, rng *rand.Rand) error {
-		_, err := store.ValidateUser(s.Tokens.At(rng.IntN(s.Tokens.Len())))
+	return twice(p, operation{s.Tokens.pick, func(_ int, _ *rand.Rand, token string) error {
+		_, err := store.ValidateUser(token)
 		return err
-	})
+	}})
 }
 
 // twice measures the time of a short operation without a clock around each,
@@ -95,17 +98,20 @@ func Writes(writers []int) []Case {
 }
 
 func create(s *Subject, p Plan) (Sample, error) {
-	return timedLoop(p, func(_ int, rng *rand.Rand) error {
-		_, err := s.Store.CreateSession(s.Users[rng.IntN(len(s.Users))])
+	return timedLoop(p, s.creation())
+}
+
+// creation is of a session of any user.
+func (s *Subject) creation() operation {
+	return operation{s.pickUsers, func(_ int, _ *rand.Rand, user string) error {
+		_, err := s.Store.CreateSession(user)
 		return err
-	})
+	}}
 }
 
 func extend(s *Subject, p Plan) (Sample, error) {
 	store := s.Store.(peer.Extender)
-	return timedLoop(p, func(_ int, rng *rand.Rand) error {
-		return store.Extend(s.Tokens.At(rng.IntN(s.Tokens.Len())))
-	})
+	return timedLoop(p, operation{s.Tokens.pick, func(_ int, _ *rand.Rand, token string) error { return store.Extend(token) }})
 }
 
 // familiesEach is how many families a worker rotates in turn.
@@ -130,11 +136,11 @@ func startFamilies(s *Subject, p Plan) error {
 
 func refresh(s *Subject, p Plan) (Sample, error) {
 	store, tokens := s.Store.(peer.Refresher), s.prepared.([][familiesEach]string)
-	return timedLoop(p, func(w int, rng *rand.Rand) (err error) {
+	return timedLoop(p, operation{do: func(w int, rng *rand.Rand, _ string) (err error) {
 		token := &tokens[w][rng.IntN(familiesEach)]
 		*token, _, err = store.Refresh(*token)
 		return err
-	})
+	}})
 }
 
 // deletion deletes users with so many sessions, each made for it.
@@ -154,14 +160,14 @@ func deletion(sessions int) Case {
 			store, victims := s.Store.(peer.UserStore), s.prepared.([]string)
 			s.prepared = victims[perRound:]
 			victims = victims[:perRound]
-			return timedLoop(p, func(int, *rand.Rand) error {
+			return timedLoop(p, operation{do: func(int, *rand.Rand, string) error {
 				if len(victims) == 0 {
 					return errFull
 				}
 				id := victims[0]
 				victims = victims[1:]
 				return store.DeleteUser(id)
-			})
+			}})
 		},
 	}
 }
@@ -183,7 +189,7 @@ func logIn(s *Subject, p Plan) (Sample, error) {
 	want := peer.Hash(peer.Password)
 	store, itself := s.Store.(peer.LogIner)
 	return counted(func() (Sample, error) {
-		return timedLoop(p, func(_ int, rng *rand.Rand) error {
+		return timedLoop(p, operation{do: func(_ int, rng *rand.Rand, _ string) error {
 			u := users[rng.IntN(len(users))]
 			if itself {
 				_, err := store.LogIn(u.Identifier, peer.Password)
@@ -194,6 +200,6 @@ func logIn(s *Subject, p Plan) (Sample, error) {
 			}
 			_, err := s.Store.CreateSession(u.ID)
 			return err
-		})
+		}})
 	})
 }

@@ -1,7 +1,6 @@
 package load
 
 import (
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 )
@@ -31,10 +30,7 @@ func Contention() []Case {
 func idle(s *Subject, p Plan) (Sample, error) {
 	p.For *= 2
 	p.Rate *= readsPerRate
-	return openLoop(p, func(_ int, rng *rand.Rand) error {
-		_, err := s.Store.Validate(s.Tokens.At(rng.IntN(s.Tokens.Len())))
-		return err
-	})
+	return openLoop(p, s.validation())
 }
 
 func contended(s *Subject, p Plan) (Sample, error) {

@@ -67,17 +67,17 @@ func Limits(dir string) ([]report.Row, error) {
 
 func passwords(p Plan) (Sample, error) {
 	return counted(func() (Sample, error) {
-		return timedLoop(p, func(int, *rand.Rand) error { peer.Hash(peer.Password); return nil })
+		return timedLoop(p, operation{do: func(int, *rand.Rand, string) error { peer.Hash(peer.Password); return nil }})
 	})
 }
 
 func hashes(p Plan) (Sample, error) {
 	var block [64]byte
-	return hotLoop(p, func(int, *rand.Rand) error {
+	return hotLoop(p, operation{do: func(int, *rand.Rand, string) error {
 		sum := sha256.Sum256(block[:])
 		block[0] = sum[0] ^ byte(time.Now().Nanosecond())
 		return nil
-	})
+	}})
 }
 
 // syncs writes pages at random places of a file that has them already, as a

@@ -19,13 +19,13 @@ import (
 func TestOpenLoopCountsTheWait(t *testing.T) {
 	const hang = 300 * time.Millisecond
 	calls := 0
-	op := func(int, *rand.Rand) error {
+	op := operation{do: func(int, *rand.Rand, string) error {
 		if calls++; calls == 10 {
 			timer := time.NewTimer(hang)
 			<-timer.C
 		}
 		return nil
-	}
+	}}
 	s, err := openLoop(Plan{For: 600 * time.Millisecond, Workers: 1, Rate: 1000}, op)
 	if err != nil {
 		t.Fatal(err)
@@ -47,10 +47,10 @@ func TestOpenLoopCountsTheWait(t *testing.T) {
 // counts as late.
 func TestOpenLoopGivesUp(t *testing.T) {
 	start := time.Now()
-	s, err := openLoop(Plan{For: 20 * time.Millisecond, Workers: 1, Rate: 10_000}, func(int, *rand.Rand) error {
+	s, err := openLoop(Plan{For: 20 * time.Millisecond, Workers: 1, Rate: 10_000}, operation{do: func(int, *rand.Rand, string) error {
 		<-time.NewTimer(10 * time.Millisecond).C
 		return nil
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,12 +68,12 @@ func TestOpenLoopGivesUp(t *testing.T) {
 func TestLoopsCountAndStop(t *testing.T) {
 	for name, loop := range map[string]func(Plan, operation) (Sample, error){"hot": hotLoop, "timed": timedLoop} {
 		var calls atomic.Int64
-		s, err := loop(Plan{For: 20 * time.Millisecond, Workers: 3}, func(int, *rand.Rand) error { calls.Add(1); return nil })
-		if err != nil || int64(s.Ops) != calls.Load() || s.Ops == 0 || s.Elapsed < 20*time.Millisecond {
+		s, err := loop(Plan{For: 20 * time.Millisecond, Workers: 3}, operation{do: func(int, *rand.Rand, string) error { calls.Add(1); return nil }})
+		if err != nil || int64(s.Ops) != calls.Load() || s.Ops == 0 || s.Elapsed < 10*time.Millisecond {
 			t.Errorf("%s: %d operations in %v, %d calls, %v", name, s.Ops, s.Elapsed, calls.Load(), err)
 		}
 		trouble := errors.New("trouble")
-		if _, err := loop(Plan{For: time.Hour, Workers: 2}, func(int, *rand.Rand) error { return trouble }); !errors.Is(err, trouble) {
+		if _, err := loop(Plan{For: time.Hour, Workers: 2}, operation{do: func(int, *rand.Rand, string) error { return trouble }}); !errors.Is(err, trouble) {
 			t.Errorf("%s: got %v, want the error of the operation", name, err)
 		}
 	}
@@ -81,7 +81,7 @@ func TestLoopsCountAndStop(t *testing.T) {
 
 func TestHotLoopCountsAllocations(t *testing.T) {
 	var kept *[64]byte
-	s, err := hotLoop(Plan{For: 20 * time.Millisecond, Workers: 1}, func(int, *rand.Rand) error { kept = new([64]byte); return nil })
+	s, err := hotLoop(Plan{For: 20 * time.Millisecond, Workers: 1}, operation{do: func(int, *rand.Rand, string) error { kept = new([64]byte); return nil }})
 	if err != nil || s.Allocs < 0.99 || s.Allocs > 1.5 || s.Heap < 60 || s.Heap > 100 {
 		t.Errorf("%.2f allocations, %.1f bytes, %v; want 1 of 64", s.Allocs, s.Heap, err)
 	}

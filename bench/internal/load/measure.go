@@ -47,40 +47,95 @@ func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(int64(d), 1), int64(100*time.Second)))
 }
 
-// An operation is done by worker w, with numbers of its own to choose by.
-type operation func(w int, rng *rand.Rand) error
+// An operation is done by worker w, with numbers of its own to choose by, on
+// what was picked for it before its time began: a server has read the token of
+// a request, and who sent it, before it asks the store.
+type operation struct {
+	pick func(rng *rand.Rand, into []string) // nil: nothing is picked
+	do   func(w int, rng *rand.Rand, picked string) error
+}
+
+// picks is how many operations are prepared at once.
+const picks = 64
+
+// A picker hands out what was picked.
+type picker struct {
+	operation
+	rng  *rand.Rand
+	list [picks]string
+	left []string
+}
+
+func (p Plan) picker(w int, op operation) *picker { return &picker{operation: op, rng: p.rng(w)} }
 
 func (p Plan) rng(w int) *rand.Rand { return rand.New(rand.NewPCG(p.Seed, uint64(w))) }
+
+func (k *picker) fill() {
+	if k.pick != nil {
+		k.pick(k.rng, k.list[:])
+	}
+	k.left = k.list[:]
+}
+
+func (k *picker) next() (picked string) {
+	if len(k.left) == 0 {
+		k.fill()
+	}
+	picked, k.left = k.left[0], k.left[1:]
+	return picked
+}
 
 // errFull ends a loop early and is no failure: there is nothing left to work
 // on.
 var errFull = errors.New("load: nothing left to do")
 
 // hotLoop repeats a very short operation for p.For and reads the clock only
-// each 64 times. With one worker it counts allocations too.
+// each 64 times; the time is that of the operations alone, of all workers the
+// mean. With one worker it counts allocations too.
 func hotLoop(p Plan, op operation) (Sample, error) {
-	const batch = 64
-	var ops atomic.Int64
+	var ops, busy atomic.Int64
 	start := time.Now()
-	loop := func() (Sample, error) {
-		err := parallel(p.Workers, func(w int) error {
-			rng := p.rng(w)
-			for first := true; first || time.Since(start) < p.For; first = false {
-				for range batch {
-					if err := op(w, rng); err != nil {
-						return err
-					}
+	err := parallel(p.Workers, func(w int) error {
+		k := p.picker(w, op)
+		for first := true; first || time.Since(start) < p.For; first = false {
+			k.fill()
+			begin := time.Now()
+			for _, picked := range k.list {
+				if err := k.do(w, k.rng, picked); err != nil {
+					return err
 				}
-				ops.Add(batch)
 			}
-			return nil
-		})
-		return Sample{Ops: int(ops.Load()), Elapsed: time.Since(start)}, err
+			busy.Add(int64(time.Since(begin)))
+			ops.Add(picks)
+		}
+		return nil
+	})
+	s := Sample{Ops: int(ops.Load()), Elapsed: time.Duration(busy.Load() / int64(p.Workers))}
+	if err == nil && p.Workers == 1 {
+		s.Allocs, s.Heap, err = allocations(p, op)
 	}
-	if p.Workers > 1 {
-		return loop()
+	return s, err
+}
+
+// allocations returns how often an operation allocates, and how many bytes.
+func allocations(p Plan, op operation) (number, size float64, err error) {
+	k := p.picker(0, op)
+	var batches [16][picks]string
+	for i := range batches {
+		k.fill()
+		batches[i] = k.list
 	}
-	return counted(loop)
+	s, err := counted(func() (Sample, error) {
+		for i := range batches {
+			for _, picked := range batches[i] {
+				if err := k.do(0, k.rng, picked); err != nil {
+					return Sample{}, err
+				}
+			}
+		}
+		return Sample{Ops: len(batches) * picks}, nil
+	})
+	return s.Allocs, s.Heap, err
 }
 
 // counted adds to a sample what the program allocated meanwhile, an operation.
@@ -102,19 +157,20 @@ func timedLoop(p Plan, op operation) (Sample, error) {
 	histograms := make([]*hdrhistogram.Histogram, p.Workers)
 	start := time.Now()
 	err := parallel(p.Workers, func(w int) error {
-		h, rng := newHistogram(), p.rng(w)
+		h, k := newHistogram(), p.picker(w, op)
 		histograms[w] = h
-		for begin := time.Now(); h.TotalCount() == 0 || begin.Sub(start) < p.For; {
-			err := op(w, rng)
+		for end := start; h.TotalCount() == 0 || end.Sub(start) < p.For; {
+			picked := k.next()
+			begin := time.Now()
+			err := k.do(w, k.rng, picked)
 			if err == errFull {
 				return nil
 			}
 			if err != nil {
 				return err
 			}
-			end := time.Now()
+			end = time.Now()
 			record(h, end.Sub(begin))
-			begin = end
 		}
 		return nil
 	})
@@ -138,7 +194,7 @@ func openLoop(p Plan, op operation) (Sample, error) {
 	start := time.Now()
 	stop := start.Add(4*p.For + time.Second/10)
 	err := parallel(p.Workers, func(w int) error {
-		rng := p.rng(w)
+		k, wait := p.picker(w, op), waiter{}
 		response[w], service[w] = newHistogram(), newHistogram()
 		for {
 			i := next.Add(1) - 1
@@ -146,13 +202,14 @@ func openLoop(p Plan, op operation) (Sample, error) {
 				return nil
 			}
 			due := start.Add(time.Duration(i) * gap)
-			waitUntil(due)
+			picked := k.next()
+			wait.until(due)
 			begin := time.Now()
 			if begin.After(stop) {
 				record(response[w], begin.Sub(due))
 				continue
 			}
-			if err := op(w, rng); err != nil {
+			if err := k.do(w, k.rng, picked); err != nil {
 				return err
 			}
 			end := time.Now()
@@ -165,10 +222,18 @@ func openLoop(p Plan, op operation) (Sample, error) {
 	return s, err
 }
 
-// waitUntil sleeps while there is time and yields for the rest, because a
-// sleep ends tens of microseconds late.
-func waitUntil(due time.Time) {
-	const early = 200 * time.Microsecond
+// A waiter waits for due times. It sleeps while there is time and spins for the
+// rest, because a sleep ends tens of microseconds late; and it lets others have
+// the processor where it has the most time, before the scheduler takes it away
+// in the middle of a call, as it does from who runs for 10 ms.
+type waiter struct{ yielded time.Time }
+
+func (w *waiter) until(due time.Time) {
+	const early, every = 200 * time.Microsecond, 2 * time.Millisecond
+	if now := time.Now(); now.Sub(w.yielded) > every {
+		w.yielded = now
+		runtime.Gosched()
+	}
 	for {
 		left := time.Until(due)
 		if left <= 0 {
@@ -176,8 +241,7 @@ func waitUntil(due time.Time) {
 		}
 		if left > 2*early {
 			time.Sleep(left - early)
-		} else {
-			runtime.Gosched()
+			w.yielded = time.Now()
 		}
 	}
 }

@@ -71,10 +71,10 @@ func (m *mixState) operation(p Plan) operation {
 	for w := range zipf {
 		zipf[w] = rand.NewZipf(p.rng(w), zipfS, 1, uint64(m.workers[w].users-1))
 	}
-	return func(w int, rng *rand.Rand) error {
+	return operation{do: func(w int, rng *rand.Rand, _ string) error {
 		user := int(zipf[w].Uint64())
 		return m.workers[w].step(m.ids[user*m.stride+w], user, rng.IntN(ofAll))
-	}
+	}}
 }
 
 // step does one operation for a user. Who has signed out signs in first.

@@ -4,8 +4,10 @@ package load
 import (
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/snibdb/snib/bench/internal/peer"
@@ -28,12 +30,28 @@ func (t *Tokens) Add(token string) {
 func (t *Tokens) Len() int { return len(t.ends) }
 
 // At returns a copy of token i, as a request brings a new string each time.
-func (t *Tokens) At(i int) string {
+func (t *Tokens) At(i int) string { return string(t.at(i)) }
+
+func (t *Tokens) at(i int) []byte {
 	from := uint64(0)
 	if i > 0 {
 		from = t.ends[i-1]
 	}
-	return string(t.text[from:t.ends[i]])
+	return t.text[from:t.ends[i]]
+}
+
+// pick puts copies of any tokens into a list, in memory that they share.
+func (t *Tokens) pick(rng *rand.Rand, into []string) {
+	var text strings.Builder
+	var ends [picks]int
+	for i := range into {
+		text.Write(t.at(rng.IntN(t.Len())))
+		ends[i] = text.Len()
+	}
+	from := 0
+	for i, to := range ends[:len(into)] {
+		into[i], from = text.String()[from:to], to
+	}
 }
 
 // A Subject is a contender with a filled store.
@@ -111,6 +129,12 @@ func (s *Subject) newUsers(n, sessions int) ([]string, Tokens, error) {
 	var tokens Tokens
 	err := s.Store.Fill(users, sessions, tokens.Add)
 	return ids, tokens, err
+}
+
+func (s *Subject) pickUsers(rng *rand.Rand, into []string) {
+	for i := range into {
+		into[i] = s.Users[rng.IntN(len(s.Users))]
+	}
 }
 
 func folderSize(dir string) (total int64, err error) {

@@ -31,10 +31,10 @@ func Sweep(s *Subject, p Plan) (rows []report.Row, err error) {
 	if err := store.Fill(peer.MoreUsers("l", 0, 100), PerUser, live.Add); err != nil {
 		return nil, err
 	}
-	read := func(_ int, rng *rand.Rand) error {
-		_, err := store.Validate(live.At(rng.IntN(live.Len())))
+	read := operation{live.pick, func(_ int, _ *rand.Rand, token string) error {
+		_, err := store.Validate(token)
 		return err
-	}
+	}}
 	p.Workers, p.Rate = 1, p.Rate*readsPerRate
 	p.For = time.Second
 	before, err := openLoop(p, read)

@@ -32,6 +32,13 @@ func NewID(prefix string, now time.Time) string {
 	return prefix + ordered.EncodeToString(raw[:])
 }
 
+// RandomID returns an id of the same form in no order.
+func RandomID(prefix string, _ time.Time) string {
+	var raw [16]byte
+	rand.Read(raw[:])
+	return prefix + ordered.EncodeToString(raw[:])
+}
+
 // NewToken returns a token for id and the hash that is stored.
 func NewToken(id string) (token string, hash [32]byte) {
 	var secret [secretBytes]byte

@@ -16,17 +16,19 @@ import (
 	"github.com/snibdb/snib/bench/internal/peer"
 )
 
-// sqlitePeers are the three ways to run one driver: synced, synced with group
-// commit by the application, and not synced at each commit. dsn names the file
-// with the pragmas below in the driver's manner; sync is FULL or NORMAL.
+// sqlitePeers are the ways to run one driver: synced, synced with group commit
+// by the application, not synced at each commit, and synced with random ids.
+// dsn names the file with the pragmas below in the driver's manner; sync is
+// FULL or NORMAL.
 func sqlitePeers(driver, name, module string, dsn func(path, sync string) string) []peer.Peer {
 	base := peer.Peer{Modules: []string{module}, Durability: peer.Synced}
-	full, group, normal := base, base, base
+	full, group, normal, random := base, base, base, base
 	full.Name, full.Note = name+"-full", "WAL, synchronous=FULL, prepared statements, one writer connection"
 	group.Name, group.Note = name+"-group", "as FULL, and the application joins waiting writes into one transaction"
 	normal.Name, normal.Note = name+"-normal", "WAL, synchronous=NORMAL: a power cut may lose the last commits"
+	random.Name, random.Note = name+"-random", "as FULL, with sessions under random ids, as most programs make them, and not in the order of time"
 	group.WritesOnly, normal.WritesOnly, normal.Durability = true, true, peer.Unsynced
-	open := func(sync string, grouped bool) func(string, peer.Options) (peer.Store, error) {
+	open := func(sync string, grouped bool, newID func(string, time.Time) string) func(string, peer.Options) (peer.Store, error) {
 		return func(dir string, o peer.Options) (peer.Store, error) {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
 				return nil, err
@@ -35,11 +37,12 @@ func sqlitePeers(driver, name, module string, dsn func(path, sync string) string
 			if o.NoSync {
 				mode = "OFF"
 			}
-			return openSQL(driver, dsn(filepath.Join(dir, "sqlite.db"), mode), o, grouped)
+			return openSQL(driver, dsn(filepath.Join(dir, "sqlite.db"), mode), o, grouped, newID)
 		}
 	}
-	full.Open, group.Open, normal.Open = open("FULL", false), open("FULL", true), open("NORMAL", false)
-	return []peer.Peer{full, group, normal}
+	full.Open, group.Open, normal.Open = open("FULL", false, peer.NewID), open("FULL", true, peer.NewID), open("NORMAL", false, peer.NewID)
+	random.Open = open("FULL", false, peer.RandomID)
+	return []peer.Peer{full, group, normal, random}
 }
 
 // The pragmas of every connection, besides journal_mode=WAL, synchronous and
@@ -101,7 +104,8 @@ type sqlStore struct {
 	reading     [statementCount]*sql.Stmt
 	writing     [statementCount]*sql.Stmt
 	now         func() time.Time
-	group       *group[func(sqlTx) error] // nil: a transaction each
+	newID       func(prefix string, now time.Time) string // of a session
+	group       *group[func(sqlTx) error]                 // nil: a transaction each
 }
 
 // sqlTx runs the statements inside of one transaction.
@@ -119,8 +123,8 @@ func (t sqlTx) row(statement int, args ...any) *sql.Row {
 	return t.tx.Stmt(t.s.writing[statement]).QueryRow(args...)
 }
 
-func openSQL(driver, dsn string, o peer.Options, grouped bool) (s *sqlStore, err error) {
-	s = &sqlStore{now: o.Now}
+func openSQL(driver, dsn string, o peer.Options, grouped bool, newID func(string, time.Time) string) (s *sqlStore, err error) {
+	s = &sqlStore{now: o.Now, newID: newID}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -232,7 +236,7 @@ func (s *sqlStore) fillUser(tx sqlTx, u peer.User, count int, each func(string))
 
 func (s *sqlStore) newSession(tx sqlTx, userID, familyID string) (id, token string, err error) {
 	now := s.now()
-	id = peer.NewID("ses_", now)
+	id = s.newID("ses_", now)
 	token, hash := peer.NewToken(id)
 	made, deadline := now.UnixMilli(), now.Add(peer.Life).UnixMilli()
 	return id, token, tx.exec(addSession, id, userID, familyID, hash[:], deadline, deadline, deadline, made, made, made)

@@ -55,9 +55,16 @@ func allocs(v float64) string  { return fmt.Sprintf("%.1f allocations", v) }
 
 const subject = "snib"
 
+// everyone stands for as many workers as the machine has processors.
+const everyone = -1
+
 // toFloor is snib's time as a part of the floor's.
 func toFloor(work string, sessions, workers int) func(*Result) float64 {
 	return func(r *Result) float64 {
+		workers := workers
+		if workers == everyone {
+			workers = r.Machine.Processors
+		}
 		if row := r.Find(work, orSize(r, sessions), workers, subject); row != nil {
 			return row.Ratio
 		}
@@ -100,6 +107,19 @@ func between(work, with string) func(*Result) float64 {
 	}
 }
 
+// betweenCalls compares the p99 of the calls themselves, which does not count
+// what a caller has waited for a processor before it called.
+func betweenCalls(work, with string) func(*Result) float64 {
+	return func(r *Result) float64 {
+		n := orSize(r, 0)
+		a, b := r.Find(work, n, 1, subject), r.Find(with, n, 1, subject)
+		if a == nil || b == nil || a.Service == nil || b.Service == nil || b.Service.P99 == 0 {
+			return 0
+		}
+		return float64(a.Service.P99) / float64(b.Service.P99)
+	}
+}
+
 // figure is a value of snib.
 func figure(work string, sessions int) func(*Result) float64 {
 	return func(r *Result) float64 {
@@ -126,9 +146,13 @@ func orSize(r *Result, sessions int) int {
 var goals = []goal{
 	{"ValidateSession at 10 k / 100 k / 1 M sessions, against `View` and `Get` of the same record", "≤ 0.50× / 0.65× / 0.70×", []part{
 		{toFloor("validate", 10_000, 1), 0.50, false, times}, {toFloor("validate", 100_000, 1), 0.65, false, times}, {toFloor("validate", 1_000_000, 1), 0.70, false, times}}},
+	{"the same on all processors at once", "≤ 0.50× / 0.65× / 0.70×", []part{
+		{toFloor("validate", 10_000, everyone), 0.50, false, times}, {toFloor("validate", 100_000, everyone), 0.65, false, times}, {toFloor("validate", 1_000_000, everyone), 0.70, false, times}}},
 	{"ValidateSession, allocations", "≤ 1", []part{{allocated("validate"), 1.05, false, allocs}}},
 	{"ValidateSessionUser at 10 k / 100 k / 1 M, against the two `Get`s", "≤ 0.80×", []part{
 		{toFloor("validate+user", 10_000, 1), 0.80, false, times}, {toFloor("validate+user", 100_000, 1), 0.80, false, times}, {toFloor("validate+user", 1_000_000, 1), 0.80, false, times}}},
+	{"the same on all processors at once", "≤ 0.80×", []part{
+		{toFloor("validate+user", 10_000, everyone), 0.80, false, times}, {toFloor("validate+user", 100_000, everyone), 0.80, false, times}, {toFloor("validate+user", 1_000_000, everyone), 0.80, false, times}}},
 	{"ValidateSessionUser, allocations", "≤ 3", []part{{allocated("validate+user"), 3.05, false, allocs}}},
 	{"CreateSession by 1 / 64 / 512 writers, against one `Update` each", "≥ 1× / 9× / 16×", []part{
 		{faster("create", 1, "bbolt"), 1, true, speedUp}, {faster("create", 64, "bbolt"), 9, true, speedUp}, {faster("create", 512, "bbolt"), 16, true, speedUp}}},
@@ -136,9 +160,12 @@ var goals = []goal{
 		{faster("validate", 1, "scs-bbolt"), 15, true, speedUp}, {faster("create", 64, "scs-bbolt"), 8, true, speedUp}}},
 	{"Validate / create by 64 writers, against SQLite (WAL, FULL)", "≥ 6× / 4×", []part{
 		{faster("validate", 1, "sqlite-full"), 6, true, speedUp}, {faster("create", 64, "sqlite-full"), 4, true, speedUp}}},
-	{"DeleteUser with 1,000 sessions, against SQLite's cascade (FULL)", "≥ 10×", []part{{faster("delete user with 1000", 1, "sqlite-full"), 10, true, speedUp}}},
-	{"p99 of validations while 64 writers create, against idle", "≤ 3×", []part{{between("validate while 64 create, p99", "validate, idle, p99"), 3, false, times}}},
-	{"p99 of validations during a sweep, against before", "≤ 3×", []part{{between("validate during a sweep, p99", "validate before a sweep, p99"), 3, false, times}}},
+	{"DeleteUser with 1,000 sessions, against SQLite's cascade (FULL), ids random / in the order of time", "≥ 10×", []part{
+		{faster("delete user with 1000", 1, "sqlite-random"), 10, true, speedUp}, {faster("delete user with 1000", 1, "sqlite-full"), 10, true, speedUp}}},
+	{"p99 of validations while 64 writers create, against idle: the call / from when it was due", "≤ 3×", []part{
+		{betweenCalls("validate while 64 create, p99", "validate, idle, p99"), 3, false, times}, {between("validate while 64 create, p99", "validate, idle, p99"), 3, false, times}}},
+	{"p99 of validations during a sweep, against before: the call / from when it was due", "≤ 3×", []part{
+		{betweenCalls("validate during a sweep, p99", "validate before a sweep, p99"), 3, false, times}, {between("validate during a sweep, p99", "validate before a sweep, p99"), 3, false, times}}},
 	{"1 M sessions and 100 k users: file / open / heap after opening", "≤ 330 MB / 50 ms / 16 MB", []part{
 		{figure("file", 1_000_000), 330e6, false, size}, {figure("open", 1_000_000), 50e6, false, duration}, {figure("heap after open", 1_000_000), 16e6, false, size}}},
 }
