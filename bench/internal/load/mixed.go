@@ -17,12 +17,17 @@ const (
 	mixWorkers = 16
 )
 
-// Mixed are the mixed day, once as fast as it goes and once at a fixed rate,
-// of which the response times count.
+// WorkMixedFree is the mixed day with validations that are not made at all:
+// what a cache of sessions that costs nothing would make of it.
+const WorkMixedFree = "mixed day, validations free"
+
+// Mixed are the mixed day, as fast as it goes with and without its validations
+// and at a fixed rate, of which the response times count.
 func Mixed() []Case {
 	able := func(s peer.Store) bool { return can[peer.Refresher](s) && can[peer.Ender](s) }
 	return []Case{
 		{Suite: "mixed", Work: "mixed day", Workers: mixWorkers, Can: able, Prepare: prepareMixed, Run: mixed},
+		{Suite: "mixed", Work: WorkMixedFree, Workers: mixWorkers, Can: able, Prepare: prepareMixed, Run: mixedFree},
 		{Suite: "mixed", Work: "mixed day at a rate, p99", Workers: mixWorkers, Can: able, Prepare: prepareMixed, Run: mixedAtRate, P99: true},
 	}
 }
@@ -66,19 +71,19 @@ type mixState struct {
 	stride  int
 }
 
-func (m *mixState) operation(p Plan) operation {
+func (m *mixState) operation(p Plan, free bool) operation {
 	zipf := make([]*rand.Zipf, len(m.workers))
 	for w := range zipf {
 		zipf[w] = rand.NewZipf(p.rng(w), zipfS, 1, uint64(m.workers[w].users-1))
 	}
 	return operation{do: func(w int, rng *rand.Rand, _ string) error {
 		user := int(zipf[w].Uint64())
-		return m.workers[w].step(m.ids[user*m.stride+w], user, rng.IntN(ofAll))
+		return m.workers[w].step(m.ids[user*m.stride+w], user, rng.IntN(ofAll), free)
 	}}
 }
 
 // step does one operation for a user. Who has signed out signs in first.
-func (m *mixWorker) step(id string, user, dice int) (err error) {
+func (m *mixWorker) step(id string, user, dice int, free bool) (err error) {
 	store := m.s.Store
 	token, signedIn := m.tokens[user]
 	switch {
@@ -94,17 +99,19 @@ func (m *mixWorker) step(id string, user, dice int) (err error) {
 	case dice < ofRefresh+ofCreate+ofEnd:
 		delete(m.tokens, user)
 		err = store.(peer.Ender).EndSession(token)
-	default:
+	case !free:
 		_, err = store.Validate(token)
 	}
 	return err
 }
 
-func mixed(s *Subject, p Plan) (Sample, error) {
-	return timedLoop(p, s.prepared.(*mixState).operation(p))
-}
+func mixed(s *Subject, p Plan) (Sample, error) { return timedLoop(p, s.mix(p, false)) }
+
+func mixedFree(s *Subject, p Plan) (Sample, error) { return timedLoop(p, s.mix(p, true)) }
 
 func mixedAtRate(s *Subject, p Plan) (Sample, error) {
 	p.For *= 4
-	return openLoop(p, s.prepared.(*mixState).operation(p))
+	return openLoop(p, s.mix(p, false))
 }
+
+func (s *Subject) mix(p Plan, free bool) operation { return s.prepared.(*mixState).operation(p, free) }
