@@ -28,8 +28,9 @@
 // # Goroutines
 //
 // There is the writer, and only while operations wait, and for an instant
-// those that end the transactions kept for reading (pool.go). Transactions that the application runs on the same
-// handle are seen and waited for as bbolt does it.
+// those that end the transactions kept for reading (pool.go). A lone operation
+// is its own writer. Transactions that the application runs on the same handle
+// are seen and waited for as bbolt does it.
 package boltkv
 
 import (
@@ -138,11 +139,12 @@ type Store struct {
 
 	mu      sync.Mutex // guards the next two, and elem of every member
 	queue   list.List  // of *member: those that wait for the writer
-	writing bool       // the writer runs
+	writing bool       // the writer runs, or somebody leads
 
-	group *group // in the works; the writer's alone
+	group *group // in the works; the writer's alone, or the leader's
 
 	lent    atomic.Bool // the application was given the handle, and may write with it
+	leads   sync.Mutex  // held by who leads until bbolt's lock is taken
 	closing sync.Once
 	stuck   atomic.Bool  // a fault left one of bbolt's locks taken for good
 	high    atomic.Int64 // the file is at least this long, in bytes

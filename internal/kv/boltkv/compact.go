@@ -48,7 +48,7 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 	}
 	defer f.Discard()
 	copied := func(r kv.Reader) error {
-		btx, _ := Bolt(r)
+		btx, _ := under(r)
 		m := &meter{ctx: ctx, closed: s.gate.reason, told: told, total: btx.Size()}
 		return m.finish(guarded(func() error { return s.compact(f.Name(), btx, m) }))
 	}

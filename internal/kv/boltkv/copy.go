@@ -84,7 +84,7 @@ func (s *Store) BackupFile(ctx context.Context, path string, replace bool, told 
 // copyTo writes the pages of one read transaction to w.
 func (s *Store) copyTo(ctx context.Context, w io.Writer, told func(done, total int64)) error {
 	return s.View(ctx, func(r kv.Reader) error {
-		btx, _ := Bolt(r)
+		btx, _ := under(r)
 		m := &meter{ctx: ctx, closed: s.gate.reason, w: w, told: told, total: btx.Size()}
 		_, err := btx.WriteTo(m)
 		if m.err == nil && errors.Is(err, io.EOF) {

@@ -40,7 +40,8 @@ type group struct {
 	members []*member // taken, in order, neither answered nor in alone
 	alone   []*member // to run each in a transaction of its own, afterwards
 	started bool
-	want    int // how many more to take from the queue
+	leads   bool // its one member leads, and Store.leads is locked
+	want    int  // how many more to take from the queue
 	replays int
 
 	attempt
@@ -110,20 +111,19 @@ func (s *Store) ready(taken bool) error {
 }
 
 // run is called by bbolt with its writer's lock held. Only now are members
-// taken, so that waiting for the lock can be given up.
+// taken, but for one that leads, so that waiting for the lock can be given up.
 func (g *group) run(btx *bolt.Tx) error {
 	s := g.s
-	g.btx, g.id, g.pages, g.frees = btx, uint64(btx.ID()), newPages(btx, &s.opt, &s.lent), true
+	g.begun()
+	g.btx, g.id, g.pages, g.frees = btx, uint64(btx.ID()), newPages(btx, &s.opt, s), true
 	btx.OnCommit(func() { g.committed = true }) // the first hook: it runs before any that may panic
 	s.saw(btx)
 	s.nest.ended(nil) // a joined write transaction has ended: we hold its lock
 	if !g.started {
 		g.started = true
-		// Those who were just answered come back while others run.
-		for n := -1; n < s.waiting() && n < maxMembers; {
-			n = s.waiting()
-			runtime.Gosched()
-		}
+		// Once lets those who were just answered come back; until no more
+		// come would take for ever where others keep the processors busy.
+		runtime.Gosched()
 		g.want = min(s.waiting(), maxMembers)
 	}
 	for i := 0; ; {
@@ -224,6 +224,9 @@ func (g *group) settle(err error, p any) {
 	if g.hooks != 0 {
 		s.nest.leave(g.hooks)
 	}
+	if !g.committed { // who ended this goroutine has been answered, and is still a member
+		g.members = slices.DeleteFunc(g.members, func(m *member) bool { return m.tx != nil && m.tx.gone })
+	}
 	switch {
 	case g.committed: // whatever its hooks did then
 		s.commits.Add(1)
@@ -256,9 +259,8 @@ func (g *group) answer(p any) {
 	g.members = nil
 }
 
-// again is after a rollback. Who ended this goroutine is still a member.
+// again is after a rollback.
 func (g *group) again() {
-	g.members = slices.DeleteFunc(g.members, func(m *member) bool { return m.tx != nil && m.tx.gone })
 	if len(g.members) == 0 || g.rehearsal {
 		return
 	}

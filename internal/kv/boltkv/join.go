@@ -29,7 +29,7 @@ func (s *Store) Join(btx *bolt.Tx) (kv.Tx, error) {
 	case btx.DB() != s.db:
 		return nil, fmt.Errorf("%w: it is of another handle", kv.ErrTxClosed)
 	}
-	t := &joinedTx{s: s, tx: newTx(newPages(btx, &s.opt, &s.lent))}
+	t := &joinedTx{s: s, tx: newTx(newPages(btx, &s.opt, s))}
 	if t.tx.readOnly = !btx.Writable(); !t.tx.readOnly {
 		s.nest.join(btx)
 	}
@@ -103,30 +103,46 @@ func (t *joinedTx) DeleteRange(i kv.Space, from, to []byte) (int, error) {
 // A hook that panics does so in every Update whose closure took a transaction
 // in that commit, after the commit: whose hook it was, nobody knows.
 func Bolt(r kv.Reader) (*bolt.Tx, bool) {
+	btx, s := under(r)
+	if s != nil {
+		s.lend()
+	}
+	return btx, btx != nil
+}
+
+// under is Bolt for the store itself. It returns the store too, once that is
+// made.
+func under(r kv.Reader) (*bolt.Tx, *Store) {
 	for {
 		switch t := r.(type) {
 		case *tx:
 			if t.done || t.private {
-				return nil, false
+				return nil, nil
 			}
 			t.touched, t.shared = true, true
-			t.lent.Store(true)
-			return t.btx, true
+			return t.btx, t.store
 		case *viewReader:
 			if t.done {
-				return nil, false
+				return nil, nil
 			}
-			t.lent.Store(true)
-			return t.btx, true
+			return t.btx, t.store
 		case *joinedTx:
 			if t.check() != nil || t.tx.done {
-				return nil, false
+				return nil, nil
 			}
-			return t.tx.btx, true
+			return t.tx.btx, t.s
 		case interface{ Unwrap() kv.Reader }:
 			r = t.Unwrap()
 		default:
-			return nil, false
+			return nil, nil
 		}
 	}
+}
+
+// lend notes that the application has the handle, and waits for who leads to
+// have bbolt's lock: it must not come to wait for one of the application's.
+func (s *Store) lend() {
+	s.lent.Store(true)
+	s.leads.Lock()
+	s.leads.Unlock()
 }

@@ -34,7 +34,12 @@ func alone(t *testing.T, path string) {
 
 func initialised() Options {
 	o := options()
-	o.Init = putting("init", "done")
+	o.Init = func(tx kv.Tx) error {
+		if btx, ok := Bolt(tx); !ok || !btx.Writable() {
+			return errors.New("no transaction of bbolt's")
+		}
+		return putting("init", "done")(tx)
+	}
 	o.LockTimeout = 20 * time.Second // disks can be slow
 	return o
 }

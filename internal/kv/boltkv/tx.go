@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
@@ -21,8 +20,8 @@ type pages struct {
 	opt    *Options
 	root   *bolt.Bucket
 	spaces []space
-	image  image        // without data in a write transaction: its pages are elsewhere
-	lent   *atomic.Bool // of the store
+	image  image  // without data in a write transaction: its pages are elsewhere
+	store  *Store // nil while a store is made
 }
 
 type space struct {
@@ -32,8 +31,8 @@ type space struct {
 	known  bool         // looked up, and not made since
 }
 
-func newPages(btx *bolt.Tx, o *Options, lent *atomic.Bool) *pages {
-	p := &pages{btx: btx, opt: o, spaces: make([]space, len(o.Spaces)), lent: lent}
+func newPages(btx *bolt.Tx, o *Options, s *Store) *pages {
+	p := &pages{btx: btx, opt: o, spaces: make([]space, len(o.Spaces)), store: s}
 	if !btx.Writable() {
 		p.image = newImage(btx)
 	}
@@ -324,16 +323,17 @@ func (t *tx) DeleteRange(i kv.Space, from, to []byte) (n int, err error) {
 	}
 	// Each step seeks from the key it removed last, because bbolt's cursor
 	// may skip keys after a removal.
-	for next := bytes.Clone(from); ; n++ {
-		k, v := s.seek(next)
+	var last []byte
+	for at := from; ; n, at = n+1, last {
+		k, v := s.seek(at)
 		if k == nil || !before(k, to) {
 			return n, nil
 		}
-		if !follows(k, next, nil) {
+		if !follows(k, from, last) {
 			return 0, t.fail(outOfOrder())
 		}
-		next = append(next[:0], k...)
-		if err := t.remove(s, next, v); err != nil {
+		last = append(last[:0], k...)
+		if err := t.remove(s, last, v); err != nil {
 			return 0, err
 		}
 	}

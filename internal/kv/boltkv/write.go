@@ -38,7 +38,8 @@ const (
 )
 
 // A member is one operation on its way through a group. It is queued, then
-// taken by the writer, then answered, once; or it withdraws from the queue.
+// taken by the writer, then answered, once; or it withdraws from the queue; or
+// it leads and is taken at once.
 // What is taken is not abandoned: its caller stays to run the closure, as
 // often as needed, and for the answer.
 type member struct {
@@ -64,6 +65,14 @@ type answer struct {
 	panicked any // to be raised in the caller
 }
 
+// give gives the answer to the caller.
+func (a answer) give() error {
+	if a.panicked != nil {
+		panic(a.panicked) // raised by op or by a commit hook
+	}
+	return a.err
+}
+
 func newMember(k kind, op func(kv.Tx) error) *member {
 	m := &member{kind: k, op: op, answer: make(chan answer, 1)}
 	if k != apply {
@@ -74,7 +83,7 @@ func newMember(k kind, op func(kv.Tx) error) *member {
 
 func (m *member) reply(err error) { m.answer <- answer{err: err} }
 
-// submit queues m and serves it until it is answered.
+// submit queues m and serves it until it is answered, or leads it.
 func (s *Store) submit(ctx context.Context, m *member) error {
 	if err := s.admit(ctx); err != nil {
 		return err
@@ -86,6 +95,7 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 	}
 	if lead {
 		s.lead(m)
+		return (<-m.answer).give()
 	}
 	var busy <-chan time.Time
 	if s.opt.BusyTimeout > 0 {
@@ -101,10 +111,7 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 		case t := <-m.turn:
 			s.runHere(m, t)
 		case a := <-m.answer:
-			if a.panicked != nil {
-				panic(a.panicked) // raised by op or by a commit hook
-			}
-			return a.err
+			return a.give()
 		case <-done:
 			if s.withdraw(m) {
 				return fmt.Errorf("wait for the writer: %w", ctx.Err())
@@ -132,15 +139,15 @@ func (s *Store) runHere(m *member, t *tx) {
 }
 
 // runOnWriter runs an operation of the library. Its panic is raised in the
-// caller, which a server may have prepared for, and not here, where it would
-// end the program.
+// caller when bbolt has rolled back: a server may have prepared for it, and
+// here it could end the program.
 func (m *member) runOnWriter(t *tx) {
 	defer func() {
 		switch p := recover(); {
 		case p != nil:
 			m.answer <- answer{panicked: &opPanic{p, debug.Stack()}}
 		case t.gone:
-			m.reply(errExited) // and the writer ends; see Store.write
+			m.reply(errExited) // and the writer ends; see Store.write and Store.lead
 		}
 	}()
 	m.run(t)
@@ -185,27 +192,38 @@ func (m *member) run(t *tx) {
 }
 
 // enqueue puts m last in the queue and sees that a writer runs, or makes the
-// caller the writer: then m is taken, and lead must follow.
+// caller the writer: then m is taken, leads is locked, and lead must follow.
 func (s *Store) enqueue(m *member) (lead bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.gate.reason(); err != nil {
 		return false, err // shut since m was let in; dismiss may have passed
 	}
-	// Nobody may have to wait here for bbolt's lock, of which ctx and
-	// BusyTimeout know nothing. The store's own writer does not hold it. And
-	// where commits are shared, one more would only delay the next.
-	lead = !s.writing && m.kind == apply && s.file != nil && !s.lent.Load() && s.last.Load() < 2
+	lead = !s.writing && m.kind == apply && s.mayLead()
 	if !lead {
 		m.elem = s.queue.PushBack(m)
-	}
-	if !s.writing {
-		s.writing = true
-		if !lead {
+		if !s.writing {
 			go s.write()
 		}
 	}
+	s.writing = true
 	return lead, nil
+}
+
+// mayLead reports whether a caller may be the writer, and then locks leads. It
+// may not where it could have to wait for bbolt's lock, of which ctx and
+// BusyTimeout know nothing, because the application can hold it; and where
+// commits are shared, one more would only delay the next.
+func (s *Store) mayLead() bool {
+	if s.file == nil || s.last.Load() > 1 {
+		return false
+	}
+	s.leads.Lock()
+	if s.lent.Load() {
+		s.leads.Unlock()
+		return false
+	}
+	return true
 }
 
 // lead runs m, and it alone, on its caller's goroutine: to hand a lone
@@ -214,13 +232,23 @@ func (s *Store) enqueue(m *member) (lead bool, err error) {
 // no operation can end the goroutine of another's caller.
 func (s *Store) lead(m *member) {
 	defer faultsPanic()()
+	g := &group{s: s, members: []*member{m}, started: true, leads: true}
+	s.group = g
 	defer func() {
+		g.begun()     // if it came to nothing
 		if s.more() { // also if m has ended this goroutine
 			go s.write()
 		}
 	}()
-	s.group = &group{s: s, members: []*member{m}, started: true}
 	s.serve()
+}
+
+// begun is when a group has bbolt's lock.
+func (g *group) begun() {
+	if g.leads {
+		g.leads = false
+		g.s.leads.Unlock()
+	}
 }
 
 // withdraw removes m from the queue and reports whether it was still there:
