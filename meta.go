@@ -56,7 +56,7 @@ func (db *DB) declared(before codec.Declarations) codec.Declarations {
 		for _, x := range db.o.Indexes {
 			out.Indexes = append(out.Indexes, codec.Index(x))
 		}
-		slices.SortFunc(out.Indexes, func(a, b codec.Index) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortStableFunc(out.Indexes, func(a, b codec.Index) int { return cmp.Compare(a.Name, b.Name) })
 	}
 	if db.o.Providers != nil {
 		out.Providers = nil
