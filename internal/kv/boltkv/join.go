@@ -142,7 +142,7 @@ func under(r kv.Reader) (*bolt.Tx, *Store) {
 // lend notes that the application has the handle, and waits for who leads to
 // have bbolt's lock: it must not come to wait for one of the application's.
 func (s *Store) lend() {
-	s.lent.Store(true)
 	s.leads.Lock()
-	s.leads.Unlock()
+	defer s.leads.Unlock()
+	s.lent.Store(true)
 }
