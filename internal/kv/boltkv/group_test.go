@@ -120,6 +120,15 @@ func TestExclusiveIsAlone(t *testing.T) {
 	same(t, "largest", s.Stats().LargestGroup, 2)
 }
 
+// rested waits until the writer, which has answered, has ended too.
+func rested(s *Store) {
+	for writing := true; writing; runtime.Gosched() {
+		s.mu.Lock()
+		writing = s.writing
+		s.mu.Unlock()
+	}
+}
+
 func TestWhereClosuresRun(t *testing.T) {
 	s := newStoreIn(t, options())
 	here, there := goroutine(), uint64(0)
@@ -130,10 +139,12 @@ func TestWhereClosuresRun(t *testing.T) {
 	same(t, "Exclusive", there, here)
 	must(t, s.View(ctx, func(kv.Reader) error { return note(nil) }))
 	same(t, "View", there, here)
+	rested(s)
 	must(t, s.Apply(ctx, note))
 	same(t, "Apply, alone", there, here)
 	s.last.Store(2)
 	must(t, s.Apply(ctx, putting("k", "v")))
+	rested(s)
 	must(t, s.Apply(ctx, note))
 	same(t, "Apply, alone again", there, here)
 	s.last.Store(2)
@@ -206,6 +217,7 @@ func TestLendingWaitsForWhoLeads(t *testing.T) {
 		}
 		return tx.Put(plain, []byte("k"), []byte("v"))
 	})
+	rested(s)
 	lead, err := s.enqueue(m)
 	must(t, err)
 	if !lead {
