@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,6 +63,26 @@ func TestOpenLoopGivesUp(t *testing.T) {
 	}
 	if n := s.Service.TotalCount(); n > 100 {
 		t.Errorf("%d were called", n)
+	}
+}
+
+// TestOpenLoopEndsOnABusyMachine: who is late does not give the processor away,
+// each time for as long as all others run.
+func TestOpenLoopEndsOnABusyMachine(t *testing.T) {
+	var stop atomic.Bool
+	var hogs sync.WaitGroup
+	for range 32 {
+		hogs.Go(func() {
+			for !stop.Load() {
+			}
+		})
+	}
+	defer hogs.Wait()
+	defer stop.Store(true)
+	start := time.Now()
+	_, err := openLoop(Plan{For: 50 * time.Millisecond, Workers: 1, Rate: 10_000}, operation{do: func(int, *rand.Rand, string) error { return nil }})
+	if took := time.Since(start); err != nil || took > 20*time.Second {
+		t.Errorf("it took %v, %v", took, err)
 	}
 }
 

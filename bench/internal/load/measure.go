@@ -230,19 +230,20 @@ type waiter struct{ yielded time.Time }
 
 func (w *waiter) until(due time.Time) {
 	const early, every = 200 * time.Microsecond, 2 * time.Millisecond
-	if now := time.Now(); now.Sub(w.yielded) > every {
-		w.yielded = now
-		runtime.Gosched()
-	}
 	for {
-		left := time.Until(due)
-		if left <= 0 {
+		now := time.Now()
+		left := due.Sub(now)
+		switch {
+		case left <= 0:
 			return
-		}
-		if left > 2*early {
+		case left > 2*early:
 			time.Sleep(left - early)
-			w.yielded = time.Now()
+		case now.Sub(w.yielded) > every:
+			runtime.Gosched() // may take long where others want the processor
+		default:
+			continue
 		}
+		w.yielded = time.Now()
 	}
 }
 
