@@ -45,7 +45,7 @@ func parse(args []string, stdout, stderr io.Writer) (*config, error) {
 	sizes := f.String("n", "10000,100000", "sessions in the store, with a tenth as many users; 1000000 and 10000000 take their time")
 	writers := f.String("writers", "1,64,512", "writers at once, of the creation of sessions")
 	f.IntVar(&c.rounds, "rounds", 3, "rounds, in each of which every contender has its turn")
-	f.DurationVar(&c.sample, "sample", 80*time.Millisecond, "about how long one turn takes")
+	f.DurationVar(&c.sample, "sample", 60*time.Millisecond, "about how long one turn takes")
 	f.IntVar(&c.rate, "rate", 2000, "operations a second of the works that keep to a rate")
 	f.Uint64Var(&c.seed, "seed", 1, "of the random choices")
 	f.StringVar(&c.dir, "dir", filepath.Join("..", "out"), "folder for the stores, on the disk to be measured; they are removed")
