@@ -39,9 +39,9 @@ func contended(s *Subject, p Plan) (Sample, error) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		failed = parallel(creators, func(w int) error {
-			rng := p.rng(1000 + w)
+			k := p.picker(1000+w, s.creation())
 			for !stop.Load() {
-				if _, err := s.Store.CreateSession(s.Users[rng.IntN(len(s.Users))]); err != nil {
+				if err := k.do(w, k.rng, k.next()); err != nil {
 					return err
 				}
 			}

@@ -96,28 +96,38 @@ func allocated(work string) func(*Result) float64 {
 }
 
 // between compares two works of snib.
-func between(work, with string) func(*Result) float64 {
+func between(work, with string, ratio func(a, b *Row) float64) func(*Result) float64 {
 	return func(r *Result) float64 {
 		n := orSize(r, 0)
 		a, b := r.Find(work, n, 1, subject), r.Find(with, n, 1, subject)
 		if a == nil || b == nil {
 			return 0
 		}
-		return Ratio(a.Rounds, b.Rounds)
+		return ratio(a, b)
 	}
 }
 
-// betweenCalls compares the p99 of the calls themselves, which does not count
-// what a caller has waited for a processor before it called.
-func betweenCalls(work, with string) func(*Result) float64 {
-	return func(r *Result) float64 {
-		n := orSize(r, 0)
-		a, b := r.Find(work, n, 1, subject), r.Find(with, n, 1, subject)
-		if a == nil || b == nil || a.Service == nil || b.Service == nil || b.Service.P99 == 0 {
+// p99 are the two ways to compare the p99 of two works: of the calls
+// themselves, which does not count what a caller has waited for a processor
+// before it called, and from when each was due.
+func p99(work, with string) []part {
+	calls := func(a, b *Row) float64 {
+		if a.Service == nil || b.Service == nil || b.Service.P99 == 0 {
 			return 0
 		}
 		return float64(a.Service.P99) / float64(b.Service.P99)
 	}
+	responses := func(a, b *Row) float64 { return Ratio(a.Rounds, b.Rounds) }
+	return []part{{between(work, with, calls), 3, false, times}, {between(work, with, responses), 3, false, times}}
+}
+
+// atSizes is a work of so many workers at 10 k, 100 k and 1 M sessions, each
+// with its limit to the floor.
+func atSizes(work string, workers int, limits [3]float64) (list []part) {
+	for i, sessions := range []int{10_000, 100_000, 1_000_000} {
+		list = append(list, part{toFloor(work, sessions, workers), limits[i], false, times})
+	}
+	return list
 }
 
 // figure is a value of snib.
@@ -144,15 +154,11 @@ func orSize(r *Result, sessions int) int {
 }
 
 var goals = []goal{
-	{"ValidateSession at 10 k / 100 k / 1 M sessions, against `View` and `Get` of the same record", "≤ 0.50× / 0.65× / 0.70×", []part{
-		{toFloor("validate", 10_000, 1), 0.50, false, times}, {toFloor("validate", 100_000, 1), 0.65, false, times}, {toFloor("validate", 1_000_000, 1), 0.70, false, times}}},
-	{"the same on all processors at once", "≤ 0.50× / 0.65× / 0.70×", []part{
-		{toFloor("validate", 10_000, everyone), 0.50, false, times}, {toFloor("validate", 100_000, everyone), 0.65, false, times}, {toFloor("validate", 1_000_000, everyone), 0.70, false, times}}},
+	{"ValidateSession at 10 k / 100 k / 1 M sessions, against `View` and `Get` of the same record", "≤ 0.50× / 0.65× / 0.70×", atSizes("validate", 1, [3]float64{0.50, 0.65, 0.70})},
+	{"the same on all processors at once", "≤ 0.50× / 0.65× / 0.70×", atSizes("validate", everyone, [3]float64{0.50, 0.65, 0.70})},
 	{"ValidateSession, allocations", "≤ 1", []part{{allocated("validate"), 1.05, false, allocs}}},
-	{"ValidateSessionUser at 10 k / 100 k / 1 M, against the two `Get`s", "≤ 0.80×", []part{
-		{toFloor("validate+user", 10_000, 1), 0.80, false, times}, {toFloor("validate+user", 100_000, 1), 0.80, false, times}, {toFloor("validate+user", 1_000_000, 1), 0.80, false, times}}},
-	{"the same on all processors at once", "≤ 0.80×", []part{
-		{toFloor("validate+user", 10_000, everyone), 0.80, false, times}, {toFloor("validate+user", 100_000, everyone), 0.80, false, times}, {toFloor("validate+user", 1_000_000, everyone), 0.80, false, times}}},
+	{"ValidateSessionUser at 10 k / 100 k / 1 M, against the two `Get`s", "≤ 0.80×", atSizes("validate+user", 1, [3]float64{0.80, 0.80, 0.80})},
+	{"the same on all processors at once", "≤ 0.80×", atSizes("validate+user", everyone, [3]float64{0.80, 0.80, 0.80})},
 	{"ValidateSessionUser, allocations", "≤ 3", []part{{allocated("validate+user"), 3.05, false, allocs}}},
 	{"CreateSession by 1 / 64 / 512 writers, against one `Update` each", "≥ 1× / 9× / 16×", []part{
 		{faster("create", 1, "bbolt"), 1, true, speedUp}, {faster("create", 64, "bbolt"), 9, true, speedUp}, {faster("create", 512, "bbolt"), 16, true, speedUp}}},
@@ -162,10 +168,8 @@ var goals = []goal{
 		{faster("validate", 1, "sqlite-full"), 6, true, speedUp}, {faster("create", 64, "sqlite-full"), 4, true, speedUp}}},
 	{"DeleteUser with 1,000 sessions, against SQLite's cascade (FULL), ids random / in the order of time", "≥ 10×", []part{
 		{faster("delete user with 1000", 1, "sqlite-random"), 10, true, speedUp}, {faster("delete user with 1000", 1, "sqlite-full"), 10, true, speedUp}}},
-	{"p99 of validations while 64 writers create, against idle: the call / from when it was due", "≤ 3×", []part{
-		{betweenCalls("validate while 64 create, p99", "validate, idle, p99"), 3, false, times}, {between("validate while 64 create, p99", "validate, idle, p99"), 3, false, times}}},
-	{"p99 of validations during a sweep, against before: the call / from when it was due", "≤ 3×", []part{
-		{betweenCalls("validate during a sweep, p99", "validate before a sweep, p99"), 3, false, times}, {between("validate during a sweep, p99", "validate before a sweep, p99"), 3, false, times}}},
+	{"p99 of validations while 64 writers create, against idle: the call / from when it was due", "≤ 3×", p99("validate while 64 create, p99", "validate, idle, p99")},
+	{"p99 of validations during a sweep, against before: the call / from when it was due", "≤ 3×", p99("validate during a sweep, p99", "validate before a sweep, p99")},
 	{"1 M sessions and 100 k users: file / open / heap after opening", "≤ 330 MB / 50 ms / 16 MB", []part{
 		{figure("file", 1_000_000), 330e6, false, size}, {figure("open", 1_000_000), 50e6, false, duration}, {figure("heap after open", 1_000_000), 16e6, false, size}}},
 }
