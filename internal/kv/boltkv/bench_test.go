@@ -60,7 +60,7 @@ func BenchmarkGet(b *testing.B) {
 	btx, err := s.db.Begin(false)
 	must(b, err)
 	defer btx.Rollback()
-	p := newPages(btx, &s.opt, s)
+	p := s.pages(btx)
 	sp, err := p.space(ascending)
 	must(b, err)
 	each("lookup=cursor", func(key []byte) []byte { _, v := sp.seek(key); return v })

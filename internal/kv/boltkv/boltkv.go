@@ -224,7 +224,7 @@ func populate(db *bolt.DB, o Options) (err error) {
 		if o.Init == nil {
 			return nil
 		}
-		t := newTx(newPages(btx, &o, nil))
+		t := newTx(newPages(btx, &o))
 		defer t.end()
 		inInit = true
 		err := o.Init(t)

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
@@ -298,6 +300,40 @@ func TestMetaPagesLost(t *testing.T) {
 		o.LockTimeout = 1
 		_, err = Open(path, o) // the lock was given back
 		want(t, "reopen", err, ErrForeign)
+	}
+}
+
+// TestDeleteRangeEndsOnPagesOutOfOrder: a page begins with the last key of the
+// page before, and its keys are in no order, so that bbolt comes to that key
+// again by going on from the page before and does not find it to remove. What
+// is bounded is counted first; this is not.
+func TestDeleteRangeEndsOnPagesOutOfOrder(t *testing.T) {
+	s, path := damagedStore(t)
+	at := leaf(t, s, path, "row 0250")
+	file, err := os.ReadFile(path)
+	must(t, err)
+	page := file[at:][:s.pageSize]
+	for i := range pageCount(page) {
+		e, err := entryAt(page, i)
+		must(t, err)
+		if i == 0 {
+			n, err := strconv.Atoi(strings.TrimPrefix(string(e.key), "row "))
+			must(t, err)
+			copy(e.key, row(n-1))
+		} else {
+			e.key[0] = 'a'
+		}
+	}
+	overwrite(t, path, at, page...)
+	done := make(chan error, 1)
+	go func() {
+		done <- s.Exclusive(ctx, func(tx kv.Tx) error { _, err := tx.DeleteRange(plain, row(0), row(499)); return err })
+	}()
+	select {
+	case err := <-done:
+		want(t, "DeleteRange", err, kv.ErrCorrupt)
+	case <-time.After(20 * time.Second):
+		t.Fatal("it has no end")
 	}
 }
 

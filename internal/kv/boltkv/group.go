@@ -115,7 +115,7 @@ func (s *Store) ready(taken bool) error {
 func (g *group) run(btx *bolt.Tx) error {
 	s := g.s
 	g.begun()
-	g.btx, g.id, g.pages, g.frees = btx, uint64(btx.ID()), newPages(btx, &s.opt, s), true
+	g.btx, g.id, g.pages, g.frees = btx, uint64(btx.ID()), s.pages(btx), true
 	btx.OnCommit(func() { g.committed = true }) // the first hook: it runs before any that may panic
 	s.saw(btx)
 	s.nest.ended(nil) // a joined write transaction has ended: we hold its lock
@@ -185,7 +185,7 @@ func (g *group) step(m *member) (keep, clean bool) {
 	t.weighs = g.s.opt.MaxSize > 0
 	m.tx, m.err, m.late = t, nil, g.dirty
 	if m.kind == apply {
-		m.runOnWriter(t)
+		m.runApply(t)
 	} else {
 		m.turn <- t
 		<-m.back

@@ -297,6 +297,30 @@ func TestGoexitBeforeAFailingRollback(t *testing.T) {
 	want(t, "after it", s.Apply(ctx, putting("k", "v")), kv.ErrClosed)
 }
 
+// TestWriterYieldsOnce: waiting until no more come would take for ever where
+// one comes each time, as it does where the processors are busy.
+func TestWriterYieldsOnce(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	s := newStoreIn(t, insecure())
+	s.last.Store(2) // so that nobody leads
+	var began atomic.Bool
+	var group sync.WaitGroup
+	came := 0
+	for ; !began.Load() && came < maxMembers; came++ {
+		group.Go(func() {
+			must(t, s.Apply(ctx, func(tx kv.Tx) error {
+				began.Store(true)
+				return tx.Put(plain, []byte("k"), nil)
+			}))
+		})
+		runtime.Gosched()
+	}
+	group.Wait()
+	if came > 10 {
+		t.Errorf("%d operations came before the first one ran", came)
+	}
+}
+
 // TestVerdicts counts runs: who fails clean runs once, who fails after writing
 // makes the others run again.
 func TestVerdicts(t *testing.T) {

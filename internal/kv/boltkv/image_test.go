@@ -76,7 +76,7 @@ func TestImageFindsWhatBoltFinds(t *testing.T) {
 		s, keys := tree(t, r, n)
 		must(t, s.db.View(func(btx *bolt.Tx) error {
 			bucket := btx.Bucket([]byte("snib")).Bucket([]byte("plain"))
-			p := newPages(btx, &s.opt, s)
+			p := s.pages(btx)
 			compared := 0
 			for i, k := range append(keys, randomKeys(r, n)...) {
 				if i%3 == 1 {
@@ -120,7 +120,7 @@ func TestImageOfDamage(t *testing.T) {
 	r := newRand(t)
 	s, keys := tree(t, r, 2000)
 	must(t, s.db.View(func(btx *bolt.Tx) error {
-		p := newPages(btx, &s.opt, s)
+		p := s.pages(btx)
 		if _, err := p.space(plain); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func (s *Store) Join(btx *bolt.Tx) (kv.Tx, error) {
 	case btx.DB() != s.db:
 		return nil, fmt.Errorf("%w: it is of another handle", kv.ErrTxClosed)
 	}
-	t := &joinedTx{s: s, tx: newTx(newPages(btx, &s.opt, s))}
+	t := &joinedTx{s: s, tx: newTx(s.pages(btx))}
 	if t.tx.readOnly = !btx.Writable(); !t.tx.readOnly {
 		s.nest.join(btx)
 	}

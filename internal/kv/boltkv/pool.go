@@ -171,7 +171,7 @@ func (p *slot) refill() error {
 		return err
 	}
 	p.pool.open.Add(1)
-	p.pages, p.epoch, p.id, p.metas = newPages(btx, &s.opt, s), epoch, uint64(btx.ID()), metaIDs(s.db)
+	p.pages, p.epoch, p.id, p.metas = s.pages(btx), epoch, uint64(btx.ID()), metaIDs(s.db)
 	if p.pool.keep {
 		p.pool.arm()
 	}

@@ -136,13 +136,21 @@ func TestPinSeesEveryCommit(t *testing.T) {
 	t.Logf("%d commits, %d concurrent reads", n, reads.Load())
 }
 
-// TestPinKeepsItsTransaction, and not for long: an idle program has none open,
-// no timer and no goroutine.
-func TestPinKeepsItsTransaction(t *testing.T) {
+// keeping returns a store whose pool keeps transactions, where the system allows
+// it.
+func keeping(t *testing.T) *Store {
+	t.Helper()
 	s := newStoreIn(t, options())
 	if !s.pool.keep {
 		t.Skip("this system keeps none")
 	}
+	return s
+}
+
+// TestPinKeepsItsTransaction, and not for long: an idle program has none open,
+// no timer and no goroutine.
+func TestPinKeepsItsTransaction(t *testing.T) {
+	s := keeping(t)
 	put(t, s, "k", "v")
 	if !kept(t, s) {
 		t.Fatal("nothing was kept")
@@ -165,10 +173,7 @@ func TestPinKeepsItsTransaction(t *testing.T) {
 
 // TestTimerRunsWhileReadersBegin: no reader has to arm it but the first.
 func TestTimerRunsWhileReadersBegin(t *testing.T) {
-	s := newStoreIn(t, options())
-	if !s.pool.keep {
-		t.Skip("this system keeps none")
-	}
+	s := keeping(t)
 	put(t, s, "k", "v")
 	pin := func() {
 		p, err := s.Pin(ctx)
@@ -276,10 +281,7 @@ func TestPinAfterAFault(t *testing.T) {
 
 // TestPinAllocatesNothing while the transaction is kept.
 func TestPinAllocations(t *testing.T) {
-	s := newStoreIn(t, options())
-	if !s.pool.keep {
-		t.Skip("this system keeps none")
-	}
+	s := keeping(t)
 	for i := range 100 { // more than fits into the page above
 		put(t, s, fmt.Sprint("key ", i), "a value of some length")
 	}

@@ -59,7 +59,7 @@ func (s *Store) view(btx *bolt.Tx, fn func(kv.Reader) error) error {
 	defer s.readers.Add(-1)
 	id := s.nest.enter()
 	defer s.nest.leave(id)
-	r := &viewReader{reader{pages: newPages(btx, &s.opt, s)}}
+	r := &viewReader{reader{pages: s.pages(btx)}}
 	defer r.end()
 	return fn(r)
 }

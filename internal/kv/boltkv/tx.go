@@ -31,11 +31,18 @@ type space struct {
 	known  bool         // looked up, and not made since
 }
 
-func newPages(btx *bolt.Tx, o *Options, s *Store) *pages {
-	p := &pages{btx: btx, opt: o, spaces: make([]space, len(o.Spaces)), store: s}
+func newPages(btx *bolt.Tx, o *Options) *pages {
+	p := &pages{btx: btx, opt: o, spaces: make([]space, len(o.Spaces))}
 	if !btx.Writable() {
 		p.image = newImage(btx)
 	}
+	return p
+}
+
+// pages are those of a transaction on the store's handle.
+func (s *Store) pages(btx *bolt.Tx) *pages {
+	p := newPages(btx, &s.opt)
+	p.store = s
 	return p
 }
 

@@ -39,9 +39,8 @@ const (
 
 // A member is one operation on its way through a group. It is queued, then
 // taken by the writer, then answered, once; or it withdraws from the queue; or
-// it leads and is taken at once.
-// What is taken is not abandoned: its caller stays to run the closure, as
-// often as needed, and for the answer.
+// it leads and is taken at once. What is taken is not abandoned: its caller
+// stays to run the closure, as often as needed, and for the answer.
 type member struct {
 	kind kind
 	op   func(kv.Tx) error
@@ -138,10 +137,10 @@ func (s *Store) runHere(m *member, t *tx) {
 	m.run(t)
 }
 
-// runOnWriter runs an operation of the library. Its panic is raised in the
+// runApply runs an operation of the library. Its panic is raised in the
 // caller when bbolt has rolled back: a server may have prepared for it, and
 // here it could end the program.
-func (m *member) runOnWriter(t *tx) {
+func (m *member) runApply(t *tx) {
 	defer func() {
 		switch p := recover(); {
 		case p != nil:
