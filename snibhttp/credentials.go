@@ -2,6 +2,7 @@ package snibhttp
 
 import (
 	"net/http"
+	"net/textproto"
 	"strings"
 )
 
@@ -46,14 +47,15 @@ func bearerToken(line string) (token string, bearer bool) {
 }
 
 // cookieValues returns the values of all cookies of a name in the Cookie
-// headers, in their order. It splits as browsers join (RFC 6265, 4.2.1) and
-// leaves nothing out that looks like a cookie of that name: net/http skips
-// values it finds malformed, and a second cookie must not hide in that.
+// headers, in their order. It splits as browsers join (RFC 6265, 4.2.1), trims
+// as net/http does, and leaves nothing out that looks like a cookie of that
+// name: net/http skips values it finds malformed, and a second cookie must not
+// hide in that.
 func cookieValues(lines []string, name string) (values []string) {
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
-			key, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-			if strings.TrimRight(key, " \t") == name {
+			key, value, _ := strings.Cut(textproto.TrimString(pair), "=")
+			if textproto.TrimString(key) == name {
 				values = append(values, value)
 			}
 		}

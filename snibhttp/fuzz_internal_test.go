@@ -21,6 +21,7 @@ func FuzzCredentials(f *testing.F) {
 		{"__Host-notes==;=__Host-notes", "Bearer a, Bearer b"},
 		{"__Host-notes=1\n__Host-notes=2", "Bearer a\nBearer b"},
 		{"__Host-notes=a b,c\x00", "BEARERx y"},
+		{"a=b;__Host-notes\r=;1  ", "\tBear~3\xc6Jer\tx"},
 		{"__host-notes=1;\u00a0__Host-notes=2", "Bearer\u00a0x"},
 	} {
 		f.Add(seed[0], seed[1])
