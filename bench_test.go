@@ -32,7 +32,7 @@ func benchDB(b *testing.B, n int) (*snib.DB, snib.User, []string) {
 					return err
 				}
 				for range 9 {
-					s, err := tx.CreateSession(u.ID, snib.SessionOptions{})
+					s, err := tx.CreateSession(u, snib.SessionOptions{})
 					if err != nil {
 						return err
 					}
@@ -98,12 +98,12 @@ func BenchmarkCreateSession(b *testing.B) {
 	for _, writers := range []int{1, 64, 512} {
 		b.Run(fmt.Sprint("writers=", writers), func(b *testing.B) {
 			db, _, _ := benchDB(b, 900)
-			var users []snib.UserID
+			var users []snib.User
 			for u, err := range db.ListUsers(ctx, snib.ListOptions{}) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				users = append(users, u.ID)
+				users = append(users, u)
 			}
 			before, start := must(db.Stats(ctx))(b), time.Now()
 			var done atomic.Int64

@@ -59,7 +59,7 @@ func outOfBounds(db *snib.DB, u snib.User) []bound {
 	for name, s := range badTexts(64) {
 		add("Attributes", "name "+name, func() error { _, err := db.UpdateUserAttributes(ctx, u.ID, snib.Attributes{s: 1}); return err })
 		add("Attributes", "session, name "+name, func() error {
-			_, err := db.CreateSession(ctx, u.ID, snib.SessionOptions{Attributes: snib.Attributes{s: 1}})
+			_, err := db.CreateSession(ctx, u, snib.SessionOptions{Attributes: snib.Attributes{s: 1}})
 			return err
 		})
 	}
@@ -108,11 +108,11 @@ func attributesOutOfBounds(db *snib.DB, u snib.User) (all []bound) {
 	}{{"17 keys", keys(17)}, {"4 KiB", snib.Attributes{"x": strings.Repeat("x", 4<<10)}}, {"NaN", snib.Attributes{"x": math.NaN()}}} {
 		all = append(all,
 			bound{"session, " + c.name, "Attributes", func() error {
-				_, err := db.CreateSession(ctx, u.ID, snib.SessionOptions{Attributes: c.a})
+				_, err := db.CreateSession(ctx, u, snib.SessionOptions{Attributes: c.a})
 				return err
 			}},
 			bound{"family, " + c.name, "Attributes", func() error {
-				_, _, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{Attributes: c.a})
+				_, _, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{Attributes: c.a})
 				return err
 			}})
 	}
@@ -252,7 +252,7 @@ func TestExactLimitsAreAccepted(t *testing.T) {
 	for i := range 15 {
 		few[fmt.Sprint(i)] = nil
 	}
-	s := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{Attributes: few}))(t)
+	s := must(db.CreateSession(ctx, asNow(t, db, u.ID), snib.SessionOptions{Attributes: few}))(t)
 	if len(s.Attributes()) != 16 {
 		t.Errorf("%d attributes", len(s.Attributes()))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/snibdb/snib/internal/clock"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +15,8 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
-// Report is what Check has counted and found.
-type Report struct {
+// CheckReport is what Check has counted and found.
+type CheckReport struct {
 	Users         int // records
 	Passwords     int // users who have one
 	Disabled      int // users who are
@@ -81,12 +82,12 @@ const maxProblems = 1000
 // the report in memory, and looks at ctx between records; as one long read it
 // lets the file grow while others write. See [DB.Repair] for what it finds.
 //
-// With a breach it returns the Report and an ErrCorrupt, otherwise nil or why
+// With a breach it returns the CheckReport and an ErrCorrupt, otherwise nil or why
 // it could not read on.
-func (db *DB) Check(ctx context.Context) (Report, error) {
+func (db *DB) Check(ctx context.Context) (CheckReport, error) {
 	c := checker{ctx: ctx, told: db.o.told("check")}
 	err := db.store.View(ctx, func(r kv.Reader) error {
-		c.report = Report{}
+		c.report = CheckReport{}
 		c.tx = &Tx{db: db, r: r}
 		return c.run()
 	})
@@ -105,7 +106,7 @@ func (db *DB) Check(ctx context.Context) (Report, error) {
 type checker struct {
 	ctx    context.Context
 	tx     *Tx
-	report Report
+	report CheckReport
 	told   func(done, total int64)
 	steps  int64
 	epoch  uint64 // the latest in a record
@@ -156,7 +157,7 @@ func (c *checker) step() error {
 // seen notes how far the times and the epoch of a record go.
 func (c *checker) seen(epoch uint64, times ...int64) {
 	c.epoch = max(c.epoch, epoch)
-	if t := timeOf(slices.Max(times)); t.After(c.report.Newest) {
+	if t := clock.Time(slices.Max(times)); t.After(c.report.Newest) {
 		c.report.Newest = t
 	}
 }
@@ -235,7 +236,7 @@ func (c *checker) meta() error {
 	c.indexes, c.rules = declarations(declared)
 	// Other tables may fold otherwise, which is not damage.
 	c.folds = c.declared && format.Unicode == precis.UnicodeVersion
-	c.tx.now = c.tx.db.clock.now(c.tx.state.Epoch, c.tx.state.Floor)
+	c.tx.now = c.tx.db.clock.Now(c.tx.state.Epoch, c.tx.state.Floor)
 	return nil
 }
 

@@ -45,7 +45,7 @@ func newChecked(tb testing.TB) *checked {
 	c.eve = must(db.ImportUser(ctx, snib.UserImport{ID: "eve", Provider: "email", Identifier: "eve@example.com", PasswordHash: foreignHash}))(tb)
 	c.session, c.bobs = session(tb, db, c.ada.ID), session(tb, db, c.bob.ID)
 	var err error
-	if c.famSession, c.family, err = db.CreateRefreshToken(ctx, c.ada.ID, snib.SessionOptions{}); err != nil {
+	if c.famSession, c.family, err = db.CreateRefreshToken(ctx, c.ada, snib.SessionOptions{}); err != nil {
 		tb.Fatal(err)
 	}
 	c.link = must(db.CreateOneTimeToken(ctx, c.ada.ID, "reset", time.Hour, []byte("private data")))(tb)
@@ -160,7 +160,7 @@ func TestCheckCountsAndFindsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	report.Problems, report.Newest = nil, time.Time{}
-	want := snib.Report{Users: 3, Passwords: 2, Sessions: 3, RefreshTokens: 1, OneTimeTokens: 1, ForeignHashes: 1}
+	want := snib.CheckReport{Users: 3, Passwords: 2, Sessions: 3, RefreshTokens: 1, OneTimeTokens: 1, ForeignHashes: 1}
 	if fmt.Sprint(report) != fmt.Sprint(want) {
 		t.Errorf("%+v, want %+v", report, want)
 	}

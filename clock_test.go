@@ -41,7 +41,7 @@ func closeDB(tb testing.TB, db *snib.DB) {
 // session creates a session for u without a password.
 func session(tb testing.TB, db *snib.DB, id snib.UserID) snib.Session {
 	tb.Helper()
-	return must(db.CreateSession(ctx, id, snib.SessionOptions{}))(tb)
+	return must(db.CreateSession(ctx, asNow(tb, db, id), snib.SessionOptions{}))(tb)
 }
 
 // nobody creates a user without a password.
@@ -217,7 +217,7 @@ func TestResetClockEndsEverythingAndBelievesTheWall(t *testing.T) {
 	early := session(t, db, u.ID)
 	clock.Advance(50 * 365 * 24 * time.Hour)
 	wrong := session(t, db, u.ID)
-	_, family, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	_, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestResetClockEndsEverythingAndBelievesTheWall(t *testing.T) {
 		_, _, err = db.Refresh(ctx, family.Token.Reveal())
 		wantErr(t, err, snib.ErrInvalidRefreshToken)
 		_, err = db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())
-		wantErr(t, err, snib.ErrInvalidToken)
+		wantErr(t, err, snib.ErrInvalidOneTimeToken)
 		s := session(t, db, u.ID)
 		valid(t, db, s)
 		if !s.CreatedAt.Equal(clock.Now()) || !s.ActiveUntil.Equal(clock.Now().Add(time.Hour)) {
@@ -303,7 +303,7 @@ func TestSessionsAroundResetClock(t *testing.T) {
 		for i := range made {
 			wg.Go(func() {
 				for range 5 {
-					s, err := dbs[i%2].CreateSession(ctx, u.ID, snib.SessionOptions{})
+					s, err := dbs[i%2].CreateSession(ctx, u, snib.SessionOptions{})
 					if err != nil {
 						t.Errorf("create: %v", err)
 					}
@@ -359,7 +359,7 @@ func TestEndEverythingIsOneCommit(t *testing.T) {
 		for range 30 {
 			old = append(old, session(t, db, u.ID))
 		}
-		s, f, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+		s, f, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -384,7 +384,7 @@ func TestEndEverythingIsOneCommit(t *testing.T) {
 		}
 		for _, l := range links {
 			_, err := db.UseOneTimeToken(ctx, "reset", l.Token.Reveal())
-			wantErr(t, err, snib.ErrInvalidToken)
+			wantErr(t, err, snib.ErrInvalidOneTimeToken)
 		}
 	}
 	allDead(db)

@@ -53,8 +53,8 @@ var raising = []op{
 	onUser("UnlinkIdentity of the primary", func(db *snib.DB, id snib.UserID) (snib.User, error) {
 		return db.UnlinkIdentity(ctx, id, "email", "a@example.com")
 	}),
-	{"InvalidateUserSessions", func(db *snib.DB, id snib.UserID, s snib.Session) error {
-		return db.InvalidateUserSessions(ctx, id, s.ID)
+	{"RevokeUserSessions", func(db *snib.DB, id snib.UserID, s snib.Session) error {
+		return db.RevokeUserSessions(ctx, id, s.ID)
 	}},
 	{"RevokeUserRefreshTokens", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
 		return db.RevokeUserRefreshTokens(ctx, id)
@@ -81,18 +81,22 @@ var keeping = []op{
 	onUser("AuthenticateUser", func(db *snib.DB, _ snib.UserID) (snib.User, error) {
 		return db.AuthenticateUser(ctx, "email", "a@example.com", password)
 	}),
-	{"InvalidateSession", func(db *snib.DB, _ snib.UserID, s snib.Session) error { return db.InvalidateSession(ctx, s.ID) }},
-	{"InvalidateToken", func(db *snib.DB, _ snib.UserID, s snib.Session) error {
-		return db.InvalidateToken(ctx, s.Token.Reveal())
+	{"RevokeSessionByID", func(db *snib.DB, _ snib.UserID, s snib.Session) error { return db.RevokeSessionByID(ctx, s.ID) }},
+	{"RevokeToken", func(db *snib.DB, _ snib.UserID, s snib.Session) error {
+		return db.RevokeToken(ctx, s.Token.Reveal())
 	}},
 	{"DeleteDeadUserSessions", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
 		_, err := db.DeleteDeadUserSessions(ctx, id)
 		return err
 	}},
 	{"CreateRefreshToken, Refresh, Revoke", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
-		_, r, err := db.CreateRefreshToken(ctx, id, snib.SessionOptions{})
+		u, err := db.GetUser(ctx, id)
+		if err != nil {
+			return err
+		}
+		_, r, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 		_, _, err2 := db.Refresh(ctx, r.Token.Reveal())
-		return errors.Join(err, err2, db.RevokeRefreshToken(ctx, r.ID))
+		return errors.Join(err, err2, db.RevokeRefreshTokenByID(ctx, r.ID))
 	}},
 	{"EndEverything", func(db *snib.DB, _ snib.UserID, _ snib.Session) error { return db.EndEverything(ctx) }},
 }
@@ -150,7 +154,6 @@ func TestAStaleCredentialVersionGetsNoSession(t *testing.T) {
 		t.Run(o.name, func(t *testing.T) {
 			db := snibtest.NewDB(t, nil)
 			u := opUser(t, db)
-			proven := snib.SessionOptions{CredentialVersion: u.CredentialVersion}
 			if err := o.do(db, u.ID, newSession(t, db, u)); err != nil {
 				t.Fatal(err)
 			}
@@ -159,21 +162,20 @@ func TestAStaleCredentialVersionGetsNoSession(t *testing.T) {
 				want = snib.ErrUserDisabled
 			}
 			quiet(t, db, func() {
-				for _, v := range []uint64{proven.CredentialVersion, proven.CredentialVersion + 7} {
-					_, err := db.CreateSession(ctx, u.ID, snib.SessionOptions{CredentialVersion: v})
+				for _, v := range []uint64{u.CredentialVersion, u.CredentialVersion + 7} {
+					proof := snib.User{ID: u.ID, CredentialVersion: v}
+					_, err := db.CreateSession(ctx, proof, snib.SessionOptions{})
 					wantErr(t, err, want)
-					_, _, err = db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{CredentialVersion: v})
+					_, _, err = db.CreateRefreshToken(ctx, proof, snib.SessionOptions{})
 					wantErr(t, err, want)
 				}
 			})
 			if o.name == "DisableUser" {
 				must(db.EnableUser(ctx, u.ID))(t)
-				_, err := db.CreateSession(ctx, u.ID, proven)
+				_, err := db.CreateSession(ctx, u, snib.SessionOptions{})
 				wantErr(t, err, snib.ErrInvalidCredentials) // nothing comes back
 			}
-			for _, v := range []uint64{0, must(db.GetUser(ctx, u.ID))(t).CredentialVersion} {
-				valid(t, db, must(db.CreateSession(ctx, u.ID, snib.SessionOptions{CredentialVersion: v}))(t))
-			}
+			valid(t, db, must(db.CreateSession(ctx, asNow(t, db, u.ID), snib.SessionOptions{}))(t))
 		})
 	}
 }
@@ -246,7 +248,7 @@ func TestWhatHappensMeanwhileAndChangesNoCredentialLetsIn(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-			s, got, err := db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{CredentialVersion: 99})
+			s, got, err := db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{})
 			if err != nil || got.ID != u.ID {
 				t.Fatalf("log in: %v", err)
 			}

@@ -59,10 +59,10 @@ func recordKinds() []recordKind {
 		}},
 		{"sessions", func(_ testing.TB, c *checked) string { return string(c.session.ID) }, func(c *checked) string { return string(c.session.ID) }, meetSession()},
 		{"refresh_families", func(_ testing.TB, c *checked) string { return string(c.family.ID) }, func(c *checked) string { return string(c.family.ID) }, map[string]func(*checked) error{
-			"Refresh":               func(c *checked) error { _, _, err := c.db.Refresh(ctx, c.family.Token.Reveal()); return err },
-			"ListUserRefreshTokens": func(c *checked) error { return second(c.db.ListUserRefreshTokens(ctx, c.ada.ID)) },
-			"RevokeRefreshToken":    func(c *checked) error { return c.db.RevokeRefreshToken(ctx, c.family.ID) },
-			"InvalidateToken":       func(c *checked) error { return c.db.InvalidateToken(ctx, c.family.Token.Reveal()) },
+			"Refresh":                func(c *checked) error { _, _, err := c.db.Refresh(ctx, c.family.Token.Reveal()); return err },
+			"ListUserRefreshTokens":  func(c *checked) error { return second(c.db.ListUserRefreshTokens(ctx, c.ada.ID)) },
+			"RevokeRefreshTokenByID": func(c *checked) error { return c.db.RevokeRefreshTokenByID(ctx, c.family.ID) },
+			"RevokeToken":            func(c *checked) error { return c.db.RevokeToken(ctx, c.family.Token.Reveal()) },
 		}},
 		{"one_time_tokens", func(_ testing.TB, c *checked) string { return string(c.link.ID) }, func(c *checked) string { return string(c.link.ID) }, map[string]func(*checked) error{
 			"UseOneTimeToken": func(c *checked) error { return second(c.db.UseOneTimeToken(ctx, "reset", c.link.Token.Reveal())) },
@@ -70,7 +70,7 @@ func recordKinds() []recordKind {
 		{"meta", func(testing.TB, *checked) string { return "state" }, none, map[string]func(*checked) error{
 			"GetUser":         func(c *checked) error { return second(c.db.GetUser(ctx, c.ada.ID)) },
 			"ValidateSession": func(c *checked) error { return second(c.db.ValidateSession(ctx, c.session.Token.Reveal())) },
-			"CreateSession":   func(c *checked) error { return second(c.db.CreateSession(ctx, c.ada.ID, snib.SessionOptions{})) },
+			"CreateSession":   func(c *checked) error { return second(c.db.CreateSession(ctx, c.ada, snib.SessionOptions{})) },
 			"View":            func(c *checked) error { return c.db.View(ctx, func(*snib.Tx) error { return nil }) },
 			"Update":          func(c *checked) error { return c.db.Update(ctx, func(*snib.Tx) error { return nil }) },
 			"EndEverything":   func(c *checked) error { return c.db.EndEverything(ctx) },
@@ -88,7 +88,7 @@ func meetUser() map[string]func(*checked) error {
 		"AuthenticateUser": func(c *checked) error {
 			return second(c.db.AuthenticateUser(ctx, "email", "ada@example.com", password))
 		},
-		"CreateSession": func(c *checked) error { return second(c.db.CreateSession(ctx, c.ada.ID, snib.SessionOptions{})) },
+		"CreateSession": func(c *checked) error { return second(c.db.CreateSession(ctx, c.ada, snib.SessionOptions{})) },
 		"ValidateSessionUser": func(c *checked) error {
 			_, _, err := c.db.ValidateSessionUser(ctx, c.session.Token.Reveal())
 			return err
@@ -113,8 +113,8 @@ func meetSession() map[string]func(*checked) error {
 		"RenewSession":           func(c *checked) error { return second(c.db.RenewSession(ctx, c.session.Token.Reveal())) },
 		"GetSession":             func(c *checked) error { return second(c.db.GetSession(ctx, c.session.ID)) },
 		"ListUserSessions":       func(c *checked) error { return second(c.db.ListUserSessions(ctx, c.ada.ID)) },
-		"InvalidateSession":      func(c *checked) error { return c.db.InvalidateSession(ctx, c.session.ID) },
-		"InvalidateToken":        func(c *checked) error { return c.db.InvalidateToken(ctx, c.session.Token.Reveal()) },
+		"RevokeSessionByID":      func(c *checked) error { return c.db.RevokeSessionByID(ctx, c.session.ID) },
+		"RevokeToken":            func(c *checked) error { return c.db.RevokeToken(ctx, c.session.Token.Reveal()) },
 		"DeleteDeadUserSessions": func(c *checked) error { return second(c.db.DeleteDeadUserSessions(ctx, c.ada.ID)) },
 	}
 }

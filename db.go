@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"github.com/snibdb/snib/internal/clock"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,7 @@ import (
 type DB struct {
 	o     settings
 	store store
-	clock *clock
+	clock *clock.Clock
 
 	// refreshKey derives successors of refresh tokens. It lives in memory
 	// only: without it, neither the file nor an old token tells the next.
@@ -115,7 +116,7 @@ func prepare(opts *Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{o: *s, clock: newClock(s.Now)}
+	db := &DB{o: *s, clock: clock.New(s.Now)}
 	if _, err := rand.Read(db.refreshKey[:]); err != nil {
 		return nil, fmt.Errorf("reading random bytes: %w", err)
 	}
@@ -129,7 +130,7 @@ func (db *DB) start(s store) (*DB, error) {
 	if err := db.adopt(); err != nil {
 		return nil, during("open", errors.Join(err, s.Close()))
 	}
-	db.opened = db.clock.latest()
+	db.opened = db.clock.Latest()
 	db.startSweeper()
 	return db, nil
 }

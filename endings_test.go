@@ -1,6 +1,7 @@
 package snib_test
 
 import (
+	"errors"
 	"maps"
 	"reflect"
 	"strings"
@@ -10,41 +11,44 @@ import (
 	"github.com/snibdb/snib"
 )
 
-func TestInvalidateSessionEndsOneSessionById(t *testing.T) {
+func TestRevokeSessionByIDEndsOneSessionById(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	ada, bob := user(t, db, "ada"), user(t, db, "bob")
 	gone, other, theirs := newSession(t, db, ada), newSession(t, db, ada), newSession(t, db, bob)
 
-	if err := db.InvalidateSession(ctx, gone.ID); err != nil {
+	if err := db.RevokeSessionByID(ctx, gone.ID); err != nil {
 		t.Fatal(err)
 	}
 	invalid(t, db, gone)
 	valid(t, db, other)
 	before, _ := content(t, db)
-	for _, id := range []snib.SessionID{gone.ID, "", "ses_", snib.SessionID(ada.ID), snib.SessionID(strings.Repeat("x", 1<<20))} {
-		if err := db.InvalidateSession(ctx, id); err != nil {
-			t.Errorf("an unknown id: %v", err)
-		}
-		if err := db.InvalidateUserSession(ctx, ada.ID, id); err != nil {
-			t.Errorf("an unknown id of a user: %v", err)
-		}
+	if err := errors.Join(db.RevokeSessionByID(ctx, gone.ID), db.RevokeSession(ctx, ada.ID, gone.ID)); err != nil {
+		t.Errorf("an unknown id: %v", err)
 	}
-	for _, id := range []snib.UserID{bob.ID, "nobody", "", "a\x00b"} { // from a form
-		if err := db.InvalidateUserSession(ctx, id, other.ID); err != nil {
+	for _, id := range []snib.SessionID{"", "ses_", snib.SessionID(ada.ID), snib.SessionID(other.Token.Reveal()), snib.SessionID(strings.Repeat("x", 1<<20))} {
+		wantField(t, db.RevokeSessionByID(ctx, id), "SessionID")
+		wantField(t, db.RevokeSession(ctx, ada.ID, id), "SessionID")
+		wantField(t, db.RevokeUserSessions(ctx, ada.ID, id), "Except")
+	}
+	for _, id := range []snib.UserID{"", "a\x00b", snib.UserID(other.Token.Reveal())} {
+		wantField(t, db.RevokeSession(ctx, id, other.ID), "UserID")
+	}
+	for _, id := range []snib.UserID{bob.ID, "nobody"} { // from a form
+		if err := db.RevokeSession(ctx, id, other.ID); err != nil {
 			t.Errorf("a session of another user: %v", err)
 		}
 	}
 	if after, _ := content(t, db); !maps.Equal(before, after) {
 		t.Error("ending what is not there, or not the user's, changed something")
 	}
-	if err := db.InvalidateUserSession(ctx, ada.ID, other.ID); err != nil {
+	if err := db.RevokeSession(ctx, ada.ID, other.ID); err != nil {
 		t.Fatal(err)
 	}
 	invalid(t, db, other)
 	valid(t, db, theirs)
 }
 
-func TestInvalidateUserSessionsEndsAllButTheExcepted(t *testing.T) {
+func TestRevokeUserSessionsEndsAllButTheExcepted(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: -1}})
 	ada, bob := user(t, db, "ada"), user(t, db, "bob")
 	dead := newSession(t, db, ada)
@@ -54,10 +58,10 @@ func TestInvalidateUserSessionsEndsAllButTheExcepted(t *testing.T) {
 	goneFam, goneToken := family(t, db, ada)
 
 	quiet(t, db, func() {
-		wantField(t, db.InvalidateUserSessions(ctx, ada.ID, kept.ID, theirs.ID), "Except")
-		wantField(t, db.InvalidateUserSessions(ctx, ada.ID, make([]snib.SessionID, 1001)...), "Except")
+		wantField(t, db.RevokeUserSessions(ctx, ada.ID, kept.ID, theirs.ID), "Except")
+		wantField(t, db.RevokeUserSessions(ctx, ada.ID, make([]snib.SessionID, 1001)...), "Except")
 	})
-	if err := db.InvalidateUserSessions(ctx, ada.ID, kept.ID, keptFam.ID, dead.ID, "", "ses_unknown"); err != nil {
+	if err := db.RevokeUserSessions(ctx, ada.ID, kept.ID, keptFam.ID, dead.ID); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []snib.Session{kept, keptFam, theirs} {
@@ -71,7 +75,7 @@ func TestInvalidateUserSessionsEndsAllButTheExcepted(t *testing.T) {
 	next, _ := refresh(t, db, keptToken)
 	valid(t, db, next)
 
-	if err := db.InvalidateUserSessions(ctx, ada.ID); err != nil {
+	if err := db.RevokeUserSessions(ctx, ada.ID); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []snib.Session{kept, next} {
@@ -80,7 +84,7 @@ func TestInvalidateUserSessionsEndsAllButTheExcepted(t *testing.T) {
 	valid(t, db, theirs)
 }
 
-func TestInvalidateTokenSignsOutInEveryState(t *testing.T) {
+func TestRevokeTokenSignsOutInEveryState(t *testing.T) {
 	for name, c := range map[string]struct {
 		advance time.Duration
 		token   func(s snib.Session, spent, current snib.RefreshToken) snib.Token
@@ -100,7 +104,7 @@ func TestInvalidateTokenSignsOutInEveryState(t *testing.T) {
 			_, spent := family(t, db, u)
 			fs, current := refresh(t, db, spent)
 			clock.Advance(c.advance)
-			if err := db.InvalidateToken(ctx, c.token(s, spent, current).Reveal()); err != nil {
+			if err := db.RevokeToken(ctx, c.token(s, spent, current).Reveal()); err != nil {
 				t.Fatal(err)
 			}
 			for id, ended := range map[string]bool{
@@ -114,7 +118,7 @@ func TestInvalidateTokenSignsOutInEveryState(t *testing.T) {
 	}
 }
 
-func TestInvalidateTokenOfWhatIsNothingIsNoError(t *testing.T) {
+func TestRevokeTokenOfWhatIsNothingIsNoError(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	s := newSession(t, db, u)
@@ -123,7 +127,7 @@ func TestInvalidateTokenOfWhatIsNothingIsNoError(t *testing.T) {
 	_, revoked := family(t, db, u)
 	reuse(t, db, revoked)
 	ended := newSession(t, db, u)
-	if err := db.InvalidateToken(ctx, ended.Token.Reveal()); err != nil {
+	if err := db.RevokeToken(ctx, ended.Token.Reveal()); err != nil {
 		t.Fatal(err)
 	}
 	flip := func(secret []byte) { secret[0] ^= 1 }
@@ -141,7 +145,7 @@ func TestInvalidateTokenOfWhatIsNothingIsNoError(t *testing.T) {
 			"session as a refresh token":   strings.Replace(s.Token.Reveal(), "ses_", "rft_", 1),
 			"refresh token as a session's": strings.Replace(r.Token.Reveal(), "rft_", "ses_", 1),
 		} {
-			if err := db.InvalidateToken(ctx, token); err != nil {
+			if err := db.RevokeToken(ctx, token); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

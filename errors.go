@@ -13,7 +13,7 @@ import (
 var (
 	// ErrUserNotFound: no user has this id, identity or attribute; a malformed
 	// id is an unknown one. Returned by every method that takes the id of a
-	// user or looks one up, save DeleteUser, InvalidateUserSession,
+	// user or looks one up, save DeleteUser, RevokeSession,
 	// DeleteDeadUserSessions and the lists.
 	ErrUserNotFound = errors.New("user not found")
 
@@ -60,9 +60,9 @@ var (
 	// tell the user.
 	ErrRefreshTokenReused = errors.New("refresh token was used before")
 
-	// ErrInvalidToken: the one-time token is malformed, unknown, expired,
+	// ErrInvalidOneTimeToken: the one-time token is malformed, unknown, expired,
 	// used, ended or for another purpose. Returned by UseOneTimeToken.
-	ErrInvalidToken = errors.New("invalid token")
+	ErrInvalidOneTimeToken = errors.New("invalid token")
 )
 
 // About arguments.

@@ -147,7 +147,7 @@ func ExampleDB_ExtendSession() {
 	defer done()
 	ctx := context.Background()
 
-	session, err := db.CreateSession(ctx, ada.ID, snib.SessionOptions{
+	session, err := db.CreateSession(ctx, ada, snib.SessionOptions{
 		Attributes: snib.Attributes{"device": "laptop", "address": "192.0.2.7"},
 	})
 	if err != nil {
@@ -161,19 +161,19 @@ func ExampleDB_ExtendSession() {
 	// Output: active laptop
 }
 
-func ExampleDB_InvalidateUserSessions() {
+func ExampleDB_RevokeUserSessions() {
 	db, ada, done := example()
 	defer done()
 	ctx := context.Background()
 
-	here, err := db.CreateSession(ctx, ada.ID, snib.SessionOptions{})
+	here, err := db.CreateSession(ctx, ada, snib.SessionOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := db.CreateSession(ctx, ada.ID, snib.SessionOptions{}); err != nil {
+	if _, err := db.CreateSession(ctx, ada, snib.SessionOptions{}); err != nil {
 		log.Fatal(err)
 	}
-	if err := db.InvalidateUserSessions(ctx, ada.ID, here.ID); err != nil { // log out everywhere else
+	if err := db.RevokeUserSessions(ctx, ada.ID, here.ID); err != nil { // log out everywhere else
 		log.Fatal(err)
 	}
 	sessions, err := db.ListUserSessions(ctx, ada.ID)
@@ -186,7 +186,7 @@ func ExampleDB_Refresh() {
 	defer done()
 	ctx := context.Background()
 
-	_, first, err := db.CreateRefreshToken(ctx, ada.ID, snib.SessionOptions{CredentialVersion: ada.CredentialVersion})
+	_, first, err := db.CreateRefreshToken(ctx, ada, snib.SessionOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func ExampleTx_UseOneTimeToken() {
 	})
 	fmt.Println(err)
 	_, err = db.UseOneTimeToken(ctx, "password-reset", mailed)
-	fmt.Println(errors.Is(err, snib.ErrInvalidToken))
+	fmt.Println(errors.Is(err, snib.ErrInvalidOneTimeToken))
 	// Output:
 	// <nil>
 	// true
@@ -314,7 +314,7 @@ func ExampleRestore() {
 	db, ada, done := example()
 	defer done()
 	ctx := context.Background()
-	session, err := db.CreateSession(ctx, ada.ID, snib.SessionOptions{})
+	session, err := db.CreateSession(ctx, ada, snib.SessionOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"github.com/snibdb/snib/internal/token"
 
 	"github.com/snibdb/snib/codec"
 )
@@ -67,23 +68,37 @@ func (tx *Tx) excessFamilies(userID string) ([]string, error) {
 	})
 }
 
-// RevokeRefreshToken ends a family by its id, and its session. An unknown id
-// is no error. With an id from a form, look first whether it is in the user's
-// list.
-func (db *DB) RevokeRefreshToken(ctx context.Context, id RefreshTokenID) error {
-	return during("revoke refresh token", db.update(ctx, func(tx *Tx) error { return tx.RevokeRefreshToken(id) }))
+// RevokeRefreshToken ends a family of this user by its id, and its session. An
+// unknown id and a family of another user are no error. ErrInvalidInput
+// (UserID, RefreshTokenID) for what cannot be an id, such as a token.
+func (db *DB) RevokeRefreshToken(ctx context.Context, userID UserID, id RefreshTokenID) error {
+	return during("revoke refresh token", db.update(ctx, func(tx *Tx) error { return tx.RevokeRefreshToken(userID, id) }))
 }
 
 // RevokeRefreshToken is [DB.RevokeRefreshToken] in this transaction.
-func (tx *Tx) RevokeRefreshToken(id RefreshTokenID) error {
-	if err := tx.writing(); err != nil {
+func (tx *Tx) RevokeRefreshToken(userID UserID, id RefreshTokenID) error {
+	return tx.revokeFamily(id, &userID)
+}
+
+// RevokeRefreshTokenByID is RevokeRefreshToken for a family of any user: for
+// operators. With an id that a form or an address contained, use
+// RevokeRefreshToken. ErrInvalidInput (RefreshTokenID).
+func (db *DB) RevokeRefreshTokenByID(ctx context.Context, id RefreshTokenID) error {
+	return during("revoke refresh token", db.update(ctx, func(tx *Tx) error { return tx.RevokeRefreshTokenByID(id) }))
+}
+
+// RevokeRefreshTokenByID is [DB.RevokeRefreshTokenByID] in this transaction.
+func (tx *Tx) RevokeRefreshTokenByID(id RefreshTokenID) error {
+	return tx.revokeFamily(id, nil)
+}
+
+// revokeFamily ends a family, if it is of the given user; nil is any.
+func (tx *Tx) revokeFamily(id RefreshTokenID, of *UserID) error {
+	if err := tx.revoking(of, "RefreshTokenID", token.Family, string(id)); err != nil {
 		return err
 	}
-	if !validID(prefixFamily, string(id)) {
-		return nil
-	}
 	f, err := tx.family(string(id))
-	if errors.Is(err, ErrInvalidRefreshToken) {
+	if errors.Is(err, ErrInvalidRefreshToken) || err == nil && of != nil && f.UserID != string(*of) {
 		return nil
 	}
 	if err != nil {

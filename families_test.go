@@ -1,6 +1,7 @@
 package snib_test
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -43,26 +44,26 @@ func TestASessionOfAFamilyIsShortAndOnlyRefreshReplacesIt(t *testing.T) {
 
 func TestEndingOneOfSessionAndFamilyEndsTheOther(t *testing.T) {
 	for name, end := range map[string]func(db *snib.DB, s snib.Session, spent, r snib.RefreshToken) error{
-		"InvalidateSession": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
-			return db.InvalidateSession(ctx, s.ID)
+		"RevokeSessionByID": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			return db.RevokeSessionByID(ctx, s.ID)
 		},
-		"InvalidateUserSession": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
-			return db.InvalidateUserSession(ctx, s.UserID, s.ID)
+		"RevokeSession": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			return db.RevokeSession(ctx, s.UserID, s.ID)
 		},
-		"InvalidateToken session": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
-			return db.InvalidateToken(ctx, s.Token.Reveal())
+		"RevokeToken session": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			return db.RevokeToken(ctx, s.Token.Reveal())
 		},
-		"InvalidateToken refresh": func(db *snib.DB, _ snib.Session, _, r snib.RefreshToken) error {
-			return db.InvalidateToken(ctx, r.Token.Reveal())
+		"RevokeToken refresh": func(db *snib.DB, _ snib.Session, _, r snib.RefreshToken) error {
+			return db.RevokeToken(ctx, r.Token.Reveal())
 		},
-		"InvalidateToken spent": func(db *snib.DB, _ snib.Session, r, _ snib.RefreshToken) error {
-			return db.InvalidateToken(ctx, r.Token.Reveal())
+		"RevokeToken spent": func(db *snib.DB, _ snib.Session, r, _ snib.RefreshToken) error {
+			return db.RevokeToken(ctx, r.Token.Reveal())
 		},
-		"InvalidateUserSessions": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
-			return db.InvalidateUserSessions(ctx, s.UserID)
+		"RevokeUserSessions": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			return db.RevokeUserSessions(ctx, s.UserID)
 		},
-		"RevokeRefreshToken": func(db *snib.DB, _ snib.Session, _, r snib.RefreshToken) error {
-			return db.RevokeRefreshToken(ctx, r.ID)
+		"RevokeRefreshTokenByID": func(db *snib.DB, _ snib.Session, _, r snib.RefreshToken) error {
+			return db.RevokeRefreshTokenByID(ctx, r.ID)
 		},
 		"RevokeUserRefreshTokens": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
 			return db.RevokeUserRefreshTokens(ctx, s.UserID)
@@ -152,7 +153,7 @@ func TestASessionOutlivesItsExpiredFamily(t *testing.T) {
 	for _, s := range []snib.Session{s, s2, s3} {
 		valid(t, db, s)
 	}
-	if err := db.InvalidateToken(ctx, s.Token.Reveal()); err != nil { // its family is gone
+	if err := db.RevokeToken(ctx, s.Token.Reveal()); err != nil { // its family is gone
 		t.Fatal(err)
 	}
 	invalid(t, db, s)
@@ -224,7 +225,7 @@ func TestANewPasswordDetachesTheKeptSession(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("kept %+v, want %+v", got, want)
 	}
-	if err := db.InvalidateToken(ctx, r.Token.Reveal()); err != nil {
+	if err := db.RevokeToken(ctx, r.Token.Reveal()); err != nil {
 		t.Fatal(err)
 	}
 	valid(t, db, s)
@@ -238,17 +239,24 @@ func TestRevokeRefreshTokenLeavesTheRestAlone(t *testing.T) {
 	plain := newSession(t, db, u)
 	s, r := family(t, db, u)
 	gone, revoked := family(t, db, u)
-	if err := db.RevokeRefreshToken(ctx, revoked.ID); err != nil {
+	if err := db.RevokeRefreshTokenByID(ctx, revoked.ID); err != nil {
 		t.Fatal(err)
 	}
 	invalid(t, db, gone)
 	valid(t, db, s)
+	other := user(t, db, "bob")
 	before, _ := content(t, db)
-	for _, id := range []snib.RefreshTokenID{revoked.ID, "", "rft_", snib.RefreshTokenID(s.ID), snib.RefreshTokenID(strings.Repeat("x", 1<<20))} {
-		if err := db.RevokeRefreshToken(ctx, id); err != nil {
-			t.Errorf("an unknown id: %v", err)
-		}
+	if err := errors.Join(db.RevokeRefreshTokenByID(ctx, revoked.ID), db.RevokeRefreshToken(ctx, u.ID, revoked.ID)); err != nil {
+		t.Errorf("an unknown id: %v", err)
 	}
+	if err := db.RevokeRefreshToken(ctx, other.ID, r.ID); err != nil {
+		t.Errorf("a family of another user: %v", err)
+	}
+	for _, id := range []snib.RefreshTokenID{"", "rft_", snib.RefreshTokenID(s.ID), snib.RefreshTokenID(r.Token.Reveal()), snib.RefreshTokenID(strings.Repeat("x", 1<<20))} {
+		wantField(t, db.RevokeRefreshTokenByID(ctx, id), "RefreshTokenID")
+		wantField(t, db.RevokeRefreshToken(ctx, u.ID, id), "RefreshTokenID")
+	}
+	wantField(t, db.RevokeRefreshToken(ctx, "", r.ID), "UserID")
 	if after, _ := content(t, db); !reflect.DeepEqual(before, after) {
 		t.Error("revoking what is not there changed something")
 	}

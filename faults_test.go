@@ -36,10 +36,10 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 	}))(tb)
 	s.session, s.other = logIn(tb, db, "ada@example.com"), logIn(tb, db, "ada@example.com")
 	var err error
-	if s.born, s.family, err = db.CreateRefreshToken(ctx, s.user.ID, snib.SessionOptions{}); err != nil {
+	if s.born, s.family, err = db.CreateRefreshToken(ctx, s.user, snib.SessionOptions{}); err != nil {
 		tb.Fatal(err)
 	}
-	if _, s.spent, err = db.CreateRefreshToken(ctx, s.user.ID, snib.SessionOptions{}); err != nil {
+	if _, s.spent, err = db.CreateRefreshToken(ctx, s.user, snib.SessionOptions{}); err != nil {
 		tb.Fatal(err)
 	}
 	_, next, err := db.Refresh(ctx, s.spent.Token.Reveal())
@@ -92,7 +92,7 @@ var writes = map[string]func(*scene) error{
 		return err
 	},
 	"CreateSession": func(s *scene) error {
-		_, err := s.db.CreateSession(ctx, s.user.ID, snib.SessionOptions{})
+		_, err := s.db.CreateSession(ctx, s.user, snib.SessionOptions{})
 		return err
 	},
 	"RenewSession": func(s *scene) error { _, err := s.db.RenewSession(ctx, s.session.Token.Reveal()); return err },
@@ -100,16 +100,19 @@ var writes = map[string]func(*scene) error{
 		_, err := s.db.ExtendSession(ctx, s.session.Token.Reveal())
 		return err
 	},
-	"InvalidateSession":      func(s *scene) error { return s.db.InvalidateSession(ctx, s.born.ID) },
-	"InvalidateToken":        func(s *scene) error { return s.db.InvalidateToken(ctx, s.family.Token.Reveal()) },
-	"InvalidateUserSessions": func(s *scene) error { return s.db.InvalidateUserSessions(ctx, s.user.ID, s.other.ID) },
+	"RevokeSessionByID":  func(s *scene) error { return s.db.RevokeSessionByID(ctx, s.born.ID) },
+	"RevokeToken":        func(s *scene) error { return s.db.RevokeToken(ctx, s.family.Token.Reveal()) },
+	"RevokeUserSessions": func(s *scene) error { return s.db.RevokeUserSessions(ctx, s.user.ID, s.other.ID) },
 	"CreateRefreshToken": func(s *scene) error {
-		_, _, err := s.db.CreateRefreshToken(ctx, s.user.ID, snib.SessionOptions{})
+		_, _, err := s.db.CreateRefreshToken(ctx, s.user, snib.SessionOptions{})
 		return err
 	},
 	"Refresh":                 func(s *scene) error { _, _, err := s.db.Refresh(ctx, s.family.Token.Reveal()); return err },
-	"RevokeRefreshToken":      func(s *scene) error { return s.db.RevokeRefreshToken(ctx, s.family.ID) },
+	"RevokeRefreshTokenByID":  func(s *scene) error { return s.db.RevokeRefreshTokenByID(ctx, s.family.ID) },
+	"RevokeRefreshToken":      func(s *scene) error { return s.db.RevokeRefreshToken(ctx, s.user.ID, s.family.ID) },
 	"RevokeUserRefreshTokens": func(s *scene) error { return s.db.RevokeUserRefreshTokens(ctx, s.user.ID) },
+	"RevokeOneTimeToken":      func(s *scene) error { return s.db.RevokeOneTimeToken(ctx, s.user.ID, s.link.ID) },
+	"RevokeUserOneTimeTokens": func(s *scene) error { return s.db.RevokeUserOneTimeTokens(ctx, s.user.ID, "reset") },
 	"CreateOneTimeToken": func(s *scene) error {
 		_, err := s.db.CreateOneTimeToken(ctx, s.user.ID, "reset", time.Hour, nil)
 		return err
@@ -123,8 +126,8 @@ var writes = map[string]func(*scene) error{
 		return err
 	},
 	"EnableUser": func(s *scene) error { _, err := s.db.EnableUser(ctx, s.away.ID); return err },
-	"InvalidateUserSession": func(s *scene) error {
-		return s.db.InvalidateUserSession(ctx, s.user.ID, s.born.ID)
+	"RevokeSession": func(s *scene) error {
+		return s.db.RevokeSession(ctx, s.user.ID, s.born.ID)
 	},
 	"EndEverything": func(s *scene) error { return s.db.EndEverything(ctx) },
 	"ResetClock":    func(s *scene) error { return s.db.ResetClock(ctx) },
@@ -335,7 +338,7 @@ func TestErrFullLosesNothingAndRevocationsGoOn(t *testing.T) {
 		t.Fatalf("full after %d users", len(users))
 	}
 	valid(t, db, s.session)
-	if err := db.InvalidateToken(ctx, s.session.Token.Reveal()); err != nil {
+	if err := db.RevokeToken(ctx, s.session.Token.Reveal()); err != nil {
 		t.Fatalf("sign-out on a full file: %v", err)
 	}
 	invalid(t, db, s.session)
@@ -365,7 +368,7 @@ func TestErrUnknownIsToldAndReturnsNoToken(t *testing.T) {
 	s := newScene(t, db)
 	restore := db.WrapStore(func(inner kv.Store) kv.Store { return doubtful{inner} })
 	defer restore()
-	session, err := db.CreateSession(ctx, s.user.ID, snib.SessionOptions{})
+	session, err := db.CreateSession(ctx, s.user, snib.SessionOptions{})
 	wantErr(t, err, snib.ErrUnknown)
 	if session.ID != "" || session.Token.Reveal() != "" {
 		t.Error("a session of unknown fate was returned")

@@ -55,15 +55,15 @@ func fillGoldenAccounts(t *testing.T, db *snib.DB, clock *snibtest.Clock, s *gol
 	must(db.DisableUser(ctx, off.ID, "left"))(t)
 	clock.Advance(time.Minute)
 	for range 3 {
-		made := must(db.CreateSession(ctx, ada.ID, snib.SessionOptions{Attributes: snib.Attributes{"device": "tablet"}}))(t)
+		made := must(db.CreateSession(ctx, ada, snib.SessionOptions{Attributes: snib.Attributes{"device": "tablet"}}))(t)
 		s.Sessions = append(s.Sessions, made.Token.Reveal())
 	}
-	ended := must(db.CreateSession(ctx, bob.ID, snib.SessionOptions{}))(t)
+	ended := must(db.CreateSession(ctx, bob, snib.SessionOptions{}))(t)
 	s.Ended = append(s.Ended, ended.Token.Reveal())
-	if err := db.InvalidateSession(ctx, ended.ID); err != nil {
+	if err := db.RevokeSessionByID(ctx, ended.ID); err != nil {
 		t.Fatal(err)
 	}
-	_, family, err := db.CreateRefreshToken(ctx, bob.ID, snib.SessionOptions{})
+	_, family, err := db.CreateRefreshToken(ctx, bob, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func (s *goldenSecrets) present(t *testing.T, db *snib.DB) {
 	t.Helper()
 	for _, token := range s.Ended {
 		wantErr(t, second(db.ValidateSession(ctx, token)), snib.ErrInvalidSession)
-		wantErr(t, second(db.UseOneTimeToken(ctx, "reset", token)), snib.ErrInvalidToken)
+		wantErr(t, second(db.UseOneTimeToken(ctx, "reset", token)), snib.ErrInvalidOneTimeToken)
 	}
 	for _, token := range s.Sessions {
 		must(db.ValidateSession(ctx, token))(t)

@@ -22,7 +22,7 @@ func TestValidateAllocations(t *testing.T) {
 	must(db.UpdateUserAttributes(ctx, u.ID, snib.Attributes{"team": "red", "theme": "dark"}))(t)
 	must(db.LinkIdentity(ctx, u.ID, "username", "ada"))(t)
 	device := snib.Attributes{"address": "192.0.2.7", "agent": "Mozilla/5.0 (X11; Linux x86_64)"}
-	token := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{Attributes: device}))(t).Token.Reveal()
+	token := must(db.CreateSession(ctx, u, snib.SessionOptions{Attributes: device}))(t).Token.Reveal()
 	for _, tt := range []struct {
 		name string
 		most float64
@@ -48,14 +48,14 @@ func TestValidateAllocations(t *testing.T) {
 // endingsOf are the calls after which a token must be refused.
 func endingsOf(db, other *snib.DB, u snib.User) map[string]func(s snib.Session) error {
 	return map[string]func(s snib.Session) error{
-		"InvalidateToken":        func(s snib.Session) error { return db.InvalidateToken(ctx, s.Token.Reveal()) },
-		"InvalidateSession":      func(s snib.Session) error { return db.InvalidateSession(ctx, s.ID) },
-		"InvalidateUserSessions": func(snib.Session) error { return db.InvalidateUserSessions(ctx, u.ID) },
-		"another DB":             func(s snib.Session) error { return other.InvalidateSession(ctx, s.ID) },
-		"EndEverything":          func(snib.Session) error { return db.EndEverything(ctx) },
-		"another EndEverything":  func(snib.Session) error { return other.EndEverything(ctx) },
+		"RevokeToken":           func(s snib.Session) error { return db.RevokeToken(ctx, s.Token.Reveal()) },
+		"RevokeSessionByID":     func(s snib.Session) error { return db.RevokeSessionByID(ctx, s.ID) },
+		"RevokeUserSessions":    func(snib.Session) error { return db.RevokeUserSessions(ctx, u.ID) },
+		"another DB":            func(s snib.Session) error { return other.RevokeSessionByID(ctx, s.ID) },
+		"EndEverything":         func(snib.Session) error { return db.EndEverything(ctx) },
+		"another EndEverything": func(snib.Session) error { return other.EndEverything(ctx) },
 		"Update": func(s snib.Session) error {
-			return db.Update(ctx, func(tx *snib.Tx) error { return tx.InvalidateSession(s.ID) })
+			return db.Update(ctx, func(tx *snib.Tx) error { return tx.RevokeSessionByID(s.ID) })
 		},
 	}
 }
@@ -114,7 +114,7 @@ func TestEndedIsRefusedEverywhere(t *testing.T) {
 	})
 	for range 8 {
 		for name, end := range endingsOf(db, other, u) {
-			s := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(t)
+			s := must(db.CreateSession(ctx, asNow(t, db, u.ID), snib.SessionOptions{}))(t)
 			l := &live{token: s.Token.Reveal()}
 			valid(t, db, s)
 			current.Store(l)
@@ -147,7 +147,7 @@ func TestReadsSurviveGrowth(t *testing.T) {
 	db := must(snib.New(handle, snibtest.Fast(nil)))(t)
 	t.Cleanup(func() { db.Close() })
 	u := email(t, db, "a@example.com")
-	token := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(t).Token.Reveal()
+	token := must(db.CreateSession(ctx, u, snib.SessionOptions{}))(t).Token.Reveal()
 	stop := meanwhile(4, func() {
 		if _, got, err := db.ValidateSessionUser(ctx, token); err != nil || got.ID != u.ID {
 			t.Errorf("got %s, %v", got.ID, err)

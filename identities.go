@@ -261,7 +261,7 @@ func (tx *Tx) LinkIdentity(id UserID, provider, identifier string) (User, error)
 // UnlinkIdentity takes an identity from the user and returns the updated user.
 // The last one stays: ErrInvalidInput. Unlinking the primary makes the oldest
 // other the primary. The credential version is raised and the user's one-time
-// tokens end; sessions go on (see InvalidateUserSessions). An identity that
+// tokens end; sessions go on (see RevokeUserSessions). An identity that
 // the user does not have is no error. ErrUserNotFound.
 func (db *DB) UnlinkIdentity(ctx context.Context, id UserID, provider, identifier string) (User, error) {
 	return result(ctx, "unlink identity", db.update, func(tx *Tx) (User, error) {

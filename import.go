@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"github.com/snibdb/snib/internal/token"
 	"strings"
 	"time"
 
@@ -84,7 +85,7 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 // importID returns the id to be: the one given, if it can be and is nobody's.
 func (tx *Tx) importID(id UserID) (string, error) {
 	if id == "" {
-		return newID(prefixUser, tx.now, tx.db.o.Rand)
+		return token.NewID(token.User, tx.now, tx.db.o.Rand)
 	}
 	if !validUserID(id) {
 		return "", &InputError{Field: "ID", Reason: "must be 1–64 of [A-Za-z0-9_.:-]"}

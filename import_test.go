@@ -307,8 +307,8 @@ func TestDisabledImportStaysShut(t *testing.T) {
 	for _, l := range logins {
 		wantErr(t, l.call(db, "email", "a@example.com", password), snib.ErrInvalidCredentials)
 	}
-	wantErr(t, second(db.CreateSession(ctx, u.ID, snib.SessionOptions{})), snib.ErrUserDisabled)
-	wantErr(t, thirdError(db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})), snib.ErrUserDisabled)
+	wantErr(t, second(db.CreateSession(ctx, u, snib.SessionOptions{})), snib.ErrUserDisabled)
+	wantErr(t, thirdError(db.CreateRefreshToken(ctx, u, snib.SessionOptions{})), snib.ErrUserDisabled)
 	wantErr(t, second(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil)), snib.ErrUserDisabled)
 	wantErr(t, second(db.ChangePassword(ctx, u.ID, password, "a new passphrase")), snib.ErrUserDisabled)
 	if got := must(db.Stats(ctx))(t).ForeignHashes; got != 1 {

@@ -66,8 +66,7 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 			if err != nil {
 				return User{}, err
 			}
-			o.CredentialVersion = u.CredentialVersion
-			created, err := tx.newSession(&u, o)
+			created, err := tx.newSession(proven{user: u, at: tx.now}, o)
 			if err != nil {
 				return User{}, err
 			}

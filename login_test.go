@@ -169,9 +169,9 @@ func TestADisabledUserIsShutOutAndNothingComesBack(t *testing.T) {
 		if errors.Is(err, snib.ErrUserDisabled) {
 			t.Error("a log-in tells that the user is disabled")
 		}
-		_, err = db.CreateSession(ctx, u.ID, snib.SessionOptions{})
+		_, err = db.CreateSession(ctx, u, snib.SessionOptions{})
 		wantErr(t, err, snib.ErrUserDisabled)
-		_, _, err = db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+		_, _, err = db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 		wantErr(t, err, snib.ErrUserDisabled)
 		_, err = db.ChangePassword(ctx, u.ID, password, "a new passphrase")
 		wantErr(t, err, snib.ErrUserDisabled)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/snibdb/snib/internal/clock"
 	"maps"
 	"slices"
 	"time"
@@ -23,7 +24,7 @@ const (
 
 // initialise writes the first content of a new file.
 func (db *DB) initialise(w kv.Tx) error {
-	now := db.clock.latest()
+	now := db.clock.Latest()
 	format := codec.Format{
 		Application: application,
 		Version:     formatVersion,
@@ -115,7 +116,7 @@ func (db *DB) adopt() error {
 		db.o.Logger.Warn("snib: the file was indexed with other Unicode tables",
 			"file", format.Unicode, "program", precis.UnicodeVersion)
 	}
-	db.clock.now(state.Epoch, state.Floor)
+	db.clock.Now(state.Epoch, state.Floor)
 	db.checkClock()
 	return db.redeclare(before)
 }
@@ -126,7 +127,7 @@ const clockTolerance = 5 * time.Minute
 // checkClock tells the logger of a wall clock that disagrees. It is called
 // where no transaction is open: a logger is the application's.
 func (db *DB) checkClock() {
-	if behind := db.clock.behind(); behind > clockTolerance {
+	if behind := db.clock.Behind(); behind > clockTolerance {
 		db.o.Logger.Warn("snib: the wall clock is behind the file's", "behind", behind)
 	}
 }
@@ -205,8 +206,8 @@ func (db *DB) EndEverything(ctx context.Context) error {
 // what is dead must not revive, it ends everything that EndEverything does.
 // ErrInvalidInput (Options.Now) for a wall clock that is not believed.
 func (db *DB) ResetClock(ctx context.Context) error {
-	wall := db.clock.wall()
-	if !believable(wall) {
+	wall := db.clock.Wall()
+	if !clock.Believable(wall) {
 		return during("reset clock", &InputError{Field: "Options.Now", Reason: "must be from 2000 to 2199"})
 	}
 	return during("reset clock", db.newEpoch(ctx, func(*Tx) int64 { return wall.UnixMilli() }))
@@ -230,7 +231,7 @@ func (db *DB) newEpoch(ctx context.Context, floor func(*Tx) int64) error {
 		return err
 	})
 	if err == nil {
-		db.clock.now(state.Epoch, state.Floor) // the new epoch's clock runs from here
+		db.clock.Now(state.Epoch, state.Floor) // the new epoch's clock runs from here
 	}
 	return err
 }

@@ -32,12 +32,14 @@ func init() { // it refers to itself
 		"CreateSession": {do: (*run).createSession}, "ValidateSessionUser": {do: func(r *run) bool { return r.validate(r.text("snses_")) }},
 		"many sessions": {do: (*run).manySessions},
 		"RenewSession":  {do: (*run).renew}, "ExtendSession": {do: (*run).extend},
-		"InvalidateSession": {do: (*run).invalidate, rare: 4}, "InvalidateUserSession": {do: (*run).invalidateUser, rare: 4},
-		"InvalidateToken": {do: (*run).invalidateToken, rare: 6}, "InvalidateUserSessions": {do: (*run).invalidateAll, rare: 4},
+		"RevokeSessionByID": {do: (*run).endSession, rare: 4}, "RevokeSession": {do: (*run).endUserSession, rare: 4},
+		"RevokeToken": {do: (*run).revokeToken, rare: 6}, "RevokeUserSessions": {do: (*run).endSessions, rare: 4},
 		"DeleteDeadUserSessions": {do: (*run).deleteDead, rare: 2},
 		"CreateRefreshToken":     {do: (*run).createFamily}, "Refresh": {do: (*run).refreshes, direct: true},
-		"many refresh tokens": {do: (*run).manyFamilies, rare: 2},
-		"RevokeRefreshToken":  {do: (*run).revoke, rare: 5}, "RevokeUserRefreshTokens": {do: (*run).revokeAll, rare: 10},
+		"many refresh tokens":    {do: (*run).manyFamilies, rare: 2},
+		"RevokeRefreshTokenByID": {do: (*run).revoke, rare: 5}, "RevokeUserRefreshTokens": {do: (*run).revokeAll, rare: 10},
+		"RevokeRefreshToken": {do: (*run).revokeOfUser, rare: 5},
+		"RevokeOneTimeToken": {do: (*run).revokeLink, rare: 3}, "RevokeUserOneTimeTokens": {do: (*run).revokeLinks, rare: 4},
 		"CreateOneTimeToken": {do: (*run).createLink}, "UseOneTimeToken": {do: (*run).useLink}, "many one-time tokens": {do: (*run).manyLinks, rare: 10},
 		"AuthenticateUser": {do: (*run).authenticate, direct: true}, "LogIn": {do: (*run).logIn, direct: true},
 		"ChangePassword": {do: (*run).changePassword, direct: true},
@@ -161,7 +163,7 @@ func (r *run) createSession() bool { return r.sessionFor(r.user()) }
 
 func (r *run) sessionFor(id snib.UserID) bool {
 	version := r.version(id)
-	s, err := r.on.CreateSession(id, snib.SessionOptions{CredentialVersion: version})
+	s, err := r.on.CreateSession(snib.User{ID: id, CredentialVersion: version}, snib.SessionOptions{})
 	return r.made(s, err, r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal()))
 }
 
@@ -190,34 +192,32 @@ func (r *run) extend() bool {
 	return true
 }
 
-func (r *run) invalidate() bool {
+func (r *run) endSession() bool {
 	id := r.sessionID()
-	err := r.on.InvalidateSession(id)
-	r.m.Invalidate(string(id), "")
-	return r.agree(err, nil)
+	err := r.on.RevokeSessionByID(id)
+	return r.agree(err, r.m.EndSession(string(id), ""))
 }
 
-func (r *run) invalidateUser() bool {
+func (r *run) endUserSession() bool {
 	id, user := r.sessionID(), r.user()
 	if user == "" {
 		return false
 	}
-	err := r.on.InvalidateUserSession(user, id)
-	r.m.Invalidate(string(id), string(user))
-	return r.agree(err, nil)
+	err := r.on.RevokeSession(user, id)
+	return r.agree(err, r.m.EndSession(string(id), string(user)))
 }
 
-func (r *run) invalidateToken() bool {
+func (r *run) revokeToken() bool {
 	text := r.text("sn")
-	err := r.on.InvalidateToken(text)
-	r.m.InvalidateToken(text)
+	err := r.on.RevokeToken(text)
+	r.m.RevokeToken(text)
 	return r.agree(err, nil)
 }
 
-func (r *run) invalidateAll() bool {
+func (r *run) endSessions() bool {
 	id := r.user()
 	except, kept := r.keepSome(id)
-	return r.agree(r.on.InvalidateUserSessions(id, except...), r.m.InvalidateAll(string(id), kept...))
+	return r.agree(r.on.RevokeUserSessions(id, except...), r.m.EndSessions(string(id), kept...))
 }
 
 func (r *run) deleteDead() bool {
@@ -233,7 +233,7 @@ func (r *run) createFamily() bool { return r.familyFor(r.user()) }
 
 func (r *run) familyFor(id snib.UserID) bool {
 	version := r.version(id)
-	s, f, err := r.on.CreateRefreshToken(id, snib.SessionOptions{CredentialVersion: version})
+	s, f, err := r.on.CreateRefreshToken(snib.User{ID: id, CredentialVersion: version}, snib.SessionOptions{})
 	want := r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal())
 	return r.madeFamily(s, f, err, want)
 }
@@ -298,9 +298,17 @@ func (r *run) refreshes() bool {
 
 func (r *run) revoke() bool {
 	id := pick(r, slices.Concat(r.d.families, r.families))
-	err := r.on.RevokeRefreshToken(snib.RefreshTokenID(id))
-	r.m.Revoke(id)
-	return r.agree(err, nil)
+	err := r.on.RevokeRefreshTokenByID(snib.RefreshTokenID(id))
+	return r.agree(err, r.m.Revoke(id, ""))
+}
+
+func (r *run) revokeOfUser() bool {
+	id, user := pick(r, slices.Concat(r.d.families, r.families)), r.user()
+	if user == "" {
+		return false
+	}
+	err := r.on.RevokeRefreshToken(user, snib.RefreshTokenID(id))
+	return r.agree(err, r.m.Revoke(id, string(user)))
 }
 
 func (r *run) revokeAll() bool {
@@ -323,6 +331,20 @@ func (r *run) linkFor(id snib.UserID) bool {
 		r.differ("the token is %+v, want %+v", l, want)
 	}
 	return true
+}
+
+func (r *run) revokeLink() bool {
+	user, known := r.user(), slices.Sorted(maps.Keys(r.m.Links))
+	if user == "" || len(known) == 0 {
+		return false
+	}
+	id := pick(r, known)
+	return r.agree(r.on.RevokeOneTimeToken(user, snib.OneTimeTokenID(id)), r.m.RevokeLink(id, string(user)))
+}
+
+func (r *run) revokeLinks() bool {
+	user, purpose := r.user(), purposes[r.rng.IntN(2)]
+	return r.agree(r.on.RevokeUserOneTimeTokens(user, purpose), r.m.RevokeLinks(string(user), purpose))
 }
 
 // manyLinks comes to the bound.
@@ -377,7 +399,7 @@ func (r *run) logIn() bool {
 	s, u, err := r.on.(direct).db.LogIn(ctx, x.Provider, x.Identifier, password, snib.SessionOptions{})
 	mu, want := r.m.Authenticate(x, password)
 	if want == nil {
-		want = r.m.CreateSession(mu.ID, 0, string(s.ID), s.Token.Reveal())
+		want = r.m.CreateSession(mu.ID, mu.Version, string(s.ID), s.Token.Reveal())
 	}
 	return r.made(s, err, want) && r.updated(u, err, want)
 }

@@ -22,20 +22,23 @@ type methods interface {
 	UpdateUserAttributes(snib.UserID, snib.Attributes) (snib.User, error)
 	DisableUser(id snib.UserID, reason string) (snib.User, error)
 	EnableUser(snib.UserID) (snib.User, error)
-	CreateSession(snib.UserID, snib.SessionOptions) (snib.Session, error)
+	CreateSession(snib.Proof, snib.SessionOptions) (snib.Session, error)
 	ValidateSessionUser(string) (snib.Session, snib.User, error)
 	RenewSession(string) (snib.Session, error)
 	ExtendSession(string) (snib.Session, error)
-	InvalidateSession(snib.SessionID) error
-	InvalidateUserSession(snib.UserID, snib.SessionID) error
-	InvalidateToken(string) error
-	InvalidateUserSessions(snib.UserID, ...snib.SessionID) error
+	RevokeSessionByID(snib.SessionID) error
+	RevokeSession(snib.UserID, snib.SessionID) error
+	RevokeToken(string) error
+	RevokeUserSessions(snib.UserID, ...snib.SessionID) error
 	DeleteDeadUserSessions(snib.UserID) (int, error)
-	CreateRefreshToken(snib.UserID, snib.SessionOptions) (snib.Session, snib.RefreshToken, error)
-	RevokeRefreshToken(snib.RefreshTokenID) error
+	CreateRefreshToken(snib.Proof, snib.SessionOptions) (snib.Session, snib.RefreshToken, error)
+	RevokeRefreshToken(snib.UserID, snib.RefreshTokenID) error
+	RevokeRefreshTokenByID(snib.RefreshTokenID) error
 	RevokeUserRefreshTokens(snib.UserID) error
 	CreateOneTimeToken(id snib.UserID, purpose string, ttl time.Duration, data []byte) (snib.OneTimeToken, error)
 	UseOneTimeToken(purpose, token string) (snib.OneTimeToken, error)
+	RevokeOneTimeToken(snib.UserID, snib.OneTimeTokenID) error
+	RevokeUserOneTimeTokens(id snib.UserID, purpose string) error
 }
 
 var _ methods = (*snib.Tx)(nil)
@@ -53,13 +56,13 @@ func (x direct) RenewSession(token string) (snib.Session, error) {
 func (x direct) ExtendSession(token string) (snib.Session, error) {
 	return x.db.ExtendSession(ctx, token)
 }
-func (x direct) InvalidateSession(id snib.SessionID) error { return x.db.InvalidateSession(ctx, id) }
-func (x direct) InvalidateToken(token string) error        { return x.db.InvalidateToken(ctx, token) }
+func (x direct) RevokeSessionByID(id snib.SessionID) error { return x.db.RevokeSessionByID(ctx, id) }
+func (x direct) RevokeToken(token string) error            { return x.db.RevokeToken(ctx, token) }
 func (x direct) DeleteDeadUserSessions(id snib.UserID) (int, error) {
 	return x.db.DeleteDeadUserSessions(ctx, id)
 }
-func (x direct) RevokeRefreshToken(id snib.RefreshTokenID) error {
-	return x.db.RevokeRefreshToken(ctx, id)
+func (x direct) RevokeRefreshTokenByID(id snib.RefreshTokenID) error {
+	return x.db.RevokeRefreshTokenByID(ctx, id)
 }
 func (x direct) RevokeUserRefreshTokens(id snib.UserID) error {
 	return x.db.RevokeUserRefreshTokens(ctx, id)
@@ -82,20 +85,29 @@ func (x direct) UpdateUserAttributes(id snib.UserID, a snib.Attributes) (snib.Us
 func (x direct) DisableUser(id snib.UserID, reason string) (snib.User, error) {
 	return x.db.DisableUser(ctx, id, reason)
 }
-func (x direct) CreateSession(id snib.UserID, o snib.SessionOptions) (snib.Session, error) {
-	return x.db.CreateSession(ctx, id, o)
+func (x direct) CreateSession(p snib.Proof, o snib.SessionOptions) (snib.Session, error) {
+	return x.db.CreateSession(ctx, p, o)
 }
 func (x direct) ValidateSessionUser(token string) (snib.Session, snib.User, error) {
 	return x.db.ValidateSessionUser(ctx, token)
 }
-func (x direct) InvalidateUserSession(id snib.UserID, s snib.SessionID) error {
-	return x.db.InvalidateUserSession(ctx, id, s)
+func (x direct) RevokeSession(id snib.UserID, s snib.SessionID) error {
+	return x.db.RevokeSession(ctx, id, s)
 }
-func (x direct) InvalidateUserSessions(id snib.UserID, except ...snib.SessionID) error {
-	return x.db.InvalidateUserSessions(ctx, id, except...)
+func (x direct) RevokeUserSessions(id snib.UserID, except ...snib.SessionID) error {
+	return x.db.RevokeUserSessions(ctx, id, except...)
 }
-func (x direct) CreateRefreshToken(id snib.UserID, o snib.SessionOptions) (snib.Session, snib.RefreshToken, error) {
-	return x.db.CreateRefreshToken(ctx, id, o)
+func (x direct) CreateRefreshToken(p snib.Proof, o snib.SessionOptions) (snib.Session, snib.RefreshToken, error) {
+	return x.db.CreateRefreshToken(ctx, p, o)
+}
+func (x direct) RevokeRefreshToken(id snib.UserID, r snib.RefreshTokenID) error {
+	return x.db.RevokeRefreshToken(ctx, id, r)
+}
+func (x direct) RevokeOneTimeToken(id snib.UserID, t snib.OneTimeTokenID) error {
+	return x.db.RevokeOneTimeToken(ctx, id, t)
+}
+func (x direct) RevokeUserOneTimeTokens(id snib.UserID, purpose string) error {
+	return x.db.RevokeUserOneTimeTokens(ctx, id, purpose)
 }
 func (x direct) CreateOneTimeToken(id snib.UserID, p string, ttl time.Duration, data []byte) (snib.OneTimeToken, error) {
 	return x.db.CreateOneTimeToken(ctx, id, p, ttl, data)
@@ -197,10 +209,10 @@ func (r *run) keepSome(user snib.UserID) (db []snib.SessionID, m []string) {
 
 // version is 0, the user's, or another.
 func (r *run) version(id snib.UserID) uint64 {
-	if u := r.m.Users[string(id)]; u != nil && r.rng.IntN(2) == 0 {
+	if u := r.m.Users[string(id)]; u != nil {
 		return u.Version + uint64(r.rng.IntN(8)/7)
 	}
-	return 0
+	return 1
 }
 
 // attributes are changes, for the database and for the model.

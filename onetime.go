@@ -3,6 +3,8 @@ package snib
 import (
 	"context"
 	"errors"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/token"
 	"slices"
 	"time"
 
@@ -67,21 +69,21 @@ func (tx *Tx) CreateOneTimeToken(id UserID, purpose string, ttl time.Duration, d
 	}
 	t := codec.OneTimeToken{
 		UserID: u.ID, Purpose: purpose, Epoch: tx.state.Epoch, Data: slices.Clone(data),
-		CreatedAt: tx.now, ExpiresAt: after(tx.now, ttl),
+		CreatedAt: tx.now, ExpiresAt: clock.After(tx.now, ttl),
 	}
 	return tx.putOneTimeToken(&t)
 }
 
 func (tx *Tx) putOneTimeToken(t *codec.OneTimeToken) (OneTimeToken, error) {
 	var err error
-	if t.ID, err = newID(prefixOneTime, tx.now, tx.db.o.Rand); err != nil {
+	if t.ID, err = token.NewID(token.OneTime, tx.now, tx.db.o.Rand); err != nil {
 		return OneTimeToken{}, err
 	}
-	secret, err := tx.db.newSecretBytes()
+	secret, err := token.NewSecret(tx.db.o.Rand)
 	if err != nil {
 		return OneTimeToken{}, err
 	}
-	t.SecretHash = oneTimeToken.hash(secret[:])
+	t.SecretHash = token.OfOneTime.Hash(secret[:])
 	ended, err := tx.excess(ownedOneTime, t.UserID, MaxOneTimeTokens, "", func(id string) (int64, error) {
 		have, err := tx.oneTimeToken(id)
 		if !tx.oneTimeLive(&have) {
@@ -99,20 +101,20 @@ func (tx *Tx) putOneTimeToken(t *codec.OneTimeToken) (OneTimeToken, error) {
 		return OneTimeToken{}, err
 	}
 	out := newOneTimeToken(t)
-	out.Token = newToken(oneTimeToken, t.ID, secret[:])
+	out.Token = newToken(token.OfOneTime, t.ID, secret[:])
 	return out, nil
 }
 
 func newOneTimeToken(t *codec.OneTimeToken) OneTimeToken {
 	return OneTimeToken{
 		ID: OneTimeTokenID(t.ID), UserID: UserID(t.UserID), Purpose: t.Purpose,
-		CreatedAt: timeOf(t.CreatedAt), ExpiresAt: timeOf(t.ExpiresAt), Data: t.Data,
+		CreatedAt: clock.Time(t.CreatedAt), ExpiresAt: clock.Time(t.ExpiresAt), Data: t.Data,
 	}
 }
 
-// oneTimeToken returns the record of id, live or dead, or ErrInvalidToken.
+// oneTimeToken returns the record of id, live or dead, or ErrInvalidOneTimeToken.
 func (tx *Tx) oneTimeToken(id string) (codec.OneTimeToken, error) {
-	return record(tx, spaceOneTime, id, codec.DecodeOneTimeToken, ErrInvalidToken)
+	return record(tx, spaceOneTime, id, codec.DecodeOneTimeToken, ErrInvalidOneTimeToken)
 }
 
 func (tx *Tx) oneTimeLive(t *codec.OneTimeToken) bool {
@@ -121,7 +123,7 @@ func (tx *Tx) oneTimeLive(t *codec.OneTimeToken) bool {
 
 // UseOneTimeToken accepts a token for its purpose, once: of callers who race,
 // one gets it. What it allows is best done in the same transaction, with the
-// method of Tx. ErrInvalidToken for all else; a token presented for another
+// method of Tx. ErrInvalidOneTimeToken for all else; a token presented for another
 // purpose stays usable for its own.
 func (db *DB) UseOneTimeToken(ctx context.Context, purpose, token string) (OneTimeToken, error) {
 	return result(ctx, "use one-time token", db.updateIfNeeded, func(tx *Tx) (OneTimeToken, error) {
@@ -150,23 +152,74 @@ func (tx *Tx) useOneTimeToken(purpose, token string) (OneTimeToken, error) {
 }
 
 // presentedOneTime returns the live record that a token leads to.
-func (tx *Tx) presentedOneTime(purpose, token string) (codec.OneTimeToken, error) {
+func (tx *Tx) presentedOneTime(purpose, text string) (codec.OneTimeToken, error) {
 	var secret [32]byte
-	id, ok := oneTimeToken.parse(token, secret[:])
+	id, ok := token.OfOneTime.Parse(text, secret[:])
 	if !ok {
-		return codec.OneTimeToken{}, ErrInvalidToken
+		return codec.OneTimeToken{}, ErrInvalidOneTimeToken
 	}
-	hash := oneTimeToken.hash(secret[:])
+	hash := token.OfOneTime.Hash(secret[:])
 	t, err := tx.oneTimeToken(id)
 	if err != nil {
 		return codec.OneTimeToken{}, err
 	}
-	if !equal(hash, t.SecretHash) || t.Purpose != purpose || !tx.oneTimeLive(&t) {
-		return codec.OneTimeToken{}, ErrInvalidToken
+	if !token.Equal(hash, t.SecretHash) || t.Purpose != purpose || !tx.oneTimeLive(&t) {
+		return codec.OneTimeToken{}, ErrInvalidOneTimeToken
 	}
 	u, err := tx.user(UserID(t.UserID))
 	if errors.Is(err, ErrUserNotFound) || err == nil && u.DisabledAt != 0 {
-		return codec.OneTimeToken{}, ErrInvalidToken
+		return codec.OneTimeToken{}, ErrInvalidOneTimeToken
 	}
 	return t, err
+}
+
+// RevokeOneTimeToken ends a one-time token of this user by its id. An unknown
+// id and a token of another user are no error. ErrInvalidInput (UserID,
+// OneTimeTokenID) for what cannot be an id, such as the token itself.
+func (db *DB) RevokeOneTimeToken(ctx context.Context, userID UserID, id OneTimeTokenID) error {
+	return during("revoke one-time token", db.update(ctx, func(tx *Tx) error { return tx.RevokeOneTimeToken(userID, id) }))
+}
+
+// RevokeOneTimeToken is [DB.RevokeOneTimeToken] in this transaction.
+func (tx *Tx) RevokeOneTimeToken(userID UserID, id OneTimeTokenID) error {
+	if err := tx.revoking(&userID, "OneTimeTokenID", token.OneTime, string(id)); err != nil {
+		return err
+	}
+	t, err := tx.oneTimeToken(string(id))
+	if errors.Is(err, ErrInvalidOneTimeToken) || err == nil && t.UserID != string(userID) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.deleteOne(ownedOneTime, t.UserID, t.ID)
+}
+
+// RevokeUserOneTimeTokens ends all one-time tokens that the user has for a
+// purpose. ErrUserNotFound; ErrInvalidInput (Purpose).
+func (db *DB) RevokeUserOneTimeTokens(ctx context.Context, id UserID, purpose string) error {
+	return during("revoke one-time tokens", db.update(ctx, func(tx *Tx) error {
+		return tx.RevokeUserOneTimeTokens(id, purpose)
+	}))
+}
+
+// RevokeUserOneTimeTokens is [DB.RevokeUserOneTimeTokens] in this transaction.
+func (tx *Tx) RevokeUserOneTimeTokens(id UserID, purpose string) error {
+	if err := tx.writing(); err != nil {
+		return err
+	}
+	if !validName(purpose) {
+		return &InputError{Field: "Purpose", Reason: "must be 1–32 of [a-z0-9_-]"}
+	}
+	if _, err := tx.user(id); err != nil {
+		return err
+	}
+	e := ending{userID: string(id)}
+	if err := e.add(tx, ownedOneTime, func(id string) (bool, error) {
+		t, err := tx.oneTimeToken(id)
+		return t.Purpose == purpose, err
+	}); err != nil {
+		return err
+	}
+	return e.write(tx)
 }

@@ -24,7 +24,7 @@ func unusable(tb testing.TB, db *snib.DB, l snib.OneTimeToken) {
 	quiet(tb, db, func() {
 		tb.Helper()
 		_, err := db.UseOneTimeToken(ctx, l.Purpose, l.Token.Reveal())
-		wantErr(tb, err, snib.ErrInvalidToken)
+		wantErr(tb, err, snib.ErrInvalidOneTimeToken)
 	})
 }
 
@@ -49,8 +49,8 @@ func TestOneTimeTokenIsUsedOnceForItsPurpose(t *testing.T) {
 			"truncated":       {"verify-email", l.Token.Reveal()[1:]},
 			"upper case":      {"verify-email", strings.ToUpper(l.Token.Reveal())},
 		} {
-			if _, err := db.UseOneTimeToken(ctx, c.purpose, c.token); !errors.Is(err, snib.ErrInvalidToken) {
-				t.Errorf("%s: %v, want ErrInvalidToken", name, err)
+			if _, err := db.UseOneTimeToken(ctx, c.purpose, c.token); !errors.Is(err, snib.ErrInvalidOneTimeToken) {
+				t.Errorf("%s: %v, want ErrInvalidOneTimeToken", name, err)
 			}
 		}
 	})
@@ -201,14 +201,14 @@ var forOneTimeTokens = []struct {
 		_, err := db.UpdateUserAttributes(ctx, id, snib.Attributes{"a": 1})
 		return err
 	}},
-	{"InvalidateUserSessions", false, func(db *snib.DB, id snib.UserID, _ snib.Session) error {
-		return db.InvalidateUserSessions(ctx, id)
+	{"RevokeUserSessions", false, func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		return db.RevokeUserSessions(ctx, id)
 	}},
 	{"RevokeUserRefreshTokens", false, func(db *snib.DB, id snib.UserID, _ snib.Session) error {
 		return db.RevokeUserRefreshTokens(ctx, id)
 	}},
-	{"InvalidateSession", false, func(db *snib.DB, _ snib.UserID, s snib.Session) error {
-		return db.InvalidateSession(ctx, s.ID)
+	{"RevokeSessionByID", false, func(db *snib.DB, _ snib.UserID, s snib.Session) error {
+		return db.RevokeSessionByID(ctx, s.ID)
 	}},
 	{"LogIn", false, func(db *snib.DB, _ snib.UserID, _ snib.Session) error {
 		_, _, err := db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{})
@@ -261,7 +261,7 @@ func TestOneTimeTokenUsedInATransactionThatRollsBackStaysUsable(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if _, err := tx.UseOneTimeToken("reset", l.Token.Reveal()); !errors.Is(err, snib.ErrInvalidToken) {
+			if _, err := tx.UseOneTimeToken("reset", l.Token.Reveal()); !errors.Is(err, snib.ErrInvalidOneTimeToken) {
 				t.Errorf("used twice in one transaction: %v", err)
 			}
 			if _, err := tx.UpdateUserPassword(used.UserID, hash); err != nil {
@@ -279,6 +279,6 @@ func TestOneTimeTokenUsedInATransactionThatRollsBackStaysUsable(t *testing.T) {
 	if err := reset(nil); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, reset(nil), snib.ErrInvalidToken)
+	wantErr(t, reset(nil), snib.ErrInvalidOneTimeToken)
 	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
 }

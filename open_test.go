@@ -78,7 +78,7 @@ func TestReopenKeepsEverything(t *testing.T) {
 	u := email(t, db, "a@example.com")
 	u = must(db.UpdateUserAttributes(ctx, u.ID, snib.Attributes{"nick": "a"}))(t)
 	s := logIn(t, db, "a@example.com")
-	_, f, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	_, f, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -166,7 +166,7 @@ func TestExtremeOptionsInsideTheirBounds(t *testing.T) {
 			db := snibtest.NewDB(t, &o)
 			u := nobody(t, db, "ada")
 			valid(t, db, session(t, db, u.ID))
-			s, _, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+			s, _, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -279,13 +279,13 @@ func TestReadOnlyHandle(t *testing.T) {
 		t.Errorf("%d users are listed", n)
 	}
 	for name, err := range map[string]error{
-		"CreateUser":     second(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "y"})),
-		"DeleteUser":     db.DeleteUser(ctx, u.ID),
-		"CreateSession":  second(db.CreateSession(ctx, u.ID, snib.SessionOptions{})),
-		"RenewSession":   second(db.RenewSession(ctx, s.Token.Reveal())),
-		"EndEverything":  db.EndEverything(ctx),
-		"empty Update":   db.Update(ctx, func(*snib.Tx) error { return nil }),
-		"InvalidateUser": db.InvalidateUserSessions(ctx, u.ID),
+		"CreateUser":    second(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "y"})),
+		"DeleteUser":    db.DeleteUser(ctx, u.ID),
+		"CreateSession": second(db.CreateSession(ctx, u, snib.SessionOptions{})),
+		"RenewSession":  second(db.RenewSession(ctx, s.Token.Reveal())),
+		"EndEverything": db.EndEverything(ctx),
+		"empty Update":  db.Update(ctx, func(*snib.Tx) error { return nil }),
+		"RevokeUser":    db.RevokeUserSessions(ctx, u.ID),
 	} {
 		if !errors.Is(err, snib.ErrReadOnly) {
 			t.Errorf("%s: %v, want ErrReadOnly", name, err)

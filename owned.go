@@ -80,5 +80,5 @@ func (tx *Tx) excess(o owned, userID string, most int, instead string, until fun
 // is damaged or missing. One of a newer version is neither.
 func damagedOrMissing(err error) bool {
 	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalidSession) ||
-		errors.Is(err, ErrInvalidRefreshToken) || errors.Is(err, ErrInvalidToken)
+		errors.Is(err, ErrInvalidRefreshToken) || errors.Is(err, ErrInvalidOneTimeToken)
 }

@@ -173,9 +173,9 @@ func TestDeletingAUserWhileOthersCreateForItLeavesNoOrphan(t *testing.T) {
 				var err error
 				switch i % 5 {
 				case 0:
-					_, err = db.CreateSession(ctx, u.ID, snib.SessionOptions{})
+					_, err = db.CreateSession(ctx, u, snib.SessionOptions{})
 				case 1:
-					_, _, err = db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+					_, _, err = db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 				case 2:
 					_, err = db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil)
 				case 3:
@@ -217,7 +217,7 @@ func TestManyUsersOfOneOneTimeTokenOneSucceeds(t *testing.T) {
 				_, err := tx.UseOneTimeToken("reset", l.Token.Reveal())
 				return err
 			})
-		}), snib.ErrInvalidToken)
+		}), snib.ErrInvalidOneTimeToken)
 	}
 }
 
@@ -348,7 +348,7 @@ func TestCloseAnswersEverybody(t *testing.T) {
 			var err error
 			switch i % 4 {
 			case 0:
-				_, err = db.CreateSession(ctx, u.ID, snib.SessionOptions{})
+				_, err = db.CreateSession(ctx, u, snib.SessionOptions{})
 			case 1:
 				_, err = db.ValidateSession(ctx, s.Token.Reveal())
 			case 2:
@@ -390,7 +390,7 @@ func TestWhatNeedNotWriteDoesNotWaitForTheWriter(t *testing.T) {
 		})
 	}()
 	<-held
-	_, err := db.CreateSession(ctx, u.ID, snib.SessionOptions{})
+	_, err := db.CreateSession(ctx, u, snib.SessionOptions{})
 	wantErr(t, err, snib.ErrBusy)
 	valid(t, db, s)
 	extend(t, db, s)
@@ -404,8 +404,8 @@ func TestWhatNeedNotWriteDoesNotWaitForTheWriter(t *testing.T) {
 	_, err = db.ExtendSession(ctx, "")
 	wantErr(t, err, snib.ErrInvalidSession)
 	_, err = db.UseOneTimeToken(ctx, "reset", s.Token.Reveal())
-	wantErr(t, err, snib.ErrInvalidToken)
-	if err := db.InvalidateToken(ctx, revoked.Token.Reveal()); err != nil {
+	wantErr(t, err, snib.ErrInvalidOneTimeToken)
+	if err := db.RevokeToken(ctx, revoked.Token.Reveal()); err != nil {
 		t.Error(err)
 	}
 	release()

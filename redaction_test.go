@@ -81,7 +81,7 @@ func secretHolders(tb testing.TB) (map[string]any, canary) {
 	hash := must(db.HashPassword(ctx, password))(tb)
 	u := must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "a@example.com", PasswordHash: hash}))(tb)
 	s := logIn(tb, db, "a@example.com")
-	_, refresh, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	_, refresh, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func TestSessionThatWasReadHasNoToken(t *testing.T) {
 	if used := must(db.UseOneTimeToken(ctx, "reset", link.Token.Reveal()))(t); used.Token.Reveal() != "" {
 		t.Error("a used one-time token can be revealed again")
 	}
-	_, refresh, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	_, refresh, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if list := must(db.ListUserRefreshTokens(ctx, u.ID))(t); err != nil || len(list) != 1 || list[0].ID != refresh.ID || list[0].Token.Reveal() != "" {
 		t.Errorf("the list of refresh tokens: %v, %v", list, err)
 	}

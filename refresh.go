@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/token"
 	"io"
 	"time"
 
@@ -43,11 +45,11 @@ func newRefreshToken(f *codec.Family) RefreshToken {
 		ID:              RefreshTokenID(f.ID),
 		UserID:          UserID(f.UserID),
 		SessionID:       SessionID(f.SessionID),
-		CreatedAt:       timeOf(f.CreatedAt),
-		AuthenticatedAt: timeOf(f.AuthTime),
-		RotatedAt:       timeOf(f.RotatedAt),
-		IdleUntil:       timeOf(f.IdleUntil),
-		AbsoluteUntil:   timeOf(f.AbsoluteUntil),
+		CreatedAt:       clock.Time(f.CreatedAt),
+		AuthenticatedAt: clock.Time(f.AuthTime),
+		RotatedAt:       clock.Time(f.RotatedAt),
+		IdleUntil:       clock.Time(f.IdleUntil),
+		AbsoluteUntil:   clock.Time(f.AbsoluteUntil),
 		Rotations:       f.Generation,
 		attributes:      f.Attributes,
 	}
@@ -70,18 +72,18 @@ func (tx *Tx) family(id string) (codec.Family, error) {
 
 // presentedFamily returns the family whose F a token carries, in whatever
 // state, and the token's secret.
-func (tx *Tx) presentedFamily(token string) (codec.Family, familySecret, error) {
+func (tx *Tx) presentedFamily(text string) (codec.Family, familySecret, error) {
 	var x familySecret
-	id, ok := familyToken.parse(token, x[:])
+	id, ok := token.OfFamily.Parse(text, x[:])
 	if !ok {
 		return codec.Family{}, x, ErrInvalidRefreshToken
 	}
-	hash := labelledHash(familyLabel, x.f())
+	hash := token.Hash(token.FamilyLabel, x.f())
 	f, err := tx.family(id)
 	if err != nil {
 		return codec.Family{}, x, err
 	}
-	if !equal(hash, f.FamilyHash) {
+	if !token.Equal(hash, f.FamilyHash) {
 		return codec.Family{}, x, ErrInvalidRefreshToken
 	}
 	return f, x, nil
@@ -97,14 +99,14 @@ func (tx *Tx) familyLive(f *codec.Family) bool {
 	return f.Epoch == tx.state.Epoch && (tx.now < until || until == 0)
 }
 
-// CreateRefreshToken starts a family for the user: one device's log-in. It
-// returns the refresh token and its first session, each with its Token, this
-// once; explicitly ending one of the two ends the other. A family of the
-// user's is ended if there would be more than Options.Refresh.MaxPerUser.
+// CreateRefreshToken starts a family for the user of whom proof is given: one
+// device's log-in. It returns the refresh token and its first session, each
+// with its Token, this once; revoking one of the two ends the other. It evicts
+// a family of the user's if there would be more than Options.Refresh.MaxPerUser.
 // Errors are those of CreateSession.
-func (db *DB) CreateRefreshToken(ctx context.Context, id UserID, o SessionOptions) (Session, RefreshToken, error) {
+func (db *DB) CreateRefreshToken(ctx context.Context, proof Proof, o SessionOptions) (Session, RefreshToken, error) {
 	out, err := result(ctx, "create refresh token", db.update, func(tx *Tx) (pair, error) {
-		s, r, err := tx.CreateRefreshToken(id, o)
+		s, r, err := tx.CreateRefreshToken(proof, o)
 		return pair{s, r}, err
 	})
 	return out.session, out.refresh, err
@@ -116,15 +118,12 @@ type pair struct {
 }
 
 // CreateRefreshToken is [DB.CreateRefreshToken] in this transaction.
-func (tx *Tx) CreateRefreshToken(id UserID, o SessionOptions) (Session, RefreshToken, error) {
+func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, RefreshToken, error) {
 	if err := tx.writing(); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	u, err := tx.user(id)
+	p, err := tx.proven(proof)
 	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	if err := mayEnter(&u, o.CredentialVersion); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
 	attributes, err := encodeAttributes(o.Attributes, sessionBounds)
@@ -132,9 +131,9 @@ func (tx *Tx) CreateRefreshToken(id UserID, o SessionOptions) (Session, RefreshT
 		return Session{}, RefreshToken{}, err
 	}
 	f := codec.Family{
-		UserID: u.ID, Epoch: tx.state.Epoch, Attributes: attributes,
-		CreatedAt: tx.now, AuthTime: tx.now, RotatedAt: tx.now,
-		AbsoluteUntil: after(tx.now, tx.db.o.Refresh.Absolute),
+		UserID: p.user.ID, Epoch: tx.state.Epoch, Attributes: attributes,
+		CreatedAt: tx.now, AuthTime: p.at, RotatedAt: tx.now,
+		AbsoluteUntil: clock.Earlier(clock.After(tx.now, tx.db.o.Refresh.Absolute), p.until),
 	}
 	return tx.startFamily(&f)
 }
@@ -143,23 +142,23 @@ func (tx *Tx) CreateRefreshToken(id UserID, o SessionOptions) (Session, RefreshT
 // writes both.
 func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
 	var err error
-	if f.ID, err = newID(prefixFamily, tx.now, tx.db.o.Rand); err != nil {
+	if f.ID, err = token.NewID(token.Family, tx.now, tx.db.o.Rand); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	if f.SessionID, err = newID(prefixSession, tx.now, tx.db.o.Rand); err != nil {
+	if f.SessionID, err = token.NewID(token.Session, tx.now, tx.db.o.Rand); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
 	var x familySecret
 	if _, err := io.ReadFull(tx.db.o.Rand, x[:]); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	sessionSecret, err := tx.db.newSecretBytes()
+	sessionSecret, err := token.NewSecret(tx.db.o.Rand)
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	f.FamilyHash = labelledHash(familyLabel, x.f())
-	f.Current = familyToken.hash(x.s())
-	f.IdleUntil = earlier(after(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
+	f.FamilyHash = token.Hash(token.FamilyLabel, x.f())
+	f.Current = token.OfFamily.Hash(x.s())
+	f.IdleUntil = clock.Earlier(clock.After(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
 	ended, err := tx.excessFamilies(f.UserID)
 	if err != nil {
 		return Session{}, RefreshToken{}, err
@@ -191,13 +190,13 @@ func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, 
 
 func withToken(f *codec.Family, x *familySecret) RefreshToken {
 	r := newRefreshToken(f)
-	r.Token = newToken(familyToken, f.ID, x[:])
+	r.Token = newToken(token.OfFamily, f.ID, x[:])
 	return r
 }
 
 // familySession is a new session of a family, without its secret.
 func (tx *Tx) familySession(f *codec.Family) codec.Session {
-	until := earlier(after(tx.now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
+	until := clock.Earlier(clock.After(tx.now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
 	return codec.Session{
 		ID: f.SessionID, UserID: f.UserID, FamilyID: f.ID, Attributes: f.Attributes,
 		CreatedAt: tx.now, AuthTime: f.AuthTime, LastUsedAt: tx.now,
@@ -239,8 +238,8 @@ func (db *DB) Refresh(ctx context.Context, token string) (Session, RefreshToken,
 }
 
 // refresh decides by these rules, in this order.
-func (tx *Tx) refresh(token string) (pair, error) {
-	f, x, err := tx.presentedFamily(token)
+func (tx *Tx) refresh(text string) (pair, error) {
+	f, x, err := tx.presentedFamily(text)
 	if err != nil {
 		return pair{}, err
 	}
@@ -248,16 +247,16 @@ func (tx *Tx) refresh(token string) (pair, error) {
 	if err := tx.refreshable(&f); err != nil {
 		return pair{}, err
 	}
-	hash := familyToken.hash(x.s())
+	hash := token.OfFamily.Hash(x.s())
 	switch {
-	case equal(hash, f.Current):
+	case token.Equal(hash, f.Current):
 		// 2. The current token: rotate.
 		return tx.rotate(&f, &x)
-	case isSet(f.Previous) && equal(hash, f.Previous) && tx.inGrace(&f):
+	case token.IsSet(f.Previous) && token.Equal(hash, f.Previous) && tx.inGrace(&f):
 		// 3. Its parent, and nobody has presented the current one: had
 		// somebody, that would be the parent now.
 		return tx.repeat(&f, &x)
-	case isSet(f.Displaced) && equal(hash, f.Displaced):
+	case token.IsSet(f.Displaced) && token.Equal(hash, f.Displaced):
 		// 4. What rule 3 replaced after a restart, and may have been lost on
 		// the way for an honest reason.
 		return pair{}, ErrInvalidRefreshToken
@@ -290,23 +289,23 @@ func (tx *Tx) inGrace(f *codec.Family) bool {
 	if opened := tx.db.opened; opened <= tx.now { // not after ResetClock has set time back
 		from = max(from, opened)
 	}
-	return tx.now < after(from, max(0, tx.db.o.Refresh.Grace))
+	return tx.now < clock.After(from, max(0, tx.db.o.Refresh.Grace))
 }
 
 // rotate makes the presented token the parent of a new one.
 func (tx *Tx) rotate(f *codec.Family, x *familySecret) (pair, error) {
 	ended := f.SessionID
-	next, err := newID(prefixSession, tx.now, tx.db.o.Rand)
+	next, err := token.NewID(token.Session, tx.now, tx.db.o.Rand)
 	if err != nil {
 		return pair{}, err
 	}
 	f.Generation++
 	f.SessionID = next
 	f.RotatedAt = tx.now
-	f.IdleUntil = earlier(after(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
+	f.IdleUntil = clock.Earlier(clock.After(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
 	successor, sessionSecret := tx.successor(f, x)
 	// Displaced stays: who lost that answer may still come with it.
-	f.Previous, f.Current = f.Current, familyToken.hash(successor.s())
+	f.Previous, f.Current = f.Current, token.OfFamily.Hash(successor.s())
 	s, r, err := tx.putFamily(f, &successor, sessionSecret, ended, nil)
 	return pair{s, r}, err
 }
@@ -317,17 +316,17 @@ func (tx *Tx) rotate(f *codec.Family, x *familySecret) (pair, error) {
 // room, or lives shorter than the grace) begins again under its token.
 func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
 	successor, sessionSecret := tx.successor(f, x)
-	hash := familyToken.hash(successor.s())
+	hash := token.OfFamily.Hash(successor.s())
 	record, err := tx.session(f.SessionID)
 	if err != nil && !errors.Is(err, ErrInvalidSession) && !errors.Is(err, ErrCorrupt) {
 		return pair{}, err
 	}
-	if err == nil && equal(hash, f.Current) && tx.sessionState(&record) == SessionActive {
+	if err == nil && token.Equal(hash, f.Current) && tx.sessionState(&record) == SessionActive {
 		s := tx.newSessionValue(&record)
-		s.Token = newToken(sessionToken, record.ID, sessionSecret)
+		s.Token = newToken(token.OfSession, record.ID, sessionSecret)
 		return pair{s, withToken(f, &successor)}, nil
 	}
-	if !equal(hash, f.Current) {
+	if !token.Equal(hash, f.Current) {
 		f.Displaced, f.Current = f.Current, hash
 	}
 	s, r, err := tx.putFamily(f, &successor, sessionSecret, f.SessionID, nil)

@@ -17,7 +17,7 @@ import (
 // family starts a family of refresh tokens.
 func family(tb testing.TB, db *snib.DB, u snib.User) (snib.Session, snib.RefreshToken) {
 	tb.Helper()
-	s, r, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	s, r, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		tb.Fatalf("create refresh token: %v", err)
 	}
@@ -83,7 +83,7 @@ func TestRefreshRule1WhatCannotBeUsedIsInvalidAndWritesNothing(t *testing.T) {
 		t.Fatal("this test does not know the format of a token")
 	}
 	_, gone := family(t, db, u)
-	if err := db.RevokeRefreshToken(ctx, gone.ID); err != nil {
+	if err := db.RevokeRefreshTokenByID(ctx, gone.ID); err != nil {
 		t.Fatal(err)
 	}
 	token := r.Token.Reveal()
@@ -132,7 +132,7 @@ func TestRefreshRule2TheCurrentTokenRotates(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Refresh: snib.RefreshPolicy{Idle: 20 * time.Hour, Absolute: 50 * time.Hour}})
 	u := user(t, db, "ada")
 	began := clock.Now()
-	s, r, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{Attributes: snib.Attributes{"device": "phone"}})
+	s, r, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{Attributes: snib.Attributes{"device": "phone"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 
 // RepairReport is what Repair has found and done.
 type RepairReport struct {
-	Before Report // what Check found
+	Before CheckReport // what Check found
 
 	Repairs  []Problem // what was done, each with what it cost; the first 1,000
 	Repaired int       // how many there are
@@ -67,7 +67,7 @@ func (db *DB) Repair(ctx context.Context) (RepairReport, error) {
 		return c.mend()
 	})
 	if err == nil && report.Repaired > 0 {
-		db.clock.now(state.Epoch, state.Floor)
+		db.clock.Now(state.Epoch, state.Floor)
 		db.o.Logger.Warn("snib: the file was repaired", "repairs", report.Repaired, "quarantined", report.Quarantined, "not kept", report.NotKept)
 	}
 	return report, during("repair", err)
@@ -171,7 +171,7 @@ func (c *checker) mendMeta() error {
 	if formatErr != nil && stateErr != nil && declaredErr != nil {
 		return formatErr // there is no sign that it is ours
 	}
-	newest := max(c.tx.db.clock.latest(), c.repair.Before.Newest.UnixMilli())
+	newest := max(c.tx.db.clock.Latest(), c.repair.Before.Newest.UnixMilli())
 	if formatErr != nil {
 		format = codec.Format{Application: application, Version: formatVersion, MinReader: formatVersion, CreatedAt: newest}
 		c.note(Mendable, 1, spaceMeta, "", "format was made anew")
@@ -191,7 +191,7 @@ func (c *checker) mendMeta() error {
 	format.Unicode = precis.UnicodeVersion
 	c.tx.state = state
 	c.indexes, c.rules = declarations(declared)
-	c.tx.now = c.tx.db.clock.now(state.Epoch, state.Floor)
+	c.tx.now = c.tx.db.clock.Now(state.Epoch, state.Floor)
 	return errors.Join(
 		c.tx.w.Put(spaceMeta, []byte(codec.KeyFormat), format.Append(nil)),
 		c.tx.w.Put(spaceMeta, []byte(codec.KeyState), state.Append(nil)),

@@ -27,7 +27,7 @@ type RestoreOptions struct {
 
 // RestoreReport is what came back with a backup.
 type RestoreReport struct {
-	Report // of the restored file; Newest is as of when it is
+	CheckReport // of the restored file; Newest is as of when it is
 
 	Ended int // sessions, refresh tokens and one-time tokens that came back dead
 }
@@ -47,7 +47,7 @@ type RestoreReport struct {
 // file epoch, so that none of those that were ended since is accepted.
 //
 // Errors: fs.ErrExist without Replace; ErrLocked if somebody has one of the two
-// open; ErrForeignFile, ErrNewerFormat, ErrCorrupt, with the Report of what
+// open; ErrForeignFile, ErrNewerFormat, ErrCorrupt, with the CheckReport of what
 // Check found (open a copy of the backup and Repair it then); ErrFull,
 // ErrInvalidInput (an option), that of ctx and others of the file system.
 func Restore(ctx context.Context, backup, path string, opts *RestoreOptions) (RestoreReport, error) {
@@ -95,7 +95,7 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 		return report, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if report.Report, err = db.Check(ctx); err != nil {
+	if report.CheckReport, err = db.Check(ctx); err != nil {
 		return report, err
 	}
 	if o.KeepSessions {

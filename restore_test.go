@@ -51,7 +51,7 @@ func newLived(tb testing.TB) *lived {
 	l.bob = nobody(tb, l.db, "bob")
 	l.session, l.revoked, l.bobs = session(tb, l.db, l.ada.ID), session(tb, l.db, l.ada.ID), session(tb, l.db, l.bob.ID)
 	var err error
-	if l.famSession, l.family, err = l.db.CreateRefreshToken(ctx, l.bob.ID, snib.SessionOptions{}); err != nil {
+	if l.famSession, l.family, err = l.db.CreateRefreshToken(ctx, l.bob, snib.SessionOptions{}); err != nil {
 		tb.Fatal(err)
 	}
 	l.link = must(l.db.CreateOneTimeToken(ctx, l.bob.ID, "reset", time.Hour, nil))(tb)
@@ -62,7 +62,7 @@ func newLived(tb testing.TB) *lived {
 	}
 	l.clock.Advance(time.Minute)
 	must(l.db.UseOneTimeToken(ctx, "reset", l.used.Token.Reveal()))(tb)
-	if err := l.db.InvalidateSession(ctx, l.revoked.ID); err != nil {
+	if err := l.db.RevokeSessionByID(ctx, l.revoked.ID); err != nil {
 		tb.Fatal(err)
 	}
 	must(l.db.UpdateUserPassword(ctx, l.ada.ID, "another passphrase", l.session.ID))(tb)
@@ -84,7 +84,7 @@ func TestRestoreBringsBackUsersAndNoSession(t *testing.T) {
 	o.Progress = func(p snib.Progress) { told[p.Op] = p.Done }
 	again := filepath.Join(filepath.Dir(l.path), "again.db")
 	report := must(snib.Restore(ctx, l.backup, again, &snib.RestoreOptions{Options: o}))(t)
-	want := snib.RestoreReport{Ended: 7, Report: snib.Report{
+	want := snib.RestoreReport{Ended: 7, CheckReport: snib.CheckReport{
 		Users: 2, Passwords: 1, Sessions: 4, RefreshTokens: 1, OneTimeTokens: 2, Newest: l.bob.CreatedAt}}
 	if fmt.Sprintf("%+v", report) != fmt.Sprintf("%+v", want) {
 		t.Errorf("report\n%+v, want\n%+v", report, want)
@@ -104,7 +104,7 @@ func TestRestoreBringsBackUsersAndNoSession(t *testing.T) {
 	wantErr(t, err, snib.ErrInvalidRefreshToken)
 	for _, o := range []snib.OneTimeToken{l.link, l.used} {
 		_, err := db.UseOneTimeToken(ctx, "reset", o.Token.Reveal())
-		wantErr(t, err, snib.ErrInvalidToken)
+		wantErr(t, err, snib.ErrInvalidOneTimeToken)
 	}
 	must(db.AuthenticateUser(ctx, "email", "ada@example.com", password))(t) // as of then
 	if must(db.GetUser(ctx, l.bob.ID))(t).Disabled() {
@@ -131,7 +131,7 @@ func TestRestoreKeepsSessionsOnlyWhenAsked(t *testing.T) {
 		t.Error(err)
 	}
 	_, err := db.UseOneTimeToken(ctx, "reset", l.used.Token.Reveal())
-	wantErr(t, err, snib.ErrInvalidToken)
+	wantErr(t, err, snib.ErrInvalidOneTimeToken)
 }
 
 func TestRestoreReplacesOnlyWhenAskedAndNeverWhatIsOpen(t *testing.T) {
@@ -330,7 +330,7 @@ func TestABackupThatIsNeverReadIsInNobodysWay(t *testing.T) {
 	big := snib.Attributes{"a": strings.Repeat("x", 60<<10)}
 	for i := range 150 { // 9 MB and more: the file grows
 		must(db.CreateUser(soon, snib.NewUser{Provider: "x", Identifier: fmt.Sprint(i), Attributes: big}))(t)
-		s := must(db.CreateSession(soon, u.ID, snib.SessionOptions{}))(t)
+		s := must(db.CreateSession(soon, u, snib.SessionOptions{}))(t)
 		must(db.ValidateSession(soon, s.Token.Reveal()))(t)
 	}
 	if n := must(db.Stats(ctx))(t).OpenReaders; n < 1 || n > 2 { // Stats reads too

@@ -64,14 +64,15 @@ func fillUp(tb testing.TB, db *snib.DB, id snib.UserID) {
 	tb.Helper()
 	device := snib.SessionOptions{Attributes: snib.Attributes{"agent": strings.Repeat("a", 4000)}}
 	for range 10 { // a transaction holds 1 MiB
+		u := asNow(tb, db, id)
 		if err := db.Update(ctx, func(tx *snib.Tx) error {
 			for range 10 {
-				if _, _, err := tx.CreateRefreshToken(id, device); err != nil {
+				if _, _, err := tx.CreateRefreshToken(u, device); err != nil {
 					return err
 				}
 			}
 			for range 90 {
-				if _, err := tx.CreateSession(id, device); err != nil {
+				if _, err := tx.CreateSession(u, device); err != nil {
 					return err
 				}
 			}
@@ -98,14 +99,15 @@ func fillUp(tb testing.TB, db *snib.DB, id snib.UserID) {
 	_, err := db.UpdateUserPassword(ctx, id, password, keep...)
 	wantField(tb, err, "Keep")
 	must(db.UpdateUserPassword(ctx, id, password, keep[:100]...))(tb)
+	u := asNow(tb, db, id)
 	fill := func(tx *snib.Tx) error { // again, for the next cascade
 		for range 100 {
-			if _, _, err := tx.CreateRefreshToken(id, snib.SessionOptions{}); err != nil {
+			if _, _, err := tx.CreateRefreshToken(u, snib.SessionOptions{}); err != nil {
 				return err
 			}
 		}
 		for range 800 {
-			if _, err := tx.CreateSession(id, snib.SessionOptions{}); err != nil {
+			if _, err := tx.CreateSession(u, snib.SessionOptions{}); err != nil {
 				return err
 			}
 		}
@@ -126,7 +128,7 @@ func TestGraceEndsAfterTheClockWasReset(t *testing.T) {
 	if err := db.ResetClock(ctx); err != nil {
 		t.Fatal(err)
 	}
-	_, spent, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	_, spent, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +146,7 @@ func TestATokenReplacedAfterARestartRevokesNothingLater(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	db := snibtest.OpenDB(t, path, nil)
 	u := email(t, db, "a@example.com")
-	_, parent, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	_, parent, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,8 +208,8 @@ func TestAMethodThatFailsHasWrittenNothing(t *testing.T) {
 	random := &dry{}
 	db := snibtest.NewDB(t, &snib.Options{Rand: random, Sessions: snib.SessionPolicy{MaxPerUser: 2}, Refresh: snib.RefreshPolicy{MaxPerUser: 1}})
 	u := email(t, db, "a@example.com")
-	s := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(t)
-	_, r, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	s := must(db.CreateSession(ctx, u, snib.SessionOptions{}))(t)
+	_, r, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,9 +218,9 @@ func TestAMethodThatFailsHasWrittenNothing(t *testing.T) {
 	if err := db.Update(ctx, func(tx *snib.Tx) error {
 		for name, err := range map[string]error{
 			"RenewSession":  second(tx.RenewSession(s.Token.Reveal())),
-			"CreateSession": second(tx.CreateSession(u.ID, snib.SessionOptions{})),
+			"CreateSession": second(tx.CreateSession(u, snib.SessionOptions{})),
 			"CreateRefreshToken": func() error {
-				_, _, err := tx.CreateRefreshToken(u.ID, snib.SessionOptions{})
+				_, _, err := tx.CreateRefreshToken(u, snib.SessionOptions{})
 				return err
 			}(),
 			"CreateOneTimeToken": second(tx.CreateOneTimeToken(u.ID, "x", time.Hour, nil)),
@@ -250,10 +252,10 @@ func TestDamageKeepsNoSessionAlive(t *testing.T) {
 	for name, shut := range map[string]func(c *checked) error{
 		"DisableUser":             func(c *checked) error { return second(c.db.DisableUser(ctx, c.ada.ID, "")) },
 		"UpdateUserPassword":      func(c *checked) error { return second(c.db.UpdateUserPassword(ctx, c.ada.ID, "a new passphrase")) },
-		"InvalidateUserSessions":  func(c *checked) error { return c.db.InvalidateUserSessions(ctx, c.ada.ID) },
+		"RevokeUserSessions":      func(c *checked) error { return c.db.RevokeUserSessions(ctx, c.ada.ID) },
 		"DeleteUser":              func(c *checked) error { return c.db.DeleteUser(ctx, c.ada.ID) },
 		"RevokeUserRefreshTokens": func(c *checked) error { return c.db.RevokeUserRefreshTokens(ctx, c.ada.ID) },
-		"InvalidateSession":       func(c *checked) error { return c.db.InvalidateSession(ctx, c.famSession.ID) },
+		"RevokeSessionByID":       func(c *checked) error { return c.db.RevokeSessionByID(ctx, c.famSession.ID) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newChecked(t)
@@ -264,7 +266,7 @@ func TestDamageKeepsNoSessionAlive(t *testing.T) {
 				t.Fatal(err)
 			}
 			invalid(t, c.db, c.famSession)
-			if name != "RevokeUserRefreshTokens" && name != "InvalidateSession" {
+			if name != "RevokeUserRefreshTokens" && name != "RevokeSessionByID" {
 				invalid(t, c.db, c.session)
 			}
 		})
@@ -296,8 +298,8 @@ func TestDeleteUserDeletesADamagedUser(t *testing.T) {
 func TestASessionAtItsBoundIsMadeRoomForByADamagedOne(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 2}})
 	u := email(t, db, "a@example.com")
-	s := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(t)
-	kept := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(t)
+	s := must(db.CreateSession(ctx, u, snib.SessionOptions{}))(t)
+	kept := must(db.CreateSession(ctx, u, snib.SessionOptions{}))(t)
 	b := handle(t, db)
 	rawPut(t, b, "sessions", string(s.ID), flip(rawGet(t, b, "sessions", string(s.ID)), 50))
 	logIn(t, db, "a@example.com")
@@ -309,7 +311,7 @@ func TestASessionInUseDoesNotEndBetweenExtensions(t *testing.T) {
 	clock := snibtest.NewClock()
 	db := snibtest.NewDB(t, &snib.Options{Now: clock.Now, Sessions: snib.SessionPolicy{Active: 30 * time.Minute, Idle: -1}})
 	u := email(t, db, "a@example.com")
-	s := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(t)
+	s := must(db.CreateSession(ctx, u, snib.SessionOptions{}))(t)
 	for range 120 {
 		clock.Advance(time.Minute)
 		must(db.ExtendSession(ctx, s.Token.Reveal()))(t)
@@ -344,11 +346,11 @@ func TestASecondTxOfOneTransactionCountsOn(t *testing.T) {
 func TestRevokingAllRefreshTokensEndsTheSessionsOfEvictedOnes(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Refresh: snib.RefreshPolicy{MaxPerUser: 1}})
 	u := email(t, db, "a@example.com")
-	evicted, _, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	evicted, _, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{}); err != nil {
+	if _, _, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	valid(t, db, evicted)

@@ -195,7 +195,7 @@ func (r *longRun) arrive(i int) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	_, f, err := r.db.CreateRefreshToken(ctx, a.id, snib.SessionOptions{})
+	_, f, err := r.db.CreateRefreshToken(ctx, asNow(r, r.db, a.id), snib.SessionOptions{})
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -234,14 +234,14 @@ func (r *longRun) live(a *account) {
 		r.issued("a one-time token", link.Token)
 		if r.rand.IntN(2) == 0 {
 			must(r.db.UseOneTimeToken(ctx, "reset", link.Token.Reveal()))(r)
-			r.failed(second(r.db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())), snib.ErrInvalidToken)
+			r.failed(second(r.db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())), snib.ErrInvalidOneTimeToken)
 		}
 	case 5:
 		p := r.newPassword()
 		current := must(r.db.GetUser(ctx, a.id))(r)
 		must(r.db.ChangePassword(ctx, a.id, a.password, p))(r)
 		r.failed(second(r.db.AuthenticateUser(ctx, "email", a.address, a.password)), snib.ErrInvalidCredentials)
-		r.failed(second(r.db.CreateSession(ctx, a.id, snib.SessionOptions{CredentialVersion: current.CredentialVersion})), snib.ErrInvalidCredentials)
+		r.failed(second(r.db.CreateSession(ctx, current, snib.SessionOptions{})), snib.ErrInvalidCredentials)
 		a.password = p
 		r.enter(a)
 	case 6:
@@ -265,7 +265,7 @@ func (r *longRun) enter(a *account) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	_, f, err := r.db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{CredentialVersion: u.CredentialVersion})
+	_, f, err := r.db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package snib
 import (
 	"context"
 	"errors"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/token"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -71,14 +73,6 @@ type SessionOptions struct {
 	// Attributes are shown in the list of the user's sessions; at most 16
 	// and 4 KiB.
 	Attributes Attributes
-
-	// CredentialVersion is the User.CredentialVersion of when the user was
-	// authenticated. If it is no longer the user's, there is no session but
-	// ErrInvalidCredentials: somebody has changed the password meanwhile. 0
-	// compares nothing, which is unsafe after a password was verified and
-	// meant for a user authenticated in this very transaction. LogIn fills
-	// it in.
-	CredentialVersion uint64
 }
 
 // sessionState returns where a record is in its life for this transaction.
@@ -101,12 +95,12 @@ func (tx *Tx) newSessionValue(s *codec.Session) Session {
 		UserID:          UserID(s.UserID),
 		RefreshTokenID:  RefreshTokenID(s.FamilyID),
 		State:           tx.sessionState(s),
-		CreatedAt:       timeOf(s.CreatedAt),
-		AuthenticatedAt: timeOf(s.AuthTime),
-		LastUsedAt:      timeOf(s.LastUsedAt),
-		ActiveUntil:     timeOf(s.ActiveUntil),
-		IdleUntil:       timeOf(s.IdleUntil),
-		AbsoluteUntil:   timeOf(s.AbsoluteUntil),
+		CreatedAt:       clock.Time(s.CreatedAt),
+		AuthenticatedAt: clock.Time(s.AuthTime),
+		LastUsedAt:      clock.Time(s.LastUsedAt),
+		ActiveUntil:     clock.Time(s.ActiveUntil),
+		IdleUntil:       clock.Time(s.IdleUntil),
+		AbsoluteUntil:   clock.Time(s.AbsoluteUntil),
 		ExtendDue:       tx.extendDue(s),
 		attributes:      s.Attributes,
 	}
@@ -121,13 +115,13 @@ func (tx *Tx) session(id string) (codec.Session, error) {
 // The secret is hashed whether there is a record or not, and compared in
 // constant time. It is on the path of every request: s is the caller's, so
 // that nothing is copied.
-func (tx *Tx) presented(token string, s *codec.Session) error {
+func (tx *Tx) presented(text string, s *codec.Session) error {
 	var secret [32]byte
-	id, ok := sessionToken.parse(token, secret[:])
+	id, ok := token.OfSession.Parse(text, secret[:])
 	if !ok {
 		return ErrInvalidSession
 	}
-	hash := sessionToken.hash(secret[:])
+	hash := token.OfSession.Hash(secret[:])
 	value, err := tx.value(spaceSessions, id, ErrInvalidSession)
 	if err != nil {
 		return err
@@ -135,7 +129,7 @@ func (tx *Tx) presented(token string, s *codec.Session) error {
 	if err := s.Decode(tx.key, value); err != nil {
 		return damaged(spaceSessions, err)
 	}
-	if !equal(hash, s.SecretHash) {
+	if !token.Equal(hash, s.SecretHash) {
 		return ErrInvalidSession
 	}
 	return nil
@@ -193,75 +187,61 @@ func (tx *Tx) ValidateSessionUser(token string) (Session, User, error) {
 	return s, u, nil
 }
 
-// CreateSession makes a session for the user and returns it with its Token,
-// this once. It ends another of the user's if there would be more than
-// Options.Sessions.MaxPerUser.
+// CreateSession makes a session for the user of whom proof is given, and
+// returns it with its Token, this once. It evicts another session of the
+// user's if there would be more than Options.Sessions.MaxPerUser.
 //
-// Before a session is made of a log-in, end the one that the browser has
-// carried (InvalidateToken), or whoever planted it there stays signed in. ErrUserNotFound, ErrUserDisabled,
-// ErrInvalidCredentials (CredentialVersion), ErrInvalidInput (Attributes).
-func (db *DB) CreateSession(ctx context.Context, id UserID, o SessionOptions) (Session, error) {
-	return result(ctx, "create session", db.update, func(tx *Tx) (Session, error) { return tx.CreateSession(id, o) })
+// Before a session is made of a log-in, end the one that the browser carried
+// (RevokeToken): an attacker may have planted it there. Errors are those of
+// [Proof], and ErrInvalidInput (Attributes).
+func (db *DB) CreateSession(ctx context.Context, proof Proof, o SessionOptions) (Session, error) {
+	return result(ctx, "create session", db.update, func(tx *Tx) (Session, error) { return tx.CreateSession(proof, o) })
 }
 
 // CreateSession is [DB.CreateSession] in this transaction.
-func (tx *Tx) CreateSession(id UserID, o SessionOptions) (Session, error) {
+func (tx *Tx) CreateSession(proof Proof, o SessionOptions) (Session, error) {
 	if err := tx.writing(); err != nil {
 		return Session{}, err
 	}
-	u, err := tx.user(id)
+	p, err := tx.proven(proof)
 	if err != nil {
 		return Session{}, err
 	}
-	return tx.newSession(&u, o)
+	return tx.newSession(p, o)
 }
 
-// newSession makes a session of its own (of no family) for u.
-func (tx *Tx) newSession(u *codec.User, o SessionOptions) (Session, error) {
-	if err := mayEnter(u, o.CredentialVersion); err != nil {
-		return Session{}, err
-	}
+// newSession makes a session of its own (of no family).
+func (tx *Tx) newSession(p proven, o SessionOptions) (Session, error) {
 	attributes, err := encodeAttributes(o.Attributes, sessionBounds)
 	if err != nil {
 		return Session{}, err
 	}
 	s := codec.Session{
-		UserID:        u.ID,
-		AuthTime:      tx.now,
-		AbsoluteUntil: after(tx.now, tx.db.o.Sessions.Absolute),
+		UserID:        p.user.ID,
+		AuthTime:      p.at,
+		AbsoluteUntil: clock.Earlier(clock.After(tx.now, tx.db.o.Sessions.Absolute), p.until),
 		Attributes:    attributes,
 	}
 	tx.setDeadlines(&s)
 	return tx.issue(&s, "")
 }
 
-// mayEnter says whether u may get a session or refresh token.
-func mayEnter(u *codec.User, version uint64) error {
-	switch {
-	case u.DisabledAt != 0:
-		return ErrUserDisabled
-	case version != 0 && version != u.CredentialVersion:
-		return ErrInvalidCredentials
-	}
-	return nil
-}
-
 // setDeadlines starts the session's life anew, within its absolute one.
 func (tx *Tx) setDeadlines(s *codec.Session) {
 	p := &tx.db.o.Sessions
 	s.LastUsedAt = tx.now
-	s.ActiveUntil = earlier(after(tx.now, p.Active), s.AbsoluteUntil)
-	s.IdleUntil = earlier(after(s.ActiveUntil, max(0, p.Idle)), s.AbsoluteUntil)
+	s.ActiveUntil = clock.Earlier(clock.After(tx.now, p.Active), s.AbsoluteUntil)
+	s.IdleUntil = clock.Earlier(clock.After(s.ActiveUntil, max(0, p.Idle)), s.AbsoluteUntil)
 }
 
 // issue gives a session an id and a secret, and writes it in the place of
 // another one ("" for none).
 func (tx *Tx) issue(s *codec.Session, instead string) (Session, error) {
-	id, err := newID(prefixSession, tx.now, tx.db.o.Rand)
+	id, err := token.NewID(token.Session, tx.now, tx.db.o.Rand)
 	if err != nil {
 		return Session{}, err
 	}
-	secret, err := tx.db.newSecretBytes()
+	secret, err := token.NewSecret(tx.db.o.Rand)
 	if err != nil {
 		return Session{}, err
 	}
@@ -296,12 +276,12 @@ func (tx *Tx) putNewSession(s *codec.Session, secret []byte, ended []string) (Se
 		return Session{}, err
 	}
 	s.Epoch = tx.state.Epoch
-	s.SecretHash = sessionToken.hash(secret)
+	s.SecretHash = token.OfSession.Hash(secret)
 	if err := tx.putOne(ownedSessions, s.UserID, s.ID, s.Append(nil), true); err != nil {
 		return Session{}, err
 	}
 	out := tx.newSessionValue(s)
-	out.Token = newToken(sessionToken, s.ID, secret)
+	out.Token = newToken(token.OfSession, s.ID, secret)
 	return out, nil
 }
 

@@ -78,7 +78,7 @@ func user(tb testing.TB, db *snib.DB, name string) snib.User {
 
 func newSession(tb testing.TB, db *snib.DB, u snib.User) snib.Session {
 	tb.Helper()
-	return must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(tb)
+	return must(db.CreateSession(ctx, u, snib.SessionOptions{}))(tb)
 }
 
 // sessionIDs lists the user's sessions.
@@ -132,7 +132,7 @@ func TestSessionIsActiveThenIdleThenDead(t *testing.T) {
 func TestRenewSessionReplacesTheOldAndKeepsTheLogIn(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
-	first := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{Attributes: snib.Attributes{"device": "laptop"}}))(t)
+	first := must(db.CreateSession(ctx, u, snib.SessionOptions{Attributes: snib.Attributes{"device": "laptop"}}))(t)
 	old := first
 	for _, after := range []time.Duration{time.Hour, 48 * time.Hour} { // active, then idle
 		now := clock.Advance(after)
@@ -281,7 +281,7 @@ func TestExtendDueIsWhetherExtendSessionWrites(t *testing.T) {
 			}
 			commits(t, db, n, func() { extend(t, db, s) })
 		}
-		born, _, err := db.CreateRefreshToken(ctx, ada.ID, snib.SessionOptions{})
+		born, _, err := db.CreateRefreshToken(ctx, ada, snib.SessionOptions{})
 		if err != nil || born.ExtendDue {
 			t.Errorf("a session born of a refresh token: %v, due %v", err, born.ExtendDue)
 		}
@@ -309,9 +309,9 @@ func TestListUserSessionsShowsWhatLivesWithAttributes(t *testing.T) {
 	newSession(t, db, ada) // will be dead
 	newSession(t, db, bob)
 	clock.Advance(time.Hour)
-	idle := must(db.CreateSession(ctx, ada.ID, snib.SessionOptions{Attributes: snib.Attributes{"address": "192.0.2.7", "port": 7}}))(t)
+	idle := must(db.CreateSession(ctx, ada, snib.SessionOptions{Attributes: snib.Attributes{"address": "192.0.2.7", "port": 7}}))(t)
 	clock.Advance(time.Hour)
-	active := must(db.CreateSession(ctx, ada.ID, snib.SessionOptions{Attributes: snib.Attributes{"device": "phone"}}))(t)
+	active := must(db.CreateSession(ctx, ada, snib.SessionOptions{Attributes: snib.Attributes{"device": "phone"}}))(t)
 
 	got := must(db.ListUserSessions(ctx, ada.ID))(t)
 	if len(got) != 2 || got[0].ID != idle.ID || got[1].ID != active.ID {
@@ -360,18 +360,18 @@ func TestSessionAttributesOutsideTheirBoundsAreRefused(t *testing.T) {
 			"long name": {strings.Repeat("n", 65): 1},
 			"not UTF-8": {"t": "\xff"},
 		} {
-			_, err := db.CreateSession(ctx, u.ID, snib.SessionOptions{Attributes: a})
+			_, err := db.CreateSession(ctx, u, snib.SessionOptions{Attributes: a})
 			if !errors.Is(err, snib.ErrInvalidInput) {
 				t.Errorf("CreateSession with %s: %v", name, err)
 			}
 			wantField(t, err, "Attributes")
-			_, _, err = db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{Attributes: a})
+			_, _, err = db.CreateRefreshToken(ctx, u, snib.SessionOptions{Attributes: a})
 			wantField(t, err, "Attributes")
 		}
 	})
 	big := many(15)
 	big["big"] = strings.Repeat("x", 3900)
-	s := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{Attributes: big}))(t)
+	s := must(db.CreateSession(ctx, u, snib.SessionOptions{Attributes: big}))(t)
 	if got := must(db.GetSession(ctx, s.ID))(t).Attributes(); len(got) != 16 {
 		t.Errorf("%d attributes, want 16", len(got))
 	}

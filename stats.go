@@ -59,6 +59,6 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 		HashesRunning: running,
 		HashesWaiting: waiting,
 		HashesRefused: refused,
-		ClockBehind:   db.clock.behind(),
+		ClockBehind:   db.clock.Behind(),
 	}, nil
 }

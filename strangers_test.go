@@ -47,8 +47,8 @@ func presentations(db *snib.DB) []presentation {
 		{"RenewSession", func(s string) error { _, err := db.RenewSession(ctx, s); return err }, snib.ErrInvalidSession},
 		{"ExtendSession", func(s string) error { _, err := db.ExtendSession(ctx, s); return err }, snib.ErrInvalidSession},
 		{"Refresh", func(s string) error { _, _, err := db.Refresh(ctx, s); return err }, snib.ErrInvalidRefreshToken},
-		{"UseOneTimeToken", func(s string) error { _, err := db.UseOneTimeToken(ctx, "reset", s); return err }, snib.ErrInvalidToken},
-		{"InvalidateToken", func(s string) error { return db.InvalidateToken(ctx, s) }, nil},
+		{"UseOneTimeToken", func(s string) error { _, err := db.UseOneTimeToken(ctx, "reset", s); return err }, snib.ErrInvalidOneTimeToken},
+		{"RevokeToken", func(s string) error { return db.RevokeToken(ctx, s) }, nil},
 	}
 }
 
@@ -62,8 +62,8 @@ func tokensOf(tb testing.TB, db *snib.DB, id snib.UserID) []string {
 // tokensFor is tokensOf with another life of the one-time token.
 func tokensFor(tb testing.TB, db *snib.DB, id snib.UserID, ttl time.Duration) []string {
 	tb.Helper()
-	s := must(db.CreateSession(ctx, id, snib.SessionOptions{}))(tb)
-	born, family, err := db.CreateRefreshToken(ctx, id, snib.SessionOptions{})
+	s := must(db.CreateSession(ctx, asNow(tb, db, id), snib.SessionOptions{}))(tb)
+	born, family, err := db.CreateRefreshToken(ctx, asNow(tb, db, id), snib.SessionOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func madeUp(tb testing.TB, real []string) []string {
 }
 
 // ended opens a database with tokens of every kind that are over, each for
-// another reason. dead still have a record; InvalidateToken may remove that.
+// another reason. dead still have a record; RevokeToken may remove that.
 func ended(tb testing.TB, path string, clock *snibtest.Clock) (db *snib.DB, gone, dead []string) {
 	tb.Helper()
 	// Nothing but the epoch ends these: they would live for years.
@@ -112,12 +112,12 @@ func ended(tb testing.TB, path string, clock *snibtest.Clock) (db *snib.DB, gone
 	must(db.DisableUser(ctx, disabled.ID, ""))(tb)
 	spent := tokensOf(tb, db, u.ID)
 	must(db.UseOneTimeToken(ctx, "reset", spent[3]))(tb)
-	err := errors.Join(db.DeleteUser(ctx, deleted.ID), db.InvalidateToken(ctx, spent[0]), db.InvalidateToken(ctx, spent[2]))
+	err := errors.Join(db.DeleteUser(ctx, deleted.ID), db.RevokeToken(ctx, spent[0]), db.RevokeToken(ctx, spent[2]))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	gone = append(gone, spent...)
-	renewed := must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(tb)
+	renewed := must(db.CreateSession(ctx, u, snib.SessionOptions{}))(tb)
 	must(db.RenewSession(ctx, renewed.Token.Reveal()))(tb)
 	gone = append(gone, renewed.Token.Reveal())
 
@@ -136,7 +136,7 @@ func TestFloodOfTokensWritesNothing(t *testing.T) {
 	for range 3 {
 		for i, token := range append(append(made, gone...), dead...) {
 			for _, p := range presentations(db) {
-				if i >= len(made)+len(gone) && p.name == "InvalidateToken" {
+				if i >= len(made)+len(gone) && p.name == "RevokeToken" {
 					continue
 				}
 				if err := p.call(token); !errors.Is(err, p.refused) {
@@ -144,7 +144,7 @@ func TestFloodOfTokensWritesNothing(t *testing.T) {
 				}
 			}
 		}
-		if _, err := db.UseOneTimeToken(ctx, "other", live[3]); !errors.Is(err, snib.ErrInvalidToken) {
+		if _, err := db.UseOneTimeToken(ctx, "other", live[3]); !errors.Is(err, snib.ErrInvalidOneTimeToken) {
 			t.Fatalf("a one-time token for another purpose: %v", err)
 		}
 		// A live session is validated, and extended once an hour at most.
@@ -162,7 +162,7 @@ func TestFloodOfTokensWritesNothing(t *testing.T) {
 	// Signing out with a dead token removes its record, once.
 	for range 3 {
 		for _, token := range dead {
-			if err := db.InvalidateToken(ctx, token); err != nil {
+			if err := db.RevokeToken(ctx, token); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -185,7 +185,7 @@ func TestOneCommitPerGenuineReuse(t *testing.T) {
 	const families = 5
 	var chains [families][]string
 	for i := range chains {
-		_, r, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+		_, r, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 		for range 4 {
 			if err != nil {
 				t.Fatal(err)
@@ -219,7 +219,7 @@ func TestOneCommitPerGenuineReuse(t *testing.T) {
 			x := secretOf(t, chain[0])
 			_, _, err := db.Refresh(ctx, makeToken(chain[0][2:32], append(x[:16:16], make([]byte, 32)...)))
 			wantErr(t, err, snib.ErrRefreshTokenReused)
-			if err := db.InvalidateToken(ctx, chain[4]); err != nil {
+			if err := db.RevokeToken(ctx, chain[4]); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -273,7 +273,7 @@ func TestTraceSeesAWrite(t *testing.T) {
 	db := snibtest.OpenDB(t, path, nil)
 	u := email(t, db, "a@example.com")
 	before := traceOf(t, db, path)
-	must(db.CreateSession(ctx, u.ID, snib.SessionOptions{}))(t)
+	must(db.CreateSession(ctx, u, snib.SessionOptions{}))(t)
 	if got := traceOf(t, db, path); got.txid == before.txid || got.file == before.file {
 		t.Errorf("a session was created and the trace is the same: %+v", got)
 	}
@@ -284,17 +284,20 @@ func TestSessionOfAnotherUserIsOutOfReach(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	victim, attacker := email(t, db, "victim@example.com"), email(t, db, "attacker@example.com")
 	theirs, own := logIn(t, db, "victim@example.com"), logIn(t, db, "attacker@example.com")
-	born, family, err := db.CreateRefreshToken(ctx, victim.ID, snib.SessionOptions{})
+	born, family, err := db.CreateRefreshToken(ctx, victim, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []snib.SessionID{theirs.ID, born.ID} {
-		for _, user := range []snib.UserID{attacker.ID, "", "*", "\x00", victim.ID + "\x00", victim.ID[:len(victim.ID)-1], snib.UserID(own.ID)} {
-			if err := db.InvalidateUserSession(ctx, user, id); err != nil {
+		for _, user := range []snib.UserID{attacker.ID, victim.ID[:len(victim.ID)-1], snib.UserID(own.ID)} {
+			if err := db.RevokeSession(ctx, user, id); err != nil {
 				t.Errorf("another user's session: %v, want nil as for an unknown one", err)
 			}
 		}
-		err := db.InvalidateUserSessions(ctx, attacker.ID, own.ID, id)
+		for _, user := range []snib.UserID{"", "*", "\x00", victim.ID + "\x00"} {
+			wantField(t, db.RevokeSession(ctx, user, id), "UserID")
+		}
+		err := db.RevokeUserSessions(ctx, attacker.ID, own.ID, id)
 		wantField(t, err, "Except")
 		_, err = db.UpdateUserPassword(ctx, attacker.ID, password, own.ID, id)
 		wantField(t, err, "Keep")
@@ -304,9 +307,8 @@ func TestSessionOfAnotherUserIsOutOfReach(t *testing.T) {
 		wantField(t, err, "Keep")
 	}
 	for _, id := range []snib.SessionID{snib.SessionID(family.ID), "", "ses_", theirs.ID + "\x00", theirs.ID[:29], snib.SessionID(strings.ToUpper(string(theirs.ID)))} {
-		if err := errors.Join(db.InvalidateSession(ctx, id), db.InvalidateUserSession(ctx, victim.ID, id)); err != nil {
-			t.Errorf("ending %q: %v", id, err)
-		}
+		wantField(t, db.RevokeSessionByID(ctx, id), "SessionID")
+		wantField(t, db.RevokeSession(ctx, victim.ID, id), "SessionID")
 	}
 	valid(t, db, theirs)
 	valid(t, db, born)
@@ -314,7 +316,7 @@ func TestSessionOfAnotherUserIsOutOfReach(t *testing.T) {
 	if _, _, err := db.Refresh(ctx, family.Token.Reveal()); err != nil {
 		t.Errorf("the family: %v", err)
 	}
-	if err := db.InvalidateUserSession(ctx, victim.ID, theirs.ID); err != nil {
+	if err := db.RevokeSession(ctx, victim.ID, theirs.ID); err != nil {
 		t.Fatal(err)
 	}
 	invalid(t, db, theirs)

@@ -24,7 +24,7 @@ func TestSweepLooksAgainBeforeItDeletes(t *testing.T) {
 	}
 	var ids []string
 	for range 3 {
-		s, err := db.CreateSession(ctx, u.ID, SessionOptions{})
+		s, err := db.CreateSession(ctx, u, SessionOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestSweepLooksAgainBeforeItDeletes(t *testing.T) {
 		return tx.put(spaceSessions, s.ID, s.Append(nil))
 	})
 	if err == nil {
-		err = db.InvalidateSession(ctx, SessionID(ids[1]))
+		err = db.RevokeSessionByID(ctx, SessionID(ids[1]))
 	}
 	if err != nil {
 		t.Fatal(err)

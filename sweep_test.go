@@ -39,12 +39,12 @@ func TestSweepRemovesWhatIsDeadForADay(t *testing.T) {
 			return session(tb, db, id).IdleUntil, [3]int{1, 0, 0}
 		},
 		"family": func(tb testing.TB, db *snib.DB, id snib.UserID) (time.Time, [3]int) {
-			s, f, err := db.CreateRefreshToken(ctx, id, snib.SessionOptions{})
+			s, f, err := db.CreateRefreshToken(ctx, asNow(tb, db, id), snib.SessionOptions{})
 			if err != nil {
 				tb.Fatal(err)
 			}
-			must(0, db.InvalidateUserSessions(ctx, id, s.ID))(tb) // ends nothing
-			return f.IdleUntil, [3]int{0, 1, 0}                   // its session goes earlier
+			must(0, db.RevokeUserSessions(ctx, id, s.ID))(tb) // ends nothing
+			return f.IdleUntil, [3]int{0, 1, 0}               // its session goes earlier
 		},
 		"tombstone": func(tb testing.TB, db *snib.DB, id snib.UserID) (time.Time, [3]int) {
 			return tombstone(tb, db, id).AbsoluteUntil, [3]int{0, 1, 0}
@@ -85,7 +85,7 @@ func TestSweepRemovesWhatIsDeadForADay(t *testing.T) {
 // tombstone makes a family that was revoked for reuse.
 func tombstone(tb testing.TB, db *snib.DB, id snib.UserID) snib.RefreshToken {
 	tb.Helper()
-	_, f, err := db.CreateRefreshToken(ctx, id, snib.SessionOptions{})
+	_, f, err := db.CreateRefreshToken(ctx, asNow(tb, db, id), snib.SessionOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -134,8 +134,12 @@ func manySessions(tb testing.TB, db *snib.DB, n int, users ...snib.UserID) []sni
 			var made []snib.Session
 			err := db.Update(ctx, func(tx *snib.Tx) error {
 				made = made[:0]
+				u, err := tx.GetUser(id)
+				if err != nil {
+					return err
+				}
 				for range min(left, 400) {
-					s, err := tx.CreateSession(id, snib.SessionOptions{})
+					s, err := tx.CreateSession(u, snib.SessionOptions{})
 					if err != nil {
 						return err
 					}

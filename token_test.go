@@ -68,7 +68,7 @@ func issue(tb testing.TB, db *snib.DB) []issued {
 	tb.Helper()
 	u := email(tb, db, "a@example.com")
 	s := logIn(tb, db, "a@example.com")
-	_, family, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	_, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func issue(tb testing.TB, db *snib.DB) []issued {
 			_, _, err := db.Refresh(ctx, token)
 			return err
 		}},
-		{"one-time", string(link.ID), link.Token.Reveal(), snib.ErrInvalidToken, func(token string) error {
+		{"one-time", string(link.ID), link.Token.Reveal(), snib.ErrInvalidOneTimeToken, func(token string) error {
 			_, err := db.UseOneTimeToken(ctx, "reset", token)
 			return err
 		}},

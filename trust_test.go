@@ -18,7 +18,7 @@ import (
 func bearers(tb testing.TB, db *snib.DB, id snib.UserID) map[string]func(*snib.DB) error {
 	tb.Helper()
 	s := session(tb, db, id)
-	_, f, err := db.CreateRefreshToken(ctx, id, snib.SessionOptions{})
+	_, f, err := db.CreateRefreshToken(ctx, asNow(tb, db, id), snib.SessionOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestStatsTellWhoWaits(t *testing.T) {
 	<-entered
 	const n = 5
 	for range n {
-		go func() { out <- second(db.CreateSession(ctx, u.ID, snib.SessionOptions{})) }()
+		go func() { out <- second(db.CreateSession(ctx, u, snib.SessionOptions{})) }()
 	}
 	for {
 		st := must(db.Stats(ctx))(t)

@@ -41,7 +41,7 @@ func (db *DB) begin(r kv.Reader, w kv.Tx) (*Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tx{db: db, r: r, w: w, now: db.clock.now(state.Epoch, state.Floor), state: state}, nil
+	return &Tx{db: db, r: r, w: w, now: db.clock.Now(state.Epoch, state.Floor), state: state}, nil
 }
 
 // beginSnapshot makes tx the Tx of a snapshot.
@@ -55,7 +55,7 @@ func (tx *Tx) beginSnapshot(db *DB, s kv.Snapshot) (err error) {
 		}
 		db.seen.Store(&seenState{s.Version(), tx.state})
 	}
-	tx.now = db.clock.now(tx.state.Epoch, tx.state.Floor)
+	tx.now = db.clock.Now(tx.state.Epoch, tx.state.Floor)
 	return nil
 }
 

@@ -156,7 +156,7 @@ func TestUpdateCommitsAllOrNothingWithTheApplicationsRows(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					if _, err := tx.CreateSession(u.ID, snib.SessionOptions{}); err != nil {
+					if _, err := tx.CreateSession(u, snib.SessionOptions{}); err != nil {
 						return err
 					}
 					notes, err := tx.Bolt().CreateBucketIfNotExists([]byte("notes"))
@@ -428,8 +428,8 @@ func TestAMethodThatFailsHasWrittenNothingAndTheClosureGoesOn(t *testing.T) {
 			"LinkIdentity, taken":    second(tx.LinkIdentity(other.ID, "github", "1")),
 			"UnlinkIdentity":         second(tx.UnlinkIdentity(other.ID, "username", "bob")),
 			"DisableUser":            second(tx.DisableUser(u.ID, "\x00")),
-			"CreateSession":          second(tx.CreateSession(u.ID, snib.SessionOptions{CredentialVersion: 99})),
-			"InvalidateUserSessions": tx.InvalidateUserSessions(u.ID, theirs.ID),
+			"CreateSession":          second(tx.CreateSession(snib.User{ID: u.ID, CredentialVersion: 99}, snib.SessionOptions{})),
+			"RevokeUserSessions":     tx.RevokeUserSessions(u.ID, theirs.ID),
 			"CreateOneTimeToken":     second(tx.CreateOneTimeToken(u.ID, "", time.Hour, nil)),
 			"RenewSession":           second(tx.RenewSession("")),
 			"ExtendSession":          second(tx.ExtendSession("")),

@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"github.com/snibdb/snib/internal/token"
 
 	"github.com/snibdb/snib/codec"
 )
@@ -29,7 +30,7 @@ func (tx *Tx) GetSession(id SessionID) (Session, error) {
 
 // sessionByID is session for an id that came from outside.
 func (tx *Tx) sessionByID(id SessionID) (codec.Session, error) {
-	if !validID(prefixSession, string(id)) {
+	if !token.ValidID(token.Session, string(id)) {
 		return codec.Session{}, ErrInvalidSession
 	}
 	return tx.session(string(id))
@@ -80,41 +81,60 @@ func (tx *Tx) userSessions(id UserID) ([]codec.Session, error) {
 	return out, nil
 }
 
-// InvalidateSession ends a session by its id; if it was born of a refresh
-// token, that ends too. An unknown id is no error. With an id from a form, use
-// InvalidateUserSession.
-func (db *DB) InvalidateSession(ctx context.Context, id SessionID) error {
-	return during("invalidate session", db.update(ctx, func(tx *Tx) error { return tx.InvalidateSession(id) }))
+// RevokeSession ends a session of this user by its id; if it was born of a
+// refresh token, that ends too. An unknown id and a session of another user
+// are no error. ErrInvalidInput (UserID, SessionID) for what cannot be an id,
+// such as a token: nothing was ended.
+func (db *DB) RevokeSession(ctx context.Context, userID UserID, id SessionID) error {
+	return during("revoke session", db.update(ctx, func(tx *Tx) error { return tx.RevokeSession(userID, id) }))
 }
 
-// InvalidateSession is [DB.InvalidateSession] in this transaction.
-func (tx *Tx) InvalidateSession(id SessionID) error {
-	return tx.invalidate(id, func(*codec.Session) bool { return true })
+// RevokeSession is [DB.RevokeSession] in this transaction.
+func (tx *Tx) RevokeSession(userID UserID, id SessionID) error {
+	return tx.revokeSession(id, &userID)
 }
 
-// InvalidateUserSession is InvalidateSession for a session of this user's
-// only; one of another user is as unknown.
-func (db *DB) InvalidateUserSession(ctx context.Context, userID UserID, id SessionID) error {
-	return during("invalidate session", db.update(ctx, func(tx *Tx) error { return tx.InvalidateUserSession(userID, id) }))
+// RevokeSessionByID is RevokeSession for a session of any user: for operators.
+// With an id that a form or an address contained, use RevokeSession.
+// ErrInvalidInput (SessionID).
+func (db *DB) RevokeSessionByID(ctx context.Context, id SessionID) error {
+	return during("revoke session", db.update(ctx, func(tx *Tx) error { return tx.RevokeSessionByID(id) }))
 }
 
-// InvalidateUserSession is [DB.InvalidateUserSession] in this transaction.
-func (tx *Tx) InvalidateUserSession(userID UserID, id SessionID) error {
-	return tx.invalidate(id, func(s *codec.Session) bool { return s.UserID == string(userID) })
+// RevokeSessionByID is [DB.RevokeSessionByID] in this transaction.
+func (tx *Tx) RevokeSessionByID(id SessionID) error {
+	return tx.revokeSession(id, nil)
 }
 
-func (tx *Tx) invalidate(id SessionID, allowed func(*codec.Session) bool) error {
-	if err := tx.writing(); err != nil {
+// revokeSession ends a session, if it is of the given user; nil is any.
+func (tx *Tx) revokeSession(id SessionID, of *UserID) error {
+	if err := tx.revoking(of, "SessionID", token.Session, string(id)); err != nil {
 		return err
 	}
-	s, err := tx.sessionByID(id)
-	if errors.Is(err, ErrInvalidSession) || err == nil && !allowed(&s) {
+	s, err := tx.session(string(id))
+	if errors.Is(err, ErrInvalidSession) || err == nil && of != nil && s.UserID != string(*of) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	return tx.endSession(&s)
+}
+
+// revoking is what every method begins with that ends a credential by its id,
+// of a user or (nil) of any. What cannot be an id is an error here, and not an
+// unknown one: a caller that passes a token would believe it revoked.
+func (tx *Tx) revoking(of *UserID, field, prefix, id string) error {
+	if err := tx.writing(); err != nil {
+		return err
+	}
+	switch {
+	case of != nil && !validUserID(*of):
+		return &InputError{Field: "UserID", Reason: "cannot be an id"}
+	case !token.ValidID(prefix, id):
+		return &InputError{Field: field, Reason: "cannot be an id"}
+	}
+	return nil
 }
 
 // endSession ends a session because somebody wants it to end, and with it the
@@ -134,17 +154,17 @@ func (tx *Tx) endSession(s *codec.Session) error {
 	return tx.deleteOne(ownedSessions, s.UserID, s.ID)
 }
 
-// InvalidateToken ends what a presented token stands for, in whatever state it
+// RevokeToken ends what a presented token stands for, in whatever state it
 // is: a session, or the family of a refresh token (any token of it, also a
 // spent one), each with the other if they belong together. It is how a program
 // signs out. A token that is malformed, unknown or of another kind is no
 // error.
-func (db *DB) InvalidateToken(ctx context.Context, token string) error {
-	return during("invalidate token", db.updateIfNeeded(ctx, func(tx *Tx) error { return tx.endToken(token) }))
+func (db *DB) RevokeToken(ctx context.Context, token string) error {
+	return during("revoke token", db.updateIfNeeded(ctx, func(tx *Tx) error { return tx.endToken(token) }))
 }
 
-// InvalidateToken is [DB.InvalidateToken] in this transaction.
-func (tx *Tx) InvalidateToken(token string) error {
+// RevokeToken is [DB.RevokeToken] in this transaction.
+func (tx *Tx) RevokeToken(token string) error {
 	if err := tx.writing(); err != nil {
 		return err
 	}
@@ -170,18 +190,19 @@ func (tx *Tx) endToken(token string) error {
 	return tx.endFamily(&f)
 }
 
-// InvalidateUserSessions ends all sessions and refresh tokens of the user,
+// RevokeUserSessions ends all sessions and refresh tokens of the user,
 // except the sessions named and the families that these were born of, and
 // raises the credential version: log out everywhere (else). ErrUserNotFound;
-// ErrInvalidInput (Except) if one is a session of another user.
-func (db *DB) InvalidateUserSessions(ctx context.Context, id UserID, except ...SessionID) error {
-	return during("invalidate sessions", db.update(ctx, func(tx *Tx) error {
-		return tx.InvalidateUserSessions(id, except...)
+// ErrInvalidInput (Except) if one is a session of another user or cannot be an
+// id.
+func (db *DB) RevokeUserSessions(ctx context.Context, id UserID, except ...SessionID) error {
+	return during("revoke sessions", db.update(ctx, func(tx *Tx) error {
+		return tx.RevokeUserSessions(id, except...)
 	}))
 }
 
-// InvalidateUserSessions is [DB.InvalidateUserSessions] in this transaction.
-func (tx *Tx) InvalidateUserSessions(id UserID, except ...SessionID) error {
+// RevokeUserSessions is [DB.RevokeUserSessions] in this transaction.
+func (tx *Tx) RevokeUserSessions(id UserID, except ...SessionID) error {
 	_, err := tx.updateUser(id, func(u *codec.User, e *ending) error {
 		kept, err := tx.keptSessions(u.ID, "Except", except)
 		if err != nil {
@@ -208,7 +229,10 @@ func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Sessi
 	}
 	var kept []codec.Session
 	for _, id := range ids {
-		s, err := tx.sessionByID(id)
+		if !token.ValidID(token.Session, string(id)) {
+			return nil, &InputError{Field: field, Reason: "has what cannot be an id"}
+		}
+		s, err := tx.session(string(id))
 		switch {
 		case errors.Is(err, ErrInvalidSession):
 			continue

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/token"
 	"slices"
 	"time"
 
@@ -49,17 +51,17 @@ func newUser(u codec.User) User {
 	out := User{
 		ID:                UserID(u.ID),
 		Identities:        make([]Identity, len(u.Identities)),
-		CreatedAt:         timeOf(u.CreatedAt),
-		UpdatedAt:         timeOf(u.UpdatedAt),
+		CreatedAt:         clock.Time(u.CreatedAt),
+		UpdatedAt:         clock.Time(u.UpdatedAt),
 		CredentialVersion: u.CredentialVersion,
 		HasPassword:       u.PasswordHash != "",
-		PasswordChangedAt: timeOf(u.PasswordChangedAt),
-		DisabledAt:        timeOf(u.DisabledAt),
+		PasswordChangedAt: clock.Time(u.PasswordChangedAt),
+		DisabledAt:        clock.Time(u.DisabledAt),
 		DisabledReason:    u.DisabledReason,
 		attributes:        u.Attributes,
 	}
 	for i, x := range u.Identities {
-		out.Identities[i] = Identity{Provider: x.Provider, Identifier: x.Identifier, LinkedAt: timeOf(x.LinkedAt)}
+		out.Identities[i] = Identity{Provider: x.Provider, Identifier: x.Identifier, LinkedAt: clock.Time(x.LinkedAt)}
 	}
 	return out
 }
@@ -212,7 +214,7 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 	if n.Password != "" {
 		return User{}, &InputError{Field: "Password", Reason: "must be hashed before the transaction: DB.HashPassword"}
 	}
-	id, err := newID(prefixUser, tx.now, tx.db.o.Rand)
+	id, err := token.NewID(token.User, tx.now, tx.db.o.Rand)
 	if err != nil {
 		return User{}, err
 	}

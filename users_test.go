@@ -52,6 +52,12 @@ func email(tb testing.TB, db *snib.DB, address string) snib.User {
 	return must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: address, Password: password}))(tb)
 }
 
+// asNow is a user as of now, let in without a log-in.
+func asNow(tb testing.TB, db *snib.DB, id snib.UserID) snib.User {
+	tb.Helper()
+	return must(db.GetUser(ctx, id))(tb)
+}
+
 func logIn(tb testing.TB, db *snib.DB, address string) snib.Session {
 	tb.Helper()
 	s, _, err := db.LogIn(ctx, "email", address, password, snib.SessionOptions{})
@@ -144,11 +150,11 @@ func TestUpdateUserPasswordEndsEverythingButTheKept(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	kept, gone := logIn(t, db, "a@example.com"), logIn(t, db, "a@example.com")
-	famSession, family, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	famSession, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	keptFam, keptFamily, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	keptFam, keptFamily, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +186,7 @@ func TestUpdateUserPasswordEndsEverythingButTheKept(t *testing.T) {
 		t.Errorf("the kept session is of family %q until %v, want none until %v", s.RefreshTokenID, s.ActiveUntil, keptFam.ActiveUntil)
 	}
 	_, err = db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())
-	wantErr(t, err, snib.ErrInvalidToken)
+	wantErr(t, err, snib.ErrInvalidOneTimeToken)
 	_, err = db.AuthenticateUser(ctx, "email", "a@example.com", password)
 	wantErr(t, err, snib.ErrInvalidCredentials)
 	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
@@ -326,7 +332,7 @@ func TestDeleteUserLeavesNothing(t *testing.T) {
 	theirs := logIn(t, db, "b@example.com")
 	must(db.LinkIdentity(ctx, u.ID, "github", "1"))(t)
 	sessions := []snib.Session{logIn(t, db, "a@example.com"), logIn(t, db, "a@example.com")}
-	famSession, family, err := db.CreateRefreshToken(ctx, u.ID, snib.SessionOptions{})
+	famSession, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -345,7 +351,7 @@ func TestDeleteUserLeavesNothing(t *testing.T) {
 	_, _, err = db.Refresh(ctx, family.Token.Reveal())
 	wantErr(t, err, snib.ErrInvalidRefreshToken)
 	_, err = db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())
-	wantErr(t, err, snib.ErrInvalidToken)
+	wantErr(t, err, snib.ErrInvalidOneTimeToken)
 	_, err = db.GetUser(ctx, u.ID)
 	wantErr(t, err, snib.ErrUserNotFound)
 	if keys := mentions(t, db, string(u.ID)); len(keys) > 0 {
@@ -389,20 +395,26 @@ func TestUnknownUserOnEveryUpdate(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	for _, id := range []snib.UserID{"usr_00000000000000000000000000", "", "a\x00b", snib.UserID(strings.Repeat("x", 1<<20))} {
 		for name, f := range map[string]func() error{
-			"GetUser":                 func() error { _, err := db.GetUser(ctx, id); return err },
-			"UpdateUserProviderID":    func() error { _, err := db.UpdateUserProviderID(ctx, id, "github", "1"); return err },
-			"UpdateUserPassword":      func() error { _, err := db.UpdateUserPassword(ctx, id, password); return err },
-			"RemoveUserPassword":      func() error { _, err := db.RemoveUserPassword(ctx, id); return err },
-			"ChangePassword":          func() error { _, err := db.ChangePassword(ctx, id, password, password); return err },
-			"UpdateUserAttributes":    func() error { _, err := db.UpdateUserAttributes(ctx, id, nil); return err },
-			"LinkIdentity":            func() error { _, err := db.LinkIdentity(ctx, id, "github", "1"); return err },
-			"UnlinkIdentity":          func() error { _, err := db.UnlinkIdentity(ctx, id, "github", "1"); return err },
-			"DisableUser":             func() error { _, err := db.DisableUser(ctx, id, ""); return err },
-			"EnableUser":              func() error { _, err := db.EnableUser(ctx, id); return err },
-			"CreateSession":           func() error { _, err := db.CreateSession(ctx, id, snib.SessionOptions{}); return err },
-			"CreateRefreshToken":      func() error { _, _, err := db.CreateRefreshToken(ctx, id, snib.SessionOptions{}); return err },
+			"GetUser":              func() error { _, err := db.GetUser(ctx, id); return err },
+			"UpdateUserProviderID": func() error { _, err := db.UpdateUserProviderID(ctx, id, "github", "1"); return err },
+			"UpdateUserPassword":   func() error { _, err := db.UpdateUserPassword(ctx, id, password); return err },
+			"RemoveUserPassword":   func() error { _, err := db.RemoveUserPassword(ctx, id); return err },
+			"ChangePassword":       func() error { _, err := db.ChangePassword(ctx, id, password, password); return err },
+			"UpdateUserAttributes": func() error { _, err := db.UpdateUserAttributes(ctx, id, nil); return err },
+			"LinkIdentity":         func() error { _, err := db.LinkIdentity(ctx, id, "github", "1"); return err },
+			"UnlinkIdentity":       func() error { _, err := db.UnlinkIdentity(ctx, id, "github", "1"); return err },
+			"DisableUser":          func() error { _, err := db.DisableUser(ctx, id, ""); return err },
+			"EnableUser":           func() error { _, err := db.EnableUser(ctx, id); return err },
+			"CreateSession": func() error {
+				_, err := db.CreateSession(ctx, snib.User{ID: id, CredentialVersion: 1}, snib.SessionOptions{})
+				return err
+			},
+			"CreateRefreshToken": func() error {
+				_, _, err := db.CreateRefreshToken(ctx, snib.User{ID: id, CredentialVersion: 1}, snib.SessionOptions{})
+				return err
+			},
 			"CreateOneTimeToken":      func() error { _, err := db.CreateOneTimeToken(ctx, id, "x", time.Hour, nil); return err },
-			"InvalidateUserSessions":  func() error { return db.InvalidateUserSessions(ctx, id) },
+			"RevokeUserSessions":      func() error { return db.RevokeUserSessions(ctx, id) },
 			"RevokeUserRefreshTokens": func() error { return db.RevokeUserRefreshTokens(ctx, id) },
 		} {
 			if err := f(); !errors.Is(err, snib.ErrUserNotFound) {

@@ -194,13 +194,13 @@ func (e *examination) write() {
 				e.wrong("a one-time token of %s is one of %s", p.ID, l.UserID)
 			}
 		case 5:
-			if err = e.db.InvalidateUserSessions(ctx, p.ID); err == nil {
-				e.out(p, "InvalidateUserSessions")
+			if err = e.db.RevokeUserSessions(ctx, p.ID); err == nil {
+				e.out(p, "RevokeUserSessions")
 			}
 		case 6:
 			_, err = e.db.CreateUser(ctx, snib.NewUser{Provider: "github", Identifier: "new-" + p.Identifier})
 		case 7:
-			_, err = e.db.CreateSession(ctx, p.ID, snib.SessionOptions{})
+			_, err = e.db.CreateSession(ctx, proofOf(e.db, p.ID), snib.SessionOptions{})
 		}
 		if err != nil {
 			e.met(err)

@@ -33,7 +33,7 @@ func kindOf(err error) string {
 	}
 	for _, verdict := range []error{
 		errSkip, snib.ErrUserNotFound, snib.ErrUserDisabled, snib.ErrInvalidCredentials, snib.ErrInvalidSession,
-		snib.ErrInvalidRefreshToken, snib.ErrRefreshTokenReused, snib.ErrInvalidToken, snib.ErrIdentityTaken, snib.ErrAttributeTaken, snib.ErrInvalidInput,
+		snib.ErrInvalidRefreshToken, snib.ErrRefreshTokenReused, snib.ErrInvalidOneTimeToken, snib.ErrIdentityTaken, snib.ErrAttributeTaken, snib.ErrInvalidInput,
 	} {
 		if errors.Is(err, verdict) {
 			return isRefused

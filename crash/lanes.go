@@ -154,7 +154,7 @@ func (l *laneWork) next() (name string, after counts, do func() error) {
 		}
 	case n < 17:
 		c.sessions, c.families = 0, 0
-		return "InvalidateUserSessions", c, l.invalidate
+		return "RevokeUserSessions", c, l.revoke
 	case n < 18:
 		c.sessions, c.families, c.disabled = 0, 0, true
 		return "DisableUser", c, func() error {
@@ -176,14 +176,18 @@ func (l *laneWork) create() error {
 }
 
 func (l *laneWork) createSession() (err error) {
-	l.last, err = l.db.CreateSession(ctx, l.id(), snib.SessionOptions{})
+	l.last, err = l.db.CreateSession(ctx, proofOf(l.db, l.id()), snib.SessionOptions{})
 	return err
 }
 
 func (l *laneWork) tenSessions() error {
 	ten := func(tx *snib.Tx, n int) error {
+		u, err := tx.GetUser(l.id())
+		if err != nil {
+			return err
+		}
 		for range n {
-			if _, err := tx.CreateSession(l.id(), snib.SessionOptions{}); err != nil {
+			if _, err := tx.CreateSession(u, snib.SessionOptions{}); err != nil {
 				return err
 			}
 		}
@@ -199,7 +203,7 @@ func (l *laneWork) tenSessions() error {
 }
 
 func (l *laneWork) createFamily() error {
-	_, r, err := l.db.CreateRefreshToken(ctx, l.id(), snib.SessionOptions{})
+	_, r, err := l.db.CreateRefreshToken(ctx, proofOf(l.db, l.id()), snib.SessionOptions{})
 	if err == nil {
 		l.refresh = r.Token.Reveal()
 	}
@@ -214,9 +218,9 @@ func (l *laneWork) rotate() error {
 	return err
 }
 
-func (l *laneWork) invalidate() error {
+func (l *laneWork) revoke() error {
 	l.refresh = ""
-	return l.db.InvalidateUserSessions(ctx, l.id())
+	return l.db.RevokeUserSessions(ctx, l.id())
 }
 
 func (l *laneWork) delete() error {

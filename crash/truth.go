@@ -80,14 +80,18 @@ func (t *truth) addPerson(db *snib.DB, i int) error {
 				return err
 			}
 		}
+		u, err := tx.GetUser(p.ID)
+		if err != nil {
+			return err
+		}
 		for range 3 {
-			s, err := tx.CreateSession(p.ID, snib.SessionOptions{Attributes: snib.Attributes{"device": p.Identifier}})
+			s, err := tx.CreateSession(u, snib.SessionOptions{Attributes: snib.Attributes{"device": p.Identifier}})
 			if err != nil {
 				return err
 			}
 			p.Sessions = append(p.Sessions, s.Token.Reveal())
 		}
-		_, r, err1 := tx.CreateRefreshToken(p.ID, snib.SessionOptions{})
+		_, r, err1 := tx.CreateRefreshToken(u, snib.SessionOptions{})
 		l, err2 := tx.CreateOneTimeToken(p.ID, "reset", time.Hour, []byte(p.ID))
 		if err := errors.Join(err1, err2, putRow(tx, p.ID, p.Identifier)); err != nil {
 			return err
@@ -102,7 +106,7 @@ func (t *truth) addPerson(db *snib.DB, i int) error {
 	p.Sessions = p.Sessions[:2]
 	t.Wrong = append(t.Wrong, ended)
 	t.Users = append(t.Users, p)
-	return db.InvalidateToken(ctx, ended)
+	return db.RevokeToken(ctx, ended)
 }
 
 // grafts are tokens with the ids of person i's and the secrets of another's,

@@ -107,7 +107,7 @@ var operations = []operation{
 	{name: "many sessions", often: 2, do: (*work).manySessions},
 	{name: "RenewSession", often: 3, do: (*work).renew},
 	{name: "ExtendSession", often: 3, do: (*work).extend},
-	{name: "InvalidateSession", often: 2, do: (*work).invalidate},
+	{name: "RevokeSessionByID", often: 2, do: (*work).endSession},
 	{name: "CreateRefreshToken", often: 4, do: (*work).createFamily},
 	{name: "Refresh", often: 8, do: (*work).refresh},
 	{name: "Refresh after reuse", often: 3, do: (*work).reuse},
@@ -122,7 +122,7 @@ var operations = []operation{
 	{name: "RemoveUserPassword", often: 1, do: (*work).removePassword},
 	{name: "DisableUser", often: 2, do: (*work).disable},
 	{name: "EnableUser", often: 2, do: (*work).enable},
-	{name: "InvalidateUserSessions", often: 1, do: (*work).invalidateAll},
+	{name: "RevokeUserSessions", often: 1, do: (*work).endSessions},
 	{name: "RevokeUserRefreshTokens", often: 1, do: (*work).revokeAll},
 	{name: "rows only", often: 3, do: (*work).rowsOnly},
 	{name: "DeleteUser", often: 3, do: (*work).deleteUser, halved: (*work).deleteInTwo},
@@ -378,7 +378,7 @@ func (w *work) deleteInTwo() error {
 	if err != nil {
 		return err
 	}
-	if err := w.db.InvalidateUserSessions(ctx, a.id); err != nil {
+	if err := w.db.RevokeUserSessions(ctx, a.id); err != nil {
 		return err
 	}
 	w.gone(a)

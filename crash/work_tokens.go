@@ -14,7 +14,7 @@ func (w *work) createSession() error {
 	if err != nil {
 		return err
 	}
-	s, err := w.db.CreateSession(ctx, a.id, snib.SessionOptions{Attributes: snib.Attributes{"device": "tablet"}})
+	s, err := w.db.CreateSession(ctx, proofOf(w.db, a.id), snib.SessionOptions{Attributes: snib.Attributes{"device": "tablet"}})
 	if err == nil {
 		a.sessions = append(a.sessions, s)
 	}
@@ -30,8 +30,12 @@ func (w *work) manySessions() error {
 	var made []snib.Session
 	err = w.db.Update(ctx, func(tx *snib.Tx) error {
 		made = nil
+		u, err := tx.GetUser(a.id)
+		if err != nil {
+			return err
+		}
 		for range 60 {
-			s, err := tx.CreateSession(a.id, snib.SessionOptions{Attributes: snib.Attributes{"device": "one of many"}})
+			s, err := tx.CreateSession(u, snib.SessionOptions{Attributes: snib.Attributes{"device": "one of many"}})
 			if err != nil {
 				return err
 			}
@@ -43,6 +47,16 @@ func (w *work) manySessions() error {
 		a.sessions = append(a.sessions, made...)
 	}
 	return err
+}
+
+// proofOf is a user as of now, to whom a session is given. A user who cannot
+// be read is left to the call that it is for.
+func proofOf(db *snib.DB, id snib.UserID) snib.Proof {
+	u, err := db.GetUser(ctx, id)
+	if err != nil {
+		return snib.User{ID: id, CredentialVersion: 1}
+	}
+	return u
 }
 
 func hasSession(a *account) bool { return len(a.sessions) > 0 }
@@ -80,12 +94,12 @@ func (w *work) unlessDead(err error) error {
 	return err
 }
 
-func (w *work) invalidate() error {
+func (w *work) endSession() error {
 	a, err := w.user(hasSession)
 	if err != nil {
 		return err
 	}
-	return w.db.InvalidateSession(ctx, drop(w, &a.sessions).ID)
+	return w.db.RevokeSessionByID(ctx, drop(w, &a.sessions).ID)
 }
 
 func (w *work) createFamily() error {
@@ -93,7 +107,7 @@ func (w *work) createFamily() error {
 	if err != nil {
 		return err
 	}
-	_, r, err := w.db.CreateRefreshToken(ctx, a.id, snib.SessionOptions{})
+	_, r, err := w.db.CreateRefreshToken(ctx, proofOf(w.db, a.id), snib.SessionOptions{})
 	if err == nil {
 		a.current = append(a.current, r.Token.Reveal())
 	}
@@ -150,7 +164,7 @@ func (w *work) useLink() error {
 		return err
 	}
 	_, err = w.db.UseOneTimeToken(ctx, "reset", drop(w, &a.links))
-	if errors.Is(err, snib.ErrInvalidToken) {
+	if errors.Is(err, snib.ErrInvalidOneTimeToken) {
 		return errSkip // expired
 	}
 	return err
@@ -220,13 +234,13 @@ func (w *work) enable() error {
 	return err
 }
 
-func (w *work) invalidateAll() error {
+func (w *work) endSessions() error {
 	a, err := w.user(nil)
 	if err != nil {
 		return err
 	}
 	a.forget()
-	return w.db.InvalidateUserSessions(ctx, a.id)
+	return w.db.RevokeUserSessions(ctx, a.id)
 }
 
 func (w *work) revokeAll() error {

@@ -31,7 +31,7 @@ func handlers(tb testing.TB) (list map[string]http.Handler, r *http.Request) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	session, err := db.CreateSession(context.Background(), u.ID, snib.SessionOptions{})
+	session, err := db.CreateSession(context.Background(), u, snib.SessionOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}

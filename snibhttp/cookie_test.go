@@ -97,7 +97,7 @@ func TestMaxAgeIsTheAbsoluteLife(t *testing.T) {
 // TestMaxAgeOfASessionBornOfARefreshToken: it cannot be extended.
 func TestMaxAgeOfASessionBornOfARefreshToken(t *testing.T) {
 	s := newSite(t, nil)
-	session, refresh, err := s.db.CreateRefreshToken(t.Context(), s.user.ID, snib.SessionOptions{})
+	session, refresh, err := s.db.CreateRefreshToken(t.Context(), s.user, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,10 +117,10 @@ func TestOneCookieAnAnswer(t *testing.T) {
 	res := s.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: "theme", Value: "dark"})
 		http.SetCookie(w, &http.Cookie{Name: "__Host-notes-2", Value: "other"})
-		if err := s.m.SignOut(w, r); err != nil {
+		if err := s.m.LogOut(w, r); err != nil {
 			t.Error(err)
 		}
-		if _, err := s.m.SignIn(w, r, s.user, nil); err != nil {
+		if _, err := s.m.LogIn(w, r, s.user, nil); err != nil {
 			t.Error(err)
 		}
 	}), s.request("POST", "/"))

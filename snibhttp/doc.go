@@ -8,10 +8,10 @@
 //
 // A sign-in handler calls [snib.DB.LogIn] with [Manager.SessionOptions] and
 // gives the session to [Manager.SetSession]; where the user was authenticated
-// in another way, [Manager.SignIn] makes the session. Both end the session that
+// in another way, [Manager.LogIn] makes the session. Both end the session that
 // the request carries, so that nobody can plant one (fixation), and set the
-// cookie after the commit. [Manager.SignOut], [Manager.SignOutOthers] and
-// [Manager.SignOutEverywhere] end sessions. What these return goes to
+// cookie after the commit. [Manager.LogOut], [Manager.LogOutOthers] and
+// [Manager.LogOutEverywhere] end sessions. What these return goes to
 // [Manager.Error], unless the handler has its own answer.
 //
 // [Manager.Require] lets only those through who are signed in,

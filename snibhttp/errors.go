@@ -55,7 +55,7 @@ var statuses = []struct {
 	{ErrHost, http.StatusMisdirectedRequest},
 	{ErrAuthorization, http.StatusBadRequest},
 	{snib.ErrInvalidInput, http.StatusBadRequest},
-	{snib.ErrInvalidToken, http.StatusBadRequest},
+	{snib.ErrInvalidOneTimeToken, http.StatusBadRequest},
 	{snib.ErrIdentityTaken, http.StatusConflict},
 	{snib.ErrAttributeTaken, http.StatusConflict},
 	{ErrMethod, http.StatusMethodNotAllowed},

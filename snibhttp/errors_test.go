@@ -34,7 +34,7 @@ func TestStatusOfErrors(t *testing.T) {
 		snibhttp.ErrHost:                          421,
 		snibhttp.ErrAuthorization:                 400,
 		&snib.InputError{Field: "Password"}:       400,
-		snib.ErrInvalidToken:                      400,
+		snib.ErrInvalidOneTimeToken:               400,
 		snib.ErrBusy:                              503,
 		snib.ErrClosed:                            503,
 		snib.ErrUnknown:                           503,

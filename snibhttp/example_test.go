@@ -76,7 +76,7 @@ func Example() {
 		http.Redirect(w, r, "/account", http.StatusSeeOther)
 	})
 	mux.HandleFunc("POST /sign-out", func(w http.ResponseWriter, r *http.Request) {
-		if err := sessions.SignOut(w, r); err != nil {
+		if err := sessions.LogOut(w, r); err != nil {
 			sessions.Error(w, r, err)
 			return
 		}
@@ -105,7 +105,7 @@ func Example() {
 
 // A user who has proven in another way who they are: here, an OAuth provider
 // has said so.
-func ExampleManager_SignIn() {
+func ExampleManager_LogIn() {
 	db, _, done := open()
 	defer done()
 	sessions, err := snibhttp.New(db, &snibhttp.Options{App: "notes"})
@@ -116,7 +116,7 @@ func ExampleManager_SignIn() {
 		// What the state of the callback and the provider's answer prove:
 		user, err := db.GetUserByProviderID(r.Context(), "email", "ada@example.com")
 		if err == nil {
-			_, err = sessions.SignIn(w, r, user, snib.Attributes{"device": "laptop"})
+			_, err = sessions.LogIn(w, r, user, snib.Attributes{"device": "laptop"})
 		}
 		if err != nil {
 			sessions.Error(w, r, err)
@@ -144,7 +144,7 @@ func ExampleManager_TokenHandler() {
 	mux.Handle("/token", sessions.TokenHandler())
 	mux.Handle("/revoke", sessions.RevokeHandler())
 
-	_, refresh, err := db.CreateRefreshToken(context.Background(), user.ID, snib.SessionOptions{CredentialVersion: user.CredentialVersion})
+	_, refresh, err := db.CreateRefreshToken(context.Background(), user, snib.SessionOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestWhoGetsThrough(t *testing.T) {
 	s := newSite(t, nil)
 	session, token := s.session()
 	_, other := s.session()
-	_, refresh, err := s.db.CreateRefreshToken(t.Context(), s.user.ID, snib.SessionOptions{})
+	_, refresh, err := s.db.CreateRefreshToken(t.Context(), s.user, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestDuplicateCookiesAreDeletedAndLogged(t *testing.T) {
 func TestADeadCookieIsLeftAlone(t *testing.T) {
 	s := newSite(t, nil)
 	_, token := s.session()
-	if err := s.db.InvalidateToken(t.Context(), token); err != nil {
+	if err := s.db.RevokeToken(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/open", "/closed"} {
@@ -408,7 +408,7 @@ func TestWhatHappensBetweenLookAndExtension(t *testing.T) {
 		happen func(s *site, token string) error
 		want   int
 	}{
-		{"the session ends", func(s *site, token string) error { return s.db.InvalidateToken(context.Background(), token) }, 401},
+		{"the session ends", func(s *site, token string) error { return s.db.RevokeToken(context.Background(), token) }, 401},
 		{"the user is disabled", func(s *site, _ string) error {
 			_, err := s.db.DisableUser(context.Background(), s.user.ID, "")
 			return err

@@ -126,9 +126,9 @@ func TestCrossOriginRequests(t *testing.T) {
 	}
 }
 
-// TestCrossOriginSignInAndOut: the methods that set and delete the cookie look
+// TestCrossOriginLogInAndOut: the methods that set and delete the cookie look
 // for themselves, behind no middleware, and nothing comes of a refused request.
-func TestCrossOriginSignInAndOut(t *testing.T) {
+func TestCrossOriginLogInAndOut(t *testing.T) {
 	s := newSite(t, func(_ *snib.Options, o *snibhttp.Options) { o.TrustedOrigins = []string{"https://trusted.example"} })
 	_, token := s.session()
 	for _, c := range crossings {

@@ -181,14 +181,14 @@ func (s *site) routes() {
 		s.answer(w, r, err)
 	})
 	s.mux.HandleFunc("/sign-in", func(w http.ResponseWriter, r *http.Request) {
-		session, err := s.m.SignIn(w, r, s.user, snib.Attributes{"device": "laptop"})
+		session, err := s.m.LogIn(w, r, s.user, snib.Attributes{"device": "laptop"})
 		if err == nil && session.Token.Reveal() != "" {
 			err = errors.New("the session has its token")
 		}
 		s.answer(w, r, err)
 	})
 	for path, act := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"/sign-out": s.m.SignOut, "/others": s.m.SignOutOthers, "/everywhere": s.m.SignOutEverywhere,
+		"/sign-out": s.m.LogOut, "/others": s.m.LogOutOthers, "/everywhere": s.m.LogOutEverywhere,
 	} {
 		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, act(w, r)) })
 		s.mux.Handle(path, handler)
@@ -244,7 +244,7 @@ func (s *site) request(method, path string, headers ...string) *http.Request {
 // session makes a session of the user's and returns its token.
 func (s *site) session() (snib.Session, string) {
 	s.t.Helper()
-	session, err := s.db.CreateSession(context.Background(), s.user.ID, snib.SessionOptions{})
+	session, err := s.db.CreateSession(context.Background(), s.refreshed(), snib.SessionOptions{})
 	if err != nil {
 		s.t.Fatal(err)
 	}

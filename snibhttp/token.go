@@ -80,7 +80,7 @@ func (m *Manager) revoke(w http.ResponseWriter, r *http.Request, form url.Values
 		return oauthError("invalid_request")
 	}
 	// Done even if the client does not wait for the answer.
-	if err := m.db.InvalidateToken(context.WithoutCancel(r.Context()), form.Get("token")); err != nil {
+	if err := m.db.RevokeToken(context.WithoutCancel(r.Context()), form.Get("token")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

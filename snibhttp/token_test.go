@@ -26,7 +26,7 @@ func (s *site) post(path, form string) *http.Request {
 
 func (s *site) refreshToken() string {
 	s.t.Helper()
-	_, t, err := s.db.CreateRefreshToken(context.Background(), s.user.ID, snib.SessionOptions{})
+	_, t, err := s.db.CreateRefreshToken(context.Background(), s.user, snib.SessionOptions{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestRevokeEndpoint(t *testing.T) {
 // TestWriteTokens is the answer to a native log-in.
 func TestWriteTokens(t *testing.T) {
 	s := newSite(t, nil)
-	session, refresh, err := s.db.CreateRefreshToken(t.Context(), s.user.ID, s.m.SessionOptions(s.post("/", "")))
+	session, refresh, err := s.db.CreateRefreshToken(t.Context(), s.user, s.m.SessionOptions(s.post("/", "")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,10 +76,10 @@ func (n *notes) signUp(args []string) error {
 		if err := putNote(tx.Bolt(), user.ID, text); err != nil {
 			return err // and there is no user either
 		}
-		if err := tx.InvalidateToken(old); err != nil { // whoever was signed in
+		if err := tx.RevokeToken(old); err != nil { // whoever was signed in
 			return err
 		}
-		session, err = tx.CreateSession(user.ID, snib.SessionOptions{})
+		session, err = tx.CreateSession(user, snib.SessionOptions{})
 		return err
 	})
 	if err != nil {
@@ -105,7 +105,7 @@ func (n *notes) signIn(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := n.db.InvalidateToken(n.ctx, old); err != nil { // whoever was signed in
+	if err := n.db.RevokeToken(n.ctx, old); err != nil { // whoever was signed in
 		return err
 	}
 	if err := n.token.write(session.Token); err != nil {
@@ -170,7 +170,7 @@ func (n *notes) signOut([]string) error {
 	}
 	// The session ends here, not only on this disk: a copy of the token is
 	// worth nothing from now on.
-	if err := n.db.InvalidateToken(n.ctx, token); err != nil {
+	if err := n.db.RevokeToken(n.ctx, token); err != nil {
 		return err
 	}
 	if err := n.token.remove(); err != nil {

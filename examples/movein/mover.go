@@ -233,7 +233,7 @@ func (m *mover) try(ctx context.Context, a account) error {
 	if _, err := m.db.ValidateSession(ctx, token); err != nil {
 		return err
 	}
-	if err := m.db.InvalidateToken(ctx, token); err != nil { // signs out
+	if err := m.db.RevokeToken(ctx, token); err != nil { // signs out
 		return err
 	}
 	m.mu.Lock()

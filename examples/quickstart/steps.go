@@ -81,7 +81,8 @@ func (t *tour) updatePassword() error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.db.ChangePassword(t.ctx, t.ada.ID, password, changed, t.laptop.ID); err != nil {
+	t.ada, err = t.db.ChangePassword(t.ctx, t.ada.ID, password, changed, t.laptop.ID)
+	if err != nil {
 		return err
 	}
 	_, err = t.db.ValidateSession(t.ctx, phone.Token.Reveal())
@@ -143,7 +144,7 @@ func (t *tour) uniqueAttribute() error {
 }
 
 func (t *tour) refreshToken() error {
-	session, first, err := t.db.CreateRefreshToken(t.ctx, t.ada.ID, snib.SessionOptions{})
+	session, first, err := t.db.CreateRefreshToken(t.ctx, t.ada, snib.SessionOptions{})
 	if err != nil {
 		return err
 	}
@@ -214,7 +215,7 @@ func (t *tour) oneTimeToken() error {
 		return err
 	}
 	_, err = t.db.UseOneTimeToken(t.ctx, "password-reset", mailed)
-	if err := refused("the link, clicked again", err, snib.ErrInvalidToken); err != nil {
+	if err := refused("the link, clicked again", err, snib.ErrInvalidOneTimeToken); err != nil {
 		return err
 	}
 	_, err = t.db.ValidateSession(t.ctx, t.laptop.Token.Reveal())
@@ -232,7 +233,7 @@ func (t *tour) delete() error {
 	if err != nil {
 		return err
 	}
-	_, t.refresh, err = t.db.CreateRefreshToken(t.ctx, t.ada.ID, snib.SessionOptions{CredentialVersion: t.ada.CredentialVersion})
+	_, t.refresh, err = t.db.CreateRefreshToken(t.ctx, t.ada, snib.SessionOptions{})
 	if err != nil {
 		return err
 	}
@@ -271,7 +272,7 @@ func (t *tour) nothingIsLeft() error {
 		return err
 	}
 	_, err = t.db.UseOneTimeToken(t.ctx, "verify-email", t.mailed)
-	if err := refused("one-time token", err, snib.ErrInvalidToken); err != nil {
+	if err := refused("one-time token", err, snib.ErrInvalidOneTimeToken); err != nil {
 		return err
 	}
 	_, _, err = t.db.LogIn(t.ctx, "email", newAddress, reset, snib.SessionOptions{})

@@ -90,7 +90,7 @@ func (a *app) routes() http.Handler {
 	anyone("GET /{$}", a.home)
 	anyone("GET /sign-up", a.showSignUp)
 	anyone("POST /sign-up", a.signUp)
-	anyone("GET /sign-in", a.showSignIn)
+	anyone("GET /sign-in", a.showLogIn)
 	anyone("POST /sign-in", a.signIn)
 	anyone("POST /sign-out", a.signOut)
 	anyone("GET /forgotten", a.showForgotten)

@@ -39,7 +39,7 @@ func (a *app) delete(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	if err := a.sessions.SignOut(w, r); err != nil { // the session is gone, the cookie is not
+	if err := a.sessions.LogOut(w, r); err != nil { // the session is gone, the cookie is not
 		return err
 	}
 	return done(w, r, "/", "deleted")

@@ -84,7 +84,7 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
 		})
 	}
 	switch {
-	case errors.Is(err, snib.ErrInvalidToken):
+	case errors.Is(err, snib.ErrInvalidOneTimeToken):
 		f.fail("new_password", "This link was used already, or is too old. Ask for another one.")
 		return a.showForm(w, r, p)
 	case err != nil && f.explain(err):

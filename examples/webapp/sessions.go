@@ -14,7 +14,7 @@ func (a *app) endSession(w http.ResponseWriter, r *http.Request) error {
 	if id == session.ID {
 		return a.signOut(w, r) // this device: its cookie goes too
 	}
-	if err := a.db.InvalidateUserSession(r.Context(), user.ID, id); err != nil {
+	if err := a.db.RevokeSession(r.Context(), user.ID, id); err != nil {
 		return err
 	}
 	return done(w, r, "/account", "ended")
@@ -22,7 +22,7 @@ func (a *app) endSession(w http.ResponseWriter, r *http.Request) error {
 
 // endOthers signs every device out but this one.
 func (a *app) endOthers(w http.ResponseWriter, r *http.Request) error {
-	if err := a.sessions.SignOutOthers(w, r); err != nil {
+	if err := a.sessions.LogOutOthers(w, r); err != nil {
 		return err
 	}
 	return done(w, r, "/account", "others")

@@ -16,7 +16,7 @@ func signInPage(goOn string) page {
 	}
 }
 
-func (a *app) showSignIn(w http.ResponseWriter, r *http.Request) error {
+func (a *app) showLogIn(w http.ResponseWriter, r *http.Request) error {
 	goOn := r.URL.Query().Get("next")
 	if _, _, ok := snibhttp.FromContext(r.Context()); ok {
 		http.Redirect(w, r, next(goOn), http.StatusSeeOther)
@@ -48,7 +48,7 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *app) signOut(w http.ResponseWriter, r *http.Request) error {
-	if err := a.sessions.SignOut(w, r); err != nil {
+	if err := a.sessions.LogOut(w, r); err != nil {
 		return err
 	}
 	return done(w, r, "/", "signed-out")

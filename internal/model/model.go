@@ -15,17 +15,17 @@ import (
 
 // What operations return; one for each sentinel that they can meet.
 var (
-	ErrUserNotFound       = errors.New("user not found")
-	ErrUserDisabled       = errors.New("user disabled")
-	ErrIdentityTaken      = errors.New("identity taken")
-	ErrAttributeTaken     = errors.New("attribute taken")
-	ErrInvalidCredentials = errors.New("invalid credentials")
-	ErrInvalidSession     = errors.New("invalid session")
-	ErrInvalidRefresh     = errors.New("invalid refresh token")
-	ErrReused             = errors.New("refresh token reused")
-	ErrInvalidToken       = errors.New("invalid token")
-	ErrInvalidInput       = errors.New("invalid input")
-	ErrTooLarge           = errors.New("too large")
+	ErrUserNotFound        = errors.New("user not found")
+	ErrUserDisabled        = errors.New("user disabled")
+	ErrIdentityTaken       = errors.New("identity taken")
+	ErrAttributeTaken      = errors.New("attribute taken")
+	ErrInvalidCredentials  = errors.New("invalid credentials")
+	ErrInvalidSession      = errors.New("invalid session")
+	ErrInvalidRefresh      = errors.New("invalid refresh token")
+	ErrReused              = errors.New("refresh token reused")
+	ErrInvalidOneTimeToken = errors.New("invalid token")
+	ErrInvalidInput        = errors.New("invalid input")
+	ErrTooLarge            = errors.New("too large")
 )
 
 // Policy holds the options of the database; durations in milliseconds.

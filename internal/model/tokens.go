@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Session is a session, with the token that it has been given.
@@ -110,14 +111,21 @@ func (m *Model) presentedFamily(token string) *Family {
 
 // enter says whether a user may get a session.
 func (m *Model) enter(user string, version uint64) (*User, error) {
+	u, err := m.admitted(user)
+	if err == nil && version != u.Version {
+		return nil, ErrInvalidCredentials
+	}
+	return u, err
+}
+
+// admitted returns a user who is there and not disabled.
+func (m *Model) admitted(user string) (*User, error) {
 	u := m.Users[user]
 	switch {
 	case u == nil:
 		return nil, ErrUserNotFound
 	case u.Disabled:
 		return nil, ErrUserDisabled
-	case version != 0 && version != u.Version:
-		return nil, ErrInvalidCredentials
 	}
 	return u, nil
 }
@@ -183,25 +191,29 @@ func (m *Model) Extend(token string) error {
 	return nil
 }
 
-// Invalidate ends a session and its family; one of another user than user,
-// if that is given, is unknown.
-func (m *Model) Invalidate(id, user string) {
+// EndSession ends a session and its family; one of another user than user,
+// if that is given, is unknown. What cannot be an id is ErrInvalidInput.
+func (m *Model) EndSession(id, user string) error {
+	if !strings.HasPrefix(id, "ses_") {
+		return ErrInvalidInput
+	}
 	s := m.Sessions[id]
 	if s == nil || user != "" && s.User != user {
-		return
+		return nil
 	}
 	if f := m.Families[s.Family]; f != nil && !f.Revoked {
 		delete(m.Families, f.ID)
 	}
 	delete(m.Sessions, id)
+	return nil
 }
 
-// InvalidateToken ends what a token stands for.
-func (m *Model) InvalidateToken(token string) {
+// RevokeToken ends what a token stands for.
+func (m *Model) RevokeToken(token string) {
 	if s := m.Presented(token); s != nil {
-		m.Invalidate(s.ID, "")
+		m.EndSession(s.ID, "")
 	} else if f := m.presentedFamily(token); f != nil {
-		m.Revoke(f.ID)
+		m.Revoke(f.ID, "")
 	}
 }
 
@@ -227,8 +239,8 @@ func (m *Model) endFamilies(user string, keep []string) {
 	})
 }
 
-// InvalidateAll ends a user's sessions and families but the kept ones.
-func (m *Model) InvalidateAll(user string, keep ...string) error {
+// EndSessions ends a user's sessions and families but the kept ones.
+func (m *Model) EndSessions(user string, keep ...string) error {
 	return m.update(user, func(u *User) error {
 		if err := m.keepable(user, keep); err != nil {
 			return err
@@ -282,12 +294,17 @@ func (m *Model) familySession(f *Family, token string) {
 	})
 }
 
-// Revoke ends a family and its session; a tombstone stays.
-func (m *Model) Revoke(id string) {
-	if f := m.Families[id]; f != nil && !f.Revoked {
+// Revoke ends a family and its session; a tombstone stays, and so does a
+// family of another user than user, if that is given.
+func (m *Model) Revoke(id, user string) error {
+	if !strings.HasPrefix(id, "rft_") {
+		return ErrInvalidInput
+	}
+	if f := m.Families[id]; f != nil && !f.Revoked && (user == "" || f.User == user) {
 		delete(m.Sessions, f.Session)
 		delete(m.Families, id)
 	}
+	return nil
 }
 
 // RevokeAll ends all families of a user.
@@ -295,7 +312,7 @@ func (m *Model) RevokeAll(user string) error {
 	return m.update(user, func(u *User) error {
 		u.Version++
 		for _, f := range m.FamiliesOf(user) {
-			m.Revoke(f.ID)
+			m.Revoke(f.ID, "")
 		}
 		maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return s.User == user && s.Family != "" })
 		return nil
@@ -344,7 +361,7 @@ func (m *Model) Refresh(token, next, session, sessionToken string) error {
 
 // CreateLink adds a one-time token under the bound per user.
 func (m *Model) CreateLink(user, purpose string, ttl int64, id, token string) error {
-	if _, err := m.enter(user, 0); err != nil {
+	if _, err := m.admitted(user); err != nil {
 		return err
 	}
 	have := Of(m.Links, func(l *Link) string { return l.User }, user)
@@ -362,6 +379,24 @@ func (m *Model) CreateLink(user, purpose string, ttl int64, id, token string) er
 	return nil
 }
 
+// RevokeLink ends a one-time token of a user.
+func (m *Model) RevokeLink(id, user string) error {
+	if !strings.HasPrefix(id, "ott_") {
+		return ErrInvalidInput
+	}
+	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return l.ID == id && l.User == user })
+	return nil
+}
+
+// RevokeLinks ends those of a user for a purpose.
+func (m *Model) RevokeLinks(user, purpose string) error {
+	if m.Users[user] == nil {
+		return ErrUserNotFound
+	}
+	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return l.User == user && l.Purpose == purpose })
+	return nil
+}
+
 // UseLink accepts a one-time token, once.
 func (m *Model) UseLink(purpose, token string) (user string, err error) {
 	for id, l := range m.Links {
@@ -370,7 +405,7 @@ func (m *Model) UseLink(purpose, token string) (user string, err error) {
 			return l.User, nil
 		}
 	}
-	return "", ErrInvalidToken
+	return "", ErrInvalidOneTimeToken
 }
 
 // EndEverything ends all sessions, families and one-time tokens.

@@ -36,7 +36,7 @@ func snibHandler(tb testing.TB) protected {
 	tb.Cleanup(func() { db.Close() })
 	u, err := db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "ada@example.com"})
 	fatal(tb, err)
-	s, err := db.CreateSession(ctx, u.ID, snib.SessionOptions{})
+	s, err := db.CreateSession(ctx, u, snib.SessionOptions{})
 	fatal(tb, err)
 	m, err := snibhttp.New(db, &snibhttp.Options{App: "bench", Profile: snibhttp.Loopback, Hosts: []string{"localhost"}})
 	fatal(tb, err)

@@ -88,7 +88,7 @@ func (s *snibStore) Fill(users []peer.User, sessions int, each func(string)) err
 	}
 	tokens := make([]string, len(users)*sessions)
 	create := func(tx *snib.Tx, n, d int) error {
-		session, err := tx.CreateSession(snib.UserID(users[n].ID), snib.SessionOptions{})
+		session, err := tx.CreateSession(imported(users[n].ID), snib.SessionOptions{})
 		tokens[n*sessions+d] = session.Token.Reveal()
 		return err
 	}
@@ -145,9 +145,15 @@ func importUser(tx *snib.Tx, u peer.User) error {
 	return err
 }
 
+// imported is a user as read after the import, which every program has at hand
+// that has just authenticated one.
+func imported(id string) snib.User {
+	return snib.User{ID: snib.UserID(id), CredentialVersion: 1}
+}
+
 // CreateSession implements peer.Store.
 func (s *snibStore) CreateSession(userID string) (string, error) {
-	session, err := s.db.CreateSession(ctx, snib.UserID(userID), snib.SessionOptions{})
+	session, err := s.db.CreateSession(ctx, imported(userID), snib.SessionOptions{})
 	return session.Token.Reveal(), err
 }
 
@@ -173,7 +179,7 @@ func (s *snibStore) ValidateUser(token string) (string, error) {
 func (s *snibStore) DeleteUser(userID string) error { return s.db.DeleteUser(ctx, snib.UserID(userID)) }
 
 // EndSession implements peer.Ender.
-func (s *snibStore) EndSession(token string) error { return s.db.InvalidateToken(ctx, token) }
+func (s *snibStore) EndSession(token string) error { return s.db.RevokeToken(ctx, token) }
 
 // Extend implements peer.Extender.
 func (s *snibStore) Extend(token string) error {
@@ -183,7 +189,7 @@ func (s *snibStore) Extend(token string) error {
 
 // StartFamily implements peer.Refresher.
 func (s *snibStore) StartFamily(userID string) (refresh, session string, err error) {
-	se, rt, err := s.db.CreateRefreshToken(ctx, snib.UserID(userID), snib.SessionOptions{})
+	se, rt, err := s.db.CreateRefreshToken(ctx, imported(userID), snib.SessionOptions{})
 	return rt.Token.Reveal(), se.Token.Reveal(), err
 }
 

@@ -1,4 +1,4 @@
-package snib
+package clock
 
 import (
 	"sync"
@@ -76,16 +76,16 @@ func TestClockFollowsTheMonotonicTimeWhenTheWallIsSet(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHandClock()
 			start := h.wall
-			c := newClock(h.reading)
-			c.now(1, 0)
+			c := New(h.reading)
+			c.Now(1, 0)
 			for i, s := range steps {
 				h.step(s.wall*time.Minute, s.mono*time.Minute)
-				got := time.UnixMilli(c.now(1, 0)).Sub(start)
+				got := time.UnixMilli(c.Now(1, 0)).Sub(start)
 				if got != s.want*time.Minute {
 					t.Errorf("step %d: %v after the start, want %v", i, got, s.want*time.Minute)
 				}
 				wall := h.wall.Sub(start)
-				if behind := c.behind(); behind != max(0, got-wall) {
+				if behind := c.Behind(); behind != max(0, got-wall) {
 					t.Errorf("step %d: behind by %v, want %v", i, behind, got-wall)
 				}
 			}
@@ -95,20 +95,20 @@ func TestClockFollowsTheMonotonicTimeWhenTheWallIsSet(t *testing.T) {
 
 func TestClockTakesTheStoredFloor(t *testing.T) {
 	h := newHandClock()
-	c := newClock(h.reading)
-	c.now(1, 0) // another process or DB has been ahead since
+	c := New(h.reading)
+	c.Now(1, 0) // another process or DB has been ahead since
 	floor := h.wall.Add(time.Hour).UnixMilli()
-	if got := c.now(1, floor); got != floor {
+	if got := c.Now(1, floor); got != floor {
 		t.Errorf("%d, want the floor %d", got, floor)
 	}
 	h.step(0, time.Second)
-	if got := c.now(1, 0); got != floor+1000 {
+	if got := c.Now(1, 0); got != floor+1000 {
 		t.Errorf("%d, want a second after the floor %d", got, floor)
 	}
-	if got := c.now(1, floor+500); got != floor+1000 {
+	if got := c.Now(1, floor+500); got != floor+1000 {
 		t.Errorf("%d: a lower stored floor has moved the clock", got)
 	}
-	if got := c.latest(); got != floor+1000 {
+	if got := c.Latest(); got != floor+1000 {
 		t.Errorf("the latest is %d", got)
 	}
 }
@@ -118,27 +118,27 @@ func TestClockTakesTheStoredFloor(t *testing.T) {
 func TestClockOfTheEpochThatATransactionSees(t *testing.T) {
 	h := newHandClock()
 	right := h.wall.UnixMilli()
-	c := newClock(h.reading)
+	c := New(h.reading)
 	h.step(1000*time.Hour, 0)
-	old := c.now(1, 0)
+	old := c.Now(1, 0)
 	h.step(-1000*time.Hour, 0)
-	if got := c.now(1, right); got != old {
+	if got := c.Now(1, right); got != old {
 		t.Errorf("before the reset: %d, want %d", got, old)
 	}
-	if got := c.now(2, right); got != right {
+	if got := c.Now(2, right); got != right {
 		t.Errorf("after the reset: %d, want the wall %d", got, right)
 	}
-	if got := c.now(1, right); got != old {
+	if got := c.Now(1, right); got != old {
 		t.Errorf("one who sees the old epoch: %d, want %d", got, old)
 	}
 	h.step(time.Minute, time.Minute)
-	if got := c.now(1, right); got != old+60_000 {
+	if got := c.Now(1, right); got != old+60_000 {
 		t.Errorf("old epoch, a minute later: %d, want %d", got, old+60_000)
 	}
-	if got := c.now(2, right); got != right+60_000 {
+	if got := c.Now(2, right); got != right+60_000 {
 		t.Errorf("new epoch, a minute later: %d, want %d", got, right+60_000)
 	}
-	if got := c.latest(); got != right+60_000 {
+	if got := c.Latest(); got != right+60_000 {
 		t.Errorf("the latest is %d, want that of the new epoch", got)
 	}
 }
@@ -154,13 +154,13 @@ func TestClockIsMonotonicInParallel(t *testing.T) {
 			if plain {
 				read = func() time.Time { return h.reading().Round(0) }
 			}
-			c := newClock(read)
+			c := New(read)
 			var wg sync.WaitGroup
 			for range 4 {
 				wg.Go(func() {
 					last := int64(0)
 					for range 5000 {
-						now := c.now(1, 0)
+						now := c.Now(1, 0)
 						if now < last {
 							t.Errorf("%d after %d", now, last)
 							return
@@ -181,7 +181,7 @@ func TestClockIsMonotonicInParallel(t *testing.T) {
 			wg.Wait()
 			// 2 s, and with plain readings an hour that cannot be told from
 			// time that has passed.
-			if got := c.now(1, 0) - start; got < 2000 || got > 2100 && !plain || got > 4*3_600_000+2100 {
+			if got := c.Now(1, 0) - start; got < 2000 || got > 2100 && !plain || got > 4*3_600_000+2100 {
 				t.Errorf("%d ms have passed, want 2000", got)
 			}
 		})
@@ -189,15 +189,15 @@ func TestClockIsMonotonicInParallel(t *testing.T) {
 }
 
 func TestDeadlineArithmetic(t *testing.T) {
-	if after(100, 2*time.Second) != 2100 || after(100, -1) != 0 || after(100, 0) != 100 {
-		t.Error("after")
+	if After(100, 2*time.Second) != 2100 || After(100, -1) != 0 || After(100, 0) != 100 {
+		t.Error("After")
 	}
 	for _, c := range [][3]int64{{0, 0, 0}, {0, 5, 5}, {5, 0, 5}, {3, 5, 3}, {5, 3, 3}} {
-		if got := earlier(c[0], c[1]); got != c[2] {
-			t.Errorf("earlier(%d, %d) is %d", c[0], c[1], got)
+		if got := Earlier(c[0], c[1]); got != c[2] {
+			t.Errorf("Earlier(%d, %d) is %d", c[0], c[1], got)
 		}
 	}
-	if !timeOf(0).IsZero() || timeOf(1500).UnixMilli() != 1500 || timeOf(1).Location() != time.UTC {
-		t.Error("timeOf")
+	if !Time(0).IsZero() || Time(1500).UnixMilli() != 1500 || Time(1).Location() != time.UTC {
+		t.Error("Time")
 	}
 }

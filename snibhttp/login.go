@@ -31,7 +31,7 @@ func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Sess
 	}
 	if err != nil {
 		// Nobody will ever have its token.
-		if err := m.db.InvalidateSession(context.WithoutCancel(r.Context()), s.ID); err != nil {
+		if err := m.db.RevokeSessionByID(context.WithoutCancel(r.Context()), s.ID); err != nil {
 			m.log.Warn("snibhttp: a session that nobody holds was not ended", "session", s.ID, "error", err)
 		}
 		return err
@@ -40,34 +40,30 @@ func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Sess
 	return nil
 }
 
-// SignIn creates a session for a user who was authenticated just now, and
+// LogIn creates a session for a user who was authenticated just now, and
 // signs the client in to it: u is what AuthenticateUser returned, or GetUser
 // before a one-time token was used or an OAuth provider was asked. If the
 // user's credentials have changed since u was read, it is
-// snib.ErrInvalidCredentials and there is no session; so a User without
-// CredentialVersion is ErrInvalidInput. attributes, which may be nil, go with
-// the session in addition to those of [Manager.SessionOptions].
+// snib.ErrInvalidCredentials and there is no session: see [snib.Proof].
+// attributes, which may be nil, go with the session in addition to those of
+// [Manager.SessionOptions].
 //
 // The session that the request carries ends in the same commit. It returns the
 // new one without its Token, which is in the cookie. When to call it, and
 // other errors, are as of SetSession and [snib.DB.CreateSession].
-func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, u snib.User, attributes snib.Attributes) (snib.Session, error) {
-	if u.CredentialVersion == 0 {
-		return snib.Session{}, &snib.InputError{Field: "User.CredentialVersion", Reason: "must be that of a user who was read"}
-	}
+func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, u snib.User, attributes snib.Attributes) (snib.Session, error) {
 	carried, err := m.mayEnter(r)
 	if err != nil {
 		return snib.Session{}, err
 	}
 	o := m.SessionOptions(r)
 	maps.Copy(o.Attributes, attributes)
-	o.CredentialVersion = u.CredentialVersion
 	var s snib.Session
 	err = m.db.Update(r.Context(), func(tx *snib.Tx) (err error) {
 		if err := endAll(tx, carried); err != nil { // first, as it makes room
 			return err
 		}
-		s, err = tx.CreateSession(u.ID, o)
+		s, err = tx.CreateSession(u, o)
 		return err
 	})
 	if err != nil {
@@ -78,14 +74,14 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, u snib.User, at
 	return s, nil
 }
 
-// SignOut ends the session that the request carries, and the refresh tokens
+// LogOut ends the session that the request carries, and the refresh tokens
 // that belong to it, and deletes the cookie. Who is not signed in is no error.
 // It is done even if the client does not wait for the answer.
 //
 // ErrMethod for a request that changes nothing (GET), which any page can have
 // sent; ErrCrossOrigin, ErrHost and ErrAuthorization as SetSession. Others are
 // of the database: then nothing is ended and the cookie stays.
-func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
+func (m *Manager) LogOut(w http.ResponseWriter, r *http.Request) error {
 	c, err := m.mayLeave(r)
 	if err != nil {
 		return err
@@ -102,10 +98,10 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// SignOutEverywhere ends all sessions and refresh tokens of the user who is
+// LogOutEverywhere ends all sessions and refresh tokens of the user who is
 // signed in, and deletes the cookie. ErrUnauthenticated if nobody is; other
-// errors as SignOut.
-func (m *Manager) SignOutEverywhere(w http.ResponseWriter, r *http.Request) error {
+// errors as LogOut.
+func (m *Manager) LogOutEverywhere(w http.ResponseWriter, r *http.Request) error {
 	c, err := m.mayLeave(r)
 	if err != nil {
 		return err
@@ -114,7 +110,7 @@ func (m *Manager) SignOutEverywhere(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	err = m.db.InvalidateUserSessions(context.WithoutCancel(r.Context()), u.ID)
+	err = m.db.RevokeUserSessions(context.WithoutCancel(r.Context()), u.ID)
 	if err != nil && !errors.Is(err, snib.ErrUserNotFound) { // deleted meanwhile, with all there was
 		return err
 	}
@@ -124,10 +120,10 @@ func (m *Manager) SignOutEverywhere(w http.ResponseWriter, r *http.Request) erro
 	return nil
 }
 
-// SignOutOthers ends all sessions and refresh tokens of the user who is signed
+// LogOutOthers ends all sessions and refresh tokens of the user who is signed
 // in except this session and the refresh token it was born of.
-// ErrUnauthenticated if nobody is; other errors as SignOut.
-func (m *Manager) SignOutOthers(w http.ResponseWriter, r *http.Request) error {
+// ErrUnauthenticated if nobody is; other errors as LogOut.
+func (m *Manager) LogOutOthers(w http.ResponseWriter, r *http.Request) error {
 	c, err := m.mayLeave(r)
 	if err != nil {
 		return err
@@ -136,7 +132,7 @@ func (m *Manager) SignOutOthers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	err = m.db.InvalidateUserSessions(context.WithoutCancel(r.Context()), u.ID, s.ID)
+	err = m.db.RevokeUserSessions(context.WithoutCancel(r.Context()), u.ID, s.ID)
 	if errors.Is(err, snib.ErrUserNotFound) {
 		return ErrUnauthenticated
 	}
@@ -188,14 +184,14 @@ func (m *Manager) end(ctx context.Context, tokens []string) error {
 	case 0:
 		return nil
 	case 1:
-		return m.db.InvalidateToken(ctx, tokens[0])
+		return m.db.RevokeToken(ctx, tokens[0])
 	}
 	return m.db.Update(ctx, func(tx *snib.Tx) error { return endAll(tx, tokens) })
 }
 
 func endAll(tx *snib.Tx, tokens []string) error {
 	for _, token := range tokens {
-		if err := tx.InvalidateToken(token); err != nil {
+		if err := tx.RevokeToken(token); err != nil {
 			return err
 		}
 	}

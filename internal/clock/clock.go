@@ -1,11 +1,13 @@
-package snib
+// Package clock is the one clock of a database: ids, deadlines, grace and
+// sweep all read it.
+package clock
 
 import (
 	"sync/atomic"
 	"time"
 )
 
-// The one clock of a database: ids, deadlines, grace and sweep all read it.
+// A Clock gives the time of a transaction.
 //
 //	now = max(wall, floor + elapsed)
 //
@@ -18,7 +20,7 @@ import (
 // Only a new file epoch may begin earlier (ResetClock), as it ends all that
 // could revive. The clock is therefore read as of the state that a
 // transaction sees: one that still sees the old epoch still sees its time.
-type clock struct {
+type Clock struct {
 	wall   func() time.Time
 	anchor atomic.Pointer[anchor]
 }
@@ -33,7 +35,7 @@ type anchor struct {
 
 // running returns floor + elapsed in Unix nanoseconds.
 func (a *anchor) running(reading time.Time) int64 {
-	if believable(reading) != believable(a.at) && !a.steady(reading) {
+	if Believable(reading) != Believable(a.at) && !a.steady(reading) {
 		return a.floor // the clock was set, which tells nothing of what elapsed
 	}
 	return max(a.floor, a.floor+reading.Sub(a.at).Nanoseconds()) // the sum may overflow
@@ -52,28 +54,29 @@ func (a *anchor) steady(reading time.Time) bool {
 // callers may come here in another order than they have read.
 func (a *anchor) outrun(reading time.Time, running int64) bool {
 	return !a.steady(reading) && (running/1e6 > a.floor/1e6 ||
-		a.at.Sub(reading) > time.Second || believable(reading) != believable(a.at))
+		a.at.Sub(reading) > time.Second || Believable(reading) != Believable(a.at))
 }
 
-// Walls outside these are a dead or unset clock and are not believed.
+// Min and Max: walls outside these are a dead or unset clock and are not believed.
 var (
-	wallMin = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	wallMax = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+	Min = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	Max = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-func newClock(wall func() time.Time) *clock {
+// New returns a clock that reads wall; nil is time.Now.
+func New(wall func() time.Time) *Clock {
 	if wall == nil {
 		wall = time.Now
 	}
-	c := &clock{wall: wall}
-	c.anchor.Store(&anchor{floor: wallMin.UnixNano(), at: wall()})
+	c := &Clock{wall: wall}
+	c.anchor.Store(&anchor{floor: Min.UnixNano(), at: wall()})
 	return c
 }
 
-// now returns the time in Unix milliseconds for a transaction that sees the
+// Now returns the time in Unix milliseconds for a transaction that sees the
 // given epoch and stored floor. It raises the floor in memory when the wall
 // clock is ahead, so that a later step back cannot be seen.
-func (c *clock) now(epoch uint64, floor int64) int64 {
+func (c *Clock) Now(epoch uint64, floor int64) int64 {
 	reading := c.wall()
 	for {
 		a := c.anchor.Load()
@@ -87,7 +90,7 @@ func (c *clock) now(epoch uint64, floor int64) int64 {
 		}
 		running := a.running(reading)
 		seen := max(running, floor*1e6)
-		if believable(reading) {
+		if Believable(reading) {
 			seen = max(seen, reading.UnixNano())
 		}
 		// Whole milliseconds are compared: the wall and the monotonic clock
@@ -99,39 +102,42 @@ func (c *clock) now(epoch uint64, floor int64) int64 {
 	}
 }
 
-// latest returns the time in Unix milliseconds of the newest epoch seen.
-func (c *clock) latest() int64 { return c.now(c.anchor.Load().epoch, 0) }
+// Latest returns the time in Unix milliseconds of the newest epoch seen.
+func (c *Clock) Latest() int64 { return c.Now(c.anchor.Load().epoch, 0) }
 
-// believable reports whether a reading of the wall clock can be true.
-func believable(reading time.Time) bool {
-	return reading.After(wallMin) && reading.Before(wallMax)
+// Believable reports whether a reading of the wall clock can be true.
+func Believable(reading time.Time) bool {
+	return reading.After(Min) && reading.Before(Max)
 }
 
-// behind returns how far the wall clock is behind this one: what a step back
+// Wall returns the reading of the wall clock.
+func (c *Clock) Wall() time.Time { return c.wall() }
+
+// Behind returns how far the wall clock is behind this one: what a step back
 // or a dead clock leaves.
-func (c *clock) behind() time.Duration {
+func (c *Clock) Behind() time.Duration {
 	wall := c.wall().UnixMilli()
-	return time.Duration(max(0, c.latest()-wall)) * time.Millisecond
+	return time.Duration(max(0, c.Latest()-wall)) * time.Millisecond
 }
 
-// timeOf turns stored milliseconds into a time; 0 is the zero time.
-func timeOf(ms int64) time.Time {
+// Time turns stored milliseconds into a time; 0 is the zero time.
+func Time(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
 }
 
-// after returns the deadline d after ms; negative d is none (0).
-func after(ms int64, d time.Duration) int64 {
+// After returns the deadline d after ms; negative d is none (0).
+func After(ms int64, d time.Duration) int64 {
 	if d < 0 {
 		return 0
 	}
 	return ms + d.Milliseconds()
 }
 
-// earlier returns the earlier of two deadlines, of which 0 is none.
-func earlier(a, b int64) int64 {
+// Earlier returns the earlier of two deadlines, of which 0 is none.
+func Earlier(a, b int64) int64 {
 	if a == 0 || b != 0 && b < a {
 		return b
 	}

@@ -13,16 +13,16 @@ import (
 	"github.com/snibdb/snib/snibhttp"
 )
 
-// TestSignInEndsTheCarriedSession, whosever it is: otherwise who has planted
+// TestLogInEndsTheCarriedSession, whosever it is: otherwise who has planted
 // its cookie here would be signed in along with the user (fixation).
-func TestSignInEndsTheCarriedSession(t *testing.T) {
+func TestLogInEndsTheCarriedSession(t *testing.T) {
 	s := newSite(t, nil)
 	mallory, err := s.db.CreateUser(t.Context(), snib.NewUser{Provider: "email", Identifier: "mallory@example.com"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/log-in", "/sign-in"} {
-		for _, owner := range []snib.UserID{s.user.ID, mallory.ID} {
+		for _, owner := range []snib.User{s.user, mallory} {
 			planted, err := s.db.CreateSession(t.Context(), owner, snib.SessionOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -43,8 +43,8 @@ func TestSignInEndsTheCarriedSession(t *testing.T) {
 	}
 }
 
-// TestSignInEndsACarriedIdleSession: it could be woken.
-func TestSignInEndsACarriedIdleSession(t *testing.T) {
+// TestLogInEndsACarriedIdleSession: it could be woken.
+func TestLogInEndsACarriedIdleSession(t *testing.T) {
 	s := newSite(t, nil)
 	_, token := s.session()
 	s.clock.Advance(48 * 3600e9)
@@ -54,7 +54,7 @@ func TestSignInEndsACarriedIdleSession(t *testing.T) {
 	}
 }
 
-func TestSignInRecordsTheClient(t *testing.T) {
+func TestLogInRecordsTheClient(t *testing.T) {
 	long := strings.Repeat("ü", 200)
 	for _, c := range []struct{ address, agent, wantAddress, wantAgent string }{
 		{"192.0.2.7:5555", "Browser/1.0", "192.0.2.7", "Browser/1.0"},
@@ -94,9 +94,9 @@ func TestClientAddr(t *testing.T) {
 	}
 }
 
-// TestSignInLooksAtTheCredentialVersion: nothing that was proven with old
+// TestLogInLooksAtTheCredentialVersion: nothing that was proven with old
 // credentials lets anybody in after a change.
-func TestSignInLooksAtTheCredentialVersion(t *testing.T) {
+func TestLogInLooksAtTheCredentialVersion(t *testing.T) {
 	s := newSite(t, nil)
 	old := s.user
 	if _, err := s.db.UpdateUserPassword(t.Context(), s.user.ID, "a new password"); err != nil {
@@ -106,12 +106,12 @@ func TestSignInLooksAtTheCredentialVersion(t *testing.T) {
 	unread := old
 	unread.CredentialVersion = 0
 	w, r := httptest.NewRecorder(), s.request("POST", "/", cookie+carried)
-	_, err := s.m.SignIn(w, r, unread, nil)
-	wantInput(t, err, "User.CredentialVersion")
-	if _, err := s.m.SignIn(w, r, old, nil); !errors.Is(err, snib.ErrInvalidCredentials) {
+	_, err := s.m.LogIn(w, r, unread, nil)
+	wantInput(t, err, "Proof")
+	if _, err := s.m.LogIn(w, r, old, nil); !errors.Is(err, snib.ErrInvalidCredentials) {
 		t.Errorf("with old credentials: %v", err)
 	}
-	_, err = s.m.SignIn(w, r, s.refreshed(), snib.Attributes{"x": make(chan int)})
+	_, err = s.m.LogIn(w, r, s.refreshed(), snib.Attributes{"x": make(chan int)})
 	wantInput(t, err, "Attributes[x]")
 	if !s.valid(carried) || len(w.Header()["Set-Cookie"]) != 0 {
 		t.Error("a refused sign-in has ended the carried session or set a cookie")
@@ -119,13 +119,13 @@ func TestSignInLooksAtTheCredentialVersion(t *testing.T) {
 	if _, err := s.db.DisableUser(t.Context(), s.user.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.m.SignIn(w, r, s.refreshed(), nil); !errors.Is(err, snib.ErrUserDisabled) {
+	if _, err := s.m.LogIn(w, r, s.refreshed(), nil); !errors.Is(err, snib.ErrUserDisabled) {
 		t.Errorf("of a disabled user: %v", err)
 	}
 	if err := s.db.DeleteUser(t.Context(), s.user.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.m.SignIn(w, r, s.user, nil); !errors.Is(err, snib.ErrUserNotFound) {
+	if _, err := s.m.LogIn(w, r, s.user, nil); !errors.Is(err, snib.ErrUserNotFound) {
 		t.Errorf("of a deleted user: %v", err)
 	}
 }
@@ -170,7 +170,7 @@ func TestSetSessionThatFailsLeavesNoSession(t *testing.T) {
 	_ = token // nobody could end it; the log says so
 }
 
-func TestSignOut(t *testing.T) {
+func TestLogOut(t *testing.T) {
 	for _, prefix := range []string{"", "/looked"} {
 		s := newSite(t, nil)
 		_, one := s.session()
@@ -195,13 +195,13 @@ func TestSignOut(t *testing.T) {
 	}
 }
 
-func TestSignOutOthersAndEverywhere(t *testing.T) {
+func TestLogOutOthersAndEverywhere(t *testing.T) {
 	for _, prefix := range []string{"", "/looked"} {
 		for _, header := range []string{cookie, "Authorization: Bearer "} {
 			s := newSite(t, nil)
 			_, mine := s.session()
 			_, other := s.session()
-			_, refresh, err := s.db.CreateRefreshToken(t.Context(), s.user.ID, snib.SessionOptions{})
+			_, refresh, err := s.db.CreateRefreshToken(t.Context(), s.refreshed(), snib.SessionOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,12 +222,12 @@ func TestSignOutOthersAndEverywhere(t *testing.T) {
 	}
 }
 
-// TestSignOutOthersOfNobody: a session that is not good ends nothing.
-func TestSignOutOthersOfNobody(t *testing.T) {
+// TestLogOutOthersOfNobody: a session that is not good ends nothing.
+func TestLogOutOthersOfNobody(t *testing.T) {
 	s := newSite(t, nil)
 	_, good := s.session()
 	_, bad := s.session()
-	if err := s.db.InvalidateToken(t.Context(), bad); err != nil {
+	if err := s.db.RevokeToken(t.Context(), bad); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/others", "/everywhere", "/looked/others", "/looked/everywhere"} {
@@ -240,18 +240,18 @@ func TestSignOutOthersOfNobody(t *testing.T) {
 	}
 }
 
-// TestSignOutOfADeletedUser, between the middleware and the handler.
-func TestSignOutOfADeletedUser(t *testing.T) {
+// TestLogOutOfADeletedUser, between the middleware and the handler.
+func TestLogOutOfADeletedUser(t *testing.T) {
 	s := newSite(t, nil)
 	for what, c := range map[string]struct {
 		act  func(http.ResponseWriter, *http.Request) error
 		want error
-	}{"others": {s.m.SignOutOthers, snibhttp.ErrUnauthenticated}, "everywhere": {s.m.SignOutEverywhere, nil}} {
+	}{"others": {s.m.LogOutOthers, snibhttp.ErrUnauthenticated}, "everywhere": {s.m.LogOutEverywhere, nil}} {
 		u, err := s.db.CreateUser(t.Context(), snib.NewUser{Provider: "email", Identifier: "gone@example.com"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		session, err := s.db.CreateSession(t.Context(), u.ID, snib.SessionOptions{})
+		session, err := s.db.CreateSession(t.Context(), u, snib.SessionOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,8 +284,8 @@ func TestNobodyIsSignedOutByGET(t *testing.T) {
 	cookieOf(t, s.do(s.request("GET", "/sign-in", "Sec-Fetch-Site: cross-site")))
 }
 
-// TestSignOutIsDoneForAClientThatHasGone: who closes the tab has signed out.
-func TestSignOutIsDoneForAClientThatHasGone(t *testing.T) {
+// TestLogOutIsDoneForAClientThatHasGone: who closes the tab has signed out.
+func TestLogOutIsDoneForAClientThatHasGone(t *testing.T) {
 	s := newSite(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -299,8 +299,8 @@ func TestSignOutIsDoneForAClientThatHasGone(t *testing.T) {
 	}
 }
 
-// TestSignOutThatFailsKeepsTheCookie: without it, nobody could try again.
-func TestSignOutThatFailsKeepsTheCookie(t *testing.T) {
+// TestLogOutThatFailsKeepsTheCookie: without it, nobody could try again.
+func TestLogOutThatFailsKeepsTheCookie(t *testing.T) {
 	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = busyTimeout })
 	_, token := s.session()
 	s.busy(func() {

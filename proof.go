@@ -1,0 +1,80 @@
+package snib
+
+import (
+	"errors"
+
+	"github.com/snibdb/snib/codec"
+)
+
+// Proof says for whom, and on which evidence, a session or refresh token is
+// made. It is one of two:
+//
+//   - A [User], as a method returned it when the person was authenticated: by
+//     AuthenticateUser, or by GetUser before a one-time token was used or an
+//     OAuth provider was asked. If the user's credential version has changed
+//     since, that evidence is void: ErrInvalidCredentials.
+//   - A [Session] that is active: one log-in carried to another place (a second
+//     device, a desktop program that opens a browser). What is made of it has
+//     its time of log-in and does not outlive its AbsoluteUntil. If it has
+//     ended meanwhile: ErrInvalidSession.
+//
+// ErrUserNotFound, ErrUserDisabled; ErrInvalidInput (Proof) for nil and for a
+// User or Session that no method returned.
+type Proof interface {
+	// prove looks at the evidence in tx.
+	prove(tx *Tx) (proven, error)
+}
+
+// proven is what a Proof showed.
+type proven struct {
+	user  codec.User
+	at    int64 // when the user was authenticated
+	until int64 // a bound on what is made of it; 0 is none
+}
+
+// proven returns what proof shows in this transaction.
+func (tx *Tx) proven(proof Proof) (proven, error) {
+	if proof == nil {
+		return proven{}, &InputError{Field: "Proof", Reason: "is required"}
+	}
+	p, err := proof.prove(tx)
+	if err == nil && p.user.DisabledAt != 0 {
+		err = ErrUserDisabled
+	}
+	if err != nil {
+		return proven{}, err
+	}
+	return p, nil
+}
+
+func (u User) prove(tx *Tx) (proven, error) {
+	if u.CredentialVersion == 0 {
+		return proven{}, &InputError{Field: "Proof", Reason: "must be a User that was read"}
+	}
+	record, err := tx.user(u.ID)
+	switch {
+	case err != nil:
+		return proven{}, err
+	case record.DisabledAt == 0 && record.CredentialVersion != u.CredentialVersion:
+		return proven{}, ErrInvalidCredentials
+	}
+	return proven{user: record, at: tx.now}, nil
+}
+
+func (s Session) prove(tx *Tx) (proven, error) {
+	if s.ID == "" {
+		return proven{}, &InputError{Field: "Proof", Reason: "must be a Session that was read"}
+	}
+	record, err := tx.sessionByID(s.ID)
+	if err == nil && (tx.sessionState(&record) != SessionActive || record.UserID != string(s.UserID)) {
+		err = ErrInvalidSession
+	}
+	if err != nil {
+		return proven{}, err
+	}
+	u, err := tx.user(s.UserID)
+	if errors.Is(err, ErrUserNotFound) {
+		err = orphan(spaceSessions, err)
+	}
+	return proven{user: u, at: record.AuthTime, until: record.AbsoluteUntil}, err
+}
