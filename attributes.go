@@ -105,7 +105,7 @@ func (db *DB) UpdateUserAttributes(ctx context.Context, id UserID, a Attributes)
 
 // UpdateUserAttributes is [DB.UpdateUserAttributes] in this transaction.
 func (tx *Tx) UpdateUserAttributes(id UserID, a Attributes) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, _ *ending) error { return tx.mergeAttributes(u, a) })
+	return tx.updateUser(id, func(u *codec.User, _ *cascade) error { return tx.mergeAttributes(u, a) })
 }
 
 // mergeAttributes changes the attributes of a record and recomputes the index

@@ -63,7 +63,7 @@ func severity(invariant int, space kv.Space) Severity {
 	switch {
 	case space == spaceUsers && invariant != 5:
 		return LosesData
-	case invariant == 1, invariant == 7, space == spaceSessions, space == spaceFamilies, space == spaceOneTime:
+	case invariant == 1, invariant == 7, kindOf(space) != nil:
 		return EndsLogin
 	}
 	return Mendable
@@ -127,7 +127,7 @@ func (c *checker) run() error { return c.passes(c.meta, c.users) }
 func (c *checker) passes(meta, users func() error) error {
 	for _, pass := range []func() error{
 		meta, users, c.identities, c.attributes,
-		c.sessions, c.families, c.oneTimeTokens, c.byUser, c.bounds, c.foreign,
+		c.owned, c.byUser, c.bounds, c.foreign,
 	} {
 		if err := pass(); err != nil {
 			return err

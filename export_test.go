@@ -68,3 +68,41 @@ func OpenTwice(path string, opts *Options) (*DB, error) {
 	}
 	return db.start(s)
 }
+
+// Kind is a row of the table of kinds, for tests outside of the package.
+type Kind struct {
+	Title, Space, ByUser string
+	Most                 int
+	Record, Index        int
+	UsedOnce             bool
+	Ends                 map[string]bool // by occasion
+}
+
+// Occasions name what ends records, as docs/INVARIANTS.md does.
+var Occasions = [occasions]string{
+	"password set, changed or removed", "user disabled", "identity replaced or unlinked",
+	"`RevokeUserSessions`", "`RevokeUserRefreshTokens`", "`EndEverything`, `ResetClock`, `Restore`",
+}
+
+// Kinds returns the table of kinds.
+func Kinds() (out []Kind) {
+	for _, k := range kinds {
+		row := Kind{
+			Title: k.title, Space: spaces[k.space].Name, ByUser: spaces[k.byUser].Name,
+			Most: k.most, Record: k.record, Index: k.index, UsedOnce: k.usedOnce, Ends: map[string]bool{},
+		}
+		for i, name := range Occasions {
+			row.Ends[name] = k.ends&(1<<i) != 0
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// SpaceNames returns the names of all spaces of the file.
+func SpaceNames() (out []string) {
+	for _, s := range spaces {
+		out = append(out, s.Name)
+	}
+	return out
+}

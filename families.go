@@ -55,19 +55,6 @@ func (tx *Tx) userFamilies(userID string) ([]codec.Family, error) {
 	return out, nil
 }
 
-// excessFamilies returns which families of a user end when there is one more:
-// revoked and expired ones first, then those with the earliest idle deadline.
-// Their sessions are left to their own, short, deadlines.
-func (tx *Tx) excessFamilies(userID string) ([]string, error) {
-	return tx.excess(ownedFamilies, userID, tx.db.o.Refresh.MaxPerUser, "", func(id string) (int64, error) {
-		f, err := tx.family(id)
-		if f.RevokedAt != 0 || !tx.familyLive(&f) {
-			return 0, err
-		}
-		return f.IdleUntil, err
-	})
-}
-
 // RevokeRefreshToken ends a family of this user by its id, and its session. An
 // unknown id and a family of another user are no error. ErrInvalidInput
 // (UserID, RefreshTokenID) for what cannot be an id, such as a token.
@@ -113,10 +100,10 @@ func (tx *Tx) endFamily(f *codec.Family) error {
 	if f.RevokedAt != 0 {
 		return nil
 	}
-	if err := tx.deleteOne(ownedSessions, f.UserID, f.SessionID); err != nil {
+	if err := tx.deleteOne(kindSession, f.UserID, f.SessionID); err != nil {
 		return err
 	}
-	return tx.deleteOne(ownedFamilies, f.UserID, f.ID)
+	return tx.deleteOne(kindFamily, f.UserID, f.ID)
 }
 
 // RevokeUserRefreshTokens ends all refresh tokens of the user and their
@@ -127,13 +114,13 @@ func (db *DB) RevokeUserRefreshTokens(ctx context.Context, id UserID) error {
 
 // RevokeUserRefreshTokens is [DB.RevokeUserRefreshTokens] in this transaction.
 func (tx *Tx) RevokeUserRefreshTokens(id UserID) error {
-	_, err := tx.updateUser(id, func(u *codec.User, e *ending) error {
+	_, err := tx.updateUser(id, func(u *codec.User, c *cascade) error {
 		u.CredentialVersion++
-		if err := e.addFamilies(tx, nil); err != nil {
+		if err := c.on(tx, refreshTokensRevoked); err != nil {
 			return err
 		}
-		// Also those whose family was ended to make room.
-		return e.add(tx, ownedSessions, func(id string) (bool, error) {
+		// And the sessions of families, also of one that was evicted.
+		return c.add(tx, kindSession, func(id string) (bool, error) {
 			s, err := tx.session(id)
 			return s.FamilyID != "", err
 		})

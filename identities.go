@@ -202,7 +202,7 @@ func (db *DB) UpdateUserProviderID(ctx context.Context, id UserID, provider, ide
 
 // UpdateUserProviderID is [DB.UpdateUserProviderID] in this transaction.
 func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, e *ending) error {
+	return tx.updateUser(id, func(u *codec.User, c *cascade) error {
 		x, err := tx.db.newIdentity(provider, identifier, tx.now)
 		if err != nil {
 			return err
@@ -221,7 +221,7 @@ func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User
 		}
 		u.Identities[0] = x
 		u.CredentialVersion++
-		return e.add(tx, ownedOneTime, nil)
+		return c.on(tx, identityMoves)
 	})
 }
 
@@ -239,7 +239,7 @@ func (db *DB) LinkIdentity(ctx context.Context, id UserID, provider, identifier 
 
 // LinkIdentity is [DB.LinkIdentity] in this transaction.
 func (tx *Tx) LinkIdentity(id UserID, provider, identifier string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, _ *ending) error {
+	return tx.updateUser(id, func(u *codec.User, _ *cascade) error {
 		x, err := tx.db.newIdentity(provider, identifier, tx.now)
 		if err != nil {
 			return err
@@ -271,7 +271,7 @@ func (db *DB) UnlinkIdentity(ctx context.Context, id UserID, provider, identifie
 
 // UnlinkIdentity is [DB.UnlinkIdentity] in this transaction.
 func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, e *ending) error {
+	return tx.updateUser(id, func(u *codec.User, c *cascade) error {
 		x, err := tx.db.newIdentity(provider, identifier, 0)
 		if err != nil {
 			return nil // nobody can have it
@@ -285,6 +285,6 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 		}
 		u.Identities = slices.Delete(u.Identities, i, i+1)
 		u.CredentialVersion++
-		return e.add(tx, ownedOneTime, nil)
+		return c.on(tx, identityMoves)
 	})
 }

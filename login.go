@@ -106,7 +106,7 @@ func (v *verifiedLogin) apply(tx *Tx, u codec.User) (User, error) {
 	if v.upgrade == "" || u.PasswordHash != v.stored {
 		return newUser(u), nil
 	}
-	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *ending) error {
+	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *cascade) error {
 		u.PasswordHash, u.HashClass = string(v.upgrade), hashOwn
 		return nil
 	})

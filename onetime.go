@@ -84,20 +84,14 @@ func (tx *Tx) putOneTimeToken(t *codec.OneTimeToken) (OneTimeToken, error) {
 		return OneTimeToken{}, err
 	}
 	t.SecretHash = token.OfOneTime.Hash(secret[:])
-	ended, err := tx.excess(ownedOneTime, t.UserID, MaxOneTimeTokens, "", func(id string) (int64, error) {
-		have, err := tx.oneTimeToken(id)
-		if !tx.oneTimeLive(&have) {
-			return 0, err
-		}
-		return have.ExpiresAt, err
-	})
+	ended, err := tx.evicted(kindOneTime, t.UserID, "")
 	if err != nil {
 		return OneTimeToken{}, err
 	}
-	if err := tx.deleteAll(ownedOneTime, t.UserID, ended); err != nil {
+	if err := tx.deleteAll(kindOneTime, t.UserID, ended); err != nil {
 		return OneTimeToken{}, err
 	}
-	if err := tx.putOne(ownedOneTime, t.UserID, t.ID, t.Append(nil), true); err != nil {
+	if err := tx.putOne(kindOneTime, t.UserID, t.ID, t.Append(nil), true); err != nil {
 		return OneTimeToken{}, err
 	}
 	out := newOneTimeToken(t)
@@ -145,7 +139,7 @@ func (tx *Tx) useOneTimeToken(purpose, token string) (OneTimeToken, error) {
 	if err != nil {
 		return OneTimeToken{}, err
 	}
-	if err := tx.deleteOne(ownedOneTime, t.UserID, t.ID); err != nil {
+	if err := tx.deleteOne(kindOneTime, t.UserID, t.ID); err != nil {
 		return OneTimeToken{}, err
 	}
 	return newOneTimeToken(&t), nil
@@ -192,7 +186,7 @@ func (tx *Tx) RevokeOneTimeToken(userID UserID, id OneTimeTokenID) error {
 	if err != nil {
 		return err
 	}
-	return tx.deleteOne(ownedOneTime, t.UserID, t.ID)
+	return tx.deleteOne(kindOneTime, t.UserID, t.ID)
 }
 
 // RevokeUserOneTimeTokens ends all one-time tokens that the user has for a
@@ -214,12 +208,12 @@ func (tx *Tx) RevokeUserOneTimeTokens(id UserID, purpose string) error {
 	if _, err := tx.user(id); err != nil {
 		return err
 	}
-	e := ending{userID: string(id)}
-	if err := e.add(tx, ownedOneTime, func(id string) (bool, error) {
+	c := cascade{userID: string(id)}
+	if err := c.add(tx, kindOneTime, func(id string) (bool, error) {
 		t, err := tx.oneTimeToken(id)
 		return t.Purpose == purpose, err
 	}); err != nil {
 		return err
 	}
-	return e.write(tx)
+	return c.write(tx)
 }

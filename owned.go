@@ -2,83 +2,73 @@ package snib
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 
 	"github.com/snibdb/snib/codec"
-	"github.com/snibdb/snib/internal/kv"
 )
 
-// Records that belong to a user, with the index by user that leads to them.
-type owned struct{ records, byUser kv.Space }
-
-var (
-	ownedSessions = owned{spaceSessions, spaceUserSessions}
-	ownedFamilies = owned{spaceFamilies, spaceUserFamilies}
-	ownedOneTime  = owned{spaceOneTime, spaceUserOneTime}
-)
-
-// putOne writes one record, and its entry in the index by user if it is new.
-func (tx *Tx) putOne(o owned, userID, id string, record []byte, isNew bool) error {
+// putOne writes one record of a user's, and its entry in the index by user if
+// it is new.
+func (tx *Tx) putOne(k *kind, userID, id string, record []byte, isNew bool) error {
 	if isNew {
-		if err := tx.put(o.byUser, pairKey(userID, id), nil); err != nil {
+		if err := tx.put(k.byUser, pairKey(userID, id), nil); err != nil {
 			return err
 		}
 	}
-	return tx.put(o.records, id, record)
+	return tx.put(k.space, id, record)
 }
 
 // deleteOne removes one record and its entry in the index by user.
-func (tx *Tx) deleteOne(o owned, userID, id string) error {
+func (tx *Tx) deleteOne(k *kind, userID, id string) error {
 	tx.key = codec.AppendPair(tx.key[:0], userID, id)
-	if err := tx.deleteKey(o.byUser); err != nil {
+	if err := tx.deleteKey(k.byUser); err != nil {
 		return err
 	}
-	return tx.delete(o.records, id)
+	return tx.delete(k.space, id)
 }
 
-func (tx *Tx) deleteAll(o owned, userID string, ids []string) error {
+func (tx *Tx) deleteAll(k *kind, userID string, ids []string) error {
 	for _, id := range ids {
-		if err := tx.deleteOne(o, userID, id); err != nil {
+		if err := tx.deleteOne(k, userID, id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// excess returns which records of one kind a user must lose to have at most
-// most when there is one more, in the place of instead ("" for none): those
-// whose end comes first. until returns when that is, 0 for a dead one. A
-// record that cannot be read goes first; it must not keep the user out.
-func (tx *Tx) excess(o owned, userID string, most int, instead string, until func(id string) (int64, error)) ([]string, error) {
-	have, err := tx.count(o.byUser, userID, most)
-	if err != nil || have < most {
+// evicted returns which records of a kind a user must lose for a new one, in
+// the place of replaced ("" for none): those of the lowest rank above the
+// bound of the options.
+func (tx *Tx) evicted(k *kind, userID, replaced string) ([]string, error) {
+	return tx.lowest(k, userID, k.bound(&tx.db.o)-1, replaced)
+}
+
+// lowest returns the records of a kind by which a user, without replaced, has
+// more than most: those of the lowest rank, the oldest first. A record that
+// cannot be read is the lowest; it must not keep the user out.
+func (tx *Tx) lowest(k *kind, userID string, most int, replaced string) ([]string, error) {
+	have, err := tx.count(k.byUser, userID, most+1)
+	if err != nil || have <= most {
 		return nil, err
 	}
-	ids, err := tx.members(o.byUser, userID)
+	ids, err := tx.members(k.byUser, userID)
 	if err != nil {
 		return nil, err
 	}
-	ids = slices.DeleteFunc(ids, func(id string) bool { return id == instead })
-	n := len(ids) + 1 - most
-	if n <= 0 {
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id == replaced })
+	if len(ids) <= most {
 		return nil, nil
 	}
-	ends := make(map[string]int64, len(ids))
+	ranks := make(map[string]int64, len(ids))
 	for _, id := range ids {
-		end, err := until(id)
-		if err != nil && !damagedOrMissing(err) {
+		l, err := tx.life(k, id)
+		switch {
+		case err == nil:
+			ranks[id] = tx.rank(l)
+		case !damagedOrMissing(err):
 			return nil, err
 		}
-		ends[id] = end
 	}
-	slices.SortStableFunc(ids, func(a, b string) int { return cmp.Compare(ends[a], ends[b]) })
-	return ids[:n], nil
-}
-
-// damagedOrMissing reports whether err is that a record which should be there
-// is damaged or missing. One of a newer version is neither.
-func damagedOrMissing(err error) bool {
-	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalidSession) ||
-		errors.Is(err, ErrInvalidRefreshToken) || errors.Is(err, ErrInvalidOneTimeToken)
+	slices.SortStableFunc(ids, func(a, b string) int { return cmp.Compare(ranks[a], ranks[b]) })
+	return ids[:len(ids)-most], nil
 }

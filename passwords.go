@@ -179,7 +179,7 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password
 // replacePassword sets or removes a password and ends what depends on it,
 // after allowed has agreed.
 func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, allowed func(*codec.User) error) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, e *ending) error {
+	return tx.updateUser(id, func(u *codec.User, c *cascade) error {
 		if err := allowed(u); err != nil {
 			return err
 		}
@@ -194,16 +194,10 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, al
 				// Its family ends. It lives to the deadline it has, and no
 				// longer.
 				s.FamilyID, s.AbsoluteUntil = "", s.IdleUntil
-				e.detached = append(e.detached, s)
+				c.detached = append(c.detached, s)
 			}
 		}
-		if err := e.addSessions(tx, kept); err != nil {
-			return err
-		}
-		if err := e.addFamilies(tx, nil); err != nil {
-			return err
-		}
-		return e.add(tx, ownedOneTime, nil)
+		return c.on(tx, passwordChanges, ids(kept)...)
 	})
 }
 

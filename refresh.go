@@ -159,7 +159,7 @@ func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
 	f.FamilyHash = token.Hash(token.FamilyLabel, x.f())
 	f.Current = token.OfFamily.Hash(x.s())
 	f.IdleUntil = clock.Earlier(clock.After(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
-	ended, err := tx.excessFamilies(f.UserID)
+	ended, err := tx.evicted(kindFamily, f.UserID, "")
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
@@ -170,14 +170,14 @@ func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
 // of the session instead ("" for a new family), ends the families that go for
 // it, and returns both with their tokens.
 func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, instead string, ended []string) (Session, RefreshToken, error) {
-	endedSessions, err := tx.excessSessions(f.UserID, instead)
+	endedSessions, err := tx.evictedSessions(f.UserID, instead)
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	if err := tx.deleteAll(ownedFamilies, f.UserID, ended); err != nil {
+	if err := tx.deleteAll(kindFamily, f.UserID, ended); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	if err := tx.putOne(ownedFamilies, f.UserID, f.ID, f.Append(nil), instead == ""); err != nil {
+	if err := tx.putOne(kindFamily, f.UserID, f.ID, f.Append(nil), instead == ""); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
 	record := tx.familySession(f)
@@ -338,7 +338,7 @@ func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
 func (tx *Tx) revoke(f *codec.Family) error {
 	ended := f.SessionID
 	f.RevokedAt, f.SessionID = tx.now, ""
-	if err := tx.deleteOne(ownedSessions, f.UserID, ended); err != nil {
+	if err := tx.deleteOne(kindSession, f.UserID, ended); err != nil {
 		return err
 	}
 	if err := tx.put(spaceFamilies, f.ID, f.Append(nil)); err != nil {

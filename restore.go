@@ -98,11 +98,19 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 	if report.CheckReport, err = db.Check(ctx); err != nil {
 		return report, err
 	}
-	if o.KeepSessions {
-		report.Ended = report.OneTimeTokens
-		_, err = db.sweepSpace(ctx, sweepOf{ownedOneTime, anyOneTime})
-		return report, err
+	for _, k := range kinds {
+		if o.KeepSessions && !k.usedOnce {
+			continue
+		}
+		report.Ended += *k.count(&report.CheckReport)
+		if o.KeepSessions {
+			if _, err := db.sweepKind(ctx, k, func(*Tx, life) bool { return true }); err != nil {
+				return report, err
+			}
+		}
 	}
-	report.Ended = report.Sessions + report.RefreshTokens + report.OneTimeTokens
+	if o.KeepSessions {
+		return report, nil
+	}
 	return report, db.EndEverything(ctx)
 }

@@ -246,23 +246,17 @@ func (tx *Tx) issue(s *codec.Session, instead string) (Session, error) {
 		return Session{}, err
 	}
 	s.ID, s.CreatedAt = id, tx.now
-	ended, err := tx.excessSessions(s.UserID, instead)
+	ended, err := tx.evictedSessions(s.UserID, instead)
 	if err != nil {
 		return Session{}, err
 	}
 	return tx.putNewSession(s, secret[:], ended)
 }
 
-// excessSessions returns which sessions of a user end when there is one more,
-// in the place of instead: that one, and what is above the bound.
-func (tx *Tx) excessSessions(userID, instead string) ([]string, error) {
-	ids, err := tx.excess(ownedSessions, userID, tx.db.o.Sessions.MaxPerUser, instead, func(id string) (int64, error) {
-		s, err := tx.session(id)
-		if s.Epoch != tx.state.Epoch {
-			return 0, err
-		}
-		return s.IdleUntil, err
-	})
+// evictedSessions returns the sessions of a user that end when there is one
+// more, in the place of instead: that one, and those above the bound.
+func (tx *Tx) evictedSessions(userID, instead string) ([]string, error) {
+	ids, err := tx.evicted(kindSession, userID, instead)
 	if instead != "" {
 		ids = append(ids, instead)
 	}
@@ -272,12 +266,12 @@ func (tx *Tx) excessSessions(userID, instead string) ([]string, error) {
 // putNewSession writes a session that is not there yet, ends those that go for
 // it, and returns it with its token.
 func (tx *Tx) putNewSession(s *codec.Session, secret []byte, ended []string) (Session, error) {
-	if err := tx.deleteAll(ownedSessions, s.UserID, ended); err != nil {
+	if err := tx.deleteAll(kindSession, s.UserID, ended); err != nil {
 		return Session{}, err
 	}
 	s.Epoch = tx.state.Epoch
 	s.SecretHash = token.OfSession.Hash(secret)
-	if err := tx.putOne(ownedSessions, s.UserID, s.ID, s.Append(nil), true); err != nil {
+	if err := tx.putOne(kindSession, s.UserID, s.ID, s.Append(nil), true); err != nil {
 		return Session{}, err
 	}
 	out := tx.newSessionValue(s)

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 )
 
@@ -32,8 +31,8 @@ const sweepAfter = int64(day / time.Millisecond)
 func (db *DB) Sweep(ctx context.Context) (int, error) {
 	db.checkClock()
 	n := 0
-	for _, s := range sweeps {
-		removed, err := db.sweepSpace(ctx, s)
+	for _, k := range kinds {
+		removed, err := db.sweepKind(ctx, k, (*Tx).longDead)
 		n += removed
 		db.sweeper.swept.Add(int64(removed))
 		if err != nil {
@@ -47,63 +46,26 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// A sweepOf is one space to walk: dead decodes a record, and returns its owner
-// if it can be removed.
-type sweepOf struct {
-	owned
-	dead func(tx *Tx, key, value []byte) (userID string, dead bool, err error)
-}
-
-var sweeps = []sweepOf{
-	{ownedSessions, func(tx *Tx, key, value []byte) (string, bool, error) {
-		s, err := codec.DecodeSession(key, value)
-		return s.UserID, tx.longDead(s.Epoch, s.IdleUntil), err
-	}},
-	{ownedFamilies, func(tx *Tx, key, value []byte) (string, bool, error) {
-		f, err := codec.DecodeFamily(key, value)
-		until := f.IdleUntil
-		if f.RevokedAt != 0 {
-			until = f.AbsoluteUntil // the tombstone's
-		}
-		return f.UserID, tx.longDead(f.Epoch, until), err
-	}},
-	{ownedOneTime, func(tx *Tx, key, value []byte) (string, bool, error) {
-		t, err := codec.DecodeOneTimeToken(key, value)
-		return t.UserID, tx.longDead(t.Epoch, t.ExpiresAt), err
-	}},
-}
-
-// anyOneTime lets a sweep remove every one-time token.
-func anyOneTime(_ *Tx, key, value []byte) (string, bool, error) {
-	t, err := codec.DecodeOneTimeToken(key, value)
-	return t.UserID, true, err
-}
-
-// longDead reports whether what lived until a deadline (0: for ever) in an
-// epoch can be removed. Nothing of an earlier epoch can come back.
-func (tx *Tx) longDead(epoch uint64, until int64) bool {
-	return epoch != tx.state.Epoch || until != 0 && tx.now-until >= sweepAfter
-}
-
-// sweepSpace walks one space from the left, past what lives.
-func (db *DB) sweepSpace(ctx context.Context, s sweepOf) (int, error) {
+// sweepKind walks the records of a kind from the left, past those that live,
+// and removes those that dead selects.
+func (db *DB) sweepKind(ctx context.Context, k *kind, dead func(*Tx, life) bool) (int, error) {
 	n := 0
 	var from []byte
 	for {
-		var dead []string
-		next, err := db.scanPage(ctx, s.records, from, func(tx *Tx, key, value []byte) {
+		var found []string
+		next, err := db.scanPage(ctx, k.space, from, func(tx *Tx, key, value []byte) {
 			// A record that cannot be read is left for Check to report.
-			if _, is, err := s.dead(tx, key, value); err == nil && is {
-				dead = append(dead, string(key))
+			if l, err := k.life(key, value); err == nil && dead(tx, l) {
+				found = append(found, string(key))
 			}
 		})
 		if err != nil {
 			return n, err
 		}
-		for len(dead) > 0 {
-			batch := dead[:min(len(dead), sweepDelete)]
-			dead = dead[len(batch):]
-			removed, err := db.sweepBatch(ctx, s, batch)
+		for len(found) > 0 {
+			batch := found[:min(len(found), sweepDelete)]
+			found = found[len(batch):]
+			removed, err := db.sweepBatch(ctx, k, batch, dead)
 			n += removed
 			if err != nil {
 				return n, err
@@ -135,22 +97,22 @@ func (db *DB) scanPage(ctx context.Context, space kv.Space, from []byte, visit f
 
 // sweepBatch removes those of ids that are still dead when the write has its
 // turn: one may have been extended since.
-func (db *DB) sweepBatch(ctx context.Context, s sweepOf, ids []string) (int, error) {
+func (db *DB) sweepBatch(ctx context.Context, k *kind, ids []string, dead func(*Tx, life) bool) (int, error) {
 	return result(ctx, "", db.update, func(tx *Tx) (int, error) {
 		n := 0
 		for _, id := range ids {
-			value, ok, err := tx.get(s.records, id)
+			value, ok, err := tx.get(k.space, id)
 			if err != nil {
 				return 0, err
 			}
 			if !ok {
 				continue
 			}
-			userID, dead, err := s.dead(tx, []byte(id), value)
-			if err != nil || !dead {
+			l, err := k.life([]byte(id), value)
+			if err != nil || !dead(tx, l) {
 				continue
 			}
-			if err := tx.deleteOne(s.owned, userID, id); err != nil {
+			if err := tx.deleteOne(k, l.userID, id); err != nil {
 				return 0, err
 			}
 			n++

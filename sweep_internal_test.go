@@ -47,7 +47,7 @@ func TestSweepLooksAgainBeforeItDeletes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := db.sweepBatch(ctx, sweeps[0], append(ids, "ses_00000000000000000000000000"))
+	n, err := db.sweepBatch(ctx, kindSession, append(ids, "ses_00000000000000000000000000"), (*Tx).longDead)
 	if n != 1 || err != nil {
 		t.Errorf("%d removed, %v; want the one that is still there and dead", n, err)
 	}

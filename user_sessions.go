@@ -146,12 +146,12 @@ func (tx *Tx) endSession(s *codec.Session) error {
 			return err
 		}
 		if f.RevokedAt == 0 { // also if it is gone, or cannot be read
-			if err := tx.deleteOne(ownedFamilies, s.UserID, s.FamilyID); err != nil {
+			if err := tx.deleteOne(kindFamily, s.UserID, s.FamilyID); err != nil {
 				return err
 			}
 		}
 	}
-	return tx.deleteOne(ownedSessions, s.UserID, s.ID)
+	return tx.deleteOne(kindSession, s.UserID, s.ID)
 }
 
 // RevokeToken ends what a presented token stands for, in whatever state it
@@ -203,18 +203,33 @@ func (db *DB) RevokeUserSessions(ctx context.Context, id UserID, except ...Sessi
 
 // RevokeUserSessions is [DB.RevokeUserSessions] in this transaction.
 func (tx *Tx) RevokeUserSessions(id UserID, except ...SessionID) error {
-	_, err := tx.updateUser(id, func(u *codec.User, e *ending) error {
+	_, err := tx.updateUser(id, func(u *codec.User, c *cascade) error {
 		kept, err := tx.keptSessions(u.ID, "Except", except)
 		if err != nil {
 			return err
 		}
 		u.CredentialVersion++
-		if err := e.addSessions(tx, kept); err != nil {
-			return err
-		}
-		return e.addFamilies(tx, kept)
+		return c.on(tx, sessionsRevoked, append(ids(kept), families(kept)...)...)
 	})
 	return err
+}
+
+func ids(sessions []codec.Session) []string {
+	out := make([]string, len(sessions))
+	for i := range sessions {
+		out[i] = sessions[i].ID
+	}
+	return out
+}
+
+// families returns those that sessions were born of.
+func families(sessions []codec.Session) (out []string) {
+	for i := range sessions {
+		if id := sessions[i].FamilyID; id != "" {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // maxKept is how many sessions can be kept: their records may have to be
@@ -268,5 +283,5 @@ func (tx *Tx) DeleteDeadUserSessions(id UserID) (int, error) {
 			dead = append(dead, s.ID)
 		}
 	}
-	return len(dead), tx.deleteAll(ownedSessions, string(id), dead)
+	return len(dead), tx.deleteAll(kindSession, string(id), dead)
 }

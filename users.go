@@ -88,9 +88,9 @@ func (tx *Tx) publicUser(id UserID) (User, error) {
 }
 
 // updateUser is the form of every update of a user: read the record, let
-// change decide about it and about what ends with it, then write. The index
+// change decide about it and about what ends with it (the cascade), then write. The index
 // conflicts that putUser could meet are for change to look for.
-func (tx *Tx) updateUser(id UserID, change func(u *codec.User, e *ending) error) (User, error) {
+func (tx *Tx) updateUser(id UserID, change func(u *codec.User, c *cascade) error) (User, error) {
 	if err := tx.writing(); err != nil {
 		return User{}, err
 	}
@@ -100,14 +100,14 @@ func (tx *Tx) updateUser(id UserID, change func(u *codec.User, e *ending) error)
 	}
 	u := before
 	u.Identities = slices.Clone(before.Identities)
-	e := ending{userID: u.ID}
-	if err := change(&u, &e); err != nil {
+	c := cascade{userID: u.ID}
+	if err := change(&u, &c); err != nil {
 		return User{}, err
 	}
 	if bytes.Equal(u.Append(nil), before.Append(nil)) {
 		return newUser(u), nil // nothing changes, and nothing ends
 	}
-	if err := e.write(tx); err != nil {
+	if err := c.write(tx); err != nil {
 		return User{}, err
 	}
 	if err := tx.putUser(&before, &u); err != nil {
@@ -288,13 +288,11 @@ func (tx *Tx) DeleteUser(id UserID) error {
 	if err != nil {
 		return err
 	}
-	e := ending{userID: u.ID}
-	for _, o := range []owned{ownedSessions, ownedFamilies, ownedOneTime} {
-		if err := e.add(tx, o, nil); err != nil {
-			return err
-		}
+	c := cascade{userID: u.ID}
+	if err := c.all(tx); err != nil {
+		return err
 	}
-	if err := e.write(tx); err != nil {
+	if err := c.write(tx); err != nil {
 		return err
 	}
 	if err := tx.disown(&u); err != nil {
@@ -379,7 +377,7 @@ func (db *DB) DisableUser(ctx context.Context, id UserID, reason string) (User, 
 
 // DisableUser is [DB.DisableUser] in this transaction.
 func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, e *ending) error {
+	return tx.updateUser(id, func(u *codec.User, c *cascade) error {
 		if err := checkReason("Reason", reason); err != nil {
 			return err
 		}
@@ -389,13 +387,7 @@ func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
 		}
 		u.DisabledAt = tx.now
 		u.CredentialVersion++
-		if err := e.addSessions(tx, nil); err != nil {
-			return err
-		}
-		if err := e.addFamilies(tx, nil); err != nil {
-			return err
-		}
-		return e.add(tx, ownedOneTime, nil)
+		return c.on(tx, userDisabled)
 	})
 }
 
@@ -407,7 +399,7 @@ func (db *DB) EnableUser(ctx context.Context, id UserID) (User, error) {
 
 // EnableUser is [DB.EnableUser] in this transaction.
 func (tx *Tx) EnableUser(id UserID) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, _ *ending) error {
+	return tx.updateUser(id, func(u *codec.User, _ *cascade) error {
 		if u.DisabledAt != 0 {
 			u.DisabledAt, u.DisabledReason = 0, ""
 			u.CredentialVersion++

@@ -217,10 +217,11 @@ func (m *Model) RevokeToken(token string) {
 	}
 }
 
-// keepable is ErrInvalidInput if one of the sessions is of another user.
+// keepable is ErrInvalidInput if one of the sessions is of another user, or
+// cannot be one.
 func (m *Model) keepable(user string, keep []string) error {
 	for _, id := range keep {
-		if s := m.Sessions[id]; s != nil && s.User != user {
+		if s := m.Sessions[id]; s != nil && s.User != user || !strings.HasPrefix(id, "ses_") {
 			return ErrInvalidInput
 		}
 	}
@@ -280,7 +281,7 @@ func (m *Model) CreateFamily(user string, version uint64, id, token, session, se
 }
 
 func (m *Model) lastUse(f *Family) int64 {
-	if f.Revoked || !m.Alive(f) {
+	if f.Revoked || f.Epoch != m.Epoch {
 		return 0
 	}
 	return f.IdleUntil
@@ -366,7 +367,7 @@ func (m *Model) CreateLink(user, purpose string, ttl int64, id, token string) er
 	}
 	have := Of(m.Links, func(l *Link) string { return l.User }, user)
 	last := func(l *Link) int64 {
-		if !m.linkAlive(l) {
+		if l.Epoch != m.Epoch {
 			return 0
 		}
 		return l.Expires

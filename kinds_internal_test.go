@@ -1,0 +1,46 @@
+package snib
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// TestEverySpaceHasItsKind: a space that no kind and no row of shared names is
+// forgotten by the cascade, the sweep, Check, Repair and Restore.
+func TestEverySpaceHasItsKind(t *testing.T) {
+	of := map[kv.Space]int{}
+	for _, k := range kinds {
+		of[k.space]++
+		of[k.byUser]++
+	}
+	for space := range shared {
+		of[space]++
+	}
+	for i, s := range spaces {
+		if n := of[kv.Space(i)]; n != 1 {
+			t.Errorf("space %s is of %d kinds, want 1: give its records a row in kinds (kinds.go), or name it in shared if it belongs to no user", s.Name, n)
+		}
+	}
+	if len(of) != len(spaces) {
+		t.Errorf("kinds and shared name %d spaces, the file has %d", len(of), len(spaces))
+	}
+}
+
+// TestEveryKindSaysEverything: a row with an empty field is a rule that nobody
+// has decided.
+func TestEveryKindSaysEverything(t *testing.T) {
+	optional := map[string]bool{"usedOnce": true}
+	for _, k := range kinds {
+		v := reflect.ValueOf(k).Elem()
+		for i := range v.NumField() {
+			if name := v.Type().Field(i).Name; v.Field(i).IsZero() && !optional[name] {
+				t.Errorf("kind %q does not say its %s", k.title, name)
+			}
+		}
+		if k.ends&epochRaised == 0 {
+			t.Errorf("kind %q outlives EndEverything: its life must name an epoch", k.title)
+		}
+	}
+}
