@@ -1,31 +1,45 @@
 package codec
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // Allocations are part of what the package promises.
 func TestAllocations(t *testing.T) {
-	key := func(s string) []byte { return []byte(s) }
 	session, family, token, user := sampleSession, sampleFamily, sampleOneTime, sampleUser
+	fresh, plain := sampleFamilyFresh, sampleOneTime
+	plain.Data = nil
 	ref, state := sampleRef, sampleState
-	sessionKey, sessionValue := key(session.ID), session.Append(nil)
-	familyKey, familyValue := key(family.ID), family.Append(nil)
-	tokenKey, tokenValue := key(token.ID), token.Append(nil)
-	userKey, userValue := key(user.ID), user.Append(nil)
+	sessionValue, familyValue, freshValue := session.Append(nil), family.Append(nil), fresh.Append(nil)
+	tokenValue, plainValue := token.Append(nil), plain.Append(nil)
+	userKey, userValue := []byte(user.ID), user.Append(nil)
 	refKey := AppendPair(nil, "email", "ada@example.com")
 	refValue, stateValue := ref.Append(nil, SpaceIdentities, refKey), state.Append(nil)
 	attributes := []byte(sampleAttributes)
 	flipped := append([]byte{}, sessionValue...)
 	flipped[20] ^= 1
 	buf := make([]byte, 0, 4096)
+	owners, digits := NewOwners(sampleOwnerKey.Key), string(session.Key.AppendDigits(nil))
 	tests := []struct {
 		name string
 		want float64
 		f    func() error
 	}{
-		{"DecodeSession", 1, func() error { _, err := DecodeSession(sessionKey, sessionValue); return err }},
-		{"DecodeSession refused", 0, func() error { _, _ = DecodeSession(sessionKey, flipped); return nil }},
-		{"DecodeFamily", 1, func() error { _, err := DecodeFamily(familyKey, familyValue); return err }},
-		{"DecodeOneTimeToken", 2, func() error { _, err := DecodeOneTimeToken(tokenKey, tokenValue); return err }},
+		{"DecodeSession", 1, func() error { _, err := DecodeSession(session.Key[:], sessionValue); return err }},
+		{"DecodeSession refused", 0, func() error { _, _ = DecodeSession(session.Key[:], flipped); return nil }},
+		{"DecodeFamily", 1, func() error { _, err := DecodeFamily(family.Key[:], familyValue); return err }},
+		{"DecodeFamily fresh", 1, func() error { _, err := DecodeFamily(fresh.Key[:], freshValue); return err }},
+		{"DecodeOneTimeToken", 2, func() error { _, err := DecodeOneTimeToken(token.Key[:], tokenValue); return err }},
+		{"DecodeOneTimeToken without data", 1, func() error { _, err := DecodeOneTimeToken(token.Key[:], plainValue); return err }},
+		{"ViewSession", 0, func() error { return useSessionView(session.Key[:], sessionValue) }},
+		{"ViewFamily", 0, func() error { return useFamilyView(family.Key[:], familyValue) }},
+		{"ViewOneTimeToken", 0, func() error { return useOneTimeView(token.Key[:], tokenValue) }},
+		{"Owners.Of", 0, func() error { owners.Of(madeUser); return nil }},
+		{"OwnedKey.AppendDigits", 0, func() error { session.Key.AppendDigits(buf); return nil }},
+		{"ParseOwnedKeyDigits", 0, func() error { _, ok := ParseOwnedKeyDigits(digits); return orElse(ok) }},
+		{"Owner.AppendRange", 0, func() error { sampleOwner.AppendRange(buf); return nil }},
+		{"AppendQuarantineKey", 0, func() error { AppendQuarantineKey(buf, sampleOwner, SpaceSessions, userKey); return nil }},
 		{"DecodeUser", 3, func() error { _, err := DecodeUser(userKey, userValue); return err }},
 		{"DecodeUserRef", 1, func() error { _, err := DecodeUserRef(SpaceIdentities, refKey, refValue); return err }},
 		{"DecodeState", 0, func() error { _, err := DecodeState(stateValue); return err }},
@@ -53,13 +67,71 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-func BenchmarkDecodeSession(b *testing.B) {
-	key, value := []byte(sampleSession.ID), sampleSession.Append(nil)
+// What validation, lists, eviction and the sweep ask of a record.
+
+func useSessionView(key, value []byte) error {
+	v, err := ViewSession(key, value)
+	if err != nil {
+		return err
+	}
+	least := min(v.ActiveUntil(), v.IdleUntil(), v.AbsoluteUntil())
+	return orElse(v.IsUser(madeUser) && v.Epoch() == 3 && least > 0 && !v.Family().IsZero() && v.SecretHash() == digest(1))
+}
+
+func useFamilyView(key, value []byte) error {
+	v, err := ViewFamily(key, value)
+	if err != nil {
+		return err
+	}
+	least := min(v.IdleUntil(), v.AbsoluteUntil(), v.RevokedAt())
+	return orElse(v.IsUser(madeUser) && v.Epoch() == 3 && least > 0 && !v.Session().IsZero() && v.FamilyHash() == digest(2))
+}
+
+func useOneTimeView(key, value []byte) error {
+	v, err := ViewOneTimeToken(key, value)
+	if err != nil {
+		return err
+	}
+	return orElse(v.IsUser(madeUser) && v.IsPurpose("password-reset") && v.ExpiresAt() > 0 && v.SecretHash() == digest(120))
+}
+
+func orElse(ok bool) error {
+	if !ok {
+		return errors.New("not as it was written")
+	}
+	return nil
+}
+
+func BenchmarkSession(b *testing.B) {
+	for _, r := range []struct {
+		name   string
+		record Session
+	}{{"alone", sampleSessionAlone}, {"attributes", sampleSession}} {
+		key, value := r.record.Key[:], r.record.Append(nil)
+		b.Run("op=view/record="+r.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if v, err := ViewSession(key, value); err != nil || !v.IsUser(madeUser) {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("op=decode/record="+r.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := DecodeSession(key, value); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkOwners(b *testing.B) {
+	owners := NewOwners(sampleOwnerKey.Key)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := DecodeSession(key, value); err != nil {
-			b.Fatal(err)
-		}
+		owners.Of(madeUser)
 	}
 }
 

@@ -149,6 +149,66 @@ func FuzzDecodeUser(f *testing.F) {
 		func(r any, _ []byte) []byte { x := r.(User); return x.Append(nil) })
 }
 
+// FuzzViews holds views against decoders: one accepts what the other does, and
+// both say the same.
+func FuzzViews(f *testing.F) {
+	for _, s := range samples() {
+		if len(s.key) == OwnedKeyBytes {
+			f.Add([]byte(s.key), s.value, madeUser)
+		}
+	}
+	f.Fuzz(func(t *testing.T, key, value []byte, user string) {
+		for _, space := range []string{SpaceSessions, SpaceFamilies, SpaceOneTime} {
+			if len(value) >= offFields {
+				value = reseal(space, string(key), bytes.Clone(value))
+			}
+			s, err := DecodeSession(key, value)
+			if v, errView := ViewSession(key, value); errView != err || err == nil && (v.Key() != s.Key ||
+				v.IsUser(user) != (s.UserID == user) || !v.IsUser(s.UserID) || v.IdleUntil() != s.IdleUntil || v.Family() != s.Family) {
+				t.Fatalf("session % x: %#v, %v; %#v, %v", value, v, errView, s, err)
+			}
+			fam, err := DecodeFamily(key, value)
+			if v, errView := ViewFamily(key, value); errView != err || err == nil && (v.Key() != fam.Key ||
+				v.IsUser(user) != (fam.UserID == user) || !v.IsUser(fam.UserID) || v.RevokedAt() != fam.RevokedAt || v.Session() != fam.Session) {
+				t.Fatalf("family % x: %#v, %v; %#v, %v", value, v, errView, fam, err)
+			}
+			o, err := DecodeOneTimeToken(key, value)
+			if v, errView := ViewOneTimeToken(key, value); errView != err || err == nil && (v.Key() != o.Key ||
+				v.IsUser(user) != (o.UserID == user) || !v.IsUser(o.UserID) || !v.IsPurpose(o.Purpose) || v.ExpiresAt() != o.ExpiresAt) {
+				t.Fatalf("token % x: %#v, %v; %#v, %v", value, v, errView, o, err)
+			}
+		}
+	})
+}
+
+// FuzzOwnedKey takes arbitrary digits and keys of quarantine apart; the parts
+// must make them again, and a key lies in the range of its owner alone.
+func FuzzOwnedKey(f *testing.F) {
+	key := sampleKey(1)
+	f.Add(string(key.AppendDigits(nil)), AppendQuarantineKey(nil, sampleOwner, SpaceUsers, []byte("u1")), sampleOwner[:])
+	f.Fuzz(func(t *testing.T, text string, quarantined, other []byte) {
+		if key, ok := ParseOwnedKeyDigits(text); ok {
+			if again := string(key.AppendDigits(nil)); again != text || MakeOwnedKey(key.Owner(), key.OwnID()) != key {
+				t.Fatalf("%q became %x and %q", text, key, again)
+			}
+		} else if key != (OwnedKey{}) {
+			t.Fatalf("%q: %x beside a refusal", text, key)
+		}
+		owner, space, original, ok := SplitQuarantineKey(quarantined)
+		if !ok {
+			return
+		}
+		if again := AppendQuarantineKey(nil, owner, string(space), original); !bytes.Equal(again, quarantined) {
+			t.Fatalf("% x came apart and became % x", quarantined, again)
+		}
+		var o Owner
+		copy(o[:], other)
+		if from, to := o.AppendRange(nil); within(quarantined, from, to) != (o == owner) {
+			t.Fatalf("% x in [% x, % x)", quarantined, from, to)
+		}
+	})
+}
+
 // FuzzDecodeMeta decodes one value as each of the records that stand in meta,
 // and as a reference.
 func FuzzDecodeMeta(f *testing.F) {
@@ -168,6 +228,10 @@ func FuzzDecodeMeta(f *testing.F) {
 			func(r any, _ []byte) []byte { x := r.(State); return x.Append(nil) }},
 		{SpaceMeta, KeyDeclarations, func(_, v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) },
 			func(r any, _ []byte) []byte { x := r.(Declarations); return x.Append(nil) }},
+		{SpaceMeta, KeyOwners, func(_, v []byte) (any, error) { return anyOf(DecodeOwnerKey(v)) },
+			func(r any, _ []byte) []byte { x := r.(OwnerKey); return x.Append(nil) }},
+		{SpaceMeta, KeyOwnedSpaces, func(_, v []byte) (any, error) { return anyOf(DecodeOwnedSpaces(v)) },
+			func(r any, _ []byte) []byte { x := r.(OwnedSpaces); return x.Append(nil) }},
 		{SpaceIdentities, "a\x00b", func(k, v []byte) (any, error) { return anyOf(DecodeUserRef(SpaceIdentities, k, v)) },
 			func(r any, k []byte) []byte { x := r.(UserRef); return x.Append(nil, SpaceIdentities, k) }},
 	}

@@ -95,7 +95,12 @@ func writeGoldens(t *testing.T, files map[string]string) {
 // goldenValue reads a line of a golden file.
 func goldenValue(t testing.TB, name, field string) []byte {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(goldenDir, name+".hex"))
+	return goldenIn(t, goldenDir, name, field)
+}
+
+func goldenIn(t testing.TB, dir, name, field string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, name+".hex"))
 	if err != nil {
 		t.Fatal(err)
 	}

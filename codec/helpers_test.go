@@ -1,10 +1,14 @@
 package codec
 
 import (
+	"bytes"
+	"encoding/base32"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,14 +16,15 @@ import (
 
 // A sample is a record with everything that the tests of all records need.
 type sample struct {
-	name   string
-	space  string
-	key    string
-	record any // the type itself, not a pointer
-	value  []byte
-	decode func(key, value []byte) (any, error)
-	encode func(record any, key string) []byte
-	fields []any // as a MessagePack decoder reads them, the header left out
+	name    string
+	space   string
+	key     string
+	record  any // the type itself, not a pointer
+	value   []byte
+	decode  func(key, value []byte) (any, error)
+	encode  func(record any, key string) []byte
+	version byte
+	fields  []any // as a MessagePack decoder reads them, the header left out
 }
 
 func digest(first byte) (d [32]byte) {
@@ -38,24 +43,41 @@ var (
 	})
 	sampleMap = map[string]any{"ip": "192.0.2.7", "agent": "Mozilla/5.0 (X11; Linux x86_64)", "n": int64(300), "x": nil}
 
+	sampleOwner = Owner{0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9}
+	sampleTime  = int64(1_760_000_000_000)
+
 	sampleSession = Session{
-		ID: "ses_01j9zk3m4n5p6q7r8s9t0v1w2x", UserID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y",
-		FamilyID: "rft_01j9zk3m4n5p6q7r8s9t0v1w2z", SecretHash: digest(1), Epoch: 3,
+		Key: sampleKey(1), UserID: madeUser, Family: sampleKey(2).OwnID(), SecretHash: digest(1), Epoch: 3,
+		Flags: SessionPersistent | 0x80, Methods: 0x0102,
 		ActiveUntil: 1_760_086_400_000, IdleUntil: 1_760_001_296_000, AbsoluteUntil: 1_767_776_000_000,
-		CreatedAt: 1_760_000_000_000, AuthTime: 1_759_999_999_999, LastUsedAt: 1_760_000_000_001,
+		AuthTime: 1_759_999_999_999, LastUsedAt: 1_760_000_000_001,
 		Attributes: sampleAttributes,
 	}
+	sampleSessionAlone = Session{
+		Key: sampleKey(3), UserID: madeUser, SecretHash: digest(1), Epoch: 3,
+		ActiveUntil: 1_760_086_400_000, IdleUntil: 1_761_000_000_000, AbsoluteUntil: Never,
+		AuthTime: sampleTime, LastUsedAt: sampleTime,
+	}
+	sampleSessionImported = Session{
+		Key: sampleKey(4), UserID: "auth0|5f7c8ec7c33c6c004bbafe82", SecretHash: digest(1), Epoch: 1<<32 - 1,
+		ActiveUntil: sampleTime + MaxOffset, IdleUntil: sampleTime, AbsoluteUntil: sampleTime,
+		AuthTime: sampleTime - MaxOffset, LastUsedAt: sampleTime + 1, Attributes: sampleAttributes,
+	}
 	sampleFamily = Family{
-		ID: "rft_01j9zk3m4n5p6q7r8s9t0v1w2z", UserID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y",
-		SessionID: "ses_01j9zk3m4n5p6q7r8s9t0v1w2x", FamilyHash: digest(2), Current: digest(40),
-		Previous: digest(80), Epoch: 3, Generation: 7, IdleUntil: 1_762_592_000_000,
-		AbsoluteUntil: 1_767_776_000_000, CreatedAt: 1_760_000_000_000, AuthTime: 1_760_000_000_000,
-		RotatedAt: 1_760_003_600_000, RevokedAt: -1, Attributes: sampleAttributes,
+		Key: sampleKey(2), UserID: madeUser, Session: sampleKey(1).OwnID(), FamilyHash: digest(2), Current: digest(40),
+		Previous: digest(80), Displaced: digest(90), Epoch: 3, Flags: SessionPersistent, Methods: 0x8001, Generation: 7,
+		IdleUntil: 1_762_592_000_000, AbsoluteUntil: 1_767_776_000_000, AuthTime: 1_759_000_000_000,
+		RotatedAt: 1_760_003_600_000, RevokedAt: 1_760_003_600_500, Attributes: sampleAttributes,
+		ForeignRun: 2, Repeats: 70_000, Nonce: [16]byte([]byte("0123456789abcdef")), KeyID: "2026-11", Client: [8]byte{1, 2, 3, 4, 5, 6, 7, 8},
+	}
+	sampleFamilyFresh = Family{
+		Key: sampleKey(5), UserID: madeUser, Session: sampleKey(1).OwnID(), FamilyHash: digest(2), Current: digest(40), Epoch: 3,
+		IdleUntil: 1_762_592_000_000, AbsoluteUntil: 1_767_776_000_000, AuthTime: sampleTime, RotatedAt: sampleTime, RevokedAt: Never,
 	}
 	sampleOneTime = OneTimeToken{
-		ID: "ott_01j9zk3m4n5p6q7r8s9t0v1w30", UserID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y",
-		Purpose: "password-reset", SecretHash: digest(120), Epoch: 1 << 63,
-		CreatedAt: 1_760_000_000_000, ExpiresAt: 1_760_003_600_000, Data: []byte("new@example.com\x00\xff"),
+		Key: sampleKey(6), UserID: madeUser,
+		Purpose: "password-reset", SecretHash: digest(120), Epoch: 1 << 31, Flags: 4,
+		ExpiresAt: 1_760_003_600_000, CredentialVersion: 1<<63 - 5, Data: []byte("new@example.com\x00\xff"),
 	}
 	sampleUser = User{
 		ID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y", CreatedAt: 1_760_000_000_000, UpdatedAt: 1_760_000_000_500,
@@ -72,13 +94,16 @@ var (
 		},
 		Attributes: sampleAttributes,
 	}
-	sampleFormat       = Format{Application: "snib", Version: 1, MinReader: 1, CreatedAt: 1_760_000_000_000, Unicode: "15.0.0"}
-	sampleState        = State{Epoch: 1, Floor: 1_760_000_000_000, ForeignHashes: 12}
+	sampleFormat       = Format{Application: "snib", Version: 2, MinReader: 2, CreatedAt: 1_760_000_000_000, Unicode: "15.0.0"}
+	sampleState        = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12}
 	sampleDeclarations = Declarations{
 		Indexes:   []Index{{Name: "age"}, {Name: "nick", Unique: true, Fold: true}},
 		Providers: []Provider{{"email", "email"}, {"username", "username"}},
+		Version:   12,
 	}
-	sampleRef = UserRef{UserID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y"}
+	sampleOwnerKey = OwnerKey{Key: digest(200)}
+	sampleOwned    = OwnedSpaces{Names: []string{"one_time_tokens", "passkeys2", "refresh_families", "sessions"}}
+	sampleRef      = UserRef{UserID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y"}
 )
 
 // samples returns one record of every kind, and the least one of those that
@@ -87,24 +112,36 @@ func samples() []sample {
 	identity := string(AppendPair(nil, "email", "ada@example.com"))
 	unique := string(AppendUniqueKey(nil, "nick", mustIndexValue("ada")))
 	list := []sample{
-		sessionSample("session", sampleSession), sessionSample("session_least", Session{ID: "s"}),
-		familySample("family", sampleFamily), familySample("family_least", Family{ID: "f"}),
-		oneTimeSample("one_time_token", sampleOneTime), oneTimeSample("one_time_token_least", OneTimeToken{ID: "o"}),
+		sessionSample("session", sampleSession), sessionSample("session_alone", sampleSessionAlone),
+		sessionSample("session_imported", sampleSessionImported), sessionSample("session_least", Session{}),
+		familySample("family", sampleFamily), familySample("family_fresh", sampleFamilyFresh), familySample("family_least", Family{}),
+		oneTimeSample("one_time_token", sampleOneTime), oneTimeSample("one_time_token_least", OneTimeToken{}),
 		userSample("user", sampleUser), userSample("user_least", User{ID: "u"}),
 		refSample("user_ref_identity", SpaceIdentities, identity), refSample("user_ref_attribute", SpaceAttributes, unique),
 		metaSample("format", KeyFormat, sampleFormat, func(r any) []byte { x := r.(Format); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeFormat(v)) },
-			"snib", uint64(1), uint64(1), int64(1_760_000_000_000), "15.0.0"),
+			"snib", uint64(2), uint64(2), int64(1_760_000_000_000), "15.0.0"),
 		metaSample("state", KeyState, sampleState, func(r any) []byte { x := r.(State); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeState(v)) },
-			uint64(1), int64(1_760_000_000_000), uint64(12)),
+			uint32(1), int64(1_760_000_000_000), uint64(12)),
 		metaSample("declarations", KeyDeclarations, sampleDeclarations, func(r any) []byte { x := r.(Declarations); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) },
-			[]any{[]any{"age", false, false}, []any{"nick", true, true}}, []any{[]any{"email", "email"}, []any{"username", "username"}}),
-		metaSample("declarations_least", KeyDeclarations, Declarations{}, func(r any) []byte { x := r.(Declarations); return x.Append(nil) },
-			func(v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) }, []any{}, []any{}),
+			[]any{[]any{"age", false, false}, []any{"nick", true, true}}, []any{[]any{"email", "email"}, []any{"username", "username"}}, uint64(12)),
+		metaSample("declarations_least", KeyDeclarations, Declarations{Version: 1}, func(r any) []byte { x := r.(Declarations); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) }, []any{}, []any{}, uint64(1)),
+		metaSample("owner_key", KeyOwners, sampleOwnerKey, func(r any) []byte { x := r.(OwnerKey); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeOwnerKey(v)) }, sampleOwnerKey.Key[:]),
+		metaSample("owned_spaces", KeyOwnedSpaces, sampleOwned, func(r any) []byte { x := r.(OwnedSpaces); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeOwnedSpaces(v)) },
+			[]any{"one_time_tokens", "passkeys2", "refresh_families", "sessions"}),
+		metaSample("owned_spaces_least", KeyOwnedSpaces, OwnedSpaces{}, func(r any) []byte { x := r.(OwnedSpaces); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeOwnedSpaces(v)) }, []any{}),
 	}
 	for i := range list {
+		list[i].version = 1
+		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime}, list[i].space) || list[i].name == "state" {
+			list[i].version = 2
+		}
 		list[i].value = list[i].encode(list[i].record, list[i].key)
 	}
 	return list
@@ -118,33 +155,91 @@ func attributesOf(raw string) map[string]any {
 }
 
 func sessionSample(name string, s Session) sample {
+	made := s.Key.Time()
+	fixed := packed(s.SecretHash, s.Epoch, s.Flags, s.Methods,
+		offset(made, s.ActiveUntil), offset(made, s.IdleUntil), offset(made, s.AbsoluteUntil), offset(s.AuthTime, made), offset(made, s.LastUsedAt))
 	return sample{
-		name: name, space: SpaceSessions, key: s.ID, record: s,
+		name: name, space: SpaceSessions, key: string(s.Key[:]), record: s,
 		decode: func(k, v []byte) (any, error) { return anyOf(DecodeSession(k, v)) },
 		encode: func(r any, _ string) []byte { x := r.(Session); return x.Append(nil) },
-		fields: []any{s.SecretHash[:], s.Epoch, s.ActiveUntil, s.IdleUntil, s.AbsoluteUntil, s.CreatedAt,
-			s.AuthTime, s.LastUsedAt, s.UserID, s.FamilyID, attributesOf(s.Attributes)},
+		fields: []any{fixed, userOf(s.UserID), present(s.Family[:]), attributesOf(s.Attributes)},
 	}
 }
 
 func familySample(name string, f Family) sample {
+	made := f.Key.Time()
+	fixed := packed(f.FamilyHash, f.Epoch, f.Flags, f.Methods, f.Current, f.Generation,
+		offset(made, f.IdleUntil), offset(made, f.AbsoluteUntil), offset(f.AuthTime, made), offset(made, f.RotatedAt), offset(made, f.RevokedAt), f.ForeignRun)
 	return sample{
-		name: name, space: SpaceFamilies, key: f.ID, record: f,
+		name: name, space: SpaceFamilies, key: string(f.Key[:]), record: f,
 		decode: func(k, v []byte) (any, error) { return anyOf(DecodeFamily(k, v)) },
 		encode: func(r any, _ string) []byte { x := r.(Family); return x.Append(nil) },
-		fields: []any{f.FamilyHash[:], f.Current[:], f.Previous[:], f.Displaced[:], f.Epoch, f.Generation,
-			f.IdleUntil, f.AbsoluteUntil, f.CreatedAt, f.AuthTime, f.RotatedAt, f.RevokedAt,
-			f.UserID, f.SessionID, attributesOf(f.Attributes)},
+		fields: []any{fixed, userOf(f.UserID), present(f.Session[:]), present(f.Previous[:]), present(f.Displaced[:]),
+			attributesOf(f.Attributes), f.Repeats, present(f.Nonce[:]), f.KeyID, present(f.Client[:])},
 	}
 }
 
 func oneTimeSample(name string, o OneTimeToken) sample {
+	fixed := packed(o.SecretHash, o.Epoch, o.Flags, offset(o.Key.Time(), o.ExpiresAt), o.CredentialVersion)
 	return sample{
-		name: name, space: SpaceOneTime, key: o.ID, record: o,
+		name: name, space: SpaceOneTime, key: string(o.Key[:]), record: o,
 		decode: func(k, v []byte) (any, error) { return anyOf(DecodeOneTimeToken(k, v)) },
 		encode: func(r any, _ string) []byte { x := r.(OneTimeToken); return x.Append(nil) },
-		fields: []any{o.SecretHash[:], o.Epoch, o.CreatedAt, o.ExpiresAt, o.UserID, o.Purpose, append([]byte{}, o.Data...)},
+		fields: []any{fixed, userOf(o.UserID), o.Purpose, append([]byte{}, o.Data...)},
 	}
+}
+
+// madeUser has the form of the ids that the library makes.
+const madeUser = "usr_01j9zk3m4n5p6q7r8s9t0v1w2w"
+
+// sampleKey returns the n-th key of one owner and one millisecond.
+func sampleKey(n byte) OwnedKey {
+	return MakeOwnedKey(sampleOwner, NewOwnID(sampleTime, [4]byte{0xf1, 0xf2, 0xf3, n}))
+}
+
+// What the format says of fixed fields, users and absent bytes, written without
+// the package's own functions.
+
+// packed joins fields big-endian.
+func packed(fields ...any) (b []byte) {
+	for _, f := range fields {
+		b = must(binary.Append(b, binary.BigEndian, f))
+	}
+	return b
+}
+
+// offset returns the 5 bytes that count from one time to another.
+func offset(from, to int64) [5]byte {
+	if to == math.MaxInt64 {
+		return [5]byte{0xff, 0xff, 0xff, 0xff, 0xff}
+	}
+	b := binary.BigEndian.AppendUint64(nil, uint64(to-from))
+	return [5]byte(b[3:])
+}
+
+var crockford = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// userOf returns what a MessagePack decoder reads for a user.
+func userOf(id string) any {
+	if id == madeUser {
+		return must(crockford.DecodeString(id[4:]))
+	}
+	return id
+}
+
+// present returns nothing for bytes that are all zero.
+func present(b []byte) []byte {
+	if len(bytes.Trim(b, "\x00")) == 0 {
+		return []byte{}
+	}
+	return b
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func userSample(name string, u User) sample {
@@ -239,7 +334,8 @@ func show(v any) string {
 	if tm, ok := v.(time.Time); ok {
 		return fmt.Sprintf("%v (%#v)", tm, tm)
 	}
-	return fmt.Sprintf("%#v", v)
+	s := fmt.Sprintf("%#v", v)
+	return s[:min(len(s), 4000)]
 }
 
 // isZero reports whether a decoder returned nothing but its type.

@@ -57,16 +57,22 @@ func EntryRange(name, value string) (from, to []byte) {
 // with its last byte raised, or, as ff cannot be, with the last other one
 // raised and what follows cut off. It is nil if there is none.
 func afterPrefix(prefix []byte) []byte {
-	n := len(prefix)
-	for n > 0 && prefix[n-1] == 0xff {
-		n--
-	}
+	n := raisable(prefix)
 	if n == 0 {
 		return nil
 	}
 	end := bytes.Clone(prefix[:n])
 	end[n-1]++
 	return end
+}
+
+// raisable returns how long prefix is up to its last byte that is not ff.
+func raisable(prefix []byte) int {
+	n := len(prefix)
+	for n > 0 && prefix[n-1] == 0xff {
+		n--
+	}
+	return n
 }
 
 // SplitEntryKey takes apart a key of the space attributes that AppendUniqueKey

@@ -1,69 +1,119 @@
 package codec
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
-// OneTimeToken is a record of the space one_time_tokens; its key is ID. Times
-// are Unix milliseconds.
+// OneTimeToken is a record of the space one_time_tokens. Times are Unix
+// milliseconds; see [MaxOffset]. The package gives fields no meaning.
 //
-//	offset  9  c4 20 + 32  SecretHash
-//	       43  cf + 8      Epoch
-//	       52  d3 + 8      CreatedAt
-//	       61  d3 + 8      ExpiresAt
-//	       70  d9 + n      UserID, then d9 + n Purpose, then c4 + n Data
+//	offset  9  c4 32
+//	       11    32 bytes  SecretHash
+//	       43    uint32    Epoch
+//	       47    uint8     Flags
+//	       48    5, after  ExpiresAt
+//	       53    uint64    CredentialVersion
+//	       61  c4 10 + 16, or text: UserID
+//	           text: Purpose
+//	           c4 + n: Data
 type OneTimeToken struct {
-	ID         string // the key; not in the value
-	UserID     string
-	Purpose    string
-	SecretHash [32]byte // what is stored of the token's secret
-	Epoch      uint64   // epoch of the file when the token was made
-	CreatedAt  int64
-	ExpiresAt  int64
-	Data       []byte // the application's, opaque; nil if there is none
+	Key               OwnedKey // not in the value; its time is that of the creation
+	UserID            string
+	Purpose           string
+	SecretHash        [32]byte // what is stored of the token's secret
+	Epoch             uint32   // epoch of the file when the token was made
+	Flags             uint8    // none defined; kept
+	ExpiresAt         int64
+	CredentialVersion uint64 // of the user when the token was made
+	Data              []byte // the application's, opaque; nil if there is none
 }
 
 const (
-	oneTimeFields  = 7
-	offOneTimeUser = offFields + 2 + digestBytes + 3*9
+	offOneTimeExpires = offOwn
+	offOneTimeVersion = offOneTimeExpires + offsetBytes
+	offOneTimeUser    = offOneTimeVersion + 8
 )
+
+var oneTimeLayout = layout{seed(SpaceOneTime), ownVersion, 4}
 
 // Append appends the value of r to dst.
 func (r *OneTimeToken) Append(dst []byte) []byte {
-	dst = grow(dst, offOneTimeUser+len(r.UserID)+len(r.Purpose)+len(r.Data)+len(r.ID)+16)
+	dst = grow(dst, offOneTimeUser+len(r.UserID)+len(r.Purpose)+len(r.Data)+2*OwnedKeyBytes)
 	start := len(dst)
-	dst = begin(dst, oneTimeFields)
-	dst = appendDigest(dst, &r.SecretHash)
-	dst = appendUint64(dst, r.Epoch)
-	dst = appendInt64(dst, r.CreatedAt)
-	dst = appendInt64(dst, r.ExpiresAt)
-	dst = appendText(dst, r.UserID)
+	dst = appendOwned(dst, oneTimeLayout, offOneTimeUser, &r.SecretHash, r.Epoch, r.Flags)
+	dst = appendAfter(dst, r.Key.Time(), r.ExpiresAt)
+	dst = binary.BigEndian.AppendUint64(dst, r.CredentialVersion)
+	dst = appendUser(dst, r.UserID)
 	dst = appendText(dst, r.Purpose)
 	dst = appendBinary(dst, r.Data)
-	return seal(dst, start, seedOneTime, r.ID)
+	return seal(dst, start, oneTimeLayout, r.Key[:])
 }
 
-// DecodeOneTimeToken decodes the value of a one-time token, with two
-// allocations: the strings, and the data if there is any. Errors are
-// ErrCorrupt and ErrNewer.
-func DecodeOneTimeToken(key, value []byte) (OneTimeToken, error) {
-	extra, err := open(seedOneTime, key, value, oneTimeFields)
+// OneTimeView reads the fields of a one-time token in place, without an
+// allocation. It shares the memory of the value, and is of use only as long as
+// that is.
+type OneTimeView struct {
+	ownedView
+	purpose, data span
+}
+
+// ViewOneTimeToken verifies the whole record under a key: after it, nothing
+// that the view returns can fail. Errors are ErrCorrupt and ErrNewer.
+func ViewOneTimeToken(key, value []byte) (OneTimeView, error) {
+	v, r, extra, err := openOwned(oneTimeLayout, key, value, offOneTimeUser)
 	if err != nil {
-		return OneTimeToken{}, err
+		return OneTimeView{}, err
 	}
-	r := reader{value: value, off: offFields}
-	o := OneTimeToken{
-		SecretHash: r.digest(),
-		Epoch:      r.uint64(),
-		CreatedAt:  r.int64(),
-		ExpiresAt:  r.int64(),
-	}
-	user, purpose, data := r.text(), r.text(), r.binary()
+	purpose, data := r.text(), r.binary()
 	if !r.finish(extra) {
-		return OneTimeToken{}, errStructure
+		return OneTimeView{}, errStructure
 	}
-	t := copyText(key, value, user.from, purpose.to)
-	o.ID, o.UserID, o.Purpose = t.id(), t.at(user), t.at(purpose)
-	if data.from < data.to {
-		o.Data = bytes.Clone(value[data.from:data.to])
+	return OneTimeView{v, purpose, data}, nil
+}
+
+// SecretHash returns [OneTimeToken].SecretHash, to be compared in constant
+// time.
+func (v *OneTimeView) SecretHash() [32]byte { return v.hash() }
+
+// ExpiresAt returns [OneTimeToken].ExpiresAt.
+func (v *OneTimeView) ExpiresAt() int64 { return v.after(offOneTimeExpires) }
+
+// CredentialVersion returns [OneTimeToken].CredentialVersion.
+func (v *OneTimeView) CredentialVersion() uint64 {
+	return binary.BigEndian.Uint64(v.value[offOneTimeVersion:])
+}
+
+// IsPurpose reports whether the token has that purpose.
+func (v *OneTimeView) IsPurpose(purpose string) bool {
+	return string(v.value[v.purpose.from:v.purpose.to]) == purpose
+}
+
+// Decode fills o with all fields, in one allocation, and another if there is
+// Data. They are copies.
+func (v *OneTimeView) Decode(o *OneTimeToken) {
+	user, purpose, _ := v.strings(v.purpose, span{})
+	*o = OneTimeToken{
+		Key:               v.key,
+		UserID:            user,
+		Purpose:           purpose,
+		SecretHash:        v.hash(),
+		Epoch:             v.Epoch(),
+		Flags:             v.Flags(),
+		ExpiresAt:         v.ExpiresAt(),
+		CredentialVersion: v.CredentialVersion(),
 	}
-	return o, nil
+	if v.data.from < v.data.to {
+		o.Data = bytes.Clone(v.value[v.data.from:v.data.to])
+	}
+}
+
+// DecodeOneTimeToken decodes the value of a one-time token, in one allocation,
+// and another if there is data. Errors are ErrCorrupt and ErrNewer.
+func DecodeOneTimeToken(key, value []byte) (o OneTimeToken, err error) {
+	v, err := ViewOneTimeToken(key, value)
+	if err == nil {
+		v.Decode(&o)
+	}
+	return o, err
 }

@@ -2,121 +2,134 @@ package codec
 
 import "encoding/binary"
 
-// Session is a record of the space sessions; its key is ID. Times are Unix
-// milliseconds, 0 is unset. The package gives fields no meaning.
+// Session is a record of the space sessions. Times are Unix milliseconds; see
+// [MaxOffset]. The package gives fields no meaning.
 //
-//	offset  9  c4 20 + 32  SecretHash
-//	       43  cf + 8      Epoch
-//	       52  d3 + 8      ActiveUntil
-//	       61  d3 + 8      IdleUntil
-//	       70  d3 + 8      AbsoluteUntil
-//	       79  d3 + 8      CreatedAt
-//	       88  d3 + 8      AuthTime
-//	       97  d3 + 8      LastUsedAt
-//	      106  d9 + n      UserID, then d9 + n FamilyID, then Attributes
+//	offset  9  c4 40
+//	       11    32 bytes  SecretHash
+//	       43    uint32    Epoch
+//	       47    uint8     Flags
+//	       48    uint16    Methods
+//	       50    5, after  ActiveUntil
+//	       55    5, after  IdleUntil
+//	       60    5, after  AbsoluteUntil
+//	       65    5, before AuthTime
+//	       70    5, after  LastUsedAt
+//	       75  c4 10 + 16, or text: UserID
+//	           c4 0a + 10, or c4 00: Family
+//	           Attributes
 type Session struct {
-	ID            string // the key; not in the value
+	Key           OwnedKey // not in the value; its time is that of the creation
 	UserID        string
-	FamilyID      string   // "" if the session belongs to no refresh family
+	Family        OwnID    // of the same owner; zero if the session has no refresh family
 	SecretHash    [32]byte // what is stored of the token's secret
-	Epoch         uint64   // epoch of the file when the session was made
-	ActiveUntil   int64
+	Epoch         uint32   // epoch of the file when the session was made
+	Flags         uint8    // SessionPersistent; other bits are kept
+	Methods       uint16   // one bit for each proven method; given no meaning here
+	ActiveUntil   int64    // Never, or a deadline
 	IdleUntil     int64
 	AbsoluteUntil int64
-	CreatedAt     int64
-	AuthTime      int64 // when the user last gave a password
+	AuthTime      int64 // of the log-in, not after the creation
 	LastUsedAt    int64
 	Attributes    string // as AppendAttributes made them; "" is none
 }
 
-// Offsets of the fields that have one.
+// SessionPersistent is the bit of Session.Flags for a session that outlives
+// the browser.
+const SessionPersistent = 1
+
 const (
-	offSessionSecret = offFields
-	offSessionEpoch  = offSessionSecret + 2 + digestBytes
-	offSessionActive = offSessionEpoch + 9
-	offSessionIdle   = offSessionActive + 9
-	offSessionAbs    = offSessionIdle + 9
-	offSessionMade   = offSessionAbs + 9
-	offSessionAuth   = offSessionMade + 9
-	offSessionUsed   = offSessionAuth + 9
-	offSessionUser   = offSessionUsed + 9
-	sessionFields    = 11
+	offSessionMethods = offOwn
+	offSessionActive  = offSessionMethods + 2
+	offSessionIdle    = offSessionActive + offsetBytes
+	offSessionAbs     = offSessionIdle + offsetBytes
+	offSessionAuth    = offSessionAbs + offsetBytes
+	offSessionUsed    = offSessionAuth + offsetBytes
+	offSessionUser    = offSessionUsed + offsetBytes
 )
+
+var sessionLayout = layout{seed(SpaceSessions), ownVersion, 4}
 
 // Append appends the value of r to dst.
 func (r *Session) Append(dst []byte) []byte {
-	dst = grow(dst, offSessionUser+len(r.UserID)+len(r.FamilyID)+len(r.Attributes)+len(r.ID)+16)
-	start := len(dst)
-	dst = begin(dst, sessionFields)
-	dst = appendDigest(dst, &r.SecretHash)
-	dst = appendUint64(dst, r.Epoch)
-	dst = appendInt64(dst, r.ActiveUntil)
-	dst = appendInt64(dst, r.IdleUntil)
-	dst = appendInt64(dst, r.AbsoluteUntil)
-	dst = appendInt64(dst, r.CreatedAt)
-	dst = appendInt64(dst, r.AuthTime)
-	dst = appendInt64(dst, r.LastUsedAt)
-	dst = appendText(dst, r.UserID)
-	dst = appendText(dst, r.FamilyID)
+	dst = grow(dst, offSessionUser+len(r.UserID)+len(r.Attributes)+2*OwnedKeyBytes)
+	start, made := len(dst), r.Key.Time()
+	dst = appendOwned(dst, sessionLayout, offSessionUser, &r.SecretHash, r.Epoch, r.Flags)
+	dst = binary.BigEndian.AppendUint16(dst, r.Methods)
+	dst = appendAfter(dst, made, r.ActiveUntil)
+	dst = appendAfter(dst, made, r.IdleUntil)
+	dst = appendAfter(dst, made, r.AbsoluteUntil)
+	dst = appendBefore(dst, made, r.AuthTime)
+	dst = appendAfter(dst, made, r.LastUsedAt)
+	dst = appendUser(dst, r.UserID)
+	dst = appendOptional(dst, r.Family[:])
 	dst = appendAttributes(dst, r.Attributes)
-	return seal(dst, start, seedSessions, r.ID)
+	return seal(dst, start, sessionLayout, r.Key[:])
 }
 
-// DecodeSession decodes the value of a session. It is on the path of every
-// validated request: one allocation, for the strings. Errors are ErrCorrupt
-// and ErrNewer.
-func DecodeSession(key, value []byte) (Session, error) {
-	var s Session
-	err := s.Decode(key, value)
-	return s, err
+// SessionView reads the fields of a session in place, without an allocation.
+// It shares the memory of the value, and is of use only as long as that is.
+type SessionView struct {
+	ownedView
+	family     OwnID
+	attributes span
 }
 
-// Decode is DecodeSession into s, which an error leaves as it is.
-func (s *Session) Decode(key, value []byte) error {
-	extra, err := open(seedSessions, key, value, sessionFields)
+// ViewSession verifies the whole record under a key: after it, nothing that
+// the view returns can fail. Errors are ErrCorrupt and ErrNewer.
+func ViewSession(key, value []byte) (SessionView, error) {
+	v, r, extra, err := openOwned(sessionLayout, key, value, offSessionUser)
 	if err != nil {
-		return err
+		return SessionView{}, err
 	}
-	if !sessionMarks(value) {
-		return errStructure
+	family, attributes := r.ownID(), r.attributes()
+	if !r.finish(extra) || !validBefore(value[offSessionAuth:]) {
+		return SessionView{}, errStructure
 	}
-	r := reader{value: value, off: offSessionUser}
-	user, family, attributes := r.text(), r.text(), r.attributes()
-	if !r.finish(extra) {
-		return errStructure
-	}
-	t := copyText(key, value, user.from, attributes.to)
+	return SessionView{v, family, attributes}, nil
+}
+
+// SecretHash returns [Session].SecretHash, to be compared in constant time.
+func (v *SessionView) SecretHash() [32]byte { return v.hash() }
+
+// Family returns [Session].Family.
+func (v *SessionView) Family() OwnID { return v.family }
+
+// ActiveUntil returns [Session].ActiveUntil.
+func (v *SessionView) ActiveUntil() int64 { return v.after(offSessionActive) }
+
+// IdleUntil returns [Session].IdleUntil.
+func (v *SessionView) IdleUntil() int64 { return v.after(offSessionIdle) }
+
+// AbsoluteUntil returns [Session].AbsoluteUntil.
+func (v *SessionView) AbsoluteUntil() int64 { return v.after(offSessionAbs) }
+
+// Decode fills s with all fields, in one allocation. They are copies.
+func (v *SessionView) Decode(s *Session) {
+	user, attributes, _ := v.strings(orNone(v.attributes), span{})
 	*s = Session{
-		ID:            t.id(),
-		UserID:        t.at(user),
-		FamilyID:      t.at(family),
-		SecretHash:    [digestBytes]byte(value[offSessionSecret+2:]),
-		Epoch:         binary.BigEndian.Uint64(value[offSessionEpoch+1:]),
-		ActiveUntil:   timeAt(value, offSessionActive),
-		IdleUntil:     timeAt(value, offSessionIdle),
-		AbsoluteUntil: timeAt(value, offSessionAbs),
-		CreatedAt:     timeAt(value, offSessionMade),
-		AuthTime:      timeAt(value, offSessionAuth),
-		LastUsedAt:    timeAt(value, offSessionUsed),
-		Attributes:    t.attributes(attributes),
+		Key:           v.key,
+		UserID:        user,
+		Family:        v.family,
+		SecretHash:    v.hash(),
+		Epoch:         v.Epoch(),
+		Flags:         v.Flags(),
+		Methods:       binary.BigEndian.Uint16(v.value[offSessionMethods:]),
+		ActiveUntil:   v.ActiveUntil(),
+		IdleUntil:     v.IdleUntil(),
+		AbsoluteUntil: v.AbsoluteUntil(),
+		AuthTime:      v.before(offSessionAuth),
+		LastUsedAt:    v.after(offSessionUsed),
+		Attributes:    attributes,
 	}
-	return nil
 }
 
-// sessionMarks reports whether the fields of fixed width are there.
-func sessionMarks(v []byte) bool {
-	return len(v) >= offSessionUser &&
-		v[offSessionSecret] == markBin8 && v[offSessionSecret+1] == digestBytes &&
-		v[offSessionEpoch] == markUint64 &&
-		v[offSessionActive] == markInt64 &&
-		v[offSessionIdle] == markInt64 &&
-		v[offSessionAbs] == markInt64 &&
-		v[offSessionMade] == markInt64 &&
-		v[offSessionAuth] == markInt64 &&
-		v[offSessionUsed] == markInt64
-}
-
-// timeAt returns the time whose mark is at off.
-func timeAt(value []byte, off int) int64 {
-	return int64(binary.BigEndian.Uint64(value[off+1:]))
+// DecodeSession decodes the value of a session, in one allocation. Errors are
+// ErrCorrupt and ErrNewer.
+func DecodeSession(key, value []byte) (s Session, err error) {
+	v, err := ViewSession(key, value)
+	if err == nil {
+		v.Decode(&s)
+	}
+	return s, err
 }

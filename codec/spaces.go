@@ -5,17 +5,14 @@ import "hash/crc32"
 // Names of the spaces. A name is part of the checksum of every record in its
 // space, so that a record moved to another space is refused there.
 const (
-	SpaceMeta         = "meta"                  // KeyFormat, KeyState, KeyDeclarations
-	SpaceUsers        = "users"                 // user id: [User]
-	SpaceIdentities   = "identities"            // pair (provider, folded identifier): [UserRef]
-	SpaceAttributes   = "attributes"            // unique key: [UserRef]; entry key: empty
-	SpaceSessions     = "sessions"              // session id: [Session]
-	SpaceUserSessions = "user_sessions"         // pair (user id, session id): empty
-	SpaceFamilies     = "refresh_families"      // family id: [Family]
-	SpaceUserFamilies = "user_refresh_families" // pair (user id, family id): empty
-	SpaceOneTime      = "one_time_tokens"       // token id: [OneTimeToken]
-	SpaceUserOneTime  = "user_one_time_tokens"  // pair (user id, token id): empty
-	SpaceQuarantine   = "quarantine"            // pair (space, key): what was found there, no record
+	SpaceMeta       = "meta"             // the five keys below
+	SpaceUsers      = "users"            // user id: [User]
+	SpaceIdentities = "identities"       // pair (provider, folded identifier): [UserRef]
+	SpaceAttributes = "attributes"       // unique key: [UserRef]; entry key: empty
+	SpaceSessions   = "sessions"         // [OwnedKey]: [Session]
+	SpaceFamilies   = "refresh_families" // [OwnedKey]: [Family]
+	SpaceOneTime    = "one_time_tokens"  // [OwnedKey]: [OneTimeToken]
+	SpaceQuarantine = "quarantine"       // see [AppendQuarantineKey]
 )
 
 // Keys of the space meta.
@@ -23,6 +20,8 @@ const (
 	KeyFormat       = "format"       // [Format]
 	KeyState        = "state"        // [State]
 	KeyDeclarations = "declarations" // [Declarations]
+	KeyOwners       = "owner_key"    // [OwnerKey]
+	KeyOwnedSpaces  = "owned_spaces" // [OwnedSpaces]
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -33,18 +32,11 @@ func seed(space string) uint32 {
 	return crc32.Checksum(append([]byte(space), 0), castagnoli)
 }
 
-// Seeds of the records that are read often, computed once because the
-// checksum function makes its argument escape.
+// Seeds of the spaces that hold a UserRef, computed once because the checksum
+// function makes its argument escape. Layouts hold those of other records.
 var (
-	seedUsers        = seed(SpaceUsers)
-	seedIdentities   = seed(SpaceIdentities)
-	seedAttributes   = seed(SpaceAttributes)
-	seedSessions     = seed(SpaceSessions)
-	seedFamilies     = seed(SpaceFamilies)
-	seedOneTime      = seed(SpaceOneTime)
-	seedFormat       = seedMeta(KeyFormat)
-	seedState        = seedMeta(KeyState)
-	seedDeclarations = seedMeta(KeyDeclarations)
+	seedIdentities = seed(SpaceIdentities)
+	seedAttributes = seed(SpaceAttributes)
 )
 
 // seedMeta returns the seed of one record of the space meta, its key included.

@@ -16,14 +16,14 @@ type User struct {
 	ID                string // the key; not in the value
 	CreatedAt         int64
 	UpdatedAt         int64
-	CredentialVersion uint64
-	DisabledAt        int64 // 0 is enabled
+	CredentialVersion uint64 // 63 random bits at first; raised by one, never set back
+	DisabledAt        int64  // 0 is enabled
 	DisabledReason    string
 	PasswordHash      string // canonical hash string; "" is none
 	PasswordChangedAt int64
 	HashClass         uint64       // given no meaning here
 	PepperID          uint64       // given no meaning here
-	Identities        []Identity   // the primary one first; nil if none
+	Identities        []Identity   // the primary one first; nil if none, which a user may have
 	Entries           []IndexEntry // what the record owns in the space attributes
 	Attributes        string       // as AppendAttributes made them; "" is none
 }
@@ -47,7 +47,6 @@ type IndexEntry struct {
 }
 
 const (
-	userFields    = 12
 	offUserHash   = offFields + 7*9
 	identityParts = 4
 	identityBytes = 1 + 3*2 + 9 // the least that one takes
@@ -55,11 +54,13 @@ const (
 	entryBytes    = 1 + 2*2 + 1
 )
 
+var userLayout = layout{seed(SpaceUsers), 1, 12}
+
 // Append appends the value of r to dst.
 func (r *User) Append(dst []byte) []byte {
 	dst = grow(dst, r.size())
 	start := len(dst)
-	dst = begin(dst, userFields)
+	dst = begin(dst, userLayout)
 	dst = appendInt64(dst, r.CreatedAt)
 	dst = appendInt64(dst, r.UpdatedAt)
 	dst = appendUint64(dst, r.CredentialVersion)
@@ -78,7 +79,7 @@ func (r *User) Append(dst []byte) []byte {
 		dst = r.Entries[i].append(dst)
 	}
 	dst = appendAttributes(dst, r.Attributes)
-	return seal(dst, start, seedUsers, r.ID)
+	return seal(dst, start, userLayout, r.ID)
 }
 
 func (x *Identity) append(dst []byte) []byte {
@@ -122,7 +123,7 @@ func DecodeUser(key, value []byte) (User, error) {
 func (u *User) Decode(key, value []byte) error {
 	identities, entries := u.Identities[:0], u.Entries[:0]
 	*u = User{Identities: identities, Entries: entries}
-	extra, err := open(seedUsers, key, value, userFields)
+	extra, err := open(userLayout, key, value)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,66 @@
+package codec
+
+import "strings"
+
+// MaxSpaceName is how many bytes the name of an owned space has at most.
+const MaxSpaceName = 64
+
+// OwnedSpaces lists the owned spaces of a file, under KeyOwnedSpaces: those
+// whose keys are an [OwnedKey]. A program removes a user's records from each
+// of them, also from one of a later program whose records it cannot read.
+//
+//	offset 9  dc + 2 + Names, each a text
+type OwnedSpaces struct {
+	// Names are 1–64 of [a-z0-9_] each, strictly ascending, and none of a
+	// space that is not owned. Anything else is damage when it is read.
+	Names []string
+}
+
+var ownedSpacesLayout = layout{seedMeta(KeyOwnedSpaces), 1, 1}
+
+// Append appends the value of r, whose key is KeyOwnedSpaces, to dst.
+func (r *OwnedSpaces) Append(dst []byte) []byte {
+	start := len(dst)
+	dst = begin(dst, ownedSpacesLayout)
+	dst = appendList(dst, len(r.Names))
+	for _, name := range r.Names {
+		dst = appendText(dst, name)
+	}
+	return seal(dst, start, ownedSpacesLayout, "")
+}
+
+// DecodeOwnedSpaces decodes the value under KeyOwnedSpaces. Errors are
+// ErrCorrupt and ErrNewer.
+func DecodeOwnedSpaces(value []byte) (OwnedSpaces, error) {
+	extra, err := open(ownedSpacesLayout, nil, value)
+	if err != nil {
+		return OwnedSpaces{}, err
+	}
+	r := reader{value: value, off: offFields}
+	t := copyText(nil, value, offFields, len(value))
+	var out OwnedSpaces
+	last := ""
+	for range r.list(2) {
+		name := t.at(r.text())
+		if r.bad || name <= last || !ownableSpace(name) {
+			return OwnedSpaces{}, errStructure
+		}
+		out.Names = append(out.Names, name)
+		last = name
+	}
+	if !r.finish(extra) {
+		return OwnedSpaces{}, errStructure
+	}
+	return out, nil
+}
+
+// ownableSpace reports whether name can be that of an owned space. A list that
+// names the users would have them deleted by the range of another's owner.
+func ownableSpace(name string) bool {
+	switch name {
+	case SpaceMeta, SpaceUsers, SpaceIdentities, SpaceAttributes, SpaceQuarantine:
+		return false
+	}
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789_"
+	return len(name) <= MaxSpaceName && strings.Trim(name, letters) == ""
+}

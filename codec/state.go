@@ -1,0 +1,64 @@
+package codec
+
+// State is what changes in a file beside its records, under KeyState.
+//
+//	offset  9  ce + 4  Epoch
+//	       14  d3 + 8  Floor
+//	       23  cf + 8  Declarations
+type State struct {
+	Epoch        uint32 // raised to end all sessions and tokens at once
+	Floor        int64  // Unix milliseconds before which the clock never goes
+	Declarations uint64 // [Declarations].Version of those in force
+}
+
+var (
+	stateLayout  = layout{seedMeta(KeyState), 2, 3}
+	state1Layout = layout{seedMeta(KeyState), 1, 3}
+)
+
+// Append appends the value of r, whose key is KeyState, to dst.
+func (r *State) Append(dst []byte) []byte {
+	start := len(dst)
+	dst = begin(dst, stateLayout)
+	dst = appendUint32(dst, r.Epoch)
+	dst = appendInt64(dst, r.Floor)
+	dst = appendUint64(dst, r.Declarations)
+	return seal(dst, start, stateLayout, "")
+}
+
+// DecodeState decodes the value under KeyState, without an allocation: every
+// transaction reads it. Errors are ErrCorrupt and ErrNewer.
+func DecodeState(value []byte) (State, error) {
+	extra, err := open(stateLayout, nil, value)
+	if err != nil {
+		return State{}, err
+	}
+	r := reader{value: value, off: offFields}
+	s := State{Epoch: r.uint32(), Floor: r.int64(), Declarations: r.uint64()}
+	if !r.finish(extra) {
+		return State{}, errStructure
+	}
+	return s, nil
+}
+
+// DecodeState1 decodes the value under KeyState in a file of format 1, for an
+// upgrade. Declarations is 0. There, the fields are
+//
+//	offset  9  cf + 8  epoch, at most 32 bits of it in use
+//	       18  d3 + 8  floor
+//	       27  cf + 8  a count of password hashes, which format 2 does not keep
+//
+// Errors are ErrCorrupt, and ErrNewer for the state of format 2.
+func DecodeState1(value []byte) (State, error) {
+	extra, err := open(state1Layout, nil, value)
+	if err != nil {
+		return State{}, err
+	}
+	r := reader{value: value, off: offFields}
+	epoch, floor := r.uint64(), r.int64()
+	r.uint64()
+	if !r.finish(extra) || epoch>>32 != 0 {
+		return State{}, errStructure
+	}
+	return State{Epoch: uint32(epoch), Floor: floor}, nil
+}
