@@ -24,35 +24,18 @@ func (tx *Tx) ListUserRefreshTokens(id UserID) ([]RefreshToken, error) {
 	if !validUserID(id) {
 		return nil, nil
 	}
-	families, err := tx.userFamilies(string(id))
-	if err != nil {
-		return nil, err
-	}
 	var out []RefreshToken
-	for i := range families {
-		if f := &families[i]; f.RevokedAt == 0 && tx.familyLive(f) {
-			out = append(out, newRefreshToken(f))
+	err := tx.scanOwner(spaceFamilies, tx.owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
+		f, err := codec.DecodeFamily(key[:], value)
+		if err != nil {
+			return damaged(spaceFamilies, err)
 		}
-	}
-	return out, nil
-}
-
-// userFamilies returns all records of a user's, in whatever state.
-func (tx *Tx) userFamilies(userID string) ([]codec.Family, error) {
-	ids, err := tx.members(spaceUserFamilies, userID)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]codec.Family, len(ids))
-	for i, id := range ids {
-		if out[i], err = tx.family(id); err != nil {
-			return nil, orphan(spaceUserFamilies, err)
+		if f.UserID == string(id) && !revoked(&f) && tx.familyLive(&f) {
+			out = append(out, newRefreshToken(&f))
 		}
-		if out[i].UserID != userID { // keys alone have no checksum
-			return nil, strayed(spaceUserFamilies)
-		}
-	}
-	return out, nil
+		return nil
+	})
+	return out, err
 }
 
 // RevokeRefreshToken ends a family of this user by its id, and its session. An
@@ -81,10 +64,11 @@ func (tx *Tx) RevokeRefreshTokenByID(id RefreshTokenID) error {
 
 // revokeFamily ends a family, if it is of the given user; nil is any.
 func (tx *Tx) revokeFamily(id RefreshTokenID, of *UserID) error {
-	if err := tx.revoking(of, "RefreshTokenID", token.Family, string(id)); err != nil {
+	key, err := tx.revoking(of, "RefreshTokenID", token.Family, string(id))
+	if err != nil {
 		return err
 	}
-	f, err := tx.family(string(id))
+	f, err := tx.family(key)
 	if errors.Is(err, ErrInvalidRefreshToken) || err == nil && of != nil && f.UserID != string(*of) {
 		return nil
 	}
@@ -97,13 +81,13 @@ func (tx *Tx) revokeFamily(id RefreshTokenID, of *UserID) error {
 // endFamily ends a family because somebody wants it to end, and its session. A
 // tombstone stays.
 func (tx *Tx) endFamily(f *codec.Family) error {
-	if f.RevokedAt != 0 {
+	if revoked(f) {
 		return nil
 	}
-	if err := tx.deleteOne(kindSession, f.UserID, f.SessionID); err != nil {
+	if err := tx.deleteOwned(kindSession, f.Key.With(f.Session)); err != nil {
 		return err
 	}
-	return tx.deleteOne(kindFamily, f.UserID, f.ID)
+	return tx.deleteOwned(kindFamily, f.Key)
 }
 
 // RevokeUserRefreshTokens ends all refresh tokens of the user and their
@@ -120,9 +104,9 @@ func (tx *Tx) RevokeUserRefreshTokens(id UserID) error {
 			return err
 		}
 		// And the sessions of families, also of one that was evicted.
-		return c.add(tx, kindSession, func(id string) (bool, error) {
-			s, err := tx.session(id)
-			return s.FamilyID != "", err
+		return c.add(tx, kindSession, func(key codec.OwnedKey, value []byte) (bool, error) {
+			v, err := codec.ViewSession(key[:], value)
+			return err == nil && !v.Family().IsZero(), err
 		})
 	})
 	return err

@@ -2,9 +2,9 @@ package snib
 
 import (
 	"errors"
-	"math"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/kv"
 )
 
@@ -13,14 +13,13 @@ import (
 // the table of kinds, so a kind that has a row is forgotten by none of them,
 // and a space without a row fails a test.
 type kind struct {
-	title  string   // as documents and messages name it
-	space  kv.Space // of the records
-	byUser kv.Space // of the index that leads to them by user
+	title string   // as documents and messages name it
+	space kv.Space // of the records
 
 	most  int                 // of one user, whatever the options say (INV-7)
 	bound func(*settings) int // how many the options allow
 
-	record, index int // invariants of a record and of its index entry
+	invariant int // of its records, in docs/INVARIANTS.md
 
 	ends     occasion // what ends all of a user's; deletion always does
 	usedOnce bool     // Restore ends it always: one used since would be good again
@@ -50,27 +49,27 @@ var kinds = []*kind{kindSession, kindFamily, kindOneTime}
 
 var (
 	kindSession = &kind{
-		title: "session", space: spaceSessions, byUser: spaceUserSessions,
+		title: "session", space: spaceSessions,
 		most: MaxSessions, bound: func(s *settings) int { return s.Sessions.MaxPerUser },
-		record: 8, index: 9,
+		invariant: 8,
 		ends:    passwordChanges | userDisabled | sessionsRevoked | epochRaised,
 		missing: ErrInvalidSession,
 		life:    sessionLife,
 		count:   func(r *CheckReport) *int { return &r.Sessions },
 	}
 	kindFamily = &kind{
-		title: "refresh token", space: spaceFamilies, byUser: spaceUserFamilies,
+		title: "refresh token", space: spaceFamilies,
 		most: MaxRefreshTokens, bound: func(s *settings) int { return s.Refresh.MaxPerUser },
-		record: 10, index: 11,
+		invariant: 10,
 		ends:    passwordChanges | userDisabled | sessionsRevoked | refreshTokensRevoked | epochRaised,
 		missing: ErrInvalidRefreshToken,
 		life:    familyLife,
 		count:   func(r *CheckReport) *int { return &r.RefreshTokens },
 	}
 	kindOneTime = &kind{
-		title: "one-time token", space: spaceOneTime, byUser: spaceUserOneTime,
+		title: "one-time token", space: spaceOneTime,
 		most: MaxOneTimeTokens, bound: func(*settings) int { return MaxOneTimeTokens },
-		record: 12, index: 13,
+		invariant: 12,
 		ends:     passwordChanges | userDisabled | identityMoves | epochRaised,
 		usedOnce: true,
 		missing:  ErrInvalidOneTimeToken,
@@ -99,55 +98,51 @@ func kindOf(space kv.Space) *kind {
 	return nil
 }
 
-// A life is what a record of any kind says of its user and its time.
+// A life is what a record of any kind says of its user and its time. It shares
+// the memory of the record.
 type life struct {
-	userID  string
-	epoch   uint64
-	until   int64 // usable before this; 0 is without end
+	who     codec.Who
+	epoch   uint32
+	until   int64 // usable before this
 	revoked bool  // not usable, and remembered
-	kept    int64 // remembered until this; 0 is without end
+	kept    int64 // remembered until this
 	newest  int64 // the latest time in the record
 }
 
 func sessionLife(key, value []byte) (life, error) {
-	s, err := codec.DecodeSession(key, value)
-	return life{
-		userID: s.UserID, epoch: s.Epoch, until: s.IdleUntil, kept: s.IdleUntil,
-		newest: max(s.CreatedAt, s.LastUsedAt),
-	}, err
+	v, err := codec.ViewSession(key, value)
+	if err != nil {
+		return life{}, err
+	}
+	return life{who: v.Who(), epoch: v.Epoch(), until: v.IdleUntil(), kept: v.IdleUntil(), newest: v.LastUsedAt()}, nil
 }
 
 func familyLife(key, value []byte) (life, error) {
-	f, err := codec.DecodeFamily(key, value)
-	l := life{
-		userID: f.UserID, epoch: f.Epoch, until: f.IdleUntil, kept: f.IdleUntil,
-		revoked: f.RevokedAt != 0, newest: max(f.CreatedAt, f.RotatedAt, f.RevokedAt),
+	v, err := codec.ViewFamily(key, value)
+	if err != nil {
+		return life{}, err
 	}
-	if l.revoked {
-		l.kept = f.AbsoluteUntil // as a tombstone
+	l := life{who: v.Who(), epoch: v.Epoch(), until: v.IdleUntil(), kept: v.IdleUntil(), newest: v.RotatedAt()}
+	if at := v.RevokedAt(); at != clock.Never {
+		l.revoked, l.kept, l.newest = true, v.AbsoluteUntil(), at // a tombstone
 	}
-	return l, err
+	return l, nil
 }
 
 func oneTimeLife(key, value []byte) (life, error) {
-	t, err := codec.DecodeOneTimeToken(key, value)
-	return life{userID: t.UserID, epoch: t.Epoch, until: t.ExpiresAt, kept: t.ExpiresAt, newest: t.CreatedAt}, err
-}
-
-// life reads that of a record.
-func (tx *Tx) life(k *kind, id string) (life, error) {
-	return record(tx, k.space, id, k.life, k.missing)
+	v, err := codec.ViewOneTimeToken(key, value)
+	if err != nil {
+		return life{}, err
+	}
+	return life{who: v.Who(), epoch: v.Epoch(), until: v.ExpiresAt(), kept: v.ExpiresAt(), newest: v.Key().Time()}, nil
 }
 
 // rank orders the records of a user for eviction, least first: revoked ones and
 // those of an earlier epoch, then by deadline, which has expired ones before
 // the others.
 func (tx *Tx) rank(l life) int64 {
-	switch {
-	case l.revoked || l.epoch != tx.state.Epoch:
+	if l.revoked || l.epoch != tx.state.Epoch {
 		return 0
-	case l.until == 0:
-		return math.MaxInt64
 	}
 	return l.until
 }
@@ -155,7 +150,7 @@ func (tx *Tx) rank(l life) int64 {
 // longDead reports whether a record can be removed: it has been of no use, and
 // not remembered either, for a day. Nothing of an earlier epoch can come back.
 func (tx *Tx) longDead(l life) bool {
-	return l.epoch != tx.state.Epoch || l.kept != 0 && tx.now-l.kept >= sweepAfter
+	return l.epoch != tx.state.Epoch || tx.now-l.kept >= sweepAfter
 }
 
 // damagedOrMissing reports whether err is that a record which should be there

@@ -66,7 +66,7 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 			if err != nil {
 				return User{}, err
 			}
-			created, err := tx.newSession(proven{user: u, at: tx.now}, o)
+			created, err := tx.newSession(proven{user: u, at: tx.now, until: clock.Never}, o)
 			if err != nil {
 				return User{}, err
 			}

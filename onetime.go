@@ -69,46 +69,47 @@ func (tx *Tx) CreateOneTimeToken(id UserID, purpose string, ttl time.Duration, d
 	}
 	t := codec.OneTimeToken{
 		UserID: u.ID, Purpose: purpose, Epoch: tx.state.Epoch, Data: slices.Clone(data),
-		CreatedAt: tx.now, ExpiresAt: clock.After(tx.now, ttl),
+		ExpiresAt: clock.After(tx.now, ttl), CredentialVersion: u.CredentialVersion,
 	}
 	return tx.putOneTimeToken(&t)
 }
 
 func (tx *Tx) putOneTimeToken(t *codec.OneTimeToken) (OneTimeToken, error) {
 	var err error
-	if t.ID, err = token.NewID(token.OneTime, tx.now, tx.db.o.Rand); err != nil {
+	if t.Key, err = tx.newKey(kindOneTime, t.UserID); err != nil {
 		return OneTimeToken{}, err
 	}
 	secret, err := token.NewSecret(tx.db.o.Rand)
 	if err != nil {
 		return OneTimeToken{}, err
 	}
-	t.SecretHash = token.OfOneTime.Hash(secret[:])
-	ended, err := tx.evicted(kindOneTime, t.UserID, "")
+	t.SecretHash = token.OneTime.Hash(secret[:])
+	ended, err := tx.evicted(kindOneTime, t.UserID, codec.OwnedKey{})
 	if err != nil {
 		return OneTimeToken{}, err
 	}
-	if err := tx.deleteAll(kindOneTime, t.UserID, ended); err != nil {
+	if err := tx.deleteOwned(kindOneTime, ended...); err != nil {
 		return OneTimeToken{}, err
 	}
-	if err := tx.putOne(kindOneTime, t.UserID, t.ID, t.Append(nil), true); err != nil {
+	if err := tx.putOwned(kindOneTime, t.Key, t.Append(nil)); err != nil {
 		return OneTimeToken{}, err
 	}
 	out := newOneTimeToken(t)
-	out.Token = newToken(token.OfOneTime, t.ID, secret[:])
+	out.Token = newToken(token.OneTime, t.Key, secret[:])
 	return out, nil
 }
 
 func newOneTimeToken(t *codec.OneTimeToken) OneTimeToken {
 	return OneTimeToken{
-		ID: OneTimeTokenID(t.ID), UserID: UserID(t.UserID), Purpose: t.Purpose,
-		CreatedAt: clock.Time(t.CreatedAt), ExpiresAt: clock.Time(t.ExpiresAt), Data: t.Data,
+		ID: OneTimeTokenID(token.OneTime.ID(t.Key)), UserID: UserID(t.UserID), Purpose: t.Purpose,
+		CreatedAt: clock.Time(t.Key.Time()), ExpiresAt: clock.Time(t.ExpiresAt), Data: t.Data,
 	}
 }
 
-// oneTimeToken returns the record of id, live or dead, or ErrInvalidOneTimeToken.
-func (tx *Tx) oneTimeToken(id string) (codec.OneTimeToken, error) {
-	return record(tx, spaceOneTime, id, codec.DecodeOneTimeToken, ErrInvalidOneTimeToken)
+// oneTimeToken returns the record under key, live or dead, or
+// ErrInvalidOneTimeToken.
+func (tx *Tx) oneTimeToken(key codec.OwnedKey) (codec.OneTimeToken, error) {
+	return ownedRecord(tx, kindOneTime, key, codec.DecodeOneTimeToken)
 }
 
 func (tx *Tx) oneTimeLive(t *codec.OneTimeToken) bool {
@@ -139,7 +140,7 @@ func (tx *Tx) useOneTimeToken(purpose, token string) (OneTimeToken, error) {
 	if err != nil {
 		return OneTimeToken{}, err
 	}
-	if err := tx.deleteOne(kindOneTime, t.UserID, t.ID); err != nil {
+	if err := tx.deleteOwned(kindOneTime, t.Key); err != nil {
 		return OneTimeToken{}, err
 	}
 	return newOneTimeToken(&t), nil
@@ -148,12 +149,12 @@ func (tx *Tx) useOneTimeToken(purpose, token string) (OneTimeToken, error) {
 // presentedOneTime returns the live record that a token leads to.
 func (tx *Tx) presentedOneTime(purpose, text string) (codec.OneTimeToken, error) {
 	var secret [32]byte
-	id, ok := token.OfOneTime.Parse(text, secret[:])
+	key, ok := token.OneTime.Parse(text, secret[:])
 	if !ok {
 		return codec.OneTimeToken{}, ErrInvalidOneTimeToken
 	}
-	hash := token.OfOneTime.Hash(secret[:])
-	t, err := tx.oneTimeToken(id)
+	hash := token.OneTime.Hash(secret[:])
+	t, err := tx.oneTimeToken(key)
 	if err != nil {
 		return codec.OneTimeToken{}, err
 	}
@@ -176,17 +177,18 @@ func (db *DB) RevokeOneTimeToken(ctx context.Context, userID UserID, id OneTimeT
 
 // RevokeOneTimeToken is [DB.RevokeOneTimeToken] in this transaction.
 func (tx *Tx) RevokeOneTimeToken(userID UserID, id OneTimeTokenID) error {
-	if err := tx.revoking(&userID, "OneTimeTokenID", token.OneTime, string(id)); err != nil {
+	key, err := tx.revoking(&userID, "OneTimeTokenID", token.OneTime, string(id))
+	if err != nil {
 		return err
 	}
-	t, err := tx.oneTimeToken(string(id))
+	t, err := tx.oneTimeToken(key)
 	if errors.Is(err, ErrInvalidOneTimeToken) || err == nil && t.UserID != string(userID) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return tx.deleteOne(kindOneTime, t.UserID, t.ID)
+	return tx.deleteOwned(kindOneTime, t.Key)
 }
 
 // RevokeUserOneTimeTokens ends all one-time tokens that the user has for a
@@ -209,9 +211,9 @@ func (tx *Tx) RevokeUserOneTimeTokens(id UserID, purpose string) error {
 		return err
 	}
 	c := cascade{userID: string(id)}
-	if err := c.add(tx, kindOneTime, func(id string) (bool, error) {
-		t, err := tx.oneTimeToken(id)
-		return t.Purpose == purpose, err
+	if err := c.add(tx, kindOneTime, func(key codec.OwnedKey, value []byte) (bool, error) {
+		v, err := codec.ViewOneTimeToken(key[:], value)
+		return err == nil && v.IsPurpose(purpose), err
 	}); err != nil {
 		return err
 	}

@@ -190,14 +190,14 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, al
 		setPassword(u, hash, tx.now)
 		u.CredentialVersion++
 		for _, s := range kept {
-			if s.FamilyID != "" {
+			if !s.Family.IsZero() {
 				// Its family ends. It lives to the deadline it has, and no
 				// longer.
-				s.FamilyID, s.AbsoluteUntil = "", s.IdleUntil
+				s.Family, s.AbsoluteUntil = codec.OwnID{}, s.IdleUntil
 				c.detached = append(c.detached, s)
 			}
 		}
-		return c.on(tx, passwordChanges, ids(kept)...)
+		return c.on(tx, passwordChanges, keysOf(kept)...)
 	})
 }
 

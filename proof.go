@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
 )
 
 // Proof says for whom, and on which evidence, a session or refresh token is
@@ -29,7 +30,7 @@ type Proof interface {
 type proven struct {
 	user  codec.User
 	at    int64 // when the user was authenticated
-	until int64 // a bound on what is made of it; 0 is none
+	until int64 // a bound on what is made of it
 }
 
 // proven returns what proof shows in this transaction.
@@ -58,23 +59,24 @@ func (u User) prove(tx *Tx) (proven, error) {
 	case record.DisabledAt == 0 && record.CredentialVersion != u.CredentialVersion:
 		return proven{}, ErrInvalidCredentials
 	}
-	return proven{user: record, at: tx.now}, nil
+	return proven{user: record, at: tx.now, until: clock.Never}, nil
 }
 
 func (s Session) prove(tx *Tx) (proven, error) {
 	if s.ID == "" {
 		return proven{}, &InputError{Field: "Proof", Reason: "must be a Session that was read"}
 	}
-	record, err := tx.sessionByID(s.ID)
-	if err == nil && (tx.sessionState(&record) != SessionActive || record.UserID != string(s.UserID)) {
+	v, err := tx.sessionByID(s.ID)
+	if err == nil && (tx.stateOf(&v) != SessionActive || !v.Who().Is(string(s.UserID))) {
 		err = ErrInvalidSession
 	}
 	if err != nil {
 		return proven{}, err
 	}
+	at, until := v.AuthTime(), v.AbsoluteUntil()
 	u, err := tx.user(s.UserID)
 	if errors.Is(err, ErrUserNotFound) {
 		err = orphan(spaceSessions, err)
 	}
-	return proven{user: u, at: record.AuthTime, until: record.AbsoluteUntil}, err
+	return proven{user: u, at: at, until: until}, err
 }

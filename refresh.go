@@ -42,10 +42,10 @@ func (r RefreshToken) Attributes() Attributes { return decodeAttributes(r.attrib
 
 func newRefreshToken(f *codec.Family) RefreshToken {
 	return RefreshToken{
-		ID:              RefreshTokenID(f.ID),
+		ID:              RefreshTokenID(token.Family.ID(f.Key)),
 		UserID:          UserID(f.UserID),
-		SessionID:       SessionID(f.SessionID),
-		CreatedAt:       clock.Time(f.CreatedAt),
+		SessionID:       SessionID(token.Session.ID(f.Key.With(f.Session))),
+		CreatedAt:       clock.Time(f.Key.Time()),
 		AuthenticatedAt: clock.Time(f.AuthTime),
 		RotatedAt:       clock.Time(f.RotatedAt),
 		IdleUntil:       clock.Time(f.IdleUntil),
@@ -64,22 +64,25 @@ type familySecret [16 + 32]byte
 func (x *familySecret) f() []byte { return x[:16] }
 func (x *familySecret) s() []byte { return x[16:] }
 
-// family returns the record of id, in whatever state, or
+// family returns the record under key, in whatever state, or
 // ErrInvalidRefreshToken.
-func (tx *Tx) family(id string) (codec.Family, error) {
-	return record(tx, spaceFamilies, id, codec.DecodeFamily, ErrInvalidRefreshToken)
+func (tx *Tx) family(key codec.OwnedKey) (codec.Family, error) {
+	return ownedRecord(tx, kindFamily, key, codec.DecodeFamily)
 }
+
+// revoked reports whether a family is a tombstone.
+func revoked(f *codec.Family) bool { return f.RevokedAt != clock.Never }
 
 // presentedFamily returns the family whose F a token carries, in whatever
 // state, and the token's secret.
 func (tx *Tx) presentedFamily(text string) (codec.Family, familySecret, error) {
 	var x familySecret
-	id, ok := token.OfFamily.Parse(text, x[:])
+	key, ok := token.Family.Parse(text, x[:])
 	if !ok {
 		return codec.Family{}, x, ErrInvalidRefreshToken
 	}
 	hash := token.Hash(token.FamilyLabel, x.f())
-	f, err := tx.family(id)
+	f, err := tx.family(key)
 	if err != nil {
 		return codec.Family{}, x, err
 	}
@@ -93,10 +96,10 @@ func (tx *Tx) presentedFamily(text string) (codec.Family, familySecret, error) {
 // revoked for reuse, whether that is still remembered.
 func (tx *Tx) familyLive(f *codec.Family) bool {
 	until := f.IdleUntil
-	if f.RevokedAt != 0 {
+	if revoked(f) {
 		until = f.AbsoluteUntil
 	}
-	return f.Epoch == tx.state.Epoch && (tx.now < until || until == 0)
+	return f.Epoch == tx.state.Epoch && tx.now < until
 }
 
 // CreateRefreshToken starts a family for the user of whom proof is given: one
@@ -132,8 +135,8 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 	}
 	f := codec.Family{
 		UserID: p.user.ID, Epoch: tx.state.Epoch, Attributes: attributes,
-		CreatedAt: tx.now, AuthTime: p.at, RotatedAt: tx.now,
-		AbsoluteUntil: clock.Earlier(clock.After(tx.now, tx.db.o.Refresh.Absolute), p.until),
+		AuthTime: p.at, RotatedAt: tx.now, RevokedAt: clock.Never,
+		AbsoluteUntil: min(clock.After(tx.now, tx.db.o.Refresh.Absolute), p.until),
 	}
 	return tx.startFamily(&f)
 }
@@ -142,12 +145,14 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 // writes both.
 func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
 	var err error
-	if f.ID, err = token.NewID(token.Family, tx.now, tx.db.o.Rand); err != nil {
+	if f.Key, err = tx.newKey(kindFamily, f.UserID); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	if f.SessionID, err = token.NewID(token.Session, tx.now, tx.db.o.Rand); err != nil {
+	session, err := tx.newKey(kindSession, f.UserID)
+	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
+	f.Session = session.OwnID()
 	var x familySecret
 	if _, err := io.ReadFull(tx.db.o.Rand, x[:]); err != nil {
 		return Session{}, RefreshToken{}, err
@@ -157,27 +162,27 @@ func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
 		return Session{}, RefreshToken{}, err
 	}
 	f.FamilyHash = token.Hash(token.FamilyLabel, x.f())
-	f.Current = token.OfFamily.Hash(x.s())
-	f.IdleUntil = clock.Earlier(clock.After(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
-	ended, err := tx.evicted(kindFamily, f.UserID, "")
+	f.Current = token.Family.Hash(x.s())
+	f.IdleUntil = min(clock.After(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
+	ended, err := tx.evicted(kindFamily, f.UserID, codec.OwnedKey{})
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	return tx.putFamily(f, &x, sessionSecret[:], "", ended)
+	return tx.putFamily(f, &x, sessionSecret[:], codec.OwnedKey{}, ended)
 }
 
 // putFamily writes a family and its session, whose secret is new, in the place
-// of the session instead ("" for a new family), ends the families that go for
+// of another session (zero for a new family), ends the families that go for
 // it, and returns both with their tokens.
-func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, instead string, ended []string) (Session, RefreshToken, error) {
-	endedSessions, err := tx.evictedSessions(f.UserID, instead)
+func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, replaced codec.OwnedKey, ended []codec.OwnedKey) (Session, RefreshToken, error) {
+	endedSessions, err := tx.evictedSessions(f.UserID, replaced)
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	if err := tx.deleteAll(kindFamily, f.UserID, ended); err != nil {
+	if err := tx.deleteOwned(kindFamily, ended...); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	if err := tx.putOne(kindFamily, f.UserID, f.ID, f.Append(nil), instead == ""); err != nil {
+	if err := tx.putOwned(kindFamily, f.Key, f.Append(nil)); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
 	record := tx.familySession(f)
@@ -190,16 +195,16 @@ func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, 
 
 func withToken(f *codec.Family, x *familySecret) RefreshToken {
 	r := newRefreshToken(f)
-	r.Token = newToken(token.OfFamily, f.ID, x[:])
+	r.Token = newToken(token.Family, f.Key, x[:])
 	return r
 }
 
 // familySession is a new session of a family, without its secret.
 func (tx *Tx) familySession(f *codec.Family) codec.Session {
-	until := clock.Earlier(clock.After(tx.now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
+	until := min(clock.After(tx.now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
 	return codec.Session{
-		ID: f.SessionID, UserID: f.UserID, FamilyID: f.ID, Attributes: f.Attributes,
-		CreatedAt: tx.now, AuthTime: f.AuthTime, LastUsedAt: tx.now,
+		Key: f.Key.With(f.Session), UserID: f.UserID, Family: f.Key.OwnID(), Attributes: f.Attributes,
+		AuthTime: f.AuthTime, LastUsedAt: tx.now,
 		ActiveUntil: until, IdleUntil: until, AbsoluteUntil: f.AbsoluteUntil,
 	}
 }
@@ -247,7 +252,7 @@ func (tx *Tx) refresh(text string) (pair, error) {
 	if err := tx.refreshable(&f); err != nil {
 		return pair{}, err
 	}
-	hash := token.OfFamily.Hash(x.s())
+	hash := token.Family.Hash(x.s())
 	switch {
 	case token.Equal(hash, f.Current):
 		// 2. The current token: rotate.
@@ -276,8 +281,8 @@ func (tx *Tx) refreshable(f *codec.Family) error {
 		return ErrInvalidRefreshToken
 	case err != nil:
 		return err
-	case f.RevokedAt != 0:
-		return &ReuseError{ID: RefreshTokenID(f.ID), UserID: UserID(f.UserID)}
+	case revoked(f):
+		return reuse(f)
 	}
 	return nil
 }
@@ -294,18 +299,18 @@ func (tx *Tx) inGrace(f *codec.Family) bool {
 
 // rotate makes the presented token the parent of a new one.
 func (tx *Tx) rotate(f *codec.Family, x *familySecret) (pair, error) {
-	ended := f.SessionID
-	next, err := token.NewID(token.Session, tx.now, tx.db.o.Rand)
+	ended := f.Key.With(f.Session)
+	next, err := tx.newKey(kindSession, f.UserID)
 	if err != nil {
 		return pair{}, err
 	}
 	f.Generation++
-	f.SessionID = next
+	f.Session = next.OwnID()
 	f.RotatedAt = tx.now
-	f.IdleUntil = clock.Earlier(clock.After(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
+	f.IdleUntil = min(clock.After(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
 	successor, sessionSecret := tx.successor(f, x)
 	// Displaced stays: who lost that answer may still come with it.
-	f.Previous, f.Current = f.Current, token.OfFamily.Hash(successor.s())
+	f.Previous, f.Current = f.Current, token.Family.Hash(successor.s())
 	s, r, err := tx.putFamily(f, &successor, sessionSecret, ended, nil)
 	return pair{s, r}, err
 }
@@ -316,35 +321,40 @@ func (tx *Tx) rotate(f *codec.Family, x *familySecret) (pair, error) {
 // room, or lives shorter than the grace) begins again under its token.
 func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
 	successor, sessionSecret := tx.successor(f, x)
-	hash := token.OfFamily.Hash(successor.s())
-	record, err := tx.session(f.SessionID)
-	if err != nil && !errors.Is(err, ErrInvalidSession) && !errors.Is(err, ErrCorrupt) {
+	hash := token.Family.Hash(successor.s())
+	key := f.Key.With(f.Session)
+	v, err := tx.session(key)
+	if err != nil && !damagedOrMissing(err) {
 		return pair{}, err
 	}
-	if err == nil && token.Equal(hash, f.Current) && tx.sessionState(&record) == SessionActive {
-		s := tx.newSessionValue(&record)
-		s.Token = newToken(token.OfSession, record.ID, sessionSecret)
+	if err == nil && token.Equal(hash, f.Current) && tx.stateOf(&v) == SessionActive {
+		s := tx.publicSession(&v)
+		s.Token = newToken(token.Session, key, sessionSecret)
 		return pair{s, withToken(f, &successor)}, nil
 	}
 	if !token.Equal(hash, f.Current) {
 		f.Displaced, f.Current = f.Current, hash
 	}
-	s, r, err := tx.putFamily(f, &successor, sessionSecret, f.SessionID, nil)
+	s, r, err := tx.putFamily(f, &successor, sessionSecret, key, nil)
 	return pair{s, r}, err
 }
 
 // revoke ends a family for reuse. Its record stays as a tombstone, so that
 // later tokens of it are known for what they are. It returns the ReuseError.
 func (tx *Tx) revoke(f *codec.Family) error {
-	ended := f.SessionID
-	f.RevokedAt, f.SessionID = tx.now, ""
-	if err := tx.deleteOne(kindSession, f.UserID, ended); err != nil {
+	ended := f.Key.With(f.Session)
+	f.RevokedAt, f.Session = tx.now, codec.OwnID{}
+	if err := tx.deleteOwned(kindSession, ended); err != nil {
 		return err
 	}
-	if err := tx.put(spaceFamilies, f.ID, f.Append(nil)); err != nil {
+	if err := tx.putOwned(kindFamily, f.Key, f.Append(nil)); err != nil {
 		return err
 	}
-	return &ReuseError{ID: RefreshTokenID(f.ID), UserID: UserID(f.UserID)}
+	return reuse(f)
+}
+
+func reuse(f *codec.Family) *ReuseError {
+	return &ReuseError{ID: RefreshTokenID(token.Family.ID(f.Key)), UserID: UserID(f.UserID)}
 }
 
 // successor derives the token of f's generation and its session's secret from
@@ -352,9 +362,9 @@ func (tx *Tx) revoke(f *codec.Family) error {
 // lives in this process only: a file tells neither, not even together with
 // old tokens.
 func (tx *Tx) successor(f *codec.Family, parent *familySecret) (familySecret, []byte) {
-	info := append([]byte("snib/v1/refresh\x00"), f.ID...)
+	info := append([]byte("snib/v1/refresh\x00"), f.Key[:]...)
 	info = binary.BigEndian.AppendUint64(info, f.Generation)
-	info = append(info, f.SessionID...)
+	info = append(info, f.Session[:]...)
 	out, err := hkdf.Key(sha256.New, parent.s(), tx.db.refreshKey[:], string(info), 64)
 	if err != nil {
 		panic(err) // unreachable: HKDF-SHA256 gives up to 8,160 bytes

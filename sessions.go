@@ -75,64 +75,82 @@ type SessionOptions struct {
 	Attributes Attributes
 }
 
-// sessionState returns where a record is in its life for this transaction.
-func (tx *Tx) sessionState(s *codec.Session) SessionState {
+// sessionState returns where a session is in its life for this transaction.
+func (tx *Tx) sessionState(epoch uint32, active, idle int64) SessionState {
 	switch {
-	case s.Epoch != tx.state.Epoch:
+	case epoch != tx.state.Epoch:
 		return SessionDead
-	case tx.now < s.ActiveUntil:
+	case tx.now < active:
 		return SessionActive
-	case tx.now < s.IdleUntil:
+	case tx.now < idle:
 		return SessionIdle
 	}
 	return SessionDead
 }
 
-// newSessionValue is the public form of a record.
-func (tx *Tx) newSessionValue(s *codec.Session) Session {
+func (tx *Tx) stateOf(v *codec.SessionView) SessionState {
+	return tx.sessionState(v.Epoch(), v.ActiveUntil(), v.IdleUntil())
+}
+
+// publicSession is the public form of a record. All its texts share one copy.
+func (tx *Tx) publicSession(v *codec.SessionView) Session {
+	key, family := v.Key(), v.Family()
+	text := token.Session.AppendID(tx.text[:0], key)
+	id := len(text)
+	text = v.Who().Append(text)
+	user := len(text)
+	if !family.IsZero() {
+		text = token.Family.AppendID(text, key.With(family))
+	}
+	born := len(text)
+	text = v.AppendAttributes(text)
+	tx.text = text
+	all := string(text)
 	return Session{
-		ID:              SessionID(s.ID),
-		UserID:          UserID(s.UserID),
-		RefreshTokenID:  RefreshTokenID(s.FamilyID),
-		State:           tx.sessionState(s),
-		CreatedAt:       clock.Time(s.CreatedAt),
-		AuthenticatedAt: clock.Time(s.AuthTime),
-		LastUsedAt:      clock.Time(s.LastUsedAt),
-		ActiveUntil:     clock.Time(s.ActiveUntil),
-		IdleUntil:       clock.Time(s.IdleUntil),
-		AbsoluteUntil:   clock.Time(s.AbsoluteUntil),
-		ExtendDue:       tx.extendDue(s),
-		attributes:      s.Attributes,
+		ID:              SessionID(all[:id]),
+		UserID:          UserID(all[id:user]),
+		RefreshTokenID:  RefreshTokenID(all[user:born]),
+		State:           tx.stateOf(v),
+		CreatedAt:       clock.Time(key.Time()),
+		AuthenticatedAt: clock.Time(v.AuthTime()),
+		LastUsedAt:      clock.Time(v.LastUsedAt()),
+		ActiveUntil:     clock.Time(v.ActiveUntil()),
+		IdleUntil:       clock.Time(v.IdleUntil()),
+		AbsoluteUntil:   clock.Time(v.AbsoluteUntil()),
+		ExtendDue:       tx.extendDue(v),
+		attributes:      all[born:],
 	}
 }
 
-// session returns the record of id, in whatever state, or ErrInvalidSession.
-func (tx *Tx) session(id string) (codec.Session, error) {
-	return record(tx, spaceSessions, id, codec.DecodeSession, ErrInvalidSession)
-}
-
-// presented reads the record that a token leads to, in whatever state, into s.
-// The secret is hashed whether there is a record or not, and compared in
-// constant time. It is on the path of every request: s is the caller's, so
-// that nothing is copied.
-func (tx *Tx) presented(text string, s *codec.Session) error {
-	var secret [32]byte
-	id, ok := token.OfSession.Parse(text, secret[:])
-	if !ok {
-		return ErrInvalidSession
-	}
-	hash := token.OfSession.Hash(secret[:])
-	value, err := tx.value(spaceSessions, id, ErrInvalidSession)
+// session returns a view of the record under key, in whatever state, or
+// ErrInvalidSession. It is valid until the next write.
+func (tx *Tx) session(key codec.OwnedKey) (codec.SessionView, error) {
+	value, err := tx.ownedValue(kindSession, key)
 	if err != nil {
-		return err
+		return codec.SessionView{}, err
 	}
-	if err := s.Decode(tx.key, value); err != nil {
-		return damaged(spaceSessions, err)
+	v, err := codec.ViewSession(tx.key, value)
+	if err != nil {
+		return codec.SessionView{}, damaged(spaceSessions, err)
 	}
-	if !token.Equal(hash, s.SecretHash) {
-		return ErrInvalidSession
+	return v, nil
+}
+
+// presented returns the record that a token leads to, in whatever state. The
+// secret is hashed whether there is a record or not, and compared in constant
+// time. It is on the path of every request: nothing is copied.
+func (tx *Tx) presented(text string) (codec.SessionView, error) {
+	var secret [32]byte
+	key, ok := token.Session.Parse(text, secret[:])
+	if !ok {
+		return codec.SessionView{}, ErrInvalidSession
 	}
-	return nil
+	hash := token.Session.Hash(secret[:])
+	v, err := tx.session(key)
+	if err == nil && !token.Equal(hash, v.SecretHash()) {
+		err = ErrInvalidSession
+	}
+	return v, err
 }
 
 // ValidateSession returns the session of a token, if it is active. It never
@@ -147,14 +165,14 @@ func (tx *Tx) ValidateSession(token string) (Session, error) {
 	if err := tx.reading(); err != nil {
 		return Session{}, err
 	}
-	var s codec.Session
-	if err := tx.presented(token, &s); err != nil {
+	v, err := tx.presented(token)
+	if err == nil && tx.stateOf(&v) != SessionActive {
+		err = ErrInvalidSession
+	}
+	if err != nil {
 		return Session{}, err
 	}
-	if tx.sessionState(&s) != SessionActive {
-		return Session{}, ErrInvalidSession
-	}
-	return tx.newSessionValue(&s), nil
+	return tx.publicSession(&v), nil
 }
 
 // ValidateSessionUser is ValidateSession and GetUser on one snapshot.
@@ -219,34 +237,33 @@ func (tx *Tx) newSession(p proven, o SessionOptions) (Session, error) {
 	s := codec.Session{
 		UserID:        p.user.ID,
 		AuthTime:      p.at,
-		AbsoluteUntil: clock.Earlier(clock.After(tx.now, tx.db.o.Sessions.Absolute), p.until),
+		AbsoluteUntil: min(clock.After(tx.now, tx.db.o.Sessions.Absolute), p.until),
 		Attributes:    attributes,
 	}
 	tx.setDeadlines(&s)
-	return tx.issue(&s, "")
+	return tx.issue(&s, codec.OwnedKey{})
 }
 
 // setDeadlines starts the session's life anew, within its absolute one.
 func (tx *Tx) setDeadlines(s *codec.Session) {
 	p := &tx.db.o.Sessions
 	s.LastUsedAt = tx.now
-	s.ActiveUntil = clock.Earlier(clock.After(tx.now, p.Active), s.AbsoluteUntil)
-	s.IdleUntil = clock.Earlier(clock.After(s.ActiveUntil, max(0, p.Idle)), s.AbsoluteUntil)
+	s.ActiveUntil = min(clock.After(tx.now, p.Active), s.AbsoluteUntil)
+	s.IdleUntil = min(clock.After(s.ActiveUntil, max(0, p.Idle)), s.AbsoluteUntil)
 }
 
-// issue gives a session an id and a secret, and writes it in the place of
-// another one ("" for none).
-func (tx *Tx) issue(s *codec.Session, instead string) (Session, error) {
-	id, err := token.NewID(token.Session, tx.now, tx.db.o.Rand)
-	if err != nil {
+// issue gives a session a key and a secret, and writes it in the place of
+// another one (zero for none).
+func (tx *Tx) issue(s *codec.Session, replaced codec.OwnedKey) (Session, error) {
+	var err error
+	if s.Key, err = tx.newKey(kindSession, s.UserID); err != nil {
 		return Session{}, err
 	}
 	secret, err := token.NewSecret(tx.db.o.Rand)
 	if err != nil {
 		return Session{}, err
 	}
-	s.ID, s.CreatedAt = id, tx.now
-	ended, err := tx.evictedSessions(s.UserID, instead)
+	ended, err := tx.evictedSessions(s.UserID, replaced)
 	if err != nil {
 		return Session{}, err
 	}
@@ -254,29 +271,42 @@ func (tx *Tx) issue(s *codec.Session, instead string) (Session, error) {
 }
 
 // evictedSessions returns the sessions of a user that end when there is one
-// more, in the place of instead: that one, and those above the bound.
-func (tx *Tx) evictedSessions(userID, instead string) ([]string, error) {
-	ids, err := tx.evicted(kindSession, userID, instead)
-	if instead != "" {
-		ids = append(ids, instead)
+// more, in the place of replaced: that one, and those above the bound.
+func (tx *Tx) evictedSessions(userID string, replaced codec.OwnedKey) ([]codec.OwnedKey, error) {
+	keys, err := tx.evicted(kindSession, userID, replaced)
+	if replaced != (codec.OwnedKey{}) {
+		keys = append(keys, replaced)
 	}
-	return ids, err
+	return keys, err
 }
 
 // putNewSession writes a session that is not there yet, ends those that go for
 // it, and returns it with its token.
-func (tx *Tx) putNewSession(s *codec.Session, secret []byte, ended []string) (Session, error) {
-	if err := tx.deleteAll(kindSession, s.UserID, ended); err != nil {
+func (tx *Tx) putNewSession(s *codec.Session, secret []byte, ended []codec.OwnedKey) (Session, error) {
+	if err := tx.deleteOwned(kindSession, ended...); err != nil {
 		return Session{}, err
 	}
 	s.Epoch = tx.state.Epoch
-	s.SecretHash = token.OfSession.Hash(secret)
-	if err := tx.putOne(kindSession, s.UserID, s.ID, s.Append(nil), true); err != nil {
+	s.SecretHash = token.Session.Hash(secret)
+	out, err := tx.putSession(s)
+	if err == nil {
+		out.Token = newToken(token.Session, s.Key, secret)
+	}
+	return out, err
+}
+
+// putSession writes a session and returns its public form: what the record
+// says, which bounds times more than a caller may have done.
+func (tx *Tx) putSession(s *codec.Session) (Session, error) {
+	record := s.Append(nil)
+	if err := tx.putOwned(kindSession, s.Key, record); err != nil {
 		return Session{}, err
 	}
-	out := tx.newSessionValue(s)
-	out.Token = newToken(token.OfSession, s.ID, secret)
-	return out, nil
+	v, err := codec.ViewSession(s.Key[:], record)
+	if err != nil {
+		return Session{}, tx.doom(damaged(spaceSessions, err)) // unreachable
+	}
+	return tx.publicSession(&v), nil
 }
 
 // RenewSession replaces an active or idle session by a new one, with a new
@@ -296,16 +326,17 @@ func (tx *Tx) RenewSession(token string) (Session, error) {
 }
 
 func (tx *Tx) renew(token string) (Session, error) {
-	var old codec.Session
-	if err := tx.presented(token, &old); err != nil {
+	v, err := tx.presented(token)
+	if err != nil {
 		return Session{}, err
 	}
-	if tx.sessionState(&old) == SessionDead || old.FamilyID != "" {
+	if tx.stateOf(&v) == SessionDead || !v.Family().IsZero() {
 		return Session{}, ErrInvalidSession
 	}
-	next := old
+	var next codec.Session
+	v.Decode(&next)
 	tx.setDeadlines(&next)
-	return tx.issue(&next, old.ID)
+	return tx.issue(&next, v.Key())
 }
 
 // ExtendSession gives an active or idle session later deadlines, within its
@@ -327,42 +358,33 @@ func (tx *Tx) ExtendSession(token string) (Session, error) {
 }
 
 func (tx *Tx) extend(token string) (Session, error) {
-	s, due, err := tx.extensible(token)
+	v, err := tx.presented(token)
+	if err == nil && tx.stateOf(&v) == SessionDead {
+		err = ErrInvalidSession
+	}
 	if err != nil {
 		return Session{}, err
 	}
-	if due {
-		tx.setDeadlines(&s)
-		if err := tx.put(spaceSessions, s.ID, s.Append(nil)); err != nil {
-			return Session{}, err
-		}
+	if !tx.extendDue(&v) {
+		return tx.publicSession(&v), nil
 	}
-	return tx.newSessionValue(&s), nil
-}
-
-// extensible returns the session of a token that ExtendSession accepts, and
-// whether it is time to write.
-func (tx *Tx) extensible(token string) (s codec.Session, due bool, err error) {
-	if err := tx.presented(token, &s); err != nil {
-		return codec.Session{}, false, err
-	}
-	if tx.sessionState(&s) == SessionDead {
-		return codec.Session{}, false, ErrInvalidSession
-	}
-	return s, tx.extendDue(&s), nil
+	var s codec.Session
+	v.Decode(&s)
+	tx.setDeadlines(&s)
+	return tx.putSession(&s)
 }
 
 // extendDue reports whether it is time to write the use of a session, which is
 // not dead.
-func (tx *Tx) extendDue(s *codec.Session) bool {
+func (tx *Tx) extendDue(v *codec.SessionView) bool {
 	switch {
-	case s.FamilyID != "":
+	case !v.Family().IsZero():
 		return false
-	case tx.now >= s.ActiveUntil: // idle
+	case tx.now >= v.ActiveUntil(): // idle
 		return true
 	}
 	// At the latest when half of the active life is over, or a session in
 	// constant use would end where ExtendEvery is no shorter than that.
 	every := min(max(0, tx.db.o.Sessions.ExtendEvery), tx.db.o.Sessions.Active/2).Milliseconds()
-	return tx.now-s.LastUsedAt >= every
+	return tx.now-v.LastUsedAt() >= every
 }

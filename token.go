@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/token"
 )
 
@@ -16,15 +17,17 @@ type (
 	// [A-Za-z0-9_.:-], compared bytewise.
 	UserID string
 
-	// SessionID names a session: "ses_" and 26 characters.
+	// SessionID names a session: "ses_" and 32 characters. The first 16 of
+	// them are the same in all ids of one user's sessions and tokens.
 	SessionID string
 
 	// RefreshTokenID names a family of refresh tokens, which is one device's
-	// log-in and stays the same through all rotations: "rft_" and 26
-	// characters.
+	// log-in and stays the same through all rotations: "rft_" and 32
+	// characters, as of SessionID.
 	RefreshTokenID string
 
-	// OneTimeTokenID names a one-time token: "ott_" and 26 characters.
+	// OneTimeTokenID names a one-time token: "ott_" and 32 characters, as of
+	// SessionID.
 	OneTimeTokenID string
 )
 
@@ -47,8 +50,8 @@ type Token struct{ secret }
 // the zero Token. It has the characters a–z, 0–9, "_" and ".".
 func (t Token) Reveal() string { return t.secret.reveal() }
 
-func newToken(k token.Kind, id string, secretBytes []byte) Token {
-	return Token{newSecret(k.Format(id, secretBytes))}
+func newToken(k token.Kind, key codec.OwnedKey, secretBytes []byte) Token {
+	return Token{newSecret(k.Format(key, secretBytes))}
 }
 
 // A secret is text behind a pointer: where fmt reaches it without being able

@@ -18,22 +18,23 @@ func (tx *Tx) GetSession(id SessionID) (Session, error) {
 	if err := tx.reading(); err != nil {
 		return Session{}, err
 	}
-	s, err := tx.sessionByID(id)
+	v, err := tx.sessionByID(id)
+	if err == nil && tx.stateOf(&v) == SessionDead {
+		err = ErrInvalidSession
+	}
 	if err != nil {
 		return Session{}, err
 	}
-	if tx.sessionState(&s) == SessionDead {
-		return Session{}, ErrInvalidSession
-	}
-	return tx.newSessionValue(&s), nil
+	return tx.publicSession(&v), nil
 }
 
 // sessionByID is session for an id that came from outside.
-func (tx *Tx) sessionByID(id SessionID) (codec.Session, error) {
-	if !token.ValidID(token.Session, string(id)) {
-		return codec.Session{}, ErrInvalidSession
+func (tx *Tx) sessionByID(id SessionID) (codec.SessionView, error) {
+	key, ok := token.Session.ParseID(string(id))
+	if !ok {
+		return codec.SessionView{}, ErrInvalidSession
 	}
-	return tx.session(string(id))
+	return tx.session(key)
 }
 
 // ListUserSessions returns the user's active and idle sessions, oldest first:
@@ -47,38 +48,30 @@ func (tx *Tx) ListUserSessions(id UserID) ([]Session, error) {
 	if err := tx.reading(); err != nil {
 		return nil, err
 	}
-	records, err := tx.userSessions(id)
-	if err != nil {
-		return nil, err
-	}
 	var out []Session
-	for i := range records {
-		if tx.sessionState(&records[i]) != SessionDead {
-			out = append(out, tx.newSessionValue(&records[i]))
+	err := tx.eachSession(id, func(v *codec.SessionView) {
+		if tx.stateOf(v) != SessionDead {
+			out = append(out, tx.publicSession(v))
 		}
-	}
-	return out, nil
+	})
+	return out, err
 }
 
-// userSessions returns all records of a user's, the dead ones too.
-func (tx *Tx) userSessions(id UserID) ([]codec.Session, error) {
+// eachSession visits all sessions of a user, the dead ones too, by age.
+func (tx *Tx) eachSession(id UserID, visit func(*codec.SessionView)) error {
 	if !validUserID(id) {
-		return nil, nil
+		return nil
 	}
-	ids, err := tx.members(spaceUserSessions, string(id))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]codec.Session, len(ids))
-	for i, sid := range ids {
-		if out[i], err = tx.session(sid); err != nil {
-			return nil, orphan(spaceUserSessions, err)
+	return tx.scanOwner(spaceSessions, tx.owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
+		v, err := codec.ViewSession(key[:], value)
+		if err != nil {
+			return damaged(spaceSessions, err)
 		}
-		if out[i].UserID != string(id) { // keys alone have no checksum
-			return nil, strayed(spaceUserSessions)
+		if v.Who().Is(string(id)) {
+			visit(&v)
 		}
-	}
-	return out, nil
+		return nil
+	})
 }
 
 // RevokeSession ends a session of this user by its id; if it was born of a
@@ -108,50 +101,54 @@ func (tx *Tx) RevokeSessionByID(id SessionID) error {
 
 // revokeSession ends a session, if it is of the given user; nil is any.
 func (tx *Tx) revokeSession(id SessionID, of *UserID) error {
-	if err := tx.revoking(of, "SessionID", token.Session, string(id)); err != nil {
+	key, err := tx.revoking(of, "SessionID", token.Session, string(id))
+	if err != nil {
 		return err
 	}
-	s, err := tx.session(string(id))
-	if errors.Is(err, ErrInvalidSession) || err == nil && of != nil && s.UserID != string(*of) {
+	v, err := tx.session(key)
+	if errors.Is(err, ErrInvalidSession) || err == nil && of != nil && !v.Who().Is(string(*of)) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return tx.endSession(&s)
+	return tx.endSession(&v)
 }
 
 // revoking is what every method begins with that ends a credential by its id,
 // of a user or (nil) of any. What cannot be an id is an error here, and not an
 // unknown one: a caller that passes a token would believe it revoked.
-func (tx *Tx) revoking(of *UserID, field, prefix, id string) error {
+func (tx *Tx) revoking(of *UserID, field string, k token.Kind, id string) (codec.OwnedKey, error) {
 	if err := tx.writing(); err != nil {
-		return err
+		return codec.OwnedKey{}, err
 	}
-	switch {
-	case of != nil && !validUserID(*of):
-		return &InputError{Field: "UserID", Reason: "cannot be an id"}
-	case !token.ValidID(prefix, id):
-		return &InputError{Field: field, Reason: "cannot be an id"}
+	if of != nil && !validUserID(*of) {
+		return codec.OwnedKey{}, &InputError{Field: "UserID", Reason: "cannot be an id"}
 	}
-	return nil
+	key, ok := k.ParseID(id)
+	if !ok {
+		return codec.OwnedKey{}, &InputError{Field: field, Reason: "cannot be an id"}
+	}
+	return key, nil
 }
 
 // endSession ends a session because somebody wants it to end, and with it the
 // family that it is the session of.
-func (tx *Tx) endSession(s *codec.Session) error {
-	if s.FamilyID != "" {
-		f, err := tx.family(s.FamilyID)
+func (tx *Tx) endSession(v *codec.SessionView) error {
+	key, family := v.Key(), v.Family()
+	if !family.IsZero() {
+		family := key.With(family)
+		f, err := tx.family(family)
 		if err != nil && !damagedOrMissing(err) {
 			return err
 		}
-		if f.RevokedAt == 0 { // also if it is gone, or cannot be read
-			if err := tx.deleteOne(kindFamily, s.UserID, s.FamilyID); err != nil {
+		if err != nil || !revoked(&f) { // also if it cannot be read
+			if err := tx.deleteOwned(kindFamily, family); err != nil {
 				return err
 			}
 		}
 	}
-	return tx.deleteOne(kindSession, s.UserID, s.ID)
+	return tx.deleteOwned(kindSession, key)
 }
 
 // RevokeToken ends what a presented token stands for, in whatever state it
@@ -172,10 +169,9 @@ func (tx *Tx) RevokeToken(token string) error {
 }
 
 func (tx *Tx) endToken(token string) error {
-	var s codec.Session
-	err := tx.presented(token, &s)
+	v, err := tx.presented(token)
 	if err == nil {
-		return tx.endSession(&s)
+		return tx.endSession(&v)
 	}
 	if !errors.Is(err, ErrInvalidSession) {
 		return err
@@ -209,24 +205,24 @@ func (tx *Tx) RevokeUserSessions(id UserID, except ...SessionID) error {
 			return err
 		}
 		u.CredentialVersion++
-		return c.on(tx, sessionsRevoked, append(ids(kept), families(kept)...)...)
+		return c.on(tx, sessionsRevoked, append(keysOf(kept), familiesOf(kept)...)...)
 	})
 	return err
 }
 
-func ids(sessions []codec.Session) []string {
-	out := make([]string, len(sessions))
+func keysOf(sessions []codec.Session) []codec.OwnedKey {
+	out := make([]codec.OwnedKey, len(sessions))
 	for i := range sessions {
-		out[i] = sessions[i].ID
+		out[i] = sessions[i].Key
 	}
 	return out
 }
 
-// families returns those that sessions were born of.
-func families(sessions []codec.Session) (out []string) {
+// familiesOf returns those that sessions were born of.
+func familiesOf(sessions []codec.Session) (out []codec.OwnedKey) {
 	for i := range sessions {
-		if id := sessions[i].FamilyID; id != "" {
-			out = append(out, id)
+		if s := &sessions[i]; !s.Family.IsZero() {
+			out = append(out, s.Key.With(s.Family))
 		}
 	}
 	return out
@@ -244,10 +240,11 @@ func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Sessi
 	}
 	var kept []codec.Session
 	for _, id := range ids {
-		if !token.ValidID(token.Session, string(id)) {
+		key, ok := token.Session.ParseID(string(id))
+		if !ok {
 			return nil, &InputError{Field: field, Reason: "has what cannot be an id"}
 		}
-		s, err := tx.session(string(id))
+		s, err := ownedRecord(tx, kindSession, key, codec.DecodeSession)
 		switch {
 		case errors.Is(err, ErrInvalidSession):
 			continue
@@ -273,15 +270,14 @@ func (tx *Tx) DeleteDeadUserSessions(id UserID) (int, error) {
 	if err := tx.writing(); err != nil {
 		return 0, err
 	}
-	records, err := tx.userSessions(id)
+	var dead []codec.OwnedKey
+	err := tx.eachSession(id, func(v *codec.SessionView) {
+		if tx.stateOf(v) == SessionDead {
+			dead = append(dead, v.Key())
+		}
+	})
 	if err != nil {
 		return 0, err
 	}
-	var dead []string
-	for _, s := range records {
-		if tx.sessionState(&s) == SessionDead {
-			dead = append(dead, s.ID)
-		}
-	}
-	return len(dead), tx.deleteAll(kindSession, string(id), dead)
+	return len(dead), tx.deleteOwned(kindSession, dead...)
 }

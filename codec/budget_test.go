@@ -75,7 +75,7 @@ func useSessionView(key, value []byte) error {
 		return err
 	}
 	least := min(v.ActiveUntil(), v.IdleUntil(), v.AbsoluteUntil())
-	return orElse(v.IsUser(madeUser) && v.Epoch() == 3 && least > 0 && !v.Family().IsZero() && v.SecretHash() == digest(1))
+	return orElse(v.Who().Is(madeUser) && v.Epoch() == 3 && least > 0 && !v.Family().IsZero() && v.SecretHash() == digest(1))
 }
 
 func useFamilyView(key, value []byte) error {
@@ -84,7 +84,7 @@ func useFamilyView(key, value []byte) error {
 		return err
 	}
 	least := min(v.IdleUntil(), v.AbsoluteUntil(), v.RevokedAt())
-	return orElse(v.IsUser(madeUser) && v.Epoch() == 3 && least > 0 && !v.Session().IsZero() && v.FamilyHash() == digest(2))
+	return orElse(v.Who().Is(madeUser) && v.Epoch() == 3 && least > 0 && !v.Session().IsZero() && v.FamilyHash() == digest(2))
 }
 
 func useOneTimeView(key, value []byte) error {
@@ -92,7 +92,7 @@ func useOneTimeView(key, value []byte) error {
 	if err != nil {
 		return err
 	}
-	return orElse(v.IsUser(madeUser) && v.IsPurpose("password-reset") && v.ExpiresAt() > 0 && v.SecretHash() == digest(120))
+	return orElse(v.Who().Is(madeUser) && v.IsPurpose("password-reset") && v.ExpiresAt() > 0 && v.SecretHash() == digest(120))
 }
 
 func orElse(ok bool) error {
@@ -111,7 +111,7 @@ func BenchmarkSession(b *testing.B) {
 		b.Run("op=view/record="+r.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if v, err := ViewSession(key, value); err != nil || !v.IsUser(madeUser) {
+				if v, err := ViewSession(key, value); err != nil || !v.Who().Is(madeUser) {
 					b.Fatal(err)
 				}
 			}

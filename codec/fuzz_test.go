@@ -164,17 +164,17 @@ func FuzzViews(f *testing.F) {
 			}
 			s, err := DecodeSession(key, value)
 			if v, errView := ViewSession(key, value); errView != err || err == nil && (v.Key() != s.Key ||
-				v.IsUser(user) != (s.UserID == user) || !v.IsUser(s.UserID) || v.IdleUntil() != s.IdleUntil || v.Family() != s.Family) {
+				v.Who().Is(user) != (s.UserID == user) || !v.Who().Is(s.UserID) || v.IdleUntil() != s.IdleUntil || v.Family() != s.Family) {
 				t.Fatalf("session % x: %#v, %v; %#v, %v", value, v, errView, s, err)
 			}
 			fam, err := DecodeFamily(key, value)
 			if v, errView := ViewFamily(key, value); errView != err || err == nil && (v.Key() != fam.Key ||
-				v.IsUser(user) != (fam.UserID == user) || !v.IsUser(fam.UserID) || v.RevokedAt() != fam.RevokedAt || v.Session() != fam.Session) {
+				v.Who().Is(user) != (fam.UserID == user) || !v.Who().Is(fam.UserID) || v.RevokedAt() != fam.RevokedAt || v.Session() != fam.Session) {
 				t.Fatalf("family % x: %#v, %v; %#v, %v", value, v, errView, fam, err)
 			}
 			o, err := DecodeOneTimeToken(key, value)
 			if v, errView := ViewOneTimeToken(key, value); errView != err || err == nil && (v.Key() != o.Key ||
-				v.IsUser(user) != (o.UserID == user) || !v.IsUser(o.UserID) || !v.IsPurpose(o.Purpose) || v.ExpiresAt() != o.ExpiresAt) {
+				v.Who().Is(user) != (o.UserID == user) || !v.Who().Is(o.UserID) || !v.IsPurpose(o.Purpose) || v.ExpiresAt() != o.ExpiresAt) {
 				t.Fatalf("token % x: %#v, %v; %#v, %v", value, v, errView, o, err)
 			}
 		}

@@ -66,15 +66,30 @@ func (v *ownedView) Epoch() uint32 { return binary.BigEndian.Uint32(v.value[offE
 // Flags returns the flags of the record.
 func (v *ownedView) Flags() uint8 { return v.value[offFlags] }
 
-// IsUser reports whether the record belongs to the user id. Keys alone do not
-// tell: two users may share an owner. It hashes and allocates nothing.
-func (v *ownedView) IsUser(id string) bool { return v.who.is(v.value, id) }
-
-// UserID returns a copy of the user's id, in one allocation.
-func (v *ownedView) UserID() string {
-	var buf [madeLength]byte
-	return string(v.who.text(v.value, &buf))
+// A Who is the user whom a record names. Keys alone do not tell: two users may
+// share an owner. It shares the memory of the record.
+type Who struct {
+	value []byte
+	ref   userRef
 }
+
+// Is reports whether the user is id. It hashes and allocates nothing.
+func (w Who) Is(id string) bool { return w.ref.is(w.value, id) }
+
+// Append appends the user's id to dst. It allocates only if dst has no room.
+func (w Who) Append(dst []byte) []byte {
+	var buf [madeLength]byte
+	return append(dst, w.ref.text(w.value, &buf)...)
+}
+
+// String returns a copy of the user's id, in one allocation.
+func (w Who) String() string {
+	var buf [madeLength]byte
+	return string(w.ref.text(w.value, &buf))
+}
+
+// Who returns the user of the record, read in place.
+func (v *ownedView) Who() Who { return Who{v.value, v.who} }
 
 // hash returns the first hash of the record.
 func (v *ownedView) hash() [hashBytes]byte { return [hashBytes]byte(v.value[offHash:]) }

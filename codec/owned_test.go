@@ -56,11 +56,11 @@ func TestUsersOfOwnedRecords(t *testing.T) {
 			t.Fatalf("%q: %v", tt.id, err)
 		}
 		for _, other := range tests {
-			if got := v.IsUser(other.id); got != (other.id == tt.id) {
+			if got := v.Who().Is(other.id); got != (other.id == tt.id) {
 				t.Errorf("%q is %q: %v", tt.id, other.id, got)
 			}
 		}
-		if got := v.UserID(); got != tt.id {
+		if got := v.Who().String(); got != tt.id {
 			t.Errorf("%q: user %q", tt.id, got)
 		}
 		got, err := DecodeSession(s.Key[:], value)
@@ -131,15 +131,15 @@ func TestViews(t *testing.T) {
 		switch r := s.record.(type) {
 		case Session:
 			v := must(ViewSession(key, s.value))
-			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.UserID(), v.IsUser(r.UserID), v.Family(), v.ActiveUntil(), v.IdleUntil(), v.AbsoluteUntil()},
+			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.Who().String(), v.Who().Is(r.UserID), v.Family(), v.ActiveUntil(), v.IdleUntil(), v.AbsoluteUntil()},
 				[]any{r.Key, r.Epoch, r.Flags, r.SecretHash, r.UserID, true, r.Family, r.ActiveUntil, r.IdleUntil, r.AbsoluteUntil})
 		case Family:
 			v := must(ViewFamily(key, s.value))
-			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.FamilyHash(), v.UserID(), v.IsUser(r.UserID), v.Session(), v.IdleUntil(), v.AbsoluteUntil(), v.RevokedAt()},
+			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.FamilyHash(), v.Who().String(), v.Who().Is(r.UserID), v.Session(), v.IdleUntil(), v.AbsoluteUntil(), v.RevokedAt()},
 				[]any{r.Key, r.Epoch, r.Flags, r.FamilyHash, r.UserID, true, r.Session, r.IdleUntil, r.AbsoluteUntil, r.RevokedAt})
 		case OneTimeToken:
 			v := must(ViewOneTimeToken(key, s.value))
-			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.UserID(), v.IsUser(r.UserID), v.ExpiresAt(), v.CredentialVersion(), v.IsPurpose(r.Purpose), v.IsPurpose("x" + r.Purpose)},
+			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.Who().String(), v.Who().Is(r.UserID), v.ExpiresAt(), v.CredentialVersion(), v.IsPurpose(r.Purpose), v.IsPurpose("x" + r.Purpose)},
 				[]any{r.Key, r.Epoch, r.Flags, r.SecretHash, r.UserID, true, r.ExpiresAt, r.CredentialVersion, true, false})
 		}
 	}

@@ -104,6 +104,18 @@ func (v *SessionView) IdleUntil() int64 { return v.after(offSessionIdle) }
 // AbsoluteUntil returns [Session].AbsoluteUntil.
 func (v *SessionView) AbsoluteUntil() int64 { return v.after(offSessionAbs) }
 
+// AuthTime returns [Session].AuthTime.
+func (v *SessionView) AuthTime() int64 { return v.before(offSessionAuth) }
+
+// LastUsedAt returns [Session].LastUsedAt.
+func (v *SessionView) LastUsedAt() int64 { return v.after(offSessionUsed) }
+
+// AppendAttributes appends [Session].Attributes to dst.
+func (v *SessionView) AppendAttributes(dst []byte) []byte {
+	p := orNone(v.attributes)
+	return append(dst, v.value[p.from:p.to]...)
+}
+
 // Decode fills s with all fields, in one allocation. They are copies.
 func (v *SessionView) Decode(s *Session) {
 	user, attributes, _ := v.strings(orNone(v.attributes), span{})

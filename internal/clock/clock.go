@@ -5,6 +5,8 @@ package clock
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/snibdb/snib/codec"
 )
 
 // A Clock gives the time of a transaction.
@@ -27,7 +29,7 @@ type Clock struct {
 
 // An anchor pairs a floor with the reading at which it was set. Immutable.
 type anchor struct {
-	epoch  uint64
+	epoch  uint32
 	floor  int64 // Unix nanoseconds
 	at     time.Time
 	before *anchor // of the epoch before, for those who still see that
@@ -76,7 +78,7 @@ func New(wall func() time.Time) *Clock {
 // Now returns the time in Unix milliseconds for a transaction that sees the
 // given epoch and stored floor. It raises the floor in memory when the wall
 // clock is ahead, so that a later step back cannot be seen.
-func (c *Clock) Now(epoch uint64, floor int64) int64 {
+func (c *Clock) Now(epoch uint32, floor int64) int64 {
 	reading := c.wall()
 	for {
 		a := c.anchor.Load()
@@ -120,26 +122,21 @@ func (c *Clock) Behind() time.Duration {
 	return time.Duration(max(0, c.Latest()-wall)) * time.Millisecond
 }
 
-// Time turns stored milliseconds into a time; 0 is the zero time.
+// Never is the deadline that does not come.
+const Never = codec.Never
+
+// Time turns stored milliseconds into a time; 0 and Never are the zero time.
 func Time(ms int64) time.Time {
-	if ms == 0 {
+	if ms == 0 || ms == Never {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
 }
 
-// After returns the deadline d after ms; negative d is none (0).
+// After returns the deadline d after ms; for a negative d, Never.
 func After(ms int64, d time.Duration) int64 {
 	if d < 0 {
-		return 0
+		return Never
 	}
 	return ms + d.Milliseconds()
-}
-
-// Earlier returns the earlier of two deadlines, of which 0 is none.
-func Earlier(a, b int64) int64 {
-	if a == 0 || b != 0 && b < a {
-		return b
-	}
-	return a
 }

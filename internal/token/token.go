@@ -10,84 +10,26 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
+
+	"github.com/snibdb/snib/codec"
 )
 
-// Prefixes of the ids made here. A token is "sn", its id, ".", the secret and
-// a checksum, so that scanners for leaked secrets find it by its beginning.
+// The id of a user made here is userPrefix and 26 digits. The id of a record
+// that belongs to a user is the prefix of its kind and the 32 digits of its
+// key. A token is "sn", an id, ".", the secret and a checksum, so that scanners
+// for leaked secrets find it by its beginning.
 const (
-	User    = "usr_"
-	Session = "ses_"
-	Family  = "rft_"
-	OneTime = "ott_"
-
-	IDLength    = 4 + 26
+	userPrefix  = "usr_"
 	tokenPrefix = "sn"
-	crcLength   = 7 // base 32 digits of a CRC-32
+	crcDigits   = 7 // of a CRC-32
+
+	prefixBytes = 4
+	idLength    = prefixBytes + codec.OwnedKeyDigits
 )
 
-// digits is Crockford's base 32 in lower case. It keeps byte order, so that
-// ids sort by the time they were made.
-const digits = "0123456789abcdefghjkmnpqrstvwxyz"
-
-// digitValues is the inverse of digits; 0xff for everything else, upper case
-// and Crockford's aliases included: a token has one spelling.
-var digitValues = func() (v [256]byte) {
-	for i := range v {
-		v[i] = 0xff
-	}
-	for i, d := range []byte(digits) {
-		v[d] = byte(i)
-	}
-	return v
-}()
-
-// appendBase32 appends src in base 32, most significant bit first; the spare
-// bits of the last digit are zero.
-func appendBase32(dst, src []byte) []byte {
-	var bits, n uint
-	for _, b := range src {
-		bits, n = bits<<8|uint(b), n+8
-		for n >= 5 {
-			n -= 5
-			dst = append(dst, digits[bits>>n&31])
-		}
-	}
-	if n > 0 {
-		dst = append(dst, digits[bits<<(5-n)&31])
-	}
-	return dst
-}
-
-// decodeBase32 fills dst from text, which must have exactly the digits that
-// dst needs, with the spare bits zero.
-func decodeBase32(dst []byte, text string) bool {
-	var all byte // the digits' values or-ed: above 31 if one was none
-	for ; len(text) >= 8 && len(dst) >= 5; text, dst = text[8:], dst[5:] {
-		var bits uint64
-		for i := range 8 { // eight digits are five bytes
-			v := digitValues[text[i]]
-			all |= v
-			bits = bits<<5 | uint64(v)
-		}
-		dst[0], dst[1], dst[2], dst[3], dst[4] =
-			byte(bits>>32), byte(bits>>24), byte(bits>>16), byte(bits>>8), byte(bits)
-	}
-	var bits, n uint
-	for i := range len(text) {
-		v := digitValues[text[i]]
-		all |= v
-		bits, n = bits<<5|uint(v), n+5
-		if n >= 8 {
-			n -= 8
-			dst[0], dst = byte(bits>>n), dst[1:]
-		}
-	}
-	return all < 32 && bits&(1<<n-1) == 0
-}
-
-// NewID returns prefix and 26 digits: 48 bits of Unix milliseconds and 80
+// NewUserID returns an id for a new user: 48 bits of Unix milliseconds and 80
 // random bits, the layout of a ULID and of a TypeID's suffix.
-func NewID(prefix string, now int64, random io.Reader) (string, error) {
+func NewUserID(now int64, random io.Reader) (string, error) {
 	var b [16]byte
 	if _, err := io.ReadFull(random, b[6:]); err != nil {
 		return "", fmt.Errorf("reading random bytes: %w", err)
@@ -95,10 +37,8 @@ func NewID(prefix string, now int64, random io.Reader) (string, error) {
 	for i := range 6 {
 		b[i] = byte(now >> (40 - 8*i))
 	}
-	text := make([]byte, 0, IDLength)
-	text = append(text, prefix...)
-	text = appendBase32(text, b[:])
-	return string(text), nil
+	text := append(make([]byte, 0, prefixBytes+26), userPrefix...)
+	return string(codec.AppendBase32(text, b[:])), nil
 }
 
 // ValidUserID reports whether id could be a user's. One that could not is
@@ -118,21 +58,9 @@ func ValidUserID(id string) bool {
 	return true
 }
 
-// ValidID reports whether id could be one made by NewID(prefix, …).
-func ValidID(prefix, id string) bool {
-	if len(id) != IDLength || id[:len(prefix)] != prefix {
-		return false
-	}
-	var all byte // as in decodeBase32
-	for _, c := range []byte(id[len(prefix):]) {
-		all |= digitValues[c]
-	}
-	return all < 32
-}
-
-// A Kind of token: its id's prefix, the number of secret bytes and the label
-// under which they are hashed. A label keeps a hash of one kind from being of
-// use as another's; label and secret fit one block of SHA-256.
+// A Kind of token: the prefix of its id, the number of secret bytes and the
+// label under which they are hashed. A label keeps a hash of one kind from
+// being of use as another's; label and secret fit one block of SHA-256.
 type Kind struct {
 	Prefix string
 	Secret int // bytes
@@ -141,9 +69,9 @@ type Kind struct {
 
 // The kinds.
 var (
-	OfSession = Kind{Session, 32, "snib/v1/session\x00"}
-	OfFamily  = Kind{Family, 16 + 32, "snib/v1/refresh\x00"}
-	OfOneTime = Kind{OneTime, 32, "snib/v1/one-time\x00"}
+	Session = Kind{"ses_", 32, "snib/v1/session\x00"}
+	Family  = Kind{"rft_", 16 + 32, "snib/v1/refresh\x00"}
+	OneTime = Kind{"ott_", 32, "snib/v1/one-time\x00"}
 )
 
 // FamilyLabel is for the part of a refresh token that stays through the
@@ -152,56 +80,72 @@ const FamilyLabel = "snib/v1/family\x00"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Format returns the text of the token of id: "sn" id "." secret crc. The
-// checksum is over all text before it and is no protection: it is for typing
-// errors and for scanners.
-func (k Kind) Format(id string, secret []byte) string {
-	text := make([]byte, 0, k.Length())
-	text = append(text, tokenPrefix...)
-	text = append(text, id...)
-	text = append(text, '.')
-	text = appendBase32(text, secret)
+// AppendID appends the public id of the record under key to dst.
+func (k Kind) AppendID(dst []byte, key codec.OwnedKey) []byte {
+	return key.AppendDigits(append(dst, k.Prefix...))
+}
+
+// ID returns the public id of the record under key.
+func (k Kind) ID(key codec.OwnedKey) string {
+	return string(k.AppendID(make([]byte, 0, idLength), key))
+}
+
+// ParseID is the inverse of ID. ok is false for all but the one spelling.
+func (k Kind) ParseID(id string) (key codec.OwnedKey, ok bool) {
+	if len(id) != idLength || id[:prefixBytes] != k.Prefix {
+		return codec.OwnedKey{}, false
+	}
+	return codec.ParseOwnedKeyDigits(id[prefixBytes:])
+}
+
+// Format returns the text of the token of a record: "sn" id "." secret crc.
+// The checksum is over all text before it and is no protection: it is for
+// typing errors and for scanners.
+func (k Kind) Format(key codec.OwnedKey, secret []byte) string {
+	text := append(make([]byte, 0, k.length()), tokenPrefix...)
+	text = append(k.AppendID(text, key), '.')
+	text = codec.AppendBase32(text, secret)
 	var crc [4]byte
 	binary.BigEndian.PutUint32(crc[:], crc32.Checksum(text, castagnoli))
-	return string(appendBase32(text, crc[:]))
+	return string(codec.AppendBase32(text, crc[:]))
 }
 
-// Length is the one length that the text of such a token has.
-func (k Kind) Length() int {
-	return len(tokenPrefix) + IDLength + 1 + (k.Secret*8+4)/5 + crcLength
+// length is the one length that the text of such a token has.
+func (k Kind) length() int {
+	return len(tokenPrefix) + idLength + 1 + (k.Secret*8+4)/5 + crcDigits
 }
 
-// Parse takes a token apart: its id, which shares the token's memory, and the
-// secret into secret, which must have k.Secret bytes. Anything but the one
-// spelling of a token of this kind is refused, in time bounded by the length
-// of a good one, before any look-up.
-func (k Kind) Parse(token string, secret []byte) (id string, ok bool) {
-	if len(token) != k.Length() || token[:len(tokenPrefix)] != tokenPrefix {
-		return "", false
+// Parse takes a token apart: the key of its record, and the secret into
+// secret, which must have k.Secret bytes. Anything but the one spelling of a
+// token of this kind is refused, in time bounded by the length of a good one,
+// before any lookup.
+func (k Kind) Parse(token string, secret []byte) (key codec.OwnedKey, ok bool) {
+	const idEnd = len(tokenPrefix) + idLength
+	if len(token) != k.length() || token[:len(tokenPrefix)] != tokenPrefix || token[idEnd] != '.' {
+		return codec.OwnedKey{}, false
 	}
-	id, rest := token[len(tokenPrefix):len(tokenPrefix)+IDLength], token[len(tokenPrefix)+IDLength:]
-	digitsEnd := len(rest) - crcLength
+	secretEnd := len(token) - crcDigits
 	var crc, want [4]byte
-	if rest[0] != '.' || !ValidID(k.Prefix, id) ||
-		!decodeBase32(secret, rest[1:digitsEnd]) || !decodeBase32(crc[:], rest[digitsEnd:]) {
-		return "", false
+	key, ok = k.ParseID(token[len(tokenPrefix):idEnd])
+	if !ok || !codec.DecodeBase32(secret, token[idEnd+1:secretEnd]) || !codec.DecodeBase32(crc[:], token[secretEnd:]) {
+		return codec.OwnedKey{}, false
 	}
-	binary.BigEndian.PutUint32(want[:], checksum(token[:len(token)-crcLength]))
-	return id, crc == want
+	binary.BigEndian.PutUint32(want[:], checksum(token[:secretEnd]))
+	return key, crc == want
 }
 
 // checksum returns the CRC-32C of text. It takes a buffer for that from a
 // pool, because crc32 wants bytes and lets them escape.
 func checksum(text string) uint32 {
-	buf := spareText.Get().(*[]byte)
+	buf := buffers.Get().(*[]byte)
 	*buf = append((*buf)[:0], text...)
 	crc := crc32.Checksum(*buf, castagnoli)
 	clear(*buf) // the text is a secret
-	spareText.Put(buf)
+	buffers.Put(buf)
 	return crc
 }
 
-var spareText = sync.Pool{New: func() any { return new([]byte) }}
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // Hash returns what is stored of a secret: SHA-256(label ‖ secret). The
 // secrets are 256 random bits, so a plain hash is enough: there is nothing to
