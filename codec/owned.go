@@ -24,8 +24,8 @@ const (
 	ownVersion = 2 // of all owned records; those of format 1 had version 1
 )
 
-// appendOwned appends the header and what all owned records begin with. The
-// byte string of fixed fields ends at the offset end.
+// appendOwned appends the header and the fields that all owned records begin
+// with. The byte string of fixed fields ends at the offset end.
 func appendOwned(dst []byte, l layout, end int, hash *[hashBytes]byte, epoch uint32, flags uint8) []byte {
 	dst = begin(dst, l)
 	dst = append(dst, markBin8, byte(end-offFixed))
@@ -41,8 +41,9 @@ type ownedView struct {
 	who   userRef
 }
 
-// openOwned verifies the header of an owned record whose fixed fields end at
-// the offset end. The reader stands behind the user, who was read.
+// openOwned verifies the header of an owned record and reads its user. The
+// fixed fields end at the offset end, and the reader stands behind the user.
+// Errors of structure are left for the reader's finish.
 func openOwned(l layout, key, value []byte, end int) (v ownedView, r reader, extra int, err error) {
 	if extra, err = open(l, key, value); err != nil {
 		return v, r, 0, err

@@ -107,6 +107,10 @@ func TestOtherFormsOfOwnedRecordsAreRefused(t *testing.T) {
 	for name, v := range tests {
 		refused(t, session, []byte(session.key), v, name)
 	}
+	family := familySample("", sampleFamilyFresh)
+	family.value = family.encode(family.record, family.key)
+	copy(family.value[100:], "\xff\xff\xff\xff\xff")
+	refused(t, family, []byte(family.key), reseal(family.space, family.key, family.value), "a family's log-in without a time")
 	if v := replace(made, "\xd9\x02u1"); must(DecodeSession([]byte(session.key), v)).UserID != "u1" {
 		t.Error("the right form is refused") // the tests above are of the form alone
 	}

@@ -22,7 +22,7 @@ type Session struct {
 	Key           OwnedKey // not in the value; its time is that of the creation
 	UserID        string
 	Family        OwnID    // of the same owner; zero if the session has no refresh family
-	SecretHash    [32]byte // what is stored of the token's secret
+	SecretHash    [32]byte // of the token's secret
 	Epoch         uint32   // epoch of the file when the session was made
 	Flags         uint8    // SessionPersistent; other bits are kept
 	Methods       uint16   // one bit for each proven method; given no meaning here
