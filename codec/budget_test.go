@@ -79,8 +79,10 @@ func useSessionView(key, value []byte) error {
 	if err != nil {
 		return err
 	}
-	least := min(v.ActiveUntil(), v.IdleUntil(), v.AbsoluteUntil())
-	return orElse(v.IsUser(madeUser) && v.Epoch() == 3 && least > 0 && !v.Family().IsZero() && v.SecretHash() == digest(1))
+	least := min(v.ActiveUntil(), v.IdleUntil(), v.AbsoluteUntil(), v.AuthTime(), v.LastUsedAt())
+	var text [200]byte // all that a program would copy, as one string
+	all := append(v.AppendUserID(v.Key().AppendDigits(text[:0])), v.Attributes()...)
+	return orElse(len(all) == OwnedKeyDigits+madeLength+len(sampleAttributes) && v.IsUser(madeUser) && v.Epoch() == 3 && least > 0 && !v.Family().IsZero() && v.SecretHash() == digest(1))
 }
 
 func useFamilyView(key, value []byte) error {

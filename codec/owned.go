@@ -77,6 +77,12 @@ func (v *ownedView) UserID() string {
 	return string(v.who.text(v.value, &buf))
 }
 
+// AppendUserID appends the user's id to dst, which grows as with append.
+func (v *ownedView) AppendUserID(dst []byte) []byte {
+	var buf [madeLength]byte
+	return append(dst, v.who.text(v.value, &buf)...)
+}
+
 // hash returns the first hash of the record.
 func (v *ownedView) hash() [hashBytes]byte { return [hashBytes]byte(v.value[offHash:]) }
 

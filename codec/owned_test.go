@@ -135,8 +135,10 @@ func TestViews(t *testing.T) {
 		switch r := s.record.(type) {
 		case Session:
 			v := must(ViewSession(key, s.value))
-			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.UserID(), v.IsUser(r.UserID), v.Family(), v.ActiveUntil(), v.IdleUntil(), v.AbsoluteUntil()},
-				[]any{r.Key, r.Epoch, r.Flags, r.SecretHash, r.UserID, true, r.Family, r.ActiveUntil, r.IdleUntil, r.AbsoluteUntil})
+			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.UserID(), v.IsUser(r.UserID), v.Family(), v.ActiveUntil(), v.IdleUntil(), v.AbsoluteUntil(),
+				v.AuthTime(), v.LastUsedAt(), v.Methods(), string(v.Attributes()), string(v.AppendUserID([]byte("by ")))},
+				[]any{r.Key, r.Epoch, r.Flags, r.SecretHash, r.UserID, true, r.Family, r.ActiveUntil, r.IdleUntil, r.AbsoluteUntil,
+					r.AuthTime, r.LastUsedAt, r.Methods, r.Attributes, "by " + r.UserID})
 		case Family:
 			v := must(ViewFamily(key, s.value))
 			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.FamilyHash(), v.UserID(), v.IsUser(r.UserID), v.Session(), v.IdleUntil(), v.AbsoluteUntil(), v.RevokedAt()},

@@ -104,6 +104,23 @@ func (v *SessionView) IdleUntil() int64 { return v.after(offSessionIdle) }
 // AbsoluteUntil returns [Session].AbsoluteUntil.
 func (v *SessionView) AbsoluteUntil() int64 { return v.after(offSessionAbs) }
 
+// AuthTime returns [Session].AuthTime.
+func (v *SessionView) AuthTime() int64 { return v.before(offSessionAuth) }
+
+// LastUsedAt returns [Session].LastUsedAt.
+func (v *SessionView) LastUsedAt() int64 { return v.after(offSessionUsed) }
+
+// Methods returns [Session].Methods.
+func (v *SessionView) Methods() uint16 {
+	return binary.BigEndian.Uint16(v.value[offSessionMethods:])
+}
+
+// Attributes returns [Session].Attributes, in the memory of the value.
+func (v *SessionView) Attributes() []byte {
+	p := orNone(v.attributes)
+	return v.value[p.from:p.to:p.to]
+}
+
 // Decode fills s with all fields, in one allocation. They are copies.
 func (v *SessionView) Decode(s *Session) {
 	user, attributes, _ := v.strings(orNone(v.attributes), span{})
@@ -114,12 +131,12 @@ func (v *SessionView) Decode(s *Session) {
 		SecretHash:    v.hash(),
 		Epoch:         v.Epoch(),
 		Flags:         v.Flags(),
-		Methods:       binary.BigEndian.Uint16(v.value[offSessionMethods:]),
+		Methods:       v.Methods(),
 		ActiveUntil:   v.ActiveUntil(),
 		IdleUntil:     v.IdleUntil(),
 		AbsoluteUntil: v.AbsoluteUntil(),
-		AuthTime:      v.before(offSessionAuth),
-		LastUsedAt:    v.after(offSessionUsed),
+		AuthTime:      v.AuthTime(),
+		LastUsedAt:    v.LastUsedAt(),
 		Attributes:    attributes,
 	}
 }
