@@ -41,9 +41,9 @@ func AppendBase32(dst, src []byte) []byte {
 	return dst
 }
 
-// DecodeBase32 fills dst from text. It returns true if text is what
-// AppendBase32 writes for dst, its only spelling. After false, dst holds
-// nothing of use. It allocates nothing.
+// DecodeBase32 fills dst from text, the inverse of AppendBase32. It returns
+// false for every other spelling: another length, upper case, aliases, spare
+// bits that are not zero. dst then holds nothing of use. It allocates nothing.
 func DecodeBase32(dst []byte, text string) bool {
 	if len(text) != (8*len(dst)+4)/5 {
 		return false

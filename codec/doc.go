@@ -72,8 +72,8 @@
 // 16 bytes for an id made by the library, text for any other.
 //
 // View… verifies a record and reads it in place, without an allocation: enough
-// to compare the user and the secret, and to rank by deadlines. Decode makes a
-// copy of all of it.
+// to compare the user and the secret, and to rank by deadlines. Decode copies
+// the whole record.
 //
 // # Attributes
 //

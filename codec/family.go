@@ -32,7 +32,7 @@ import "encoding/binary"
 type Family struct {
 	Key           OwnedKey // not in the value; its time is that of the creation
 	UserID        string
-	Session       OwnID    // of the same owner: what the last rotation gave; zero if none
+	Session       OwnID    // of the same owner: given by the last rotation; zero if none
 	FamilyHash    [32]byte // of the part of the token that stays
 	Current       [32]byte // of the part that the next refresh presents
 	Previous      [32]byte // of the part before it
@@ -147,9 +147,6 @@ func (v *FamilyView) AbsoluteUntil() int64 { return v.after(offFamilyAbs) }
 
 // RevokedAt returns [Family].RevokedAt.
 func (v *FamilyView) RevokedAt() int64 { return v.after(offFamilyRevoked) }
-
-// RotatedAt returns [Family].RotatedAt.
-func (v *FamilyView) RotatedAt() int64 { return v.after(offFamilyRotated) }
 
 // Decode fills f with all fields, in one allocation. They are copies.
 func (v *FamilyView) Decode(f *Family) {

@@ -1,6 +1,6 @@
 package codec
 
-// Format is what a file says of itself, under KeyFormat. It is written when
+// Format identifies a file, under KeyFormat. It is written when
 // the file is made and by upgrades. Its own form has not changed since format
 // 1, so that every program can tell which file it must not touch.
 //

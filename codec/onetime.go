@@ -21,7 +21,7 @@ type OneTimeToken struct {
 	Key               OwnedKey // not in the value; its time is that of the creation
 	UserID            string
 	Purpose           string
-	SecretHash        [32]byte // what is stored of the token's secret
+	SecretHash        [32]byte // of the token's secret
 	Epoch             uint32   // epoch of the file when the token was made
 	Flags             uint8    // none defined; kept
 	ExpiresAt         int64

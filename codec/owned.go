@@ -24,8 +24,8 @@ const (
 	ownVersion = 2 // of all owned records; those of format 1 had version 1
 )
 
-// appendOwned appends the header and what all owned records begin with. The
-// byte string of fixed fields ends at the offset end.
+// appendOwned appends the header and the fields that all owned records begin
+// with. The byte string of fixed fields ends at the offset end.
 func appendOwned(dst []byte, l layout, end int, hash *[hashBytes]byte, epoch uint32, flags uint8) []byte {
 	dst = begin(dst, l)
 	dst = append(dst, markBin8, byte(end-offFixed))
@@ -41,8 +41,9 @@ type ownedView struct {
 	who   userRef
 }
 
-// openOwned verifies the header of an owned record whose fixed fields end at
-// the offset end. The reader stands behind the user, who was read.
+// openOwned verifies the header of an owned record and reads its user. The
+// fixed fields end at the offset end, and the reader stands behind the user.
+// Errors of structure are left for the reader's finish.
 func openOwned(l layout, key, value []byte, end int) (v ownedView, r reader, extra int, err error) {
 	if extra, err = open(l, key, value); err != nil {
 		return v, r, 0, err
@@ -66,30 +67,21 @@ func (v *ownedView) Epoch() uint32 { return binary.BigEndian.Uint32(v.value[offE
 // Flags returns the flags of the record.
 func (v *ownedView) Flags() uint8 { return v.value[offFlags] }
 
-// A Who is the user whom a record names. Keys alone do not tell: two users may
-// share an owner. It shares the memory of the record.
-type Who struct {
-	value []byte
-	ref   userRef
-}
+// IsUser reports whether the record belongs to the user id. Keys alone do not
+// tell: two users may share an owner. It hashes and allocates nothing.
+func (v *ownedView) IsUser(id string) bool { return v.who.is(v.value, id) }
 
-// Is reports whether the user is id. It hashes and allocates nothing.
-func (w Who) Is(id string) bool { return w.ref.is(w.value, id) }
-
-// Append appends the user's id to dst. It allocates only if dst has no room.
-func (w Who) Append(dst []byte) []byte {
+// UserID returns a copy of the user's id, in one allocation.
+func (v *ownedView) UserID() string {
 	var buf [madeLength]byte
-	return append(dst, w.ref.text(w.value, &buf)...)
+	return string(v.who.text(v.value, &buf))
 }
 
-// String returns a copy of the user's id, in one allocation.
-func (w Who) String() string {
+// AppendUserID appends the user's id to dst, which grows as with append.
+func (v *ownedView) AppendUserID(dst []byte) []byte {
 	var buf [madeLength]byte
-	return string(w.ref.text(w.value, &buf))
+	return append(dst, v.who.text(v.value, &buf)...)
 }
-
-// Who returns the user of the record, read in place.
-func (v *ownedView) Who() Who { return Who{v.value, v.who} }
 
 // hash returns the first hash of the record.
 func (v *ownedView) hash() [hashBytes]byte { return [hashBytes]byte(v.value[offHash:]) }

@@ -56,11 +56,11 @@ func TestUsersOfOwnedRecords(t *testing.T) {
 			t.Fatalf("%q: %v", tt.id, err)
 		}
 		for _, other := range tests {
-			if got := v.Who().Is(other.id); got != (other.id == tt.id) {
+			if got := v.IsUser(other.id); got != (other.id == tt.id) {
 				t.Errorf("%q is %q: %v", tt.id, other.id, got)
 			}
 		}
-		if got := v.Who().String(); got != tt.id {
+		if got := v.UserID(); got != tt.id {
 			t.Errorf("%q: user %q", tt.id, got)
 		}
 		got, err := DecodeSession(s.Key[:], value)
@@ -107,6 +107,10 @@ func TestOtherFormsOfOwnedRecordsAreRefused(t *testing.T) {
 	for name, v := range tests {
 		refused(t, session, []byte(session.key), v, name)
 	}
+	family := familySample("", sampleFamilyFresh)
+	family.value = family.encode(family.record, family.key)
+	copy(family.value[100:], "\xff\xff\xff\xff\xff")
+	refused(t, family, []byte(family.key), reseal(family.space, family.key, family.value), "a family's log-in without a time")
 	if v := replace(made, "\xd9\x02u1"); must(DecodeSession([]byte(session.key), v)).UserID != "u1" {
 		t.Error("the right form is refused") // the tests above are of the form alone
 	}
@@ -131,15 +135,17 @@ func TestViews(t *testing.T) {
 		switch r := s.record.(type) {
 		case Session:
 			v := must(ViewSession(key, s.value))
-			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.Who().String(), v.Who().Is(r.UserID), v.Family(), v.ActiveUntil(), v.IdleUntil(), v.AbsoluteUntil()},
-				[]any{r.Key, r.Epoch, r.Flags, r.SecretHash, r.UserID, true, r.Family, r.ActiveUntil, r.IdleUntil, r.AbsoluteUntil})
+			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.UserID(), v.IsUser(r.UserID), v.Family(), v.ActiveUntil(), v.IdleUntil(), v.AbsoluteUntil(),
+				v.AuthTime(), v.LastUsedAt(), v.Methods(), string(v.Attributes()), string(v.AppendUserID([]byte("by ")))},
+				[]any{r.Key, r.Epoch, r.Flags, r.SecretHash, r.UserID, true, r.Family, r.ActiveUntil, r.IdleUntil, r.AbsoluteUntil,
+					r.AuthTime, r.LastUsedAt, r.Methods, r.Attributes, "by " + r.UserID})
 		case Family:
 			v := must(ViewFamily(key, s.value))
-			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.FamilyHash(), v.Who().String(), v.Who().Is(r.UserID), v.Session(), v.IdleUntil(), v.AbsoluteUntil(), v.RevokedAt()},
+			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.FamilyHash(), v.UserID(), v.IsUser(r.UserID), v.Session(), v.IdleUntil(), v.AbsoluteUntil(), v.RevokedAt()},
 				[]any{r.Key, r.Epoch, r.Flags, r.FamilyHash, r.UserID, true, r.Session, r.IdleUntil, r.AbsoluteUntil, r.RevokedAt})
 		case OneTimeToken:
 			v := must(ViewOneTimeToken(key, s.value))
-			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.Who().String(), v.Who().Is(r.UserID), v.ExpiresAt(), v.CredentialVersion(), v.IsPurpose(r.Purpose), v.IsPurpose("x" + r.Purpose)},
+			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.UserID(), v.IsUser(r.UserID), v.ExpiresAt(), v.CredentialVersion(), v.IsPurpose(r.Purpose), v.IsPurpose("x" + r.Purpose)},
 				[]any{r.Key, r.Epoch, r.Flags, r.SecretHash, r.UserID, true, r.ExpiresAt, r.CredentialVersion, true, false})
 		}
 	}

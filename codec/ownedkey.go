@@ -32,10 +32,10 @@ func (id OwnID) Time() int64 {
 // IsZero reports whether id is none.
 func (id OwnID) IsZero() bool { return id == OwnID{} }
 
-// Lengths of an [OwnedKey]: its bytes, and its base-32 digits.
+// Lengths of an [OwnedKey].
 const (
-	OwnedKeyBytes  = OwnerBytes + OwnIDBytes
-	OwnedKeyDigits = OwnedKeyBytes * 8 / 5
+	OwnedKeyBytes  = OwnerBytes + OwnIDBytes // as a key
+	OwnedKeyDigits = OwnedKeyBytes * 8 / 5   // as text
 )
 
 // OwnedKey is the key of a record that belongs to a user: owner, then own id.

@@ -6,8 +6,8 @@ import "strings"
 const MaxSpaceName = 64
 
 // OwnedSpaces lists the owned spaces of a file, under KeyOwnedSpaces: those
-// whose keys are an [OwnedKey]. A program removes a user's records from each
-// of them, also from one of a later program whose records it cannot read.
+// with an [OwnedKey] for a key. A program removes a user's records from each of
+// them, including the spaces of a later program, which it cannot read.
 //
 //	offset 9  dc + 2 + Names, each a text
 type OwnedSpaces struct {

@@ -11,13 +11,13 @@ import (
 const OwnerBytes = 10
 
 // Owner begins the key of every record that belongs to one user: the first 10
-// bytes of HMAC-SHA256(file key, user id). Without the file key nobody can
-// test whether an owner is a given user's, nor choose two user ids with one
-// owner. All zero is no owner.
+// bytes of HMAC-SHA256(file key, user id). Only with the file key can one test
+// whether an owner is a given user's, or choose two user ids with one owner.
+// All zero is no owner.
 type Owner [OwnerBytes]byte
 
 // AppendRange returns the range [from, to) of exactly the keys that begin with
-// o: a user's records in an owned space, or what lies in quarantine of them.
+// o: a user's records in an owned space, or their remains in quarantine.
 // A nil to is no upper end. Both use the room of dst, at most 20 bytes.
 func (o Owner) AppendRange(dst []byte) (from, to []byte) {
 	start, n := len(dst), raisable(o[:])
@@ -41,8 +41,8 @@ type mac struct {
 	buf []byte
 }
 
-// NewOwners returns the Owners of the file whose key, an [OwnerKey] record
-// holds. The key is copied.
+// NewOwners returns the Owners of the file with the key of an [OwnerKey]
+// record. The key is copied.
 func NewOwners(key [32]byte) *Owners {
 	return &Owners{sync.Pool{New: func() any {
 		return &mac{Hash: hmac.New(sha256.New, key[:])}

@@ -16,8 +16,8 @@ const (
 	maxVersion = 0x7f
 )
 
-// A layout is what the header of one kind of record says and its checksum
-// begins with.
+// A layout holds the header's constants of one kind of record, and the seed of
+// its checksum.
 type layout struct {
 	seed    uint32
 	version byte // the one that is written, and the newest that is read

@@ -22,7 +22,7 @@ type Session struct {
 	Key           OwnedKey // not in the value; its time is that of the creation
 	UserID        string
 	Family        OwnID    // of the same owner; zero if the session has no refresh family
-	SecretHash    [32]byte // what is stored of the token's secret
+	SecretHash    [32]byte // of the token's secret
 	Epoch         uint32   // epoch of the file when the session was made
 	Flags         uint8    // SessionPersistent; other bits are kept
 	Methods       uint16   // one bit for each proven method; given no meaning here
@@ -110,10 +110,15 @@ func (v *SessionView) AuthTime() int64 { return v.before(offSessionAuth) }
 // LastUsedAt returns [Session].LastUsedAt.
 func (v *SessionView) LastUsedAt() int64 { return v.after(offSessionUsed) }
 
-// AppendAttributes appends [Session].Attributes to dst.
-func (v *SessionView) AppendAttributes(dst []byte) []byte {
+// Methods returns [Session].Methods.
+func (v *SessionView) Methods() uint16 {
+	return binary.BigEndian.Uint16(v.value[offSessionMethods:])
+}
+
+// Attributes returns [Session].Attributes, in the memory of the value.
+func (v *SessionView) Attributes() []byte {
 	p := orNone(v.attributes)
-	return append(dst, v.value[p.from:p.to]...)
+	return v.value[p.from:p.to:p.to]
 }
 
 // Decode fills s with all fields, in one allocation. They are copies.
@@ -126,12 +131,12 @@ func (v *SessionView) Decode(s *Session) {
 		SecretHash:    v.hash(),
 		Epoch:         v.Epoch(),
 		Flags:         v.Flags(),
-		Methods:       binary.BigEndian.Uint16(v.value[offSessionMethods:]),
+		Methods:       v.Methods(),
 		ActiveUntil:   v.ActiveUntil(),
 		IdleUntil:     v.IdleUntil(),
 		AbsoluteUntil: v.AbsoluteUntil(),
-		AuthTime:      v.before(offSessionAuth),
-		LastUsedAt:    v.after(offSessionUsed),
+		AuthTime:      v.AuthTime(),
+		LastUsedAt:    v.LastUsedAt(),
 		Attributes:    attributes,
 	}
 }

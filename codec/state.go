@@ -1,6 +1,6 @@
 package codec
 
-// State is what changes in a file beside its records, under KeyState.
+// State holds the variables of a file, under KeyState.
 //
 //	offset  9  ce + 4  Epoch
 //	       14  d3 + 8  Floor

@@ -52,7 +52,7 @@ func offsetAt(b []byte) int64 {
 	return int64(b[0])<<32 | int64(b[1])<<24 | int64(b[2])<<16 | int64(b[3])<<8 | int64(b[4])
 }
 
-// timeAfter reads what appendAfter wrote.
+// timeAfter is the inverse of appendAfter.
 func timeAfter(b []byte, base int64) int64 {
 	if n := offsetAt(b); n != noOffset {
 		return base + n
@@ -60,7 +60,7 @@ func timeAfter(b []byte, base int64) int64 {
 	return Never
 }
 
-// timeBefore reads what appendBefore wrote; validBefore must have held.
+// timeBefore is the inverse of appendBefore. validBefore must have held.
 func timeBefore(b []byte, base int64) int64 { return base - offsetAt(b) }
 
 // validBefore reports whether appendBefore writes such bytes.

@@ -32,7 +32,7 @@ type userRef struct {
 	made bool // 16 bytes of an id made by the library
 }
 
-// user takes what appendUser wrote.
+// user takes the user of an owned record, the inverse of appendUser.
 func (r *reader) user() userRef {
 	if rest := r.value[r.off:]; len(rest) > 0 && rest[0] == markBin8 {
 		from := r.off + 2
@@ -42,7 +42,7 @@ func (r *reader) user() userRef {
 		return userRef{span{from, r.off}, true}
 	}
 	p := r.text()
-	// The cut keeps the conversion on the stack.
+	// The bound on the length keeps the conversion on the stack.
 	if p.to-p.from == madeLength {
 		if _, made := compactUserID(string(r.value[p.from:p.to])); made {
 			r.bad = true // it has a shorter form
