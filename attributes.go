@@ -118,7 +118,7 @@ func (tx *Tx) mergeAttributes(u *codec.User, changes Attributes) error {
 	if err != nil {
 		return err
 	}
-	entries, err := indexEntries(tx.db.o.Indexes, merged)
+	entries, err := indexEntries(tx.declared.indexes, merged)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type CheckReport struct {
 	RefreshTokens int // families, likewise
 	OneTimeTokens int // likewise
 	ForeignHashes int // users whose imported password hash is not replaced yet
+	Newer         int // records of kinds that a later program has added to the file
 
 	// Newest is the latest time in the records: when there was something
 	// written last that is still there.
@@ -109,16 +110,15 @@ type checker struct {
 	report CheckReport
 	told   func(done, total int64)
 	steps  int64
-	epoch  uint64 // the latest in a record
+	epoch  uint32 // the latest in a record
 
 	repair  *RepairReport // nil in Check
 	kept    int           // bytes in quarantine
 	guessed bool          // the file and the options do not say what rules there were
 
-	declared bool    // whether the file says what it declares
-	indexes  []Index // these
-	rules    map[string]IdentifierRule
-	folds    bool // whether these fold as those who wrote the file did
+	declared   *declared // by the file, as far as it says that
+	folds      bool      // whether the rules fold as those who wrote the file did
+	ownersLost bool      // the file does not tell owners
 }
 
 func (c *checker) run() error { return c.passes(c.meta, c.users) }
@@ -127,7 +127,7 @@ func (c *checker) run() error { return c.passes(c.meta, c.users) }
 func (c *checker) passes(meta, users func() error) error {
 	for _, pass := range []func() error{
 		meta, users, c.identities, c.attributes,
-		c.owned, c.byUser, c.bounds, c.foreign,
+		c.owned,
 	} {
 		if err := pass(); err != nil {
 			return err
@@ -155,7 +155,7 @@ func (c *checker) step() error {
 }
 
 // seen notes how far the times and the epoch of a record go.
-func (c *checker) seen(epoch uint64, times ...int64) {
+func (c *checker) seen(epoch uint32, times ...int64) {
 	c.epoch = max(c.epoch, epoch)
 	if t := clock.Time(slices.Max(times)); t.After(c.report.Newest) {
 		c.report.Newest = t
@@ -184,8 +184,8 @@ func (c *checker) cannotRead(space kv.Space, key, value []byte, err error) error
 		}
 		text = "record is of a newer version"
 	}
-	c.found(2, space, printable(key), text)
-	if err := c.quarantine(space, key, value); err != nil {
+	c.found(2, space, printable(space, key), text)
+	if err := c.quarantine(space, c.ownerOf(space, key), key, value); err != nil {
 		return err
 	}
 	return c.remove(space, key)
@@ -224,7 +224,9 @@ func (c *checker) meta() error {
 	}
 	state, stateErr := meta(c.tx.r, codec.KeyState, codec.DecodeState)
 	declared, declaredErr := meta(c.tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
-	for _, err := range []error{formatErr, stateErr, declaredErr} {
+	owners, ownersErr := meta(c.tx.r, codec.KeyOwners, codec.DecodeOwnerKey)
+	_, spacesErr := meta(c.tx.r, codec.KeyOwnedSpaces, codec.DecodeOwnedSpaces)
+	for _, err := range []error{formatErr, stateErr, declaredErr, ownersErr, spacesErr} {
 		switch {
 		case errors.Is(err, ErrCorrupt):
 			c.found(1, spaceMeta, "", err.Error())
@@ -232,10 +234,13 @@ func (c *checker) meta() error {
 			return err
 		}
 	}
-	c.tx.state, c.declared = state, declaredErr == nil
-	c.indexes, c.rules = declarations(declared)
+	if stateErr == nil && declaredErr == nil && state.Declarations != declared.Version {
+		c.found(1, spaceMeta, "", "state and declarations are of different versions")
+	}
+	c.ownersLost = ownersErr != nil || c.tx.db.useOwners(owners) != nil
+	c.tx.state, c.declared = state, newDeclared(declared)
 	// Other tables may fold otherwise, which is not damage.
-	c.folds = c.declared && format.Unicode == precis.UnicodeVersion
+	c.folds = declaredErr == nil && format.Unicode == precis.UnicodeVersion
 	c.tx.now = c.tx.db.clock.Now(c.tx.state.Epoch, c.tx.state.Floor)
 	return nil
 }
@@ -247,7 +252,7 @@ func unreadable(err error) bool {
 }
 
 // future reports whether an epoch is later than the file's, if that is known.
-func (c *checker) future(epoch uint64) bool {
+func (c *checker) future(epoch uint32) bool {
 	return c.tx.state.Epoch != 0 && epoch > c.tx.state.Epoch
 }
 
@@ -263,11 +268,11 @@ func (c *checker) users() error {
 		if (u.PasswordHash == "") != (u.HashClass == hashNone) {
 			c.found(2, spaceUsers, u.ID, "password hash and its class disagree")
 		}
-		if len(u.Identities) < 1 || len(u.Identities) > MaxIdentities {
-			c.found(3, spaceUsers, u.ID, "has no identity, or too many")
+		if len(u.Identities) > MaxIdentities {
+			c.found(3, spaceUsers, u.ID, "has too many identities")
 		}
 		for _, x := range u.Identities {
-			if key, err := c.rules[x.Provider].fold(x.Identifier); c.folds && (err != nil || key != x.Key) {
+			if key, err := c.declared.rules[x.Provider].fold(x.Identifier); c.folds && (err != nil || key != x.Key) {
 				c.found(3, spaceUsers, u.ID, "an identity is not under the key of its identifier")
 			}
 			if err := c.leads(3, spaceIdentities, pairKey(x.Provider, x.Key), u.ID); err != nil {
@@ -310,7 +315,7 @@ func (c *checker) leads(invariant int, space kv.Space, key, id string) error {
 
 // entries checks INV-5: the user's index entries are what is declared.
 func (c *checker) entries(u *codec.User) error {
-	want, err := indexEntries(c.indexes, decodeAttributes(u.Attributes))
+	want, err := indexEntries(c.declared.indexes, decodeAttributes(u.Attributes))
 	if c.folds && (err != nil || !slices.Equal(want, u.Entries)) {
 		c.found(5, spaceUsers, u.ID, "index entries are not those of the attributes and declared indexes")
 	}
@@ -375,22 +380,13 @@ func (c *checker) owner(invariant int, space kv.Space, key []byte, id string, ow
 	return c.remove(space, key)
 }
 
-// foreign checks INV-15: the stored count is the count.
-func (c *checker) foreign() error {
-	n := uint64(c.report.ForeignHashes)
-	if n == c.tx.state.ForeignHashes || c.tx.state.Epoch == 0 {
-		return nil
+// printable is what may be shown of a key: an id, or nothing.
+func printable(space kv.Space, key []byte) string {
+	id := string(key)
+	if k, ok := codec.ParseOwnedKey(key); ok && kindOf(space) != nil {
+		return kindOf(space).token.ID(k)
 	}
-	c.found(15, spaceMeta, "", "the number of imported password hashes is wrong")
-	if c.repair == nil {
-		return nil
-	}
-	return c.tx.changeState(func(s *codec.State) { s.ForeignHashes = n })
-}
-
-// printable is a key as it may be shown: an id, or nothing.
-func printable(key []byte) string {
-	if id := string(key); validUserID(UserID(id)) {
+	if space == spaceUsers && validUserID(UserID(id)) {
 		return id
 	}
 	return ""

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
 	bolt "go.etcd.io/bbolt"
@@ -30,6 +31,12 @@ type DB struct {
 	refreshKey [32]byte
 	opened     int64 // Unix milliseconds; the grace of older rotations starts here
 
+	owners      *codec.Owners // of the file, made with ownerKey
+	ownerKey    codec.OwnerKey
+	spaces      []kv.SpaceSpec // those of this program, then those of a later one
+	ownedSpaces []kv.Space     // all that hold records of users
+	declared    atomic.Pointer[declared]
+
 	seen      atomic.Pointer[seenState]
 	sweeper   sweeper
 	closeOnce sync.Once
@@ -44,6 +51,7 @@ type DB struct {
 type store interface {
 	kv.Store
 	Join(*bolt.Tx) (kv.Tx, error)
+	Extend([]kv.SpaceSpec)
 	Stats() boltkv.Stats
 	Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error
 	BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error
@@ -59,6 +67,13 @@ type store interface {
 // which leave the file untouched, ErrInvalidInput for an option, and
 // [ConflictError] for declarations that the users in the file contradict.
 func Open(path string, opts *Options) (*DB, error) {
+	return OpenContext(context.Background(), path, opts)
+}
+
+// OpenContext is Open, which ctx ends: between the steps of an upgrade and of
+// building an index, the file stays as it was. A file that waits for its lock
+// waits for Options.LockTimeout all the same.
+func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 	if path == "" {
 		return nil, during("open", &InputError{Field: "path", Reason: "is required"})
 	}
@@ -70,7 +85,7 @@ func Open(path string, opts *Options) (*DB, error) {
 	if err != nil {
 		return nil, during("open", err)
 	}
-	return db.start(s)
+	return db.start(ctx, s)
 }
 
 // New keeps the accounts in one bucket, "snib", of a bbolt database that the
@@ -107,7 +122,7 @@ func New(b *bolt.DB, opts *Options) (*DB, error) {
 	if err != nil {
 		return nil, during("open", err)
 	}
-	return db.start(s)
+	return db.start(context.Background(), s)
 }
 
 // prepare makes a DB as far as it can be without a store.
@@ -125,9 +140,9 @@ func prepare(opts *Options) (*DB, error) {
 
 // start brings the store to what the options declare and makes db usable. It
 // closes the store if it cannot.
-func (db *DB) start(s store) (*DB, error) {
+func (db *DB) start(ctx context.Context, s store) (*DB, error) {
 	db.store = s
-	if err := db.adopt(); err != nil {
+	if err := db.adopt(ctx); err != nil {
 		return nil, during("open", errors.Join(err, s.Close()))
 	}
 	db.opened = db.clock.Latest()

@@ -66,16 +66,15 @@ func OpenTwice(path string, opts *Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return db.start(s)
+	return db.start(context.Background(), s)
 }
 
 // Kind is a row of the table of kinds, for tests outside of the package.
 type Kind struct {
-	Title, Space, ByUser string
-	Most                 int
-	Record, Index        int
-	UsedOnce             bool
-	Ends                 map[string]bool // by occasion
+	Title, Space    string
+	Most, Invariant int
+	UsedOnce        bool
+	Ends            map[string]bool // by occasion
 }
 
 // Occasions name what ends records, as docs/INVARIANTS.md does.
@@ -88,8 +87,8 @@ var Occasions = [occasions]string{
 func Kinds() (out []Kind) {
 	for _, k := range kinds {
 		row := Kind{
-			Title: k.title, Space: spaces[k.space].Name, ByUser: spaces[k.byUser].Name,
-			Most: k.most, Record: k.record, Index: k.index, UsedOnce: k.usedOnce, Ends: map[string]bool{},
+			Title: k.title, Space: spaces[k.space].Name,
+			Most: k.most, Invariant: k.invariant, UsedOnce: k.usedOnce, Ends: map[string]bool{},
 		}
 		for i, name := range Occasions {
 			row.Ends[name] = k.ends&(1<<i) != 0

@@ -110,18 +110,6 @@ func validName(s string) bool {
 	return true
 }
 
-// newIdentity checks the two parts and folds the identifier.
-func (db *DB) newIdentity(provider, identifier string, now int64) (codec.Identity, error) {
-	if !validName(provider) {
-		return codec.Identity{}, &InputError{Field: "Provider", Reason: "must be 1–32 of [a-z0-9_-]"}
-	}
-	key, err := db.o.Providers[provider].fold(identifier)
-	if err != nil {
-		return codec.Identity{}, err
-	}
-	return codec.Identity{Provider: provider, Key: key, Identifier: identifier, LinkedAt: now}, nil
-}
-
 // identityOwner returns the id of the user who has an identity.
 func (tx *Tx) identityOwner(x codec.Identity) (id string, ok bool, err error) {
 	return tx.reference(spaceIdentities, pairKey(x.Provider, x.Key))
@@ -169,7 +157,7 @@ func (tx *Tx) GetUserByProviderID(provider, identifier string) (User, error) {
 
 // userByIdentity returns the record of the user who has this identity.
 func (tx *Tx) userByIdentity(provider, identifier string) (codec.User, error) {
-	x, err := tx.db.newIdentity(provider, identifier, 0)
+	x, err := tx.declared.identity(provider, identifier, 0)
 	if err != nil {
 		return codec.User{}, ErrUserNotFound
 	}
@@ -203,23 +191,26 @@ func (db *DB) UpdateUserProviderID(ctx context.Context, id UserID, provider, ide
 // UpdateUserProviderID is [DB.UpdateUserProviderID] in this transaction.
 func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User, error) {
 	return tx.updateUser(id, func(u *codec.User, c *cascade) error {
-		x, err := tx.db.newIdentity(provider, identifier, tx.now)
+		x, err := tx.declared.identity(provider, identifier, tx.now)
 		if err != nil {
 			return err
 		}
 		if err := tx.claimable(x, u.ID); err != nil {
 			return err
 		}
-		old := u.Identities[0]
-		if sameIdentity(old, x) {
+		switch i := findIdentity(u, x); {
+		case i == 0:
 			u.Identities[0].Identifier = identifier
 			return nil
-		}
-		if i := findIdentity(u, x); i > 0 {
+		case i > 0:
 			x.LinkedAt = u.Identities[i].LinkedAt
 			u.Identities = slices.Delete(u.Identities, i, i+1)
 		}
-		u.Identities[0] = x
+		if len(u.Identities) == 0 {
+			u.Identities = []codec.Identity{x}
+		} else {
+			u.Identities[0] = x
+		}
 		u.CredentialVersion++
 		return c.on(tx, identityMoves)
 	})
@@ -240,7 +231,7 @@ func (db *DB) LinkIdentity(ctx context.Context, id UserID, provider, identifier 
 // LinkIdentity is [DB.LinkIdentity] in this transaction.
 func (tx *Tx) LinkIdentity(id UserID, provider, identifier string) (User, error) {
 	return tx.updateUser(id, func(u *codec.User, _ *cascade) error {
-		x, err := tx.db.newIdentity(provider, identifier, tx.now)
+		x, err := tx.declared.identity(provider, identifier, tx.now)
 		if err != nil {
 			return err
 		}
@@ -272,7 +263,7 @@ func (db *DB) UnlinkIdentity(ctx context.Context, id UserID, provider, identifie
 // UnlinkIdentity is [DB.UnlinkIdentity] in this transaction.
 func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, error) {
 	return tx.updateUser(id, func(u *codec.User, c *cascade) error {
-		x, err := tx.db.newIdentity(provider, identifier, 0)
+		x, err := tx.declared.identity(provider, identifier, 0)
 		if err != nil {
 			return nil // nobody can have it
 		}

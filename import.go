@@ -59,7 +59,7 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	u := codec.User{ID: id, CreatedAt: tx.now, CredentialVersion: 1}
+	u := codec.User{ID: id, CreatedAt: tx.now}
 	if at := i.CreatedAt; !at.IsZero() {
 		// Compared as times: milliseconds of a far one wrap around.
 		if !at.After(time.UnixMilli(0)) || !at.Before(time.UnixMilli(tx.now+1)) {
@@ -85,7 +85,7 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 // importID returns the id to be: the one given, if it can be and is nobody's.
 func (tx *Tx) importID(id UserID) (string, error) {
 	if id == "" {
-		return token.NewID(token.User, tx.now, tx.db.o.Rand)
+		return token.NewUserID(tx.now, tx.db.o.Rand)
 	}
 	if !validUserID(id) {
 		return "", &InputError{Field: "ID", Reason: "must be 1–64 of [A-Za-z0-9_.:-]"}

@@ -131,16 +131,6 @@ func (tx *Tx) putReference(space kv.Space, key, id string) error {
 	return tx.put(space, key, ref.Append(nil, spaces[space].Name, []byte(key)))
 }
 
-// index returns the declaration of an attribute.
-func (db *DB) index(name string) (Index, bool) {
-	for _, x := range db.o.Indexes {
-		if x.Name == name {
-			return x, true
-		}
-	}
-	return Index{}, false
-}
-
 // GetUserByAttribute returns the user who has this value of an attribute that
 // is declared unique in Options.Indexes. ErrUserNotFound, also for a value that
 // nobody can have; ErrInvalidInput (Name) if it is not declared so.
@@ -155,7 +145,7 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 	if err := tx.reading(); err != nil {
 		return User{}, err
 	}
-	x, ok := tx.db.index(name)
+	x, ok := tx.declared.index(name)
 	if !ok || !x.Unique {
 		return User{}, &InputError{Field: "Name", Reason: "must be an attribute that is declared a unique index"}
 	}
@@ -188,7 +178,7 @@ func (tx *Tx) ListUsersByAttribute(name string, value any, o ListOptions) iter.S
 
 func attributePage(name string, value any) page {
 	return func(tx *Tx, after UserID, n int) ([]User, error) {
-		x, ok := tx.db.index(name)
+		x, ok := tx.declared.index(name)
 		if !ok {
 			return nil, &InputError{Field: "Name", Reason: "must be an attribute that is declared an index"}
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // A kind is one sort of record that belongs to a user. Cascades, bounds,
@@ -15,6 +16,7 @@ import (
 type kind struct {
 	title string   // as documents and messages name it
 	space kv.Space // of the records
+	token token.Kind
 
 	most  int                 // of one user, whatever the options say (INV-7)
 	bound func(*settings) int // how many the options allow
@@ -49,32 +51,32 @@ var kinds = []*kind{kindSession, kindFamily, kindOneTime}
 
 var (
 	kindSession = &kind{
-		title: "session", space: spaceSessions,
+		title: "session", space: spaceSessions, token: token.Session,
 		most: MaxSessions, bound: func(s *settings) int { return s.Sessions.MaxPerUser },
 		invariant: 8,
-		ends:    passwordChanges | userDisabled | sessionsRevoked | epochRaised,
-		missing: ErrInvalidSession,
-		life:    sessionLife,
-		count:   func(r *CheckReport) *int { return &r.Sessions },
+		ends:      passwordChanges | userDisabled | sessionsRevoked | epochRaised,
+		missing:   ErrInvalidSession,
+		life:      sessionLife,
+		count:     func(r *CheckReport) *int { return &r.Sessions },
 	}
 	kindFamily = &kind{
-		title: "refresh token", space: spaceFamilies,
+		title: "refresh token", space: spaceFamilies, token: token.Family,
 		most: MaxRefreshTokens, bound: func(s *settings) int { return s.Refresh.MaxPerUser },
 		invariant: 10,
-		ends:    passwordChanges | userDisabled | sessionsRevoked | refreshTokensRevoked | epochRaised,
-		missing: ErrInvalidRefreshToken,
-		life:    familyLife,
-		count:   func(r *CheckReport) *int { return &r.RefreshTokens },
+		ends:      passwordChanges | userDisabled | sessionsRevoked | refreshTokensRevoked | epochRaised,
+		missing:   ErrInvalidRefreshToken,
+		life:      familyLife,
+		count:     func(r *CheckReport) *int { return &r.RefreshTokens },
 	}
 	kindOneTime = &kind{
-		title: "one-time token", space: spaceOneTime,
+		title: "one-time token", space: spaceOneTime, token: token.OneTime,
 		most: MaxOneTimeTokens, bound: func(*settings) int { return MaxOneTimeTokens },
 		invariant: 12,
-		ends:     passwordChanges | userDisabled | identityMoves | epochRaised,
-		usedOnce: true,
-		missing:  ErrInvalidOneTimeToken,
-		life:     oneTimeLife,
-		count:    func(r *CheckReport) *int { return &r.OneTimeTokens },
+		ends:      passwordChanges | userDisabled | identityMoves | epochRaised,
+		usedOnce:  true,
+		missing:   ErrInvalidOneTimeToken,
+		life:      oneTimeLife,
+		count:     func(r *CheckReport) *int { return &r.OneTimeTokens },
 	}
 )
 

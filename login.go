@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/phc"
 )
 
@@ -167,7 +168,7 @@ func (db *DB) checkLogin(provider, identifier, password string) (key string, err
 	if !validName(provider) {
 		return "", &InputError{Field: "Provider", Reason: "must be 1–32 of [a-z0-9_-]"}
 	}
-	if x, err := db.newIdentity(provider, identifier, 0); err == nil {
+	if x, err := db.declared.Load().identity(provider, identifier, 0); err == nil {
 		return x.Key, nil
 	}
 	return identifier, nil

@@ -1,71 +1,84 @@
 package snib
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"github.com/snibdb/snib/internal/clock"
-	"maps"
+	"io"
 	"slices"
 	"time"
 
 	"golang.org/x/text/secure/precis"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/kv"
 )
 
-// What the file says of itself.
-const (
-	application   = "snib"
-	formatVersion = 1 // of the whole file; docs/FORMAT.md says what each means
-)
+// application is what the file says it is of.
+const application = "snib"
 
 // initialise writes the first content of a new file.
 func (db *DB) initialise(w kv.Tx) error {
 	now := db.clock.Latest()
-	format := codec.Format{
-		Application: application,
-		Version:     formatVersion,
-		MinReader:   formatVersion,
-		CreatedAt:   now,
-		Unicode:     precis.UnicodeVersion,
-	}
-	if err := w.Put(spaceMeta, []byte(codec.KeyFormat), format.Append(nil)); err != nil {
-		return err
-	}
-	state := codec.State{Epoch: 1, Floor: now}
-	if err := w.Put(spaceMeta, []byte(codec.KeyState), state.Append(nil)); err != nil {
-		return err
-	}
-	declared := db.declared(defaultDeclarations)
-	return w.Put(spaceMeta, []byte(codec.KeyDeclarations), declared.Append(nil))
+	format := codec.Format{CreatedAt: now, Unicode: precis.UnicodeVersion}
+	declared := db.declarations(defaultDeclarations)
+	return db.writeMeta(w, format, codec.State{Epoch: 1, Floor: now, Declarations: declared.Version}, declared)
 }
 
-// defaultDeclarations are what a new file declares where Options do not.
-var defaultDeclarations = codec.Declarations{
-	Providers: []codec.Provider{{Name: "email", Rule: string(Email)}, {Name: "username", Rule: string(Username)}},
+// writeMeta writes all records of the space meta, with a new key for owners.
+func (db *DB) writeMeta(w kv.Tx, format codec.Format, state codec.State, declared codec.Declarations) error {
+	format.Application, format.Version, format.MinReader = application, codec.FormatVersion, codec.FormatVersion
+	owners, err := db.newOwnerKey()
+	if err != nil {
+		return err
+	}
+	spaces := codec.OwnedSpaces{Names: ownedNames(nil)}
+	for _, record := range []struct {
+		key   string
+		value []byte
+	}{
+		{codec.KeyFormat, format.Append(nil)},
+		{codec.KeyState, state.Append(nil)},
+		{codec.KeyDeclarations, declared.Append(nil)},
+		{codec.KeyOwners, owners.Append(nil)},
+		{codec.KeyOwnedSpaces, spaces.Append(nil)},
+	} {
+		if err := w.Put(spaceMeta, []byte(record.key), record.value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// declared returns what Options declare, and where they are nil what was
-// declared before. Sorted by name, so that equal declarations are equal bytes.
-func (db *DB) declared(before codec.Declarations) codec.Declarations {
-	out := before
-	if db.o.Indexes != nil {
-		out.Indexes = nil
-		for _, x := range db.o.Indexes {
-			out.Indexes = append(out.Indexes, codec.Index(x))
-		}
-		slices.SortStableFunc(out.Indexes, func(a, b codec.Index) int { return cmp.Compare(a.Name, b.Name) })
+// newOwnerKey draws the key of the owners of a file.
+func (db *DB) newOwnerKey() (k codec.OwnerKey, err error) {
+	if _, err = io.ReadFull(db.o.Rand, k.Key[:]); err != nil {
+		err = fmt.Errorf("reading random bytes: %w", err)
 	}
-	if db.o.Providers != nil {
-		out.Providers = nil
-		for _, name := range slices.Sorted(maps.Keys(db.o.Providers)) {
-			out.Providers = append(out.Providers, codec.Provider{Name: name, Rule: string(db.o.Providers[name])})
-		}
+	return k, err
+}
+
+// useOwners makes db find the records of users by the key of their owners. The
+// key of a file never changes.
+func (db *DB) useOwners(k codec.OwnerKey) error {
+	switch {
+	case db.owners == nil:
+		db.owners, db.ownerKey = codec.NewOwners(k.Key), k
+	case db.ownerKey != k:
+		return &CorruptError{Space: codec.SpaceMeta, Reason: "the key of owners has changed"}
 	}
-	return out
+	return nil
+}
+
+// ownedNames returns the names of the spaces of kinds and others, sorted.
+func ownedNames(others []string) []string {
+	names := slices.Clone(others)
+	for _, k := range kinds {
+		names = append(names, spaces[k.space].Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // meta reads one record of the space meta with one of the codec's decoders.
@@ -89,26 +102,18 @@ func meta[T any](r kv.Reader, key string, decode func([]byte) (T, error)) (T, er
 }
 
 // adopt reads what the file says of itself, refuses it when it is not ours or
-// newer, and makes it what Options declare.
-func (db *DB) adopt() error {
-	var (
-		format codec.Format
-		state  codec.State
-		before codec.Declarations
-	)
-	err := db.store.View(context.Background(), func(r kv.Reader) (err error) {
-		if format, err = meta(r, codec.KeyFormat, codec.DecodeFormat); err != nil {
-			return err
-		}
-		if err := checkFormat(format); err != nil {
-			return err
-		}
-		if state, err = meta(r, codec.KeyState, codec.DecodeState); err != nil {
-			return err
-		}
-		before, err = meta(r, codec.KeyDeclarations, codec.DecodeDeclarations)
-		return err
+// newer, brings an older one to the format of today, and makes it what Options
+// declare.
+func (db *DB) adopt(ctx context.Context) error {
+	format, err := result(ctx, "", db.rawView, func(tx *Tx) (codec.Format, error) {
+		return meta(tx.r, codec.KeyFormat, codec.DecodeFormat)
 	})
+	if err == nil {
+		err = checkFormat(format)
+	}
+	if err == nil && format.Version < codec.FormatVersion {
+		err = db.upgrade(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -116,9 +121,72 @@ func (db *DB) adopt() error {
 		db.o.Logger.Warn("snib: the file was indexed with other Unicode tables",
 			"file", format.Unicode, "program", precis.UnicodeVersion)
 	}
-	db.clock.Now(state.Epoch, state.Floor)
+	if err := db.adoptOwned(ctx); err != nil {
+		return err
+	}
+	before, err := result(ctx, "", db.view, func(tx *Tx) (codec.Declarations, error) {
+		return meta(tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
+	})
+	if err != nil {
+		return err
+	}
 	db.checkClock()
-	return db.redeclare(before)
+	after := db.declarations(before)
+	if !slices.Equal(after.Indexes, before.Indexes) || !slices.Equal(after.Providers, before.Providers) {
+		return db.redeclare(ctx)
+	}
+	return nil
+}
+
+// rawView runs fn on a snapshot of a file that may be of another format: tx
+// has nothing but its reader.
+func (db *DB) rawView(ctx context.Context, fn func(*Tx) error) error {
+	return db.store.View(ctx, func(r kv.Reader) error { return fn(&Tx{db: db, r: r}) })
+}
+
+// adoptOwned reads how the file keeps the records of users: the key of their
+// owners, and the spaces, to which it adds those of this program.
+func (db *DB) adoptOwned(ctx context.Context) error {
+	var listed codec.OwnedSpaces
+	err := db.rawView(ctx, func(tx *Tx) error {
+		key, err := meta(tx.r, codec.KeyOwners, codec.DecodeOwnerKey)
+		if err != nil {
+			return err
+		}
+		if err := db.useOwners(key); err != nil {
+			return err
+		}
+		listed, err = meta(tx.r, codec.KeyOwnedSpaces, codec.DecodeOwnedSpaces)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	all := codec.OwnedSpaces{Names: ownedNames(listed.Names)}
+	if !slices.Equal(all.Names, listed.Names) {
+		err = db.store.Exclusive(ctx, func(w kv.Tx) error {
+			return w.Put(spaceMeta, []byte(codec.KeyOwnedSpaces), all.Append(nil))
+		})
+		if err != nil && !errors.Is(err, ErrReadOnly) {
+			return err
+		}
+	}
+	db.useOwned(all.Names)
+	return nil
+}
+
+// useOwned makes the cascades of db go through the owned spaces of the file.
+func (db *DB) useOwned(names []string) {
+	db.spaces, db.ownedSpaces = slices.Clone(spaces), nil
+	for _, name := range names {
+		i := slices.IndexFunc(spaces, func(s kv.SpaceSpec) bool { return s.Name == name })
+		if i < 0 { // of a later program
+			i = len(db.spaces)
+			db.spaces = append(db.spaces, kv.SpaceSpec{Name: name})
+		}
+		db.ownedSpaces = append(db.ownedSpaces, kv.Space(i))
+	}
+	db.store.Extend(db.spaces)
 }
 
 // clockTolerance is how much the clocks may differ before it is an event.
@@ -136,38 +204,10 @@ func checkFormat(f codec.Format) error {
 	if f.Application != application {
 		return ErrForeignFile
 	}
-	if f.MinReader > formatVersion {
+	if f.MinReader > codec.FormatVersion {
 		return fmt.Errorf("format %d: %w", f.Version, ErrNewerFormat)
 	}
 	return nil
-}
-
-// redeclare rebuilds identities and indexes when Options declare other ones
-// than the file does, and keeps in db what is declared then.
-func (db *DB) redeclare(before codec.Declarations) error {
-	declared := db.declared(before)
-	if !slices.Equal(declared.Indexes, before.Indexes) || !slices.Equal(declared.Providers, before.Providers) {
-		if err := db.store.Exclusive(context.Background(), func(w kv.Tx) error {
-			return rebuild(w, declared)
-		}); err != nil {
-			return err
-		}
-	}
-	db.o.Indexes, db.o.Providers = declarations(declared)
-	return nil
-}
-
-// declarations returns what a file declares in the types of this package.
-func declarations(d codec.Declarations) ([]Index, map[string]IdentifierRule) {
-	var indexes []Index
-	for _, x := range d.Indexes {
-		indexes = append(indexes, Index(x))
-	}
-	rules := make(map[string]IdentifierRule)
-	for _, p := range d.Providers {
-		rules[p.Name] = IdentifierRule(p.Rule)
-	}
-	return indexes, rules
 }
 
 // storeFloor persists the clock at Close, so that no time passes unseen. A

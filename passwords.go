@@ -144,7 +144,10 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	}
 	// Whoever has a session must not try passwords without bound: the hooks of
 	// a log-in are called, by the primary identity.
-	primary := verified.Identities[0]
+	var primary codec.Identity
+	if len(verified.Identities) > 0 {
+		primary = verified.Identities[0]
+	}
 	if err := db.beforeAuth(ctx, primary.Provider, primary.Key); err != nil {
 		return User{}, err
 	}

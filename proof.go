@@ -67,7 +67,7 @@ func (s Session) prove(tx *Tx) (proven, error) {
 		return proven{}, &InputError{Field: "Proof", Reason: "must be a Session that was read"}
 	}
 	v, err := tx.sessionByID(s.ID)
-	if err == nil && (tx.stateOf(&v) != SessionActive || !v.Who().Is(string(s.UserID))) {
+	if err == nil && (tx.stateOf(&v) != SessionActive || !v.IsUser(string(s.UserID))) {
 		err = ErrInvalidSession
 	}
 	if err != nil {

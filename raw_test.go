@@ -8,6 +8,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/codec"
 )
 
 // Access to what lies in the file, behind the library's back.
@@ -37,10 +38,20 @@ func rawBucket(tb testing.TB, b *bolt.DB, space string, fn func(*bolt.Bucket) er
 	}
 }
 
+// rawKey is the key under which a space holds the record of an id.
+func rawKey(id string) []byte {
+	if len(id) == 36 {
+		if key, ok := codec.ParseOwnedKeyDigits(id[4:]); ok {
+			return key[:]
+		}
+	}
+	return []byte(id)
+}
+
 func rawGet(tb testing.TB, b *bolt.DB, space, key string) (value []byte) {
 	tb.Helper()
 	rawBucket(tb, b, space, func(b *bolt.Bucket) error {
-		value = bytes.Clone(b.Get([]byte(key)))
+		value = bytes.Clone(b.Get(rawKey(key)))
 		return nil
 	})
 	if value == nil {
@@ -51,12 +62,12 @@ func rawGet(tb testing.TB, b *bolt.DB, space, key string) (value []byte) {
 
 func rawPut(tb testing.TB, b *bolt.DB, space, key string, value []byte) {
 	tb.Helper()
-	rawBucket(tb, b, space, func(b *bolt.Bucket) error { return b.Put([]byte(key), value) })
+	rawBucket(tb, b, space, func(b *bolt.Bucket) error { return b.Put(rawKey(key), value) })
 }
 
 func rawDelete(tb testing.TB, b *bolt.DB, space, key string) {
 	tb.Helper()
-	rawBucket(tb, b, space, func(b *bolt.Bucket) error { return b.Delete([]byte(key)) })
+	rawBucket(tb, b, space, func(b *bolt.Bucket) error { return b.Delete(rawKey(key)) })
 }
 
 func contains(s, part string) bool { return strings.Contains(s, part) }

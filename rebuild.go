@@ -13,15 +13,14 @@ import (
 // rebuild makes the identities and index entries of all users what is
 // declared, in one transaction, and declares it. Two users with one key are a
 // ConflictError.
-func rebuild(w kv.Tx, declared codec.Declarations) error {
-	b := rebuilder{w: w}
-	b.indexes, b.rules = declarations(declared)
+func rebuild(ctx context.Context, w kv.Tx, declared codec.Declarations) error {
+	b := rebuilder{w, newDeclared(declared)}
 	for _, space := range []kv.Space{spaceIdentities, spaceAttributes} {
 		if _, err := w.DeleteRange(space, nil, nil); err != nil {
 			return err
 		}
 	}
-	c := checker{ctx: context.Background(), tx: &Tx{r: w, w: w}}
+	c := checker{ctx: ctx, tx: &Tx{r: w, w: w}}
 	if err := c.walk(spaceUsers, func(key, value []byte) error {
 		u, err := codec.DecodeUser(key, value)
 		if err != nil {
@@ -39,13 +38,20 @@ func rebuild(w kv.Tx, declared codec.Declarations) error {
 	if err := w.Put(spaceMeta, []byte(codec.KeyFormat), format.Append(nil)); err != nil {
 		return err
 	}
+	state, err := meta(w, codec.KeyState, codec.DecodeState)
+	if err != nil {
+		return err
+	}
+	state.Declarations = declared.Version
+	if err := w.Put(spaceMeta, []byte(codec.KeyState), state.Append(nil)); err != nil {
+		return err
+	}
 	return w.Put(spaceMeta, []byte(codec.KeyDeclarations), declared.Append(nil))
 }
 
 type rebuilder struct {
-	w       kv.Tx
-	rules   map[string]IdentifierRule
-	indexes []Index
+	w kv.Tx
+	*declared
 }
 
 func (b *rebuilder) user(u *codec.User) error {

@@ -39,12 +39,11 @@ const (
 //
 //   - A record that cannot be read is dropped, and with a user all that is the
 //     user's. Its bytes are kept in the space quarantine, 1 MiB of them in all,
-//     and so is the record of a user who loses something in what follows. The
-//     next Repair empties the quarantine.
+//     and so is the record of a user who loses something in what follows.
+//     They go with their user, or after 30 days.
 //   - Of two users with one identity or unique value, it stays with the one to
-//     whom the index leads, else with the first. The other loses it. A user
-//     without an identity gets "repaired" and the user's id as one, so that it
-//     can be given another.
+//     whom the index leads, else with the first. The other loses it, and may
+//     be left without an identity until UpdateUserProviderID gives one.
 //   - Sessions and tokens that contradict the rest are ended. If the file's
 //     state cannot be read, all are (see EndEverything).
 //   - Identifiers and indexed values are folded anew if other Unicode tables
@@ -101,9 +100,6 @@ func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, 
 // mend checks without mending, then mends, then checks again: what is committed
 // is sound.
 func (c *checker) mend() error {
-	if _, err := c.tx.w.DeleteRange(spaceQuarantine, nil, nil); err != nil {
-		return err
-	}
 	before := checker{ctx: c.ctx, told: c.told, tx: &Tx{db: c.tx.db, r: c.tx.r}}
 	err := before.run()
 	c.repair.Before = before.report
@@ -112,6 +108,9 @@ func (c *checker) mend() error {
 		return err
 	}
 	c.steps, c.epoch = before.steps, before.epoch
+	if err := c.measureQuarantine(); err != nil {
+		return err
+	}
 	if err := c.passes(c.mendMeta, c.mendUsers); err != nil {
 		return err
 	}
@@ -146,21 +145,30 @@ func (c *checker) walk(space kv.Space, mend func(key, value []byte) error) error
 	}
 }
 
-// quarantine keeps what was found under a key, as long as there is room.
-func (c *checker) quarantine(space kv.Space, key, value []byte) error {
+// measureQuarantine notes how much there is in quarantine already.
+func (c *checker) measureQuarantine() error {
+	return c.tx.r.Scan(spaceQuarantine, nil, nil, 0, func(key, value []byte) error {
+		c.kept += len(key) + len(value)
+		return nil
+	})
+}
+
+// quarantine keeps what was found under a key, of an owner if one is known, as
+// long as there is room.
+func (c *checker) quarantine(space kv.Space, owner codec.Owner, key, value []byte) error {
 	if c.repair == nil {
 		return nil
 	}
-	name := append([]byte(spaces[space].Name), 0)
-	name = append(name, key...)
-	name, value = name[:min(len(name), kv.MaxKey)], value[:min(len(value), maxQuarantineValue)]
-	if c.kept+len(name)+len(value) > maxQuarantine {
+	name := codec.AppendQuarantineKey(nil, owner, spaces[space].Name, key)
+	name = name[:min(len(name), kv.MaxKey)]
+	kept := codec.AppendQuarantineValue(nil, c.tx.now, value[:min(len(value), maxQuarantineValue)])
+	if c.kept+len(name)+len(kept) > maxQuarantine {
 		c.repair.NotKept++
 		return nil
 	}
-	c.kept += len(name) + len(value)
+	c.kept += len(name) + len(kept)
 	c.repair.Quarantined++
-	return c.tx.w.Put(spaceQuarantine, name, value)
+	return c.tx.w.Put(spaceQuarantine, name, kept)
 }
 
 // mendMeta makes the file say again what it is.
@@ -168,12 +176,14 @@ func (c *checker) mendMeta() error {
 	format, formatErr := meta(c.tx.r, codec.KeyFormat, codec.DecodeFormat)
 	state, stateErr := meta(c.tx.r, codec.KeyState, codec.DecodeState)
 	declared, declaredErr := meta(c.tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
+	owners, ownersErr := meta(c.tx.r, codec.KeyOwners, codec.DecodeOwnerKey)
+	listed, spacesErr := meta(c.tx.r, codec.KeyOwnedSpaces, codec.DecodeOwnedSpaces)
 	if formatErr != nil && stateErr != nil && declaredErr != nil {
 		return formatErr // there is no sign that it is ours
 	}
 	newest := max(c.tx.db.clock.Latest(), c.repair.Before.Newest.UnixMilli())
 	if formatErr != nil {
-		format = codec.Format{Application: application, Version: formatVersion, MinReader: formatVersion, CreatedAt: newest}
+		format = codec.Format{Application: application, Version: codec.FormatVersion, MinReader: codec.FormatVersion, CreatedAt: newest}
 		c.note(Mendable, 1, spaceMeta, "", "format was made anew")
 	} else if format.Unicode != precis.UnicodeVersion {
 		c.note(Mendable, 1, spaceMeta, "", "keys were folded with other Unicode tables")
@@ -184,18 +194,49 @@ func (c *checker) mendMeta() error {
 		c.note(EndsLogin, 1, spaceMeta, "", "state was made anew: all sessions and tokens have ended")
 	}
 	if declaredErr != nil {
-		declared = c.tx.db.declared(defaultDeclarations)
+		declared = c.tx.db.declarations(defaultDeclarations)
+		declared.Version = state.Declarations + 1
 		c.guessed = c.tx.db.o.Providers == nil
 		c.note(Mendable, 1, spaceMeta, "", "declarations were made anew, from the options")
 	}
+	state.Declarations = declared.Version
+	if ownersErr != nil {
+		var err error
+		if owners, err = c.mendOwners(&state); err != nil {
+			return err
+		}
+	}
+	if spacesErr != nil {
+		c.note(Mendable, 1, spaceMeta, "", "list of owned spaces was made anew")
+	}
+	listed.Names = ownedNames(listed.Names)
+	c.ownersLost = false
 	format.Unicode = precis.UnicodeVersion
-	c.tx.state = state
-	c.indexes, c.rules = declarations(declared)
+	c.tx.state, c.declared = state, newDeclared(declared)
 	c.tx.now = c.tx.db.clock.Now(state.Epoch, state.Floor)
 	return errors.Join(
 		c.tx.w.Put(spaceMeta, []byte(codec.KeyFormat), format.Append(nil)),
 		c.tx.w.Put(spaceMeta, []byte(codec.KeyState), state.Append(nil)),
-		c.tx.w.Put(spaceMeta, []byte(codec.KeyDeclarations), declared.Append(nil)))
+		c.tx.w.Put(spaceMeta, []byte(codec.KeyDeclarations), declared.Append(nil)),
+		c.tx.w.Put(spaceMeta, []byte(codec.KeyOwners), owners.Append(nil)),
+		c.tx.w.Put(spaceMeta, []byte(codec.KeyOwnedSpaces), listed.Append(nil)))
+}
+
+// mendOwners makes the key of owners anew: the one that this DB has read
+// before, or another one, with which no record of a user is found any more.
+func (c *checker) mendOwners(state *codec.State) (codec.OwnerKey, error) {
+	db := c.tx.db
+	if db.owners != nil {
+		c.note(Mendable, 1, spaceMeta, "", "key of owners was written again")
+		return db.ownerKey, nil
+	}
+	owners, err := db.newOwnerKey()
+	if err != nil {
+		return owners, err
+	}
+	state.Epoch = max(state.Epoch, c.epoch+1) + 1
+	c.note(EndsLogin, 1, spaceMeta, "", "key of owners was made anew: all sessions and tokens have ended")
+	return owners, db.useOwners(owners)
 }
 
 // mendUsers keeps INV-2, INV-3 and INV-5.
@@ -226,7 +267,7 @@ func (c *checker) mendUser(key, value []byte) error {
 	}
 	if lostIdentity || lostValue {
 		u.CredentialVersion++ // as when an identity is unlinked
-		if err := c.quarantine(spaceUsers, key, value); err != nil {
+		if err := c.quarantine(spaceUsers, c.tx.owner(u.ID), key, value); err != nil {
 			return err
 		}
 	}
@@ -243,7 +284,7 @@ func (c *checker) mendIdentities(u *codec.User) (lost bool, err error) {
 	old := u.Identities
 	u.Identities = nil
 	for _, x := range old {
-		key, err := c.rules[x.Provider].fold(x.Identifier)
+		key, err := c.declared.rules[x.Provider].fold(x.Identifier)
 		if c.guessed && (x.Key != key || err != nil) {
 			// By wrong rules, users would lose sound identities.
 			return false, &InputError{Field: "Options.Providers", Reason: "must be given: the file does not say any more which it declares"}
@@ -259,7 +300,7 @@ func (c *checker) mendIdentities(u *codec.User) (lost bool, err error) {
 		if ok {
 			ok, err = c.claim(3, spaceIdentities, pairKey(x.Provider, x.Key), u.ID, func(v *codec.User) bool {
 				return slices.ContainsFunc(v.Identities, func(y codec.Identity) bool {
-					key, err := c.rules[y.Provider].fold(y.Identifier)
+					key, err := c.declared.rules[y.Provider].fold(y.Identifier)
 					return err == nil && y.Provider == x.Provider && key == x.Key
 				})
 			})
@@ -274,13 +315,7 @@ func (c *checker) mendIdentities(u *codec.User) (lost bool, err error) {
 		lost = true
 		c.note(LosesData, 3, spaceUsers, u.ID, "identity was dropped: another user's, one too many, or not one of its provider")
 	}
-	if len(u.Identities) > 0 {
-		return lost, nil
-	}
-	c.note(LosesData, 3, spaceUsers, u.ID, `user without an identity was given one of the provider "repaired"`)
-	x := codec.Identity{Provider: "repaired", Key: u.ID, Identifier: u.ID, LinkedAt: c.tx.now}
-	u.Identities = []codec.Identity{x}
-	return true, c.tx.putReference(spaceIdentities, pairKey(x.Provider, x.Key), u.ID)
+	return lost, nil
 }
 
 // mendEntries makes the index entries of u those of its attributes. It reports
@@ -288,7 +323,7 @@ func (c *checker) mendIdentities(u *codec.User) (lost bool, err error) {
 func (c *checker) mendEntries(u *codec.User) (lost bool, err error) {
 	attributes := decodeAttributes(u.Attributes)
 	var entries []codec.IndexEntry
-	for _, x := range c.indexes {
+	for _, x := range c.declared.indexes {
 		one, err := indexEntries([]Index{x}, attributes)
 		ok := err == nil
 		for _, e := range one { // one at most
@@ -318,7 +353,7 @@ func (c *checker) claimEntry(e codec.IndexEntry, id string) (bool, error) {
 	key := entryKey(e, id)
 	if e.Unique {
 		return c.claim(5, spaceAttributes, key, id, func(v *codec.User) bool {
-			entries, err := indexEntries(c.indexes, decodeAttributes(v.Attributes))
+			entries, err := indexEntries(c.declared.indexes, decodeAttributes(v.Attributes))
 			return err == nil && slices.Contains(entries, e)
 		})
 	}

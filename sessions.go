@@ -97,13 +97,13 @@ func (tx *Tx) publicSession(v *codec.SessionView) Session {
 	key, family := v.Key(), v.Family()
 	text := token.Session.AppendID(tx.text[:0], key)
 	id := len(text)
-	text = v.Who().Append(text)
+	text = v.AppendUserID(text)
 	user := len(text)
 	if !family.IsZero() {
 		text = token.Family.AppendID(text, key.With(family))
 	}
 	born := len(text)
-	text = v.AppendAttributes(text)
+	text = append(text, v.Attributes()...)
 	tx.text = text
 	all := string(text)
 	return Session{

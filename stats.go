@@ -8,8 +8,6 @@ import (
 // Stats is what an operator wants to see. Counters are of this DB since it
 // was opened.
 type Stats struct {
-	ForeignHashes uint64 // users whose imported password hash is not replaced yet
-
 	FileBytes int64 // size of the file
 	FreeBytes int64 // of it, pages that are free to be used again
 
@@ -37,14 +35,12 @@ type Stats struct {
 
 // Stats returns the figures of this moment.
 func (db *DB) Stats(ctx context.Context) (Stats, error) {
-	foreign, err := result(ctx, "stats", db.view, func(tx *Tx) (uint64, error) { return tx.state.ForeignHashes, nil })
-	if err != nil {
-		return Stats{}, err
+	if err := db.view(ctx, func(*Tx) error { return nil }); err != nil {
+		return Stats{}, during("stats", err)
 	}
 	store := db.store.Stats()
 	running, waiting, refused := db.o.hasher.Stats()
 	return Stats{
-		ForeignHashes: foreign,
 		FileBytes:     store.FileBytes,
 		FreeBytes:     store.FreeBytes,
 		Commits:       store.Commits,

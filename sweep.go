@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 )
 
@@ -39,6 +40,9 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 			return n, during("sweep", err)
 		}
 	}
+	if err := db.sweepQuarantine(ctx); err != nil {
+		return n, during("sweep", err)
+	}
 	db.sweeper.sweeps.Add(1)
 	if n > 0 {
 		db.o.Logger.Info("snib: a sweep has removed what was dead", "records", n)
@@ -52,11 +56,11 @@ func (db *DB) sweepKind(ctx context.Context, k *kind, dead func(*Tx, life) bool)
 	n := 0
 	var from []byte
 	for {
-		var found []string
+		var found []codec.OwnedKey
 		next, err := db.scanPage(ctx, k.space, from, func(tx *Tx, key, value []byte) {
 			// A record that cannot be read is left for Check to report.
 			if l, err := k.life(key, value); err == nil && dead(tx, l) {
-				found = append(found, string(key))
+				found = append(found, codec.OwnedKey(key))
 			}
 		})
 		if err != nil {
@@ -97,27 +101,48 @@ func (db *DB) scanPage(ctx context.Context, space kv.Space, from []byte, visit f
 
 // sweepBatch removes those of ids that are still dead when the write has its
 // turn: one may have been extended since.
-func (db *DB) sweepBatch(ctx context.Context, k *kind, ids []string, dead func(*Tx, life) bool) (int, error) {
+func (db *DB) sweepBatch(ctx context.Context, k *kind, keys []codec.OwnedKey, dead func(*Tx, life) bool) (int, error) {
 	return result(ctx, "", db.update, func(tx *Tx) (int, error) {
 		n := 0
-		for _, id := range ids {
-			value, ok, err := tx.get(k.space, id)
+		for _, key := range keys {
+			value, err := tx.ownedValue(k, key)
+			if errors.Is(err, k.missing) {
+				continue
+			}
 			if err != nil {
 				return 0, err
 			}
-			if !ok {
-				continue
-			}
-			l, err := k.life([]byte(id), value)
+			l, err := k.life(key[:], value)
 			if err != nil || !dead(tx, l) {
 				continue
 			}
-			if err := tx.deleteOne(k, l.userID, id); err != nil {
+			if err := tx.deleteOwned(k, key); err != nil {
 				return 0, err
 			}
 			n++
 		}
 		return n, nil
+	})
+}
+
+// sweepQuarantine removes what has been in quarantine for 30 days.
+func (db *DB) sweepQuarantine(ctx context.Context) error {
+	var old [][]byte
+	_, err := db.scanPage(ctx, spaceQuarantine, nil, func(tx *Tx, key, value []byte) {
+		if at, _, ok := codec.SplitQuarantineValue(value); !ok || tx.now-at >= quarantineAge {
+			old = append(old, slices.Clone(key))
+		}
+	})
+	if err != nil || len(old) == 0 {
+		return err
+	}
+	return db.update(ctx, func(tx *Tx) error {
+		for _, key := range old {
+			if err := tx.delete(spaceQuarantine, string(key)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // What is extended or used between the reading and the deleting survives.
@@ -22,36 +25,37 @@ func TestSweepLooksAgainBeforeItDeletes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ids []string
+	var keys []codec.OwnedKey
 	for range 3 {
 		s, err := db.CreateSession(ctx, u, SessionOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids = append(ids, string(s.ID))
+		key, _ := token.Session.ParseID(string(s.ID))
+		keys = append(keys, key)
 	}
 	now = now.Add(48 * time.Hour)
 	// As the sweep reads them all three are dead. Then one is given a later
 	// deadline and one is ended by somebody else.
 	err = db.update(ctx, func(tx *Tx) error {
-		s, err := tx.session(ids[0])
+		s, err := ownedRecord(tx, kindSession, keys[0], codec.DecodeSession)
 		if err != nil {
 			return err
 		}
 		tx.setDeadlines(&s)
-		return tx.put(spaceSessions, s.ID, s.Append(nil))
+		return tx.putOwned(kindSession, s.Key, s.Append(nil))
 	})
 	if err == nil {
-		err = db.RevokeSessionByID(ctx, SessionID(ids[1]))
+		err = db.RevokeSessionByID(ctx, SessionID(token.Session.ID(keys[1])))
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := db.sweepBatch(ctx, kindSession, append(ids, "ses_00000000000000000000000000"), (*Tx).longDead)
+	n, err := db.sweepBatch(ctx, kindSession, append(keys, codec.OwnedKey{}), (*Tx).longDead)
 	if n != 1 || err != nil {
 		t.Errorf("%d removed, %v; want the one that is still there and dead", n, err)
 	}
-	if list, err := db.ListUserSessions(ctx, u.ID); len(list) != 1 || err != nil || string(list[0].ID) != ids[0] {
+	if list, err := db.ListUserSessions(ctx, u.ID); len(list) != 1 || err != nil || string(list[0].ID) != token.Session.ID(keys[0]) {
 		t.Errorf("left: %v, %v; want the one that was extended", list, err)
 	}
 	if _, err := db.Check(ctx); err != nil {

@@ -29,16 +29,16 @@ func SecurityRand(tb testing.TB) *mathrand.Rand {
 var tokenKinds = []struct {
 	name string
 	kind token.Kind
-}{{"session", token.OfSession}, {"refresh", token.OfFamily}, {"one-time", token.OfOneTime}}
+}{{"session", token.Session}, {"refresh", token.Family}, {"one-time", token.OneTime}}
 
 // sample returns a good token of a kind.
 func sample(tb testing.TB, k token.Kind) string {
 	tb.Helper()
-	id, err := token.NewID(k.Prefix, 1893456000000, rand.Reader)
-	if err != nil {
+	var key codec.OwnedKey
+	if _, err := rand.Read(key[:]); err != nil {
 		tb.Fatal(err)
 	}
-	return k.Format(id, bytes.Repeat([]byte{0xa5}, k.Secret))
+	return k.Format(key, bytes.Repeat([]byte{0xa5}, k.Secret))
 }
 
 // untouched is a snapshot of which nothing may be read.
@@ -55,7 +55,7 @@ func (u untouched) Scan(kv.Space, []byte, []byte, int, func(k, v []byte) error) 
 func refusal(text string) string {
 	lookups := 0
 	tx := &Tx{r: untouched{&lookups}}
-	if err := tx.presented(text, new(codec.Session)); err != ErrInvalidSession {
+	if _, err := tx.presented(text); err != ErrInvalidSession {
 		return "presented as a session: not refused"
 	}
 	if _, _, err := tx.presentedFamily(text); err != ErrInvalidRefreshToken {

@@ -25,12 +25,14 @@ type Tx struct {
 	ended bool
 	gone  func() bool // whether the joined transaction has ended; nil if none was
 
-	state   codec.State // as this transaction sees it
-	written bool
-	doomed  error // a write that failed: the transaction must not commit
+	state    codec.State // as this transaction sees it
+	declared *declared   // likewise
+	written  bool
+	doomed   error // a write that failed: the transaction must not commit
 
 	// Kept for the next transaction, as memory only.
 	key   []byte // of the record being read or deleted
+	text  []byte // of the session being returned
 	spare codec.User
 }
 
@@ -41,7 +43,8 @@ func (db *DB) begin(r kv.Reader, w kv.Tx) (*Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tx{db: db, r: r, w: w, now: db.clock.Now(state.Epoch, state.Floor), state: state}, nil
+	tx := &Tx{db: db, r: r, w: w, now: db.clock.Now(state.Epoch, state.Floor), state: state}
+	return tx, tx.declare()
 }
 
 // beginSnapshot makes tx the Tx of a snapshot.
@@ -56,7 +59,7 @@ func (tx *Tx) beginSnapshot(db *DB, s kv.Snapshot) (err error) {
 		db.seen.Store(&seenState{s.Version(), tx.state})
 	}
 	tx.now = db.clock.Now(tx.state.Epoch, tx.state.Floor)
-	return nil
+	return tx.declare()
 }
 
 // seenState is what the snapshots of one version see: true for them for ever,
@@ -75,7 +78,7 @@ func (tx *Tx) reset() {
 	identities, entries := tx.spare.Identities[:0], tx.spare.Entries[:0]
 	clear(identities[:cap(identities)])
 	clear(entries[:cap(entries)])
-	*tx = Tx{key: tx.key, spare: codec.User{Identities: identities, Entries: entries}}
+	*tx = Tx{key: tx.key, text: tx.text, spare: codec.User{Identities: identities, Entries: entries}}
 }
 
 // end makes every later call return ErrTxClosed.
@@ -202,26 +205,4 @@ func (tx *Tx) has(space kv.Space, key string) (bool, error) {
 // pairKey is the key by which an index "owner ␀ member" holds an entry.
 func pairKey(owner, member string) string {
 	return string(codec.AppendPair(nil, owner, member))
-}
-
-// members returns what an index of pairs holds for owner, in key order.
-func (tx *Tx) members(space kv.Space, owner string) ([]string, error) {
-	from, to := codec.PairRange(owner)
-	var out []string
-	err := tx.r.Scan(space, from, to, 0, func(key, _ []byte) error {
-		_, member, ok := codec.SplitPair(key)
-		if !ok {
-			return damaged(space, codec.ErrCorrupt)
-		}
-		out = append(out, string(member))
-		return nil
-	})
-	return out, err
-}
-
-// count returns how many members returns, or most if there are more.
-func (tx *Tx) count(space kv.Space, owner string, most int) (n int, err error) {
-	from, to := codec.PairRange(owner)
-	err = tx.r.Scan(space, from, to, most, func(_, _ []byte) error { n++; return nil })
-	return n, err
 }

@@ -67,7 +67,7 @@ func (tx *Tx) eachSession(id UserID, visit func(*codec.SessionView)) error {
 		if err != nil {
 			return damaged(spaceSessions, err)
 		}
-		if v.Who().Is(string(id)) {
+		if v.IsUser(string(id)) {
 			visit(&v)
 		}
 		return nil
@@ -106,7 +106,7 @@ func (tx *Tx) revokeSession(id SessionID, of *UserID) error {
 		return err
 	}
 	v, err := tx.session(key)
-	if errors.Is(err, ErrInvalidSession) || err == nil && of != nil && !v.Who().Is(string(*of)) {
+	if errors.Is(err, ErrInvalidSession) || err == nil && of != nil && !v.IsUser(string(*of)) {
 		return nil
 	}
 	if err != nil {

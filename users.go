@@ -3,6 +3,7 @@ package snib
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/token"
@@ -19,11 +20,10 @@ type User struct {
 	CreatedAt  time.Time  // imported users: as imported
 	UpdatedAt  time.Time  // of the record; sessions do not count
 
-	// CredentialVersion counts what should make an earlier proof of identity
-	// worthless: setting or removing the password, disabling, enabling,
-	// moving or unlinking an identity, ending all sessions or refresh tokens.
-	// It starts at 1. Give it to CreateSession when the user was
-	// authenticated in an earlier transaction: see SessionOptions.
+	// CredentialVersion is raised by what makes an earlier proof of identity
+	// void: setting or removing the password, disabling, enabling, moving or
+	// unlinking an identity, revoking all sessions or refresh tokens. It
+	// starts at a random number. [Proof] is compared by it.
 	CredentialVersion uint64
 
 	HasPassword       bool      // can log in by password
@@ -147,28 +147,8 @@ func (tx *Tx) putUser(before, u *codec.User) error {
 			}
 		}
 	}
-	if err := tx.countForeign(before, u); err != nil {
-		return err
-	}
 	u.UpdatedAt = tx.now
 	return tx.put(spaceUsers, u.ID, u.Append(nil))
-}
-
-// countForeign keeps the number of users with a foreign password hash.
-func (tx *Tx) countForeign(before, after *codec.User) error {
-	if (before.HashClass == hashForeign) == (after.HashClass == hashForeign) {
-		return nil
-	}
-	if err := tx.beforeWrite(); err != nil {
-		return err
-	}
-	return tx.changeState(func(s *codec.State) {
-		if after.HashClass == hashForeign {
-			s.ForeignHashes++
-		} else if s.ForeignHashes > 0 {
-			s.ForeignHashes--
-		}
-	})
 }
 
 // NewUser is what CreateUser makes a user of.
@@ -214,11 +194,11 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 	if n.Password != "" {
 		return User{}, &InputError{Field: "Password", Reason: "must be hashed before the transaction: DB.HashPassword"}
 	}
-	id, err := token.NewID(token.User, tx.now, tx.db.o.Rand)
+	id, err := token.NewUserID(tx.now, tx.db.o.Rand)
 	if err != nil {
 		return User{}, err
 	}
-	u := codec.User{ID: id, CreatedAt: tx.now, CredentialVersion: 1}
+	u := codec.User{ID: id, CreatedAt: tx.now}
 	if !n.PasswordHash.isZero() {
 		setPassword(&u, n.PasswordHash, tx.now)
 	}
@@ -226,9 +206,15 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 }
 
 // addUser writes a new user: its identity and attributes checked, folded and
-// looked for first.
+// looked for first. Its credential version begins anywhere, so that what was
+// proven of a user who had the id before proves nothing of this one.
 func (tx *Tx) addUser(u *codec.User, provider, identifier string, a Attributes) (User, error) {
-	x, err := tx.db.newIdentity(provider, identifier, tx.now)
+	version, err := token.NewSecret(tx.db.o.Rand)
+	if err != nil {
+		return User{}, err
+	}
+	u.CredentialVersion = max(1, binary.BigEndian.Uint64(version[:])>>1)
+	x, err := tx.declared.identity(provider, identifier, tx.now)
 	if err != nil {
 		return User{}, err
 	}
@@ -276,32 +262,20 @@ func (tx *Tx) DeleteUser(id UserID) error {
 		return err
 	}
 	u, err := tx.user(id)
-	foreign := -1 // how many other users have a foreign hash, if it must be counted
 	switch {
 	case errors.Is(err, ErrUserNotFound):
 		return nil
 	case errors.Is(err, ErrCorrupt):
-		if u, err = tx.salvage(id); err == nil {
-			foreign, err = tx.foreignHashes(id)
-		}
+		u, err = tx.salvage(id)
 	}
 	if err != nil {
 		return err
 	}
-	c := cascade{userID: u.ID}
-	if err := c.all(tx); err != nil {
-		return err
-	}
-	if err := c.write(tx); err != nil {
+	if err := tx.deleteOwnedBy(u.ID); err != nil {
 		return err
 	}
 	if err := tx.disown(&u); err != nil {
 		return err
-	}
-	if foreign >= 0 {
-		if err := tx.changeState(func(s *codec.State) { s.ForeignHashes = uint64(foreign) }); err != nil {
-			return err
-		}
 	}
 	return tx.delete(spaceUsers, u.ID)
 }
@@ -329,18 +303,6 @@ func (tx *Tx) salvage(id UserID) (codec.User, error) {
 	return u, err
 }
 
-// foreignHashes counts the users with a foreign hash, but for one of whom that
-// is not known.
-func (tx *Tx) foreignHashes(but UserID) (n int, err error) {
-	err = tx.r.Scan(spaceUsers, nil, nil, 0, func(key, value []byte) error {
-		if u, err := codec.DecodeUser(key, value); err == nil && u.HashClass == hashForeign && u.ID != string(but) {
-			n++
-		}
-		return nil
-	})
-	return n, err
-}
-
 // disown removes everything in the indexes that leads to u.
 func (tx *Tx) disown(u *codec.User) error {
 	for _, x := range u.Identities {
@@ -353,7 +315,7 @@ func (tx *Tx) disown(u *codec.User) error {
 			return err
 		}
 	}
-	return tx.countForeign(u, &codec.User{})
+	return nil
 }
 
 // checkReason refuses a reason for disabling that is no text of at most 256

@@ -148,6 +148,9 @@ func (v *FamilyView) AbsoluteUntil() int64 { return v.after(offFamilyAbs) }
 // RevokedAt returns [Family].RevokedAt.
 func (v *FamilyView) RevokedAt() int64 { return v.after(offFamilyRevoked) }
 
+// RotatedAt returns [Family].RotatedAt.
+func (v *FamilyView) RotatedAt() int64 { return v.after(offFamilyRotated) }
+
 // Decode fills f with all fields, in one allocation. They are copies.
 func (v *FamilyView) Decode(f *Family) {
 	user, attributes, keyID := v.strings(orNone(v.attributes), v.keyID)

@@ -83,6 +83,24 @@ func (v *ownedView) AppendUserID(dst []byte) []byte {
 	return append(dst, v.who.text(v.value, &buf)...)
 }
 
+// Who returns the user of the record.
+func (v *ownedView) Who() Who { return Who{v.value, v.who} }
+
+// A Who is the user whom a record names. It shares the memory of the record.
+type Who struct {
+	value []byte
+	ref   userRef
+}
+
+// Is reports whether the user is id, without hashing and without an allocation.
+func (w Who) Is(id string) bool { return w.ref.is(w.value, id) }
+
+// String returns a copy of the user's id.
+func (w Who) String() string {
+	var buf [madeLength]byte
+	return string(w.ref.text(w.value, &buf))
+}
+
 // hash returns the first hash of the record.
 func (v *ownedView) hash() [hashBytes]byte { return [hashBytes]byte(v.value[offHash:]) }
 

@@ -1,0 +1,61 @@
+package boltkv
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// Extend replaces the list of spaces by a longer one that begins with the same
+// names, for a store whose own data says which more it has. No transaction may
+// be open, and none begin, but that of [Store.View] before the first other one.
+func (s *Store) Extend(specs []kv.SpaceSpec) { s.opt.Spaces = slices.Clone(specs) }
+
+// Drop removes spaces by name, whether the store knows them or not, with all
+// they hold and at the cost of their pages. It comes before anything else that
+// the transaction does in those spaces, and is for a transaction of
+// [Store.Exclusive].
+func Drop(w kv.Tx, names ...string) error {
+	var r kv.Reader = w
+	for {
+		outer, ok := r.(interface{ Unwrap() kv.Reader })
+		if !ok {
+			break
+		}
+		r = outer.Unwrap()
+	}
+	t, ok := r.(*tx)
+	if !ok {
+		return errors.New("boltkv: Drop outside of a transaction of this engine")
+	}
+	if err := t.usable(); err != nil {
+		return err
+	}
+	root := t.btx.Bucket([]byte(t.opt.Bucket))
+	if root == nil {
+		return t.fail(fmt.Errorf("%w: bucket %q is gone", kv.ErrCorrupt, t.opt.Bucket))
+	}
+	for _, name := range names {
+		if err := drop(root, name); err != nil {
+			return t.fail(err)
+		}
+	}
+	t.touched = true
+	for i, spec := range t.opt.Spaces {
+		if slices.Contains(names, spec.Name) {
+			t.spaces[i] = space{}
+		}
+	}
+	return nil
+}
+
+func drop(root *bolt.Bucket, name string) error {
+	if err := root.DeleteBucket([]byte(name)); err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {
+		return fmt.Errorf("drop space %q: %w", name, err)
+	}
+	return nil
+}
