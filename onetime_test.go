@@ -282,3 +282,48 @@ func TestOneTimeTokenUsedInATransactionThatRollsBackStaysUsable(t *testing.T) {
 	wantErr(t, reset(nil), snib.ErrInvalidOneTimeToken)
 	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
 }
+
+func TestRevokeOneTimeToken(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u, other := user(t, db, "ada"), user(t, db, "bob")
+	link := func(u snib.User, purpose string) snib.OneTimeToken {
+		return must(db.CreateOneTimeToken(ctx, u.ID, purpose, time.Hour, nil))(t)
+	}
+	gone, kept, theirs := link(u, "reset"), link(u, "reset"), link(other, "reset")
+	for _, id := range []snib.OneTimeTokenID{"", "ott_", snib.OneTimeTokenID(gone.Token.Reveal())} {
+		wantField(t, db.RevokeOneTimeToken(ctx, u.ID, id), "OneTimeTokenID")
+	}
+	wantField(t, db.RevokeOneTimeToken(ctx, "", gone.ID), "UserID")
+	for _, id := range []snib.OneTimeTokenID{gone.ID, gone.ID, theirs.ID} {
+		if err := db.RevokeOneTimeToken(ctx, u.ID, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := db.UseOneTimeToken(ctx, "reset", gone.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidOneTimeToken)
+	for _, l := range []snib.OneTimeToken{kept, theirs} {
+		must(db.UseOneTimeToken(ctx, "reset", l.Token.Reveal()))(t)
+	}
+}
+
+func TestRevokeUserOneTimeTokens(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u, other := user(t, db, "ada"), user(t, db, "bob")
+	link := func(u snib.User, purpose string) snib.OneTimeToken {
+		return must(db.CreateOneTimeToken(ctx, u.ID, purpose, time.Hour, nil))(t)
+	}
+	gone := []snib.OneTimeToken{link(u, "reset"), link(u, "reset")}
+	kept := []snib.OneTimeToken{link(u, "verify"), link(other, "reset")}
+	wantField(t, db.RevokeUserOneTimeTokens(ctx, u.ID, ""), "Purpose")
+	wantErr(t, db.RevokeUserOneTimeTokens(ctx, "nobody", "reset"), snib.ErrUserNotFound)
+	if err := db.RevokeUserOneTimeTokens(ctx, u.ID, "reset"); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range gone {
+		_, err := db.UseOneTimeToken(ctx, l.Purpose, l.Token.Reveal())
+		wantErr(t, err, snib.ErrInvalidOneTimeToken)
+	}
+	for _, l := range kept {
+		must(db.UseOneTimeToken(ctx, l.Purpose, l.Token.Reveal()))(t)
+	}
+}

@@ -348,3 +348,10 @@ func TestOpenOfWhatIsNoFile(t *testing.T) {
 		t.Errorf("the link is %q, %v", target, err)
 	}
 }
+
+func TestWhatIsNotGivenToOpenIsNamed(t *testing.T) {
+	_, err := snib.Open("", nil)
+	wantField(t, err, "path")
+	_, err = snib.New(nil, nil)
+	wantField(t, err, "b")
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
 )
+
+func contains(s, part string) bool { return strings.Contains(s, part) }
 
 func sweep(tb testing.TB, db *snib.DB) int {
 	tb.Helper()

@@ -2,12 +2,14 @@ package snib_test
 
 import (
 	"errors"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
 )
 
 func TestASessionOfAFamilyIsShortAndOnlyRefreshReplacesIt(t *testing.T) {
@@ -271,4 +273,52 @@ func TestRevokeRefreshTokenLeavesTheRestAlone(t *testing.T) {
 			t.Errorf("%q has %v", id, got)
 		}
 	}
+}
+
+func TestRevokingAllRefreshTokensEndsTheSessionsOfEvictedOnes(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{Refresh: snib.RefreshPolicy{MaxPerUser: 1}})
+	u := email(t, db, "a@example.com")
+	evicted, _, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	valid(t, db, evicted)
+	plain := logIn(t, db, "a@example.com")
+	if err := db.RevokeUserRefreshTokens(ctx, u.ID); err != nil {
+		t.Fatal(err)
+	}
+	invalid(t, db, evicted)
+	valid(t, db, plain)
+}
+
+// Who lost the answer to a refresh around a restart comes late with the token
+// that was replaced, and is told so; nobody is logged out for it.
+func TestATokenReplacedAfterARestartRevokesNothingLater(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	db := snibtest.OpenDB(t, path, nil)
+	u := email(t, db, "a@example.com")
+	_, parent, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lost, err := db.Refresh(ctx, parent.Token.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	snibtest.CheckAndClose(t, db)
+	db = snibtest.OpenDB(t, path, nil)
+	_, current, err := db.Refresh(ctx, parent.Token.Reveal()) // made anew
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _, err := db.Refresh(ctx, current.Token.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = db.Refresh(ctx, lost.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidRefreshToken)
+	valid(t, db, s)
 }
