@@ -50,7 +50,7 @@ func TestUpdateUserAttributesChangesOnlyTheGivenKeys(t *testing.T) {
 	}
 }
 
-func TestAttributesOutsideTheirBoundsAreRefusedByName(t *testing.T) {
+func TestUpdateUserAttributesRefusesByNameWhatIsOutOfBounds(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	many := snib.Attributes{}
@@ -124,7 +124,7 @@ func TestUniqueAttributeIsTakenAndFreedByNull(t *testing.T) {
 	}
 }
 
-func TestPagesOfAnAttribute(t *testing.T) {
+func TestListUsersByAttributePages(t *testing.T) {
 	db := snibtest.NewDB(t, declare(snib.Index{Name: "team"}, snib.Index{Name: "nick", Unique: true}))
 	// Ids given out of order, so that the order of the list is not that of
 	// creation, and one that is the beginning of others.
@@ -178,7 +178,7 @@ func TestPagesOfAnAttribute(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotIndexed(t *testing.T) {
+func TestGetUserByAttributeOfWhatIsNotIndexed(t *testing.T) {
 	db := snibtest.NewDB(t, declare(snib.Index{Name: "nick", Unique: true, Fold: true}, snib.Index{Name: "team", Fold: true}))
 	for i, a := range []snib.Attributes{nil, {"nick": nil}, {"nick": ""}, {"nick": "   "}, {"nick": "\u3000 "}, {"nick": nil, "team": nil}, {"team": ""}} {
 		for j := range 2 { // none of them collides
@@ -265,7 +265,7 @@ func TestIndexedValuesHaveBounds(t *testing.T) {
 	snibtest.OpenDB(t, path, nil)
 }
 
-func TestALookUpOfWhatNobodyCanHaveFindsNobody(t *testing.T) {
+func TestGetUserByAttributeOfWhatNobodyCanHaveFindsNobody(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}}})
 	for _, v := range []any{strings.Repeat("x", 1<<20), strings.Repeat("\ufdfa", 1<<18), []any{1}, nil, "a\x00b", make(chan int)} {
 		_, err := db.GetUserByAttribute(ctx, "nick", v)

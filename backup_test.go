@@ -19,7 +19,7 @@ import (
 	"github.com/snibdb/snib/snibtest"
 )
 
-func TestBackupRoundTrip(t *testing.T) {
+func TestBackupFileAndCompactToRoundTrip(t *testing.T) {
 	b, attachedDB := attached(t)
 	if err := b.Update(func(tx *bolt.Tx) error {
 		notes, err := tx.CreateBucket([]byte("notes"))
@@ -57,7 +57,7 @@ func TestBackupRoundTrip(t *testing.T) {
 }
 
 // What was deleted is in no compact copy, in place or beside.
-func TestCompactedFileForgetsWhatWasDeleted(t *testing.T) {
+func TestCompactToForgetsWhatWasDeleted(t *testing.T) {
 	clock := snibtest.NewClock()
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	db := openFile(t, path, &snib.Options{Now: clock.Now})
@@ -106,7 +106,7 @@ func TestCompactedFileForgetsWhatWasDeleted(t *testing.T) {
 }
 
 // Validating and creating go on while somebody has stopped reading a backup.
-func TestABackupThatIsNeverReadIsInNobodysWay(t *testing.T) {
+func TestBackupThatIsNeverReadIsInNobodysWay(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := user(t, db, "ada")
 	r, w := io.Pipe()
@@ -156,7 +156,7 @@ func TestCloseEndsABackup(t *testing.T) {
 
 // Copies are made by nobody who is inside a closure, and by none after Close;
 // progress is inside.
-func TestCopiesInsideAndAfter(t *testing.T) {
+func TestBackupFileAndCompactToInsideAClosureAndAfterClose(t *testing.T) {
 	var db *snib.DB
 	var nested error
 	o := snibtest.Fast(&snib.Options{Progress: func(snib.Progress) { nested = second(db.GetUser(ctx, "u")) }})

@@ -126,7 +126,7 @@ func TestWhatRaisesTheCredentialVersion(t *testing.T) {
 	}
 }
 
-func TestAStaleCredentialVersionGetsNoSession(t *testing.T) {
+func TestCreateSessionRefusesAStaleCredentialVersion(t *testing.T) {
 	for _, o := range raising {
 		t.Run(o.name, func(t *testing.T) {
 			db := snibtest.NewDB(t, nil)
@@ -166,7 +166,7 @@ func once(db *snib.DB, f func()) {
 	})
 }
 
-func TestWhatIsVerifiedBeforeAChangeLetsNobodyInAfterIt(t *testing.T) {
+func TestLogInVerifiedBeforeAChangeLetsNobodyInAfterIt(t *testing.T) {
 	gone := []op{
 		{"DeleteUser", func(db *snib.DB, id snib.UserID, _ snib.Session) error { return db.DeleteUser(ctx, id) }},
 		{"DeleteUser, and another takes the identity", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
@@ -214,7 +214,7 @@ func take(db *snib.DB) error {
 	return err
 }
 
-func TestWhatHappensMeanwhileAndChangesNoCredentialLetsIn(t *testing.T) {
+func TestLogInWhileNoCredentialChangesLetsIn(t *testing.T) {
 	for _, o := range keeping {
 		t.Run(o.name, func(t *testing.T) {
 			db := snibtest.NewDB(t, nil)

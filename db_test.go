@@ -77,7 +77,7 @@ func TestACancelledContextIsHonouredByEveryMethod(t *testing.T) {
 	})
 }
 
-func TestAContextThatEndsDuringALogInLetsNobodyIn(t *testing.T) {
+func TestLogInWhoseContextEndsLetsNobodyIn(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	ending, cancel := context.WithCancel(ctx)
@@ -91,7 +91,7 @@ func TestAContextThatEndsDuringALogInLetsNobodyIn(t *testing.T) {
 	})
 }
 
-func TestAfterCloseEveryMethodReturnsErrClosed(t *testing.T) {
+func TestCloseMakesEveryMethodReturnErrClosed(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)

@@ -63,7 +63,7 @@ var unfoldable = map[string][]string{
 	"github": {"", "a\x00b", "a\nb", "\x1f", "\x7f", "\u0085", "\xff", "a\xc3", strings.Repeat("x", 257), strings.Repeat("é", 129)},
 }
 
-func TestSpellingsOfOneIdentifierFindOneUser(t *testing.T) {
+func TestGetUserByProviderIDFindsOneUserByEverySpelling(t *testing.T) {
 	for provider, lines := range folding {
 		db := snibtest.NewDB(t, nil)
 		var users []snib.User
@@ -91,7 +91,7 @@ func TestSpellingsOfOneIdentifierFindOneUser(t *testing.T) {
 	}
 }
 
-func TestUnfoldableIdentifiersAreRefusedOrUnknown(t *testing.T) {
+func TestCreateUserRefusesUnfoldableIdentifiers(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "owner@example.com")
 	for provider, all := range unfoldable {
@@ -127,7 +127,7 @@ func TestUnfoldableIdentifiersAreRefusedOrUnknown(t *testing.T) {
 	}
 }
 
-func TestProvidersThatOptionsDeclareFoldAsDeclared(t *testing.T) {
+func TestCreateUserFoldsAsProvidersDeclare(t *testing.T) {
 	path := t.TempDir() + "/a.db"
 	rules := map[string]snib.IdentifierRule{"nick": snib.Username, "work-mail": snib.Email, "email": snib.Exact}
 	db := must(snib.Open(path, snibtest.Fast(&snib.Options{Providers: rules})))(t)
@@ -157,7 +157,7 @@ func TestProvidersThatOptionsDeclareFoldAsDeclared(t *testing.T) {
 	wantErr(t, err, snib.ErrIdentityTaken)
 }
 
-func TestLinkAndUnlink(t *testing.T) {
+func TestLinkIdentityAndUnlinkIdentity(t *testing.T) {
 	clock := snibtest.NewClock()
 	db := snibtest.NewDB(t, &snib.Options{Now: clock.Now})
 	u, other := email(t, db, "a@example.com"), email(t, db, "b@example.com")
@@ -203,7 +203,7 @@ func TestLinkAndUnlink(t *testing.T) {
 	}
 }
 
-func TestSeventeenthIdentityIsTooMany(t *testing.T) {
+func TestLinkIdentityRefusesTheSeventeenth(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	for i := range snib.MaxIdentities - 1 {
@@ -230,7 +230,7 @@ func TestSeventeenthIdentityIsTooMany(t *testing.T) {
 
 // A name that reads like somebody's address would be mistaken for it by a
 // form that takes either.
-func TestUserNameCannotShadowAnAddress(t *testing.T) {
+func TestCreateUserNameCannotShadowAnAddress(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	victim := email(t, db, "a@example.com")
 	for _, name := range []string{"a@example.com", "A@EXAMPLE.COM", "a＠example.com", "a\ufe6bexample.com"} {
@@ -314,7 +314,7 @@ func TestUpdateUserProviderIDPromotesALinkedIdentity(t *testing.T) {
 
 // The old identity stops finding the user at the instant at which the new one
 // begins to: no snapshot has both, or neither.
-func TestAnIdentityMovesAtOneInstant(t *testing.T) {
+func TestUpdateUserProviderIDMovesAtOneInstant(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "0@example.com")
 	stop := make(chan bool)

@@ -131,7 +131,7 @@ func few() bool {
 }
 
 // Real hashes at their real cost.
-func TestAllUsersOfLuciaMoveIn(t *testing.T) {
+func TestImportUserTakesAllUsersOfLucia(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "username", Unique: true}}})
 	all := readLucia(t)
 	if few() {
@@ -205,7 +205,7 @@ func TestAllUsersOfLuciaMoveIn(t *testing.T) {
 	}
 }
 
-func TestHostileHashesAreRefusedBeforeAnyWork(t *testing.T) {
+func TestImportUserRefusesHostileHashesBeforeAnyWork(t *testing.T) {
 	path := t.TempDir() + "/a.db"
 	db := snibtest.OpenDB(t, path, &snib.Options{Passwords: snib.PasswordPolicy{MemoryKiB: 8, Time: 1, Parallelism: 1, MaxHashMemory: 64 << 20}})
 	passes := observe(t, db)
@@ -252,7 +252,7 @@ func TestHostileHashesAreRefusedBeforeAnyWork(t *testing.T) {
 	}
 }
 
-func TestSourceOfAHashIsNamedOrEvident(t *testing.T) {
+func TestImportUserNeedsASourceNamedOrEvident(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	two := "IM9VExfHOfomOGNY:" + strings.Repeat("ab", 64)
 	imported := func(n int, source, hash string) error {
@@ -278,7 +278,7 @@ func TestSourceOfAHashIsNamedOrEvident(t *testing.T) {
 }
 
 // Django marks so who has no password.
-func TestMarkOfNoPasswordIsNone(t *testing.T) {
+func TestImportUserTakesAMarkOfNoPasswordForNone(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := must(db.ImportUser(ctx, snib.UserImport{Provider: "github", Identifier: "1", PasswordHash: "!R4nd0mText", PasswordSource: "django"}))(t)
 	if u.HasPassword || !u.PasswordChangedAt.IsZero() {
@@ -294,7 +294,7 @@ func TestMarkOfNoPasswordIsNone(t *testing.T) {
 	wantErr(t, err, snib.ErrInvalidCredentials)
 }
 
-func TestImportRefusesWhatWouldMergeOrReplace(t *testing.T) {
+func TestImportUserRefusesWhatWouldMergeOrReplace(t *testing.T) {
 	path := t.TempDir() + "/a.db"
 	db := snibtest.OpenDB(t, path, &snib.Options{Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}}})
 	first := must(db.ImportUser(ctx, snib.UserImport{ID: "u1", Provider: "email", Identifier: "Ada@example.com", Attributes: snib.Attributes{"nick": "Ada"}}))(t)
@@ -331,7 +331,7 @@ func TestImportRefusesWhatWouldMergeOrReplace(t *testing.T) {
 	}
 }
 
-func TestDisabledImportStaysShut(t *testing.T) {
+func TestImportUserDisabledStaysShut(t *testing.T) {
 	clock := snibtest.NewClock()
 	db := snibtest.NewDB(t, &snib.Options{Now: clock.Now})
 	hash := string(must(bcrypt.GenerateFromPassword([]byte(password), 4))(t))

@@ -99,7 +99,7 @@ func refusedAndUnchanged(tb testing.TB, path string, o *snib.Options, name strin
 	}
 }
 
-func TestConflictAtOpenLeavesTheFile(t *testing.T) {
+func TestOpenWithAConflictLeavesTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	db := openFile(t, path, declare(snib.Index{Name: "team"}))
 	a, b := with(t, db, "a", "team", "Red"), with(t, db, "b", "team", "red")
@@ -175,7 +175,7 @@ func TestProvidersOfANewFile(t *testing.T) {
 }
 
 // More users than are read in one page, and one conflict at the far end.
-func TestManyUsersAreIndexedAtOpen(t *testing.T) {
+func TestOpenIndexesManyUsers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	db := openFile(t, path, declare())
 	var all []snib.UserID
@@ -215,7 +215,7 @@ func TestManyUsersAreIndexedAtOpen(t *testing.T) {
 
 // A file that was folded with other Unicode tables is sound, said so once at
 // each Open, and folded anew when other indexes are declared.
-func TestOtherUnicodeTablesAreAnEventUntilARebuild(t *testing.T) {
+func TestOpenLogsOtherUnicodeTablesUntilARebuild(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	db := snibtest.OpenDB(t, path, nil)
 	must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: "Ada"}))(t)

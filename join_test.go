@@ -118,7 +118,7 @@ func TestJoinRefusesTransactionsThatEndedOrAreOthers(t *testing.T) {
 	wantErr(t, err, snib.ErrClosed)
 }
 
-func TestASecondTxOfOneTransactionCountsOn(t *testing.T) {
+func TestJoinTwiceInOneTransactionCountsOn(t *testing.T) {
 	b, err := bolt.Open(filepath.Join(t.TempDir(), "app.db"), 0o600, &bolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)

@@ -68,7 +68,7 @@ func foreignHashes(tb testing.TB, db *snib.DB) uint64 {
 	return must(db.Stats(ctx))(tb).ForeignHashes
 }
 
-func TestALateRehashNeverRestoresAnOldPassword(t *testing.T) {
+func TestLogInRehashingLateNeverRestoresAnOldPassword(t *testing.T) {
 	for name, enter := range entrances {
 		t.Run(name, func(t *testing.T) {
 			db := snibtest.NewDB(t, nil)
@@ -119,7 +119,7 @@ func TestLogInReplacesAForeignHashInItsOwnCommit(t *testing.T) {
 	must(db.AuthenticateUser(ctx, "email", "a@example.com", old))(t)
 }
 
-func TestTheLaterOfTwoRehashesLosesWithoutAnError(t *testing.T) {
+func TestLogInRehashingLaterLosesWithoutAnError(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	_, old := imported(t, db)
 	var after map[string]string
@@ -143,7 +143,7 @@ func TestTheLaterOfTwoRehashesLosesWithoutAnError(t *testing.T) {
 	}
 }
 
-func TestAuthHooksAreCalledAlikeForEverybody(t *testing.T) {
+func TestLogInCallsHooksAlikeForEverybody(t *testing.T) {
 	var calls []string
 	throttled := errors.New("throttled")
 	db := snibtest.NewDB(t, &snib.Options{

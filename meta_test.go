@@ -88,7 +88,7 @@ func TestResetClockReachesAnotherDBOnTheHandle(t *testing.T) {
 
 // Sessions made while the clock is reset are of the old time and dead, or of
 // the new time and short.
-func TestSessionsAroundResetClock(t *testing.T) {
+func TestResetClockAndSessionsAroundIt(t *testing.T) {
 	b := openBolt(t, filepath.Join(t.TempDir(), "app.db"))
 	clock := snibtest.NewClock()
 	right := clock.Now()
@@ -188,7 +188,7 @@ func TestEndEverythingIsOneCommit(t *testing.T) {
 
 // Where the wall clock does not help, what elapses counts from the end of
 // everything, and not from the next call.
-func TestTimeGoesOnAfterEndEverything(t *testing.T) {
+func TestEndEverythingLetsTimeGoOn(t *testing.T) {
 	clock := snibtest.NewClock()
 	db := snibtest.NewDB(t, shortLived(clock))
 	u := nobody(t, db, "ada")

@@ -96,7 +96,7 @@ func TestNewIsAGuestInTheHandle(t *testing.T) {
 	snibtest.CheckAndClose(t, three)
 }
 
-func TestReadOnlyHandle(t *testing.T) {
+func TestNewOfAReadOnlyHandle(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	db := openFile(t, path, nil)
 	u := email(t, db, "a@example.com")
@@ -132,7 +132,7 @@ func TestReadOnlyHandle(t *testing.T) {
 	wantErr(t, err, snib.ErrReadOnly)
 }
 
-func TestReadOnlyPlaces(t *testing.T) {
+func TestOpenInReadOnlyPlaces(t *testing.T) {
 	lock := immutable
 	if os.Geteuid() != 0 {
 		lock = func(t *testing.T, path string) {
@@ -170,7 +170,7 @@ func TestReadOnlyPlaces(t *testing.T) {
 	})
 }
 
-func TestAnotherProgramsBucketIsForeign(t *testing.T) {
+func TestNewRefusesAnotherProgramsBucket(t *testing.T) {
 	b, err := bolt.Open(filepath.Join(t.TempDir(), "app.db"), 0o600, &bolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)

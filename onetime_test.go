@@ -28,7 +28,7 @@ func unusable(tb testing.TB, db *snib.DB, l snib.OneTimeToken) {
 	})
 }
 
-func TestOneTimeTokenIsUsedOnceForItsPurpose(t *testing.T) {
+func TestUseOneTimeTokenOnceForItsPurpose(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	data := []byte("new@example.com")
@@ -65,7 +65,7 @@ func TestOneTimeTokenIsUsedOnceForItsPurpose(t *testing.T) {
 	}
 }
 
-func TestOneTimeTokenExpires(t *testing.T) {
+func TestUseOneTimeTokenRefusesAnExpiredOne(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	a, b := link(t, db, u, "reset", time.Second), link(t, db, u, "reset", time.Second)
@@ -75,7 +75,7 @@ func TestOneTimeTokenExpires(t *testing.T) {
 	unusable(t, db, b)
 }
 
-func TestOneTimeTokenOutsideItsBoundsIsRefused(t *testing.T) {
+func TestCreateOneTimeTokenRefusesWhatIsOutOfBounds(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	quiet(t, db, func() {
@@ -106,7 +106,7 @@ func TestOneTimeTokenOutsideItsBoundsIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheSeventeenthOneTimeTokenEndsTheFirstToExpire(t *testing.T) {
+func TestCreateOneTimeTokenTheSeventeenthEndsTheFirstToExpire(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	other := link(t, db, user(t, db, "bob"), "reset", time.Second)
@@ -131,7 +131,7 @@ func TestTheSeventeenthOneTimeTokenEndsTheFirstToExpire(t *testing.T) {
 	}
 }
 
-func TestAOneTimeTokenOfAnEarlierEpochIsTheFirstToMakeRoom(t *testing.T) {
+func TestCreateOneTimeTokenEvictsOneOfAnEarlierEpochFirst(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	link(t, db, u, "reset", 24*time.Hour)
@@ -239,7 +239,7 @@ func TestWhatEndsOneTimeTokens(t *testing.T) {
 	}
 }
 
-func TestADisabledUserGetsNoOneTimeToken(t *testing.T) {
+func TestCreateOneTimeTokenRefusesADisabledUser(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := user(t, db, "ada")
 	must(db.DisableUser(ctx, u.ID, ""))(t)
@@ -249,7 +249,7 @@ func TestADisabledUserGetsNoOneTimeToken(t *testing.T) {
 	})
 }
 
-func TestOneTimeTokenUsedInATransactionThatRollsBackStaysUsable(t *testing.T) {
+func TestUseOneTimeTokenRolledBackStaysUsable(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	l := link(t, db, u, "reset", time.Hour)

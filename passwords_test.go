@@ -72,7 +72,7 @@ func TestUpdateUserPasswordEndsEverythingButTheKept(t *testing.T) {
 	must(db.AuthenticateUser(ctx, "email", stranger.Identities[0].Identifier, password))(t)
 }
 
-func TestPasswordsWithinTheirBoundsAreTakenWhole(t *testing.T) {
+func TestUpdateUserPasswordTakesPasswordsWhole(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	long := strings.Repeat("x", 1023)
@@ -131,7 +131,7 @@ func TestChangePasswordIsThrottledAsALogInIs(t *testing.T) {
 
 // A password is good until somebody changes it, though the sessions that came
 // of it are long over.
-func TestAPasswordDoesNotExpire(t *testing.T) {
+func TestLogInByAPasswordThatDoesNotExpire(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := email(t, db, "a@example.com")
 	old := logIn(t, db, "a@example.com")

@@ -12,7 +12,7 @@ import (
 	"github.com/snibdb/snib/snibtest"
 )
 
-func TestASessionOfAFamilyIsShortAndOnlyRefreshReplacesIt(t *testing.T) {
+func TestCreateRefreshTokenGivesAShortSessionThatOnlyRefreshReplaces(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{ExtendEvery: -1}})
 	u := user(t, db, "ada")
 	s, r := family(t, db, u)
@@ -162,7 +162,7 @@ func TestASessionOutlivesItsExpiredFamily(t *testing.T) {
 	valid(t, db, s3)
 }
 
-func TestARepeatedAnswerHasASessionEvenIfThatMadeRoom(t *testing.T) {
+func TestRefreshRepeatedHasASessionEvenIfThatMadeRoom(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 1}})
 	u := user(t, db, "ada")
 	_, first := family(t, db, u)
@@ -179,7 +179,7 @@ func TestARepeatedAnswerHasASessionEvenIfThatMadeRoom(t *testing.T) {
 	refresh(t, db, third)
 }
 
-func TestOneFamilyTooManyEndsARevokedOrExpiredOneFirst(t *testing.T) {
+func TestCreateRefreshTokenEvictsARevokedOrExpiredOneFirst(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Refresh: snib.RefreshPolicy{Idle: time.Hour, MaxPerUser: 3}})
 	u := user(t, db, "ada")
 	other, _ := family(t, db, user(t, db, "bob"))
@@ -212,7 +212,7 @@ func TestOneFamilyTooManyEndsARevokedOrExpiredOneFirst(t *testing.T) {
 	}
 }
 
-func TestANewPasswordDetachesTheKeptSession(t *testing.T) {
+func TestUpdateUserPasswordDetachesTheKeptSession(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := email(t, db, "a@example.com")
 	s, r := family(t, db, u)
@@ -235,7 +235,7 @@ func TestANewPasswordDetachesTheKeptSession(t *testing.T) {
 	invalid(t, db, s)
 }
 
-func TestRevokeRefreshTokenLeavesTheRestAlone(t *testing.T) {
+func TestRevokeRefreshTokenByIDLeavesTheRestAlone(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	plain := newSession(t, db, u)
@@ -275,7 +275,7 @@ func TestRevokeRefreshTokenLeavesTheRestAlone(t *testing.T) {
 	}
 }
 
-func TestRevokingAllRefreshTokensEndsTheSessionsOfEvictedOnes(t *testing.T) {
+func TestRevokeUserRefreshTokensEndsTheSessionsOfEvictedOnes(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Refresh: snib.RefreshPolicy{MaxPerUser: 1}})
 	u := email(t, db, "a@example.com")
 	evicted, _, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
@@ -296,7 +296,7 @@ func TestRevokingAllRefreshTokensEndsTheSessionsOfEvictedOnes(t *testing.T) {
 
 // Who lost the answer to a refresh around a restart comes late with the token
 // that was replaced, and is told so; nobody is logged out for it.
-func TestATokenReplacedAfterARestartRevokesNothingLater(t *testing.T) {
+func TestRefreshByATokenReplacedAfterARestartRevokesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	db := snibtest.OpenDB(t, path, nil)
 	u := email(t, db, "a@example.com")

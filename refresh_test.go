@@ -363,7 +363,7 @@ func TestRefreshRule5AnythingElseRevokesTheFamily(t *testing.T) {
 	}
 }
 
-func TestGraceEndsAfterTheClockWasReset(t *testing.T) {
+func TestRefreshGraceEndsAfterTheClockWasReset(t *testing.T) {
 	clock := snibtest.NewClock()
 	wall := clock.Now()
 	clock.Advance(240 * time.Hour) // ahead by mistake

@@ -92,7 +92,7 @@ func TestRepairFileOfWhatIsNoDatabase(t *testing.T) {
 
 // A page that cannot be read is more than Repair can mend: it says so and
 // changes nothing.
-func TestRepairOfADamagedPage(t *testing.T) {
+func TestRepairFileOfADamagedPage(t *testing.T) {
 	c := newChecked(t)
 	for i := range 200 {
 		nobody(t, c.db, fmt.Sprint(i))

@@ -254,7 +254,7 @@ func TestRepairFoldsAnewWithOtherUnicodeTables(t *testing.T) {
 	}
 }
 
-func TestQuarantineIsBounded(t *testing.T) {
+func TestRepairBoundsTheQuarantine(t *testing.T) {
 	c := newChecked(t)
 	rawBucket(t, c.b, "sessions", func(b *bolt.Bucket) error {
 		for i := range 40 {
@@ -337,7 +337,7 @@ func (c *checked) ruined(tb testing.TB) {
 	c.editState(tb, func(s *codec.State) { s.ForeignHashes = 7 })
 }
 
-func TestAFailureWhileRepairingLeavesTheStateBefore(t *testing.T) {
+func TestRepairThatFailsLeavesTheStateBefore(t *testing.T) {
 	c := newChecked(t)
 	c.ruined(t)
 	before := dumped(t, c.b)

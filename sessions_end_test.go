@@ -12,7 +12,7 @@ import (
 	"github.com/snibdb/snib/snibtest"
 )
 
-func TestRevokeSessionByIDEndsOneSessionById(t *testing.T) {
+func TestRevokeSessionByIDEndsOneSession(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	ada, bob := user(t, db, "ada"), user(t, db, "bob")
 	gone, other, theirs := newSession(t, db, ada), newSession(t, db, ada), newSession(t, db, bob)
@@ -190,7 +190,7 @@ func TestDeleteDeadUserSessionsRemovesOnlyTheDead(t *testing.T) {
 	}
 }
 
-func TestOneSessionTooManyEndsADeadOneFirst(t *testing.T) {
+func TestCreateSessionEvictsADeadOneFirst(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: -1, ExtendEvery: -1, MaxPerUser: 3}})
 	u := user(t, db, "ada")
 	other := newSession(t, db, user(t, db, "bob"))
@@ -226,7 +226,7 @@ func TestOneSessionTooManyEndsADeadOneFirst(t *testing.T) {
 	}
 }
 
-func TestASessionOfAnEarlierEpochIsTheFirstToMakeRoom(t *testing.T) {
+func TestCreateSessionEvictsOneOfAnEarlierEpochFirst(t *testing.T) {
 	db, _ := clocked(t, snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 2}})
 	u := user(t, db, "ada")
 	ended := newSession(t, db, u)
@@ -243,7 +243,7 @@ func TestASessionOfAnEarlierEpochIsTheFirstToMakeRoom(t *testing.T) {
 	valid(t, db, b)
 }
 
-func TestASessionAtItsBoundIsMadeRoomForByADamagedOne(t *testing.T) {
+func TestCreateSessionEvictsADamagedOne(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 2}})
 	u := email(t, db, "a@example.com")
 	s := must(db.CreateSession(ctx, u, snib.SessionOptions{}))(t)

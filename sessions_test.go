@@ -13,7 +13,7 @@ import (
 	"github.com/snibdb/snib/snibtest"
 )
 
-func TestSessionIsActiveThenIdleThenDead(t *testing.T) {
+func TestValidateSessionActiveThenIdleThenDead(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: 2 * time.Hour}})
 	s := newSession(t, db, user(t, db, "ada"))
 	now := clock.Now()
@@ -86,7 +86,7 @@ func TestRenewSessionReplacesTheOldAndKeepsTheLogIn(t *testing.T) {
 	}
 }
 
-func TestNoRenewalOrExtensionGoesBeyondTheAbsoluteLife(t *testing.T) {
+func TestRenewSessionAndExtendSessionStayWithinTheAbsoluteLife(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{
 		Active: 2 * time.Hour, Idle: 10 * time.Hour, Absolute: 3 * time.Hour, ExtendEvery: -1,
 	}})
@@ -178,8 +178,8 @@ func TestExtendSessionExtendsAnIdleOneAtOnce(t *testing.T) {
 	}
 }
 
-// TestExtendDueIsWhetherExtendSessionWrites, at every moment of a life.
-func TestExtendDueIsWhetherExtendSessionWrites(t *testing.T) {
+// TestExtendSessionWritesWhenExtendDue, at every moment of a life.
+func TestExtendSessionWritesWhenExtendDue(t *testing.T) {
 	for _, every := range []time.Duration{0, -1, 20 * time.Minute, 10 * time.Hour} {
 		db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: time.Hour, ExtendEvery: every}})
 		ada := user(t, db, "ada")
@@ -238,7 +238,7 @@ func TestListUserSessionsShowsWhatLivesWithAttributes(t *testing.T) {
 	}
 }
 
-func TestSessionAttributesOutsideTheirBoundsAreRefused(t *testing.T) {
+func TestCreateSessionRefusesAttributesOutOfBounds(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	many := func(n int) snib.Attributes {
@@ -273,7 +273,7 @@ func TestSessionAttributesOutsideTheirBoundsAreRefused(t *testing.T) {
 	}
 }
 
-func TestASessionInUseDoesNotEndBetweenExtensions(t *testing.T) {
+func TestExtendSessionKeepsASessionInUse(t *testing.T) {
 	clock := snibtest.NewClock()
 	db := snibtest.NewDB(t, &snib.Options{Now: clock.Now, Sessions: snib.SessionPolicy{Active: 30 * time.Minute, Idle: -1}})
 	u := email(t, db, "a@example.com")

@@ -153,7 +153,7 @@ func TestTxHasTheMethodsOfDBWithoutTheContext(t *testing.T) {
 	}
 }
 
-func TestUpdateCommitsAllOrNothingWithTheApplicationsRows(t *testing.T) {
+func TestUpdateWithBoltRowsCommitsAllOrNothing(t *testing.T) {
 	verdict := errors.New("verdict")
 	for _, c := range []struct {
 		name string
@@ -239,7 +239,7 @@ func TestATxIsClosedAfterItsClosure(t *testing.T) {
 	}
 }
 
-func TestWritingInAViewIsReadOnly(t *testing.T) {
+func TestViewRefusesToWrite(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	quiet(t, db, func() {
 		err := db.View(ctx, func(tx *snib.Tx) error {
@@ -256,7 +256,7 @@ func TestWritingInAViewIsReadOnly(t *testing.T) {
 	})
 }
 
-func TestAMethodThatFailsHasWrittenNothingAndTheClosureGoesOn(t *testing.T) {
+func TestUpdateGoesOnAfterAMethodThatFailed(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "nick", Unique: true}}})
 	u := must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: "ada", Attributes: snib.Attributes{"nick": "a"}}))(t)
 	other := must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: "bob", Attributes: snib.Attributes{"nick": "b"}}))(t)
@@ -304,7 +304,7 @@ func TestAMethodThatFailsHasWrittenNothingAndTheClosureGoesOn(t *testing.T) {
 	}
 }
 
-func TestAClosureThatWritesTooMuchIsRefusedWhole(t *testing.T) {
+func TestUpdateThatWritesTooMuchIsRefusedWhole(t *testing.T) {
 	// With the index a user is three writes, so that the bound is met within
 	// one: half a user must not stay.
 	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "n"}}})
@@ -349,7 +349,7 @@ func TestAClosureThatWritesTooMuchIsRefusedWhole(t *testing.T) {
 	user(t, db, "u0")
 }
 
-func TestAMethodThatFailsHasWrittenNothing(t *testing.T) {
+func TestUpdateCommitsNothingOfAMethodThatFailed(t *testing.T) {
 	random := &dry{}
 	db := snibtest.NewDB(t, &snib.Options{Rand: random, Sessions: snib.SessionPolicy{MaxPerUser: 2}, Refresh: snib.RefreshPolicy{MaxPerUser: 1}})
 	u := email(t, db, "a@example.com")

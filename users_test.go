@@ -59,7 +59,7 @@ func TestDeleteUserLeavesNothing(t *testing.T) {
 	valid(t, db, theirs)
 }
 
-func TestUnknownUserOnEveryUpdate(t *testing.T) {
+func TestUpdateUserMethodsOfAnUnknownUser(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	for _, id := range []snib.UserID{"usr_00000000000000000000000000", "", "a\x00b", snib.UserID(strings.Repeat("x", 1<<20))} {
 		for name, f := range map[string]func() error{
@@ -108,7 +108,7 @@ func TestANewFileHasNoAccount(t *testing.T) {
 	}
 }
 
-func TestDisablingAndEnablingRaiseTheCredentialVersionOnceEach(t *testing.T) {
+func TestDisableUserAndEnableUserRaiseTheCredentialVersion(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := user(t, db, "ada")
 	for i, step := range []struct {
@@ -130,7 +130,7 @@ func TestDisablingAndEnablingRaiseTheCredentialVersionOnceEach(t *testing.T) {
 	}
 }
 
-func TestADisabledUserIsShutOutAndNothingComesBack(t *testing.T) {
+func TestDisableUserShutsOutAndNothingComesBack(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	s, r := family(t, db, u)

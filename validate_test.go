@@ -7,9 +7,9 @@ import (
 	"github.com/snibdb/snib/snibtest"
 )
 
-// TestValidateAllocations: what a validation allocates is the text that it
+// TestValidateSessionAllocations: what a validation allocates is the text that it
 // returns, and for the user the list of identities too.
-func TestValidateAllocations(t *testing.T) {
+func TestValidateSessionAllocations(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "team"}}})
 	u := email(t, db, "a@example.com")
 	must(db.UpdateUserAttributes(ctx, u.ID, snib.Attributes{"team": "red", "theme": "dark"}))(t)

@@ -150,7 +150,7 @@ func TestOutsideTheBoundsNothingIsWritten(t *testing.T) {
 	}
 }
 
-func TestPasswordsAtTheirBounds(t *testing.T) {
+func TestUpdateUserPasswordRefusesWhatIsOutOfBounds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	db := snibtest.OpenDB(t, path, nil)
 	u := email(t, db, "a@example.com")

@@ -47,11 +47,11 @@ func meanwhile(n int, f func()) (stop func()) {
 	}
 }
 
-// TestEndedIsRefusedEverywhere: once a call that ends a session has returned,
+// TestValidateSessionRefusesTheEndedEverywhere: once a call that ends a session has returned,
 // every later validation refuses it, in every goroutine, though reads keep
 // their transactions. So it does when the session was ended through another DB
 // on the same bbolt handle.
-func TestEndedIsRefusedEverywhere(t *testing.T) {
+func TestValidateSessionRefusesTheEndedEverywhere(t *testing.T) {
 	handle, err := bolt.Open(filepath.Join(t.TempDir(), "app.db"), 0o600, &bolt.Options{InitialMmapSize: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
@@ -105,9 +105,9 @@ func TestEndedIsRefusedEverywhere(t *testing.T) {
 	}
 }
 
-// TestReadsSurviveGrowth of a file whose map must move, by hands that know
+// TestValidateSessionUserSurvivesGrowth of a file whose map must move, by hands that know
 // nothing of this library.
-func TestReadsSurviveGrowth(t *testing.T) {
+func TestValidateSessionUserSurvivesGrowth(t *testing.T) {
 	handle, err := bolt.Open(filepath.Join(t.TempDir(), "app.db"), 0o600, &bolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)

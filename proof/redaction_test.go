@@ -236,7 +236,7 @@ func TestPanicShowsNoSecret(t *testing.T) {
 	}
 }
 
-func TestSessionThatWasReadHasNoToken(t *testing.T) {
+func TestGetSessionAndListUserRefreshTokensShowNoToken(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	s := logIn(t, db, "a@example.com")

@@ -156,7 +156,7 @@ func TestFloodOfTokensWritesNothing(t *testing.T) {
 	}
 }
 
-func TestOneCommitPerGenuineReuse(t *testing.T) {
+func TestRefreshReusedIsOneCommitEach(t *testing.T) {
 	clock := snibtest.NewClock()
 	path := filepath.Join(t.TempDir(), "a.db")
 	db := snibtest.OpenDB(t, path, &snib.Options{Now: clock.Now})
@@ -212,7 +212,7 @@ func TestOneCommitPerGenuineReuse(t *testing.T) {
 	}
 }
 
-func TestFloodOfLogInsWritesNothing(t *testing.T) {
+func TestLogInFloodWritesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	db := snibtest.OpenDB(t, path, &snib.Options{Now: snibtest.NewClock().Now, Indexes: []snib.Index{{Name: "nick", Unique: true}}})
 	populate(t, db)
@@ -259,7 +259,7 @@ func TestTraceSeesAWrite(t *testing.T) {
 }
 
 // A number that a form sends must not reach another user's session.
-func TestSessionOfAnotherUserIsOutOfReach(t *testing.T) {
+func TestRevokeSessionOfAnotherUserIsOutOfReach(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	victim, attacker := email(t, db, "victim@example.com"), email(t, db, "attacker@example.com")
 	theirs, own := logIn(t, db, "victim@example.com"), logIn(t, db, "attacker@example.com")
