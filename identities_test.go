@@ -312,6 +312,47 @@ func TestUpdateUserProviderIDPromotesALinkedIdentity(t *testing.T) {
 	}
 }
 
+// A promoted identity was linked when it was linked: only an identity that is
+// new to the user is linked now.
+func TestUpdateUserProviderIDKeepsLinkedAtOfAPromotedIdentity(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	u := email(t, db, "a@example.com")
+	clock.Advance(time.Hour)
+	linked := must(db.LinkIdentity(ctx, u.ID, "google", "2"))(t).Identities[1].LinkedAt
+	if first := u.Identities[0].LinkedAt; !linked.Equal(first.Add(time.Hour)) {
+		t.Fatalf("linked at %v, an hour after %v", linked, first)
+	}
+	clock.Advance(time.Hour)
+	got := must(db.UpdateUserProviderID(ctx, u.ID, "google", "2"))(t)
+	if x := got.Identities[0]; x.Provider != "google" || !x.LinkedAt.Equal(linked) {
+		t.Errorf("promoted: %s linked at %v, want google at %v", x.Provider, x.LinkedAt, linked)
+	}
+	got = must(db.UpdateUserProviderID(ctx, u.ID, "google", "3"))(t)
+	if x := got.Identities[0]; !x.LinkedAt.Equal(linked.Add(time.Hour)) {
+		t.Errorf("a new identity is linked at %v, want %v", x.LinkedAt, linked.Add(time.Hour))
+	}
+}
+
+// The bound of 256 bytes holds for the key, and folding can make that longer
+// than the name: letters of two bytes that fold to three.
+func TestCreateUserRefusesANameThatIsTooLongFolded(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	for letter, folded := range map[string]string{"\u0130": "i\u0307", "\u023A": "\u2C65"} {
+		most := 256 / len(folded)
+		for _, n := range []int{most + 1, 128} {
+			name := strings.Repeat(letter, n) // 256 bytes at most
+			_, err := db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: name})
+			wantField(t, err, "Identifier")
+			_, err = db.GetUserByProviderID(ctx, "username", name)
+			wantErr(t, err, snib.ErrUserNotFound)
+		}
+		u := must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: strings.Repeat(letter, most)}))(t)
+		if got := must(db.GetUserByProviderID(ctx, "username", strings.Repeat(folded, most)))(t); got.ID != u.ID {
+			t.Errorf("%d of %q: found %s, want %s", most, folded, got.ID, u.ID)
+		}
+	}
+}
+
 // The old identity stops finding the user at the instant at which the new one
 // begins to: no snapshot has both, or neither.
 func TestUpdateUserProviderIDMovesAtOneInstant(t *testing.T) {

@@ -72,6 +72,69 @@ func TestUpdateUserPasswordEndsEverythingButTheKept(t *testing.T) {
 	must(db.AuthenticateUser(ctx, "email", stranger.Identities[0].Identifier, password))(t)
 }
 
+func TestRemoveUserPasswordEndsEverythingButTheKept(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	kept, gone := logIn(t, db, "a@example.com"), logIn(t, db, "a@example.com")
+	_, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
+	email(t, db, "b@example.com")
+	theirs := logIn(t, db, "b@example.com")
+	_, err = db.RemoveUserPassword(ctx, u.ID, theirs.ID)
+	wantField(t, err, "Keep")
+	valid(t, db, gone) // nothing was written
+
+	got := must(db.RemoveUserPassword(ctx, u.ID, kept.ID))(t)
+	if got.HasPassword || got.CredentialVersion != u.CredentialVersion+1 {
+		t.Errorf("has a password %t, version %d", got.HasPassword, got.CredentialVersion)
+	}
+	valid(t, db, kept)
+	valid(t, db, theirs)
+	invalid(t, db, gone)
+	_, _, err = db.Refresh(ctx, family.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidRefreshToken)
+	_, err = db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidOneTimeToken)
+	_, err = db.AuthenticateUser(ctx, "email", "a@example.com", password)
+	wantErr(t, err, snib.ErrInvalidCredentials)
+}
+
+// A hash of one call is taken by several: made outside of the transaction, it
+// costs no writer its turn.
+func TestHashPasswordIsTakenInATransaction(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	for _, p := range []string{"", "1234567", "nul\x00 and more"} {
+		_, err := db.HashPassword(ctx, p)
+		wantField(t, err, "Password")
+	}
+	one, two := must(db.HashPassword(ctx, password))(t), must(db.HashPassword(ctx, "a new passphrase"))(t)
+	create := func(tx *snib.Tx) error {
+		for _, address := range []string{"a@example.com", "b@example.com"} {
+			u, err := tx.CreateUser(snib.NewUser{Provider: "email", Identifier: address, PasswordHash: one})
+			if err != nil {
+				return err
+			}
+			if address[0] == 'b' {
+				if _, err := tx.UpdateUserPassword(u.ID, two); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	if err := db.Update(ctx, create); err != nil {
+		t.Fatal(err)
+	}
+	for address, p := range map[string][2]string{"a@example.com": {password, "a new passphrase"}, "b@example.com": {"a new passphrase", password}} {
+		must(db.AuthenticateUser(ctx, "email", address, p[0]))(t)
+		_, err := db.AuthenticateUser(ctx, "email", address, p[1])
+		wantErr(t, err, snib.ErrInvalidCredentials)
+	}
+}
+
 func TestUpdateUserPasswordTakesPasswordsWhole(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
