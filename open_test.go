@@ -108,10 +108,17 @@ func TestOpenWaitsForTheLock(t *testing.T) {
 		"finite":  {300 * time.Millisecond, 250 * time.Millisecond, 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			start := time.Now()
-			_, err := snib.Open(path, snibtest.Fast(&snib.Options{LockTimeout: c.timeout}))
-			wantErr(t, err, snib.ErrLocked)
-			if d := time.Since(start); d < c.least || d > c.most {
+			var d time.Duration
+			for range 5 { // until one is not held up by a busy machine
+				start := time.Now()
+				_, err := snib.Open(path, snibtest.Fast(&snib.Options{LockTimeout: c.timeout}))
+				d = time.Since(start)
+				wantErr(t, err, snib.ErrLocked)
+				if d <= c.most {
+					break
+				}
+			}
+			if d < c.least || d > c.most {
 				t.Errorf("after %v, want %v to %v", d, c.least, c.most)
 			}
 		})
