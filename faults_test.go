@@ -149,7 +149,7 @@ var elsewhere = map[string]string{
 	"AuthenticateUser":       "writes only to upgrade a hash, whose failure is an event",
 	"Sweep":                  "goes in steps, see TestASweepThatFailsHasRemovedWholeRecords",
 	"DeleteDeadUserSessions": "see TestAFailureLeavesDeadSessions",
-	"Repair":                 "see TestAFailureWhileRepairingLeavesTheStateBefore",
+	"Repair":                 "see TestRepairThatFailsLeavesTheStateBefore",
 	"Join":                   "commits with the application", "Close": "stores the clock, whose failure is an event",
 	"SetVerified": "", "ObserveHashes": "", "WrapStore": "", // of these tests
 }

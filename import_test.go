@@ -2,6 +2,7 @@ package snib_test
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,8 +17,45 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/snibtest"
 )
+
+// storedHash returns the password hash in a user's record.
+func storedHash(tb testing.TB, db *snib.DB, id snib.UserID) (hash string) {
+	tb.Helper()
+	err := db.View(ctx, func(tx *snib.Tx) error {
+		users := tx.Bolt().Bucket([]byte("snib")).Bucket([]byte("users"))
+		u, err := codec.DecodeUser([]byte(id), users.Get([]byte(id)))
+		hash = u.PasswordHash
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return hash
+}
+
+func thirdError[A, B any](_ A, _ B, err error) error { return err }
+
+// A trace is what any write would change.
+type trace struct {
+	commits int64
+	txid    int
+	file    [32]byte
+}
+
+// traceOf takes the trace of a database at a path.
+func traceOf(tb testing.TB, db *snib.DB, path string) trace {
+	tb.Helper()
+	var out trace
+	if err := db.View(ctx, func(tx *snib.Tx) error { out.txid = tx.Bolt().ID(); return nil }); err != nil {
+		tb.Fatal(err)
+	}
+	out.commits = must(db.Stats(ctx))(tb).Commits
+	out.file = sha256.Sum256(must(os.ReadFile(path))(tb))
+	return out
+}
 
 // A luciaUser is one line of testdata/lucia_users.jsonl: a user as one of
 // three versions of Lucia has stored it, and the password for this test.
@@ -93,7 +131,7 @@ func few() bool {
 }
 
 // Real hashes at their real cost.
-func TestAllUsersOfLuciaMoveIn(t *testing.T) {
+func TestImportUserTakesAllUsersOfLucia(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "username", Unique: true}}})
 	all := readLucia(t)
 	if few() {
@@ -167,7 +205,7 @@ func TestAllUsersOfLuciaMoveIn(t *testing.T) {
 	}
 }
 
-func TestHostileHashesAreRefusedBeforeAnyWork(t *testing.T) {
+func TestImportUserRefusesHostileHashesBeforeAnyWork(t *testing.T) {
 	path := t.TempDir() + "/a.db"
 	db := snibtest.OpenDB(t, path, &snib.Options{Passwords: snib.PasswordPolicy{MemoryKiB: 8, Time: 1, Parallelism: 1, MaxHashMemory: 64 << 20}})
 	passes := observe(t, db)
@@ -214,7 +252,7 @@ func TestHostileHashesAreRefusedBeforeAnyWork(t *testing.T) {
 	}
 }
 
-func TestSourceOfAHashIsNamedOrEvident(t *testing.T) {
+func TestImportUserNeedsASourceNamedOrEvident(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	two := "IM9VExfHOfomOGNY:" + strings.Repeat("ab", 64)
 	imported := func(n int, source, hash string) error {
@@ -240,7 +278,7 @@ func TestSourceOfAHashIsNamedOrEvident(t *testing.T) {
 }
 
 // Django marks so who has no password.
-func TestMarkOfNoPasswordIsNone(t *testing.T) {
+func TestImportUserTakesAMarkOfNoPasswordForNone(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := must(db.ImportUser(ctx, snib.UserImport{Provider: "github", Identifier: "1", PasswordHash: "!R4nd0mText", PasswordSource: "django"}))(t)
 	if u.HasPassword || !u.PasswordChangedAt.IsZero() {
@@ -256,7 +294,7 @@ func TestMarkOfNoPasswordIsNone(t *testing.T) {
 	wantErr(t, err, snib.ErrInvalidCredentials)
 }
 
-func TestImportRefusesWhatWouldMergeOrReplace(t *testing.T) {
+func TestImportUserRefusesWhatWouldMergeOrReplace(t *testing.T) {
 	path := t.TempDir() + "/a.db"
 	db := snibtest.OpenDB(t, path, &snib.Options{Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}}})
 	first := must(db.ImportUser(ctx, snib.UserImport{ID: "u1", Provider: "email", Identifier: "Ada@example.com", Attributes: snib.Attributes{"nick": "Ada"}}))(t)
@@ -293,7 +331,7 @@ func TestImportRefusesWhatWouldMergeOrReplace(t *testing.T) {
 	}
 }
 
-func TestDisabledImportStaysShut(t *testing.T) {
+func TestImportUserDisabledStaysShut(t *testing.T) {
 	clock := snibtest.NewClock()
 	db := snibtest.NewDB(t, &snib.Options{Now: clock.Now})
 	hash := string(must(bcrypt.GenerateFromPassword([]byte(password), 4))(t))

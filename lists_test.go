@@ -53,7 +53,7 @@ func listers(db *snib.DB) map[string]lister {
 	}
 }
 
-func TestListsPageThroughAllWithAfterAndLimit(t *testing.T) {
+func TestListUsersPagesThroughAllWithAfterAndLimit(t *testing.T) {
 	db, all := crowd(t, 600) // three pages
 	for name, list := range listers(db) {
 		for _, c := range []struct {
@@ -92,7 +92,7 @@ func TestListsPageThroughAllWithAfterAndLimit(t *testing.T) {
 	}
 }
 
-func TestTheBodyOfAListMayWriteThroughDB(t *testing.T) {
+func TestListUsersBodyMayWriteThroughDB(t *testing.T) {
 	for name := range listers(nil) {
 		db, all := crowd(t, 600)
 		var got []snib.UserID
@@ -119,7 +119,7 @@ func TestTheBodyOfAListMayWriteThroughDB(t *testing.T) {
 	}
 }
 
-func TestTheErrorOfAListComesOnceAndEndsIt(t *testing.T) {
+func TestListUsersErrorComesOnceAndEndsIt(t *testing.T) {
 	for name := range listers(nil) {
 		db, _ := crowd(t, 600)
 		ending, cancel := context.WithCancel(ctx)
@@ -158,7 +158,7 @@ func TestTheErrorOfAListComesOnceAndEndsIt(t *testing.T) {
 	}
 }
 
-func TestAListCanBeLeftAndBegunAgain(t *testing.T) {
+func TestListUsersCanBeLeftAndBegunAgain(t *testing.T) {
 	db, all := crowd(t, 300)
 	list := db.ListUsers(ctx, snib.ListOptions{})
 	for range 2 {

@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
@@ -69,7 +68,7 @@ func foreignHashes(tb testing.TB, db *snib.DB) uint64 {
 	return must(db.Stats(ctx))(tb).ForeignHashes
 }
 
-func TestALateRehashNeverRestoresAnOldPassword(t *testing.T) {
+func TestLogInRehashingLateNeverRestoresAnOldPassword(t *testing.T) {
 	for name, enter := range entrances {
 		t.Run(name, func(t *testing.T) {
 			db := snibtest.NewDB(t, nil)
@@ -120,7 +119,7 @@ func TestLogInReplacesAForeignHashInItsOwnCommit(t *testing.T) {
 	must(db.AuthenticateUser(ctx, "email", "a@example.com", old))(t)
 }
 
-func TestTheLaterOfTwoRehashesLosesWithoutAnError(t *testing.T) {
+func TestLogInRehashingLaterLosesWithoutAnError(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	_, old := imported(t, db)
 	var after map[string]string
@@ -144,50 +143,7 @@ func TestTheLaterOfTwoRehashesLosesWithoutAnError(t *testing.T) {
 	}
 }
 
-func TestADisabledUserIsShutOutAndNothingComesBack(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
-	u := email(t, db, "a@example.com")
-	s, r := family(t, db, u)
-	plain, l := logIn(t, db, "a@example.com"), link(t, db, u, "reset", time.Hour)
-	must(db.DisableUser(ctx, u.ID, "spam"))(t)
-
-	check := func(state string) {
-		invalid(t, db, s)
-		invalid(t, db, plain)
-		refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
-		unusable(t, db, l)
-		if got := sessionIDs(t, db, u.ID); got != nil {
-			t.Errorf("%s: sessions %v", state, got)
-		}
-	}
-	check("disabled")
-	quiet(t, db, func() {
-		_, err := db.AuthenticateUser(ctx, "email", "a@example.com", password)
-		wantErr(t, err, snib.ErrInvalidCredentials)
-		_, _, err = db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{})
-		wantErr(t, err, snib.ErrInvalidCredentials)
-		if errors.Is(err, snib.ErrUserDisabled) {
-			t.Error("a log-in tells that the user is disabled")
-		}
-		_, err = db.CreateSession(ctx, u, snib.SessionOptions{})
-		wantErr(t, err, snib.ErrUserDisabled)
-		_, _, err = db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
-		wantErr(t, err, snib.ErrUserDisabled)
-		_, err = db.ChangePassword(ctx, u.ID, password, "a new passphrase")
-		wantErr(t, err, snib.ErrUserDisabled)
-		_, err = db.DisableUser(ctx, u.ID, strings.Repeat("x", 257))
-		wantField(t, err, "Reason")
-		_, err = db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "a@example.com"})
-		wantErr(t, err, snib.ErrIdentityTaken) // it stays reserved
-	})
-	must(db.UpdateUserAttributes(ctx, u.ID, snib.Attributes{"a": 1}))(t)
-	must(db.UpdateUserPassword(ctx, u.ID, "a new passphrase"))(t)
-	must(db.EnableUser(ctx, u.ID))(t)
-	check("enabled")
-	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
-}
-
-func TestAuthHooksAreCalledAlikeForEverybody(t *testing.T) {
+func TestLogInCallsHooksAlikeForEverybody(t *testing.T) {
 	var calls []string
 	throttled := errors.New("throttled")
 	db := snibtest.NewDB(t, &snib.Options{
@@ -232,5 +188,28 @@ func TestAuthHooksAreCalledAlikeForEverybody(t *testing.T) {
 				t.Errorf("%s %s: %v, %d hashes, calls\n%s, want %v, %d,\n%s", name, c.identifier, err, hashes, got, c.want, c.hashes, c.calls)
 			}
 		}
+	}
+}
+
+// The upgrade of a hash is not worth waiting for.
+func TestAuthenticateUserDoesNotWaitToUpgradeAHash(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	must(db.ImportUser(ctx, snib.UserImport{
+		Provider: "email", Identifier: "a@example.com", PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu",
+	}))(t)
+	entered, leave, done := make(chan bool), make(chan bool), make(chan error)
+	go func() { done <- db.Update(ctx, func(*snib.Tx) error { entered <- true; <-leave; return nil }) }()
+	<-entered
+	must(db.AuthenticateUser(ctx, "email", "a@example.com", "pässwörd-1"))(t) // while the writer is held
+	close(leave)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := must(db.Stats(ctx))(t).ForeignHashes; n != 1 {
+		t.Errorf("%d foreign hashes", n)
+	}
+	must(db.AuthenticateUser(ctx, "email", "a@example.com", "pässwörd-1"))(t)
+	if n := must(db.Stats(ctx))(t).ForeignHashes; n != 0 {
+		t.Errorf("%d foreign hashes after the next log-in", n)
 	}
 }

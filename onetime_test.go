@@ -28,7 +28,7 @@ func unusable(tb testing.TB, db *snib.DB, l snib.OneTimeToken) {
 	})
 }
 
-func TestOneTimeTokenIsUsedOnceForItsPurpose(t *testing.T) {
+func TestUseOneTimeTokenOnceForItsPurpose(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	data := []byte("new@example.com")
@@ -65,7 +65,7 @@ func TestOneTimeTokenIsUsedOnceForItsPurpose(t *testing.T) {
 	}
 }
 
-func TestOneTimeTokenExpires(t *testing.T) {
+func TestUseOneTimeTokenRefusesAnExpiredOne(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	a, b := link(t, db, u, "reset", time.Second), link(t, db, u, "reset", time.Second)
@@ -75,7 +75,7 @@ func TestOneTimeTokenExpires(t *testing.T) {
 	unusable(t, db, b)
 }
 
-func TestOneTimeTokenOutsideItsBoundsIsRefused(t *testing.T) {
+func TestCreateOneTimeTokenRefusesWhatIsOutOfBounds(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	quiet(t, db, func() {
@@ -106,7 +106,7 @@ func TestOneTimeTokenOutsideItsBoundsIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheSeventeenthOneTimeTokenEndsTheFirstToExpire(t *testing.T) {
+func TestCreateOneTimeTokenTheSeventeenthEndsTheFirstToExpire(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	other := link(t, db, user(t, db, "bob"), "reset", time.Second)
@@ -131,7 +131,7 @@ func TestTheSeventeenthOneTimeTokenEndsTheFirstToExpire(t *testing.T) {
 	}
 }
 
-func TestAOneTimeTokenOfAnEarlierEpochIsTheFirstToMakeRoom(t *testing.T) {
+func TestCreateOneTimeTokenEvictsOneOfAnEarlierEpochFirst(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	link(t, db, u, "reset", 24*time.Hour)
@@ -239,7 +239,7 @@ func TestWhatEndsOneTimeTokens(t *testing.T) {
 	}
 }
 
-func TestADisabledUserGetsNoOneTimeToken(t *testing.T) {
+func TestCreateOneTimeTokenRefusesADisabledUser(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := user(t, db, "ada")
 	must(db.DisableUser(ctx, u.ID, ""))(t)
@@ -249,7 +249,7 @@ func TestADisabledUserGetsNoOneTimeToken(t *testing.T) {
 	})
 }
 
-func TestOneTimeTokenUsedInATransactionThatRollsBackStaysUsable(t *testing.T) {
+func TestUseOneTimeTokenRolledBackStaysUsable(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	l := link(t, db, u, "reset", time.Hour)
@@ -281,4 +281,49 @@ func TestOneTimeTokenUsedInATransactionThatRollsBackStaysUsable(t *testing.T) {
 	}
 	wantErr(t, reset(nil), snib.ErrInvalidOneTimeToken)
 	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
+}
+
+func TestRevokeOneTimeToken(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u, other := user(t, db, "ada"), user(t, db, "bob")
+	link := func(u snib.User, purpose string) snib.OneTimeToken {
+		return must(db.CreateOneTimeToken(ctx, u.ID, purpose, time.Hour, nil))(t)
+	}
+	gone, kept, theirs := link(u, "reset"), link(u, "reset"), link(other, "reset")
+	for _, id := range []snib.OneTimeTokenID{"", "ott_", snib.OneTimeTokenID(gone.Token.Reveal())} {
+		wantField(t, db.RevokeOneTimeToken(ctx, u.ID, id), "OneTimeTokenID")
+	}
+	wantField(t, db.RevokeOneTimeToken(ctx, "", gone.ID), "UserID")
+	for _, id := range []snib.OneTimeTokenID{gone.ID, gone.ID, theirs.ID} {
+		if err := db.RevokeOneTimeToken(ctx, u.ID, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := db.UseOneTimeToken(ctx, "reset", gone.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidOneTimeToken)
+	for _, l := range []snib.OneTimeToken{kept, theirs} {
+		must(db.UseOneTimeToken(ctx, "reset", l.Token.Reveal()))(t)
+	}
+}
+
+func TestRevokeUserOneTimeTokens(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u, other := user(t, db, "ada"), user(t, db, "bob")
+	link := func(u snib.User, purpose string) snib.OneTimeToken {
+		return must(db.CreateOneTimeToken(ctx, u.ID, purpose, time.Hour, nil))(t)
+	}
+	gone := []snib.OneTimeToken{link(u, "reset"), link(u, "reset")}
+	kept := []snib.OneTimeToken{link(u, "verify"), link(other, "reset")}
+	wantField(t, db.RevokeUserOneTimeTokens(ctx, u.ID, ""), "Purpose")
+	wantErr(t, db.RevokeUserOneTimeTokens(ctx, "nobody", "reset"), snib.ErrUserNotFound)
+	if err := db.RevokeUserOneTimeTokens(ctx, u.ID, "reset"); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range gone {
+		_, err := db.UseOneTimeToken(ctx, l.Purpose, l.Token.Reveal())
+		wantErr(t, err, snib.ErrInvalidOneTimeToken)
+	}
+	for _, l := range kept {
+		must(db.UseOneTimeToken(ctx, l.Purpose, l.Token.Reveal()))(t)
+	}
 }

@@ -58,7 +58,7 @@ func process(tb testing.TB, path, user string) *exec.Cmd {
 	return cmd
 }
 
-func TestNewFileIsPrivateAndComplete(t *testing.T) {
+func TestOpenMakesAPrivateAndCompleteFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "accounts.db")
 	db := must(snib.Open(path, nil))(t)
@@ -72,7 +72,7 @@ func TestNewFileIsPrivateAndComplete(t *testing.T) {
 	}
 }
 
-func TestReopenKeepsEverything(t *testing.T) {
+func TestOpenAgainKeepsEverything(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	db := openFile(t, path, &snib.Options{Indexes: []snib.Index{{Name: "nick", Unique: true}}})
 	u := email(t, db, "a@example.com")
@@ -100,7 +100,7 @@ func TestReopenKeepsEverything(t *testing.T) {
 	}
 }
 
-func TestSecondOpenerWaitsForTheLock(t *testing.T) {
+func TestOpenWaitsForTheLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	db := snibtest.OpenDB(t, path, nil)
 	for name, c := range map[string]struct{ timeout, least, most time.Duration }{
@@ -108,10 +108,17 @@ func TestSecondOpenerWaitsForTheLock(t *testing.T) {
 		"finite":  {300 * time.Millisecond, 250 * time.Millisecond, 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			start := time.Now()
-			_, err := snib.Open(path, snibtest.Fast(&snib.Options{LockTimeout: c.timeout}))
-			wantErr(t, err, snib.ErrLocked)
-			if d := time.Since(start); d < c.least || d > c.most {
+			var d time.Duration
+			for range 5 { // until one is not held up by a busy machine
+				start := time.Now()
+				_, err := snib.Open(path, snibtest.Fast(&snib.Options{LockTimeout: c.timeout}))
+				d = time.Since(start)
+				wantErr(t, err, snib.ErrLocked)
+				if d <= c.most {
+					break
+				}
+			}
+			if d < c.least || d > c.most {
 				t.Errorf("after %v, want %v to %v", d, c.least, c.most)
 			}
 		})
@@ -119,7 +126,7 @@ func TestSecondOpenerWaitsForTheLock(t *testing.T) {
 	nobody(t, db, "ada") // the holder is not disturbed
 }
 
-func TestLockOfAnotherProcess(t *testing.T) {
+func TestOpenWhileAnotherProcessHasTheLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	cmd := process(t, path, "child")
 	in := must(cmd.StdinPipe())(t)
@@ -142,7 +149,7 @@ func TestLockOfAnotherProcess(t *testing.T) {
 }
 
 // Processes that all find no file end up on one file, one after the other.
-func TestProcessesThatCreateOneFile(t *testing.T) {
+func TestOpenByProcessesThatCreateOneFile(t *testing.T) {
 	for round := range 3 {
 		path := filepath.Join(t.TempDir(), "accounts.db")
 		if round == 2 { // or a file of no bytes
@@ -216,7 +223,7 @@ func putFormat(f codec.Format) func(testing.TB, *bolt.DB) {
 	return func(tb testing.TB, b *bolt.DB) { rawPut(tb, b, "meta", "format", f.Append(nil)) }
 }
 
-func TestFilesThatAreRefusedUntouched(t *testing.T) {
+func TestOpenRefusesFilesUntouched(t *testing.T) {
 	whole := database(t, nil)
 	for name, c := range map[string]struct {
 		content []byte
@@ -313,7 +320,7 @@ func untouched(tb testing.TB, path string, content []byte, mode fs.FileMode) {
 	}
 }
 
-func TestEmptyFileBecomesADatabase(t *testing.T) {
+func TestOpenMakesAnEmptyFileADatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -347,4 +354,11 @@ func TestOpenOfWhatIsNoFile(t *testing.T) {
 	if target, err := os.Readlink(link); err != nil || !strings.HasSuffix(target, "nowhere") {
 		t.Errorf("the link is %q, %v", target, err)
 	}
+}
+
+func TestOpenNamesWhatIsNotGiven(t *testing.T) {
+	_, err := snib.Open("", nil)
+	wantField(t, err, "path")
+	_, err = snib.New(nil, nil)
+	wantField(t, err, "b")
 }

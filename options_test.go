@@ -3,15 +3,13 @@ package snib_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
@@ -188,158 +186,113 @@ func TestOptionsAreCopied(t *testing.T) {
 	must(db.GetUserByAttribute(ctx, "nick", "a"))(t)
 }
 
-func TestNewRefusesAHandleThatDoesNotSync(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "app.db")
-	b := openBolt(t, path) // NoSync
-	_, err := snib.New(b, nil)
-	wantField(t, err, "b")
-	if err := b.View(func(tx *bolt.Tx) error {
-		if tx.Bucket([]byte("snib")) != nil {
-			t.Error("something was written")
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
+func TestOptionsOutsideTheirBoundsCreateNoFile(t *testing.T) {
+	const years = 200 * 365 * 24 * time.Hour
+	manyProviders, manyIndexes := map[string]snib.IdentifierRule{}, []snib.Index{}
+	for i := range 65 {
+		manyProviders[fmt.Sprint("p", i)] = snib.Exact
+		manyIndexes = append(manyIndexes, snib.Index{Name: fmt.Sprint(i)})
 	}
-	snibtest.CheckAndClose(t, must(snib.New(b, &snib.Options{InsecureNoSync: true}))(t))
-}
-
-// rows returns all that lies in an application's bucket.
-func rows(tb testing.TB, b *bolt.DB) (out []string) {
-	tb.Helper()
-	err := b.View(func(tx *bolt.Tx) error {
-		return tx.Bucket([]byte("rows")).ForEach(func(k, v []byte) error {
-			out = append(out, string(k)+"="+string(v))
-			return nil
-		})
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return out
-}
-
-func TestNewIsAGuestInTheHandle(t *testing.T) {
-	b := openBolt(t, filepath.Join(t.TempDir(), "app.db"))
-	put := func(k string) error {
-		return b.Update(func(tx *bolt.Tx) error {
-			bucket, err := tx.CreateBucketIfNotExists([]byte("rows"))
-			if err != nil {
-				return err
-			}
-			return bucket.Put([]byte(k), []byte("v"))
-		})
-	}
-	if err := put("before"); err != nil {
-		t.Fatal(err)
-	}
-	o := snibtest.Fast(nil)
-	one, two := must(snib.New(b, o))(t), must(snib.New(b, o))(t)
-	u := email(t, one, "a@example.com")
-	if err := put("meanwhile"); err != nil {
-		t.Fatal(err)
-	}
-	s := logIn(t, two, "a@example.com") // each sees what the other does
-	valid(t, one, s)
-	if err := one.DeleteUser(ctx, u.ID); err != nil {
-		t.Fatal(err)
-	}
-	invalid(t, two, s)
-	snibtest.CheckAndClose(t, one)
-	nobody(t, two, "ada") // the other goes on
-	snibtest.CheckAndClose(t, two)
-	if err := put("after"); err != nil {
-		t.Errorf("the handle was closed: %v", err)
-	}
-	if got := rows(t, b); len(got) != 3 {
-		t.Errorf("the application's rows are %q", got)
-	}
-	_, err := one.GetUser(ctx, u.ID)
-	wantErr(t, err, snib.ErrClosed)
-	three := must(snib.New(b, o))(t)
-	must(three.GetUserByProviderID(ctx, "x", "ada"))(t)
-	snibtest.CheckAndClose(t, three)
-}
-
-func TestReadOnlyHandle(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "accounts.db")
-	db := openFile(t, path, nil)
-	u := email(t, db, "a@example.com")
-	s := logIn(t, db, "a@example.com")
-	closeDB(t, db)
-	content := must(os.ReadFile(path))(t)
-
-	b := must(bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: time.Second}))(t)
-	defer b.Close()
-	db = must(snib.New(b, snibtest.Fast(nil)))(t)
-	valid(t, db, s)
-	must(db.GetUser(ctx, u.ID))(t)
-	must(db.AuthenticateUser(ctx, "email", "a@example.com", password))(t)
-	if n := len(ids(t, db.ListUsers(ctx, snib.ListOptions{}))); n != 1 {
-		t.Errorf("%d users are listed", n)
-	}
-	for name, err := range map[string]error{
-		"CreateUser":    second(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "y"})),
-		"DeleteUser":    db.DeleteUser(ctx, u.ID),
-		"CreateSession": second(db.CreateSession(ctx, u, snib.SessionOptions{})),
-		"RenewSession":  second(db.RenewSession(ctx, s.Token.Reveal())),
-		"EndEverything": db.EndEverything(ctx),
-		"empty Update":  db.Update(ctx, func(*snib.Tx) error { return nil }),
-		"RevokeUser":    db.RevokeUserSessions(ctx, u.ID),
+	for i, c := range []struct {
+		field string
+		o     snib.Options
+	}{
+		{"Options.Sessions.Active", snib.Options{Sessions: snib.SessionPolicy{Active: -1}}},
+		{"Options.Sessions.Active", snib.Options{Sessions: snib.SessionPolicy{Active: time.Second - 1}}},
+		{"Options.Sessions.Active", snib.Options{Sessions: snib.SessionPolicy{Active: years}}},
+		{"Options.Sessions.Idle", snib.Options{Sessions: snib.SessionPolicy{Idle: years}}},
+		{"Options.Sessions.Absolute", snib.Options{Sessions: snib.SessionPolicy{Absolute: time.Millisecond}}},
+		{"Options.Sessions.ExtendEvery", snib.Options{Sessions: snib.SessionPolicy{ExtendEvery: years}}},
+		{"Options.Sessions.MaxPerUser", snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 1001}}},
+		{"Options.Sessions.MaxPerUser", snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: -1}}},
+		{"Options.Refresh.Idle", snib.Options{Refresh: snib.RefreshPolicy{Idle: -1}}},
+		{"Options.Refresh.Absolute", snib.Options{Refresh: snib.RefreshPolicy{Absolute: years}}},
+		{"Options.Refresh.Session", snib.Options{Refresh: snib.RefreshPolicy{Session: 1}}},
+		{"Options.Refresh.Grace", snib.Options{Refresh: snib.RefreshPolicy{Grace: 5*time.Minute + 1}}},
+		{"Options.Refresh.MaxPerUser", snib.Options{Refresh: snib.RefreshPolicy{MaxPerUser: 101}}},
+		{"Options.Refresh.MaxPerUser", snib.Options{Refresh: snib.RefreshPolicy{MaxPerUser: -1}}},
+		{"Options.Passwords", snib.Options{Passwords: snib.PasswordPolicy{MemoryKiB: 7, Time: 1, Parallelism: 1}}},
+		{"Options.Passwords", snib.Options{Passwords: snib.PasswordPolicy{MemoryKiB: 16, Parallelism: 3}}},
+		{"Options.Passwords", snib.Options{Passwords: snib.PasswordPolicy{MemoryKiB: math.MaxUint32}}},
+		{"Options.Passwords", snib.Options{Passwords: snib.PasswordPolicy{Time: math.MaxUint32}}},
+		{"Options.Passwords", snib.Options{Passwords: snib.PasswordPolicy{MemoryKiB: 2048, MaxHashMemory: 1 << 20}}},
+		{"Options.SweepEvery", snib.Options{SweepEvery: time.Millisecond}},
+		{"Options.MaxSize", snib.Options{MaxSize: 1<<20 - 1}},
+		{"Options.Providers", snib.Options{Providers: manyProviders}},
+		{"Options.Providers", snib.Options{Providers: map[string]snib.IdentifierRule{"": snib.Exact}}},
+		{"Options.Providers", snib.Options{Providers: map[string]snib.IdentifierRule{"A": snib.Exact}}},
+		{"Options.Providers", snib.Options{Providers: map[string]snib.IdentifierRule{"a": "soundex"}}},
+		{"Options.Indexes", snib.Options{Indexes: manyIndexes}},
+		{"Options.Indexes", snib.Options{Indexes: []snib.Index{{Name: ""}}}},
+		{"Options.Indexes", snib.Options{Indexes: []snib.Index{{Name: "a\x00b"}}}},
+		{"Options.Indexes", snib.Options{Indexes: []snib.Index{{Name: strings.Repeat("x", 65)}}}},
+		{"Options.Indexes", snib.Options{Indexes: []snib.Index{{Name: "a"}, {Name: "a", Unique: true}}}},
 	} {
-		if !errors.Is(err, snib.ErrReadOnly) {
-			t.Errorf("%s: %v, want ErrReadOnly", name, err)
+		dir := t.TempDir()
+		db, err := snib.Open(filepath.Join(dir, "a.db"), &c.o)
+		if err == nil {
+			db.Close()
+		}
+		e, ok := errors.AsType[*snib.InputError](err)
+		if !ok || !strings.HasPrefix(e.Field, c.field) || db != nil {
+			t.Errorf("case %d: got %v, want an InputError of %s", i, err, c.field)
+		}
+		if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != 0 {
+			t.Errorf("case %d, %s: a file was created", i, c.field)
+		}
+	}
+}
+
+// What an operator sees: each of these is in the log, without secrets.
+func TestEventsOfUpkeep(t *testing.T) {
+	var log events
+	clock := snibtest.NewClock()
+	o := snibtest.Fast(shortLived(clock))
+	o.Logger = log.logger()
+	told := map[string][]int64{}
+	o.Progress = func(p snib.Progress) { told[p.Op] = append(told[p.Op], p.Done) }
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	db := must(snib.Open(path, o))(t)
+	u := nobody(t, db, "ada")
+	session(t, db, u.ID)
+	for step, c := range map[string]struct {
+		do   func() error
+		says string
+	}{
+		"backup":  {func() error { return db.BackupFile(ctx, path+".b", nil) }, "copy"},
+		"compact": {func() error { return db.CompactTo(ctx, path+".c", nil) }, "copy"},
+		"restore": {func() error {
+			return second(snib.Restore(ctx, path+".s", path+".r", &snib.RestoreOptions{Options: o}))
+		}, "restored"},
+		"sweep": {func() error { clock.Advance(1000 * time.Hour); return second(db.Sweep(ctx)) }, "sweep"},
+		"check": {func() error {
+			rawPut(t, handle(t, db), "user_sessions", "ghost\x00ses", nil)
+			_, err := db.Check(ctx)
+			return map[bool]error{false: fmt.Errorf("check returned %w", err)}[err != nil]
+		}, "problems"},
+		"repair": {func() error {
+			rawPut(t, handle(t, db), "user_sessions", "ghost\x00ses", nil)
+			return second(db.Repair(ctx))
+		}, "repaired"},
+	} {
+		if step == "restore" {
+			if err := db.BackupFile(ctx, path+".s", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := len(log.String())
+		if err := c.do(); err != nil {
+			t.Errorf("%s: %v", step, err)
+		}
+		if text := log.String()[before:]; !strings.Contains(text, c.says) {
+			t.Errorf("%s: the log says %q", step, text)
+		}
+		must(db.Repair(ctx))(t)
+	}
+	for _, op := range []string{"backup", "compact", "restore", "check", "repair"} {
+		if len(told[op]) == 0 {
+			t.Errorf("nobody was told of the progress of %s", op)
 		}
 	}
 	snibtest.CheckAndClose(t, db)
-	untouched(t, path, content, 0o600)
-	_, err := snib.New(b, snibtest.Fast(&snib.Options{Indexes: []snib.Index{{Name: "nick"}}}))
-	wantErr(t, err, snib.ErrReadOnly)
-}
-
-// immutable makes a file or directory unchangeable even for root, or skips.
-func immutable(t *testing.T, path string) {
-	t.Helper()
-	if out, err := exec.Command("chattr", "+i", path).CombinedOutput(); err != nil {
-		t.Skipf("permissions do not bind root, and chattr does not work here: %v: %s", err, out)
-	}
-	t.Cleanup(func() { exec.Command("chattr", "-i", path).Run() })
-}
-
-func TestReadOnlyPlaces(t *testing.T) {
-	lock := immutable
-	if os.Geteuid() != 0 {
-		lock = func(t *testing.T, path string) {
-			info := must(os.Stat(path))(t)
-			if err := os.Chmod(path, info.Mode()&^0o222); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { os.Chmod(path, info.Mode()) })
-		}
-	}
-	t.Run("file", func(t *testing.T) {
-		content := database(t, nil)
-		path := filepath.Join(t.TempDir(), "accounts.db")
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		lock(t, path)
-		_, err := snib.Open(path, snibtest.Fast(nil))
-		wantErr(t, err, snib.ErrReadOnly)
-		if got := must(os.ReadFile(path))(t); string(got) != string(content) {
-			t.Error("the file was changed")
-		}
-	})
-	t.Run("directory", func(t *testing.T) {
-		dir := filepath.Join(t.TempDir(), "d")
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		lock(t, dir)
-		_, err := snib.Open(filepath.Join(dir, "accounts.db"), snibtest.Fast(nil))
-		wantErr(t, err, snib.ErrReadOnly)
-		if names := must(os.ReadDir(dir))(t); len(names) != 0 {
-			t.Errorf("made: %v", names)
-		}
-	})
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/snibdb/snib"
-	"github.com/snibdb/snib/snibtest"
 )
 
 // TestCreateSessionOfASession: a log-in can be carried to another place, as
@@ -74,49 +73,4 @@ func TestCreateSessionNeedsProof(t *testing.T) {
 	must(db.DisableUser(ctx, disabled.UserID, ""))(t)
 	_, err := db.CreateSession(ctx, disabled, snib.SessionOptions{})
 	wantErr(t, err, snib.ErrInvalidSession) // it ended with that
-}
-
-func TestRevokeOneTimeToken(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
-	u, other := user(t, db, "ada"), user(t, db, "bob")
-	link := func(u snib.User, purpose string) snib.OneTimeToken {
-		return must(db.CreateOneTimeToken(ctx, u.ID, purpose, time.Hour, nil))(t)
-	}
-	gone, kept, theirs := link(u, "reset"), link(u, "reset"), link(other, "reset")
-	for _, id := range []snib.OneTimeTokenID{"", "ott_", snib.OneTimeTokenID(gone.Token.Reveal())} {
-		wantField(t, db.RevokeOneTimeToken(ctx, u.ID, id), "OneTimeTokenID")
-	}
-	wantField(t, db.RevokeOneTimeToken(ctx, "", gone.ID), "UserID")
-	for _, id := range []snib.OneTimeTokenID{gone.ID, gone.ID, theirs.ID} {
-		if err := db.RevokeOneTimeToken(ctx, u.ID, id); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_, err := db.UseOneTimeToken(ctx, "reset", gone.Token.Reveal())
-	wantErr(t, err, snib.ErrInvalidOneTimeToken)
-	for _, l := range []snib.OneTimeToken{kept, theirs} {
-		must(db.UseOneTimeToken(ctx, "reset", l.Token.Reveal()))(t)
-	}
-}
-
-func TestRevokeUserOneTimeTokens(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
-	u, other := user(t, db, "ada"), user(t, db, "bob")
-	link := func(u snib.User, purpose string) snib.OneTimeToken {
-		return must(db.CreateOneTimeToken(ctx, u.ID, purpose, time.Hour, nil))(t)
-	}
-	gone := []snib.OneTimeToken{link(u, "reset"), link(u, "reset")}
-	kept := []snib.OneTimeToken{link(u, "verify"), link(other, "reset")}
-	wantField(t, db.RevokeUserOneTimeTokens(ctx, u.ID, ""), "Purpose")
-	wantErr(t, db.RevokeUserOneTimeTokens(ctx, "nobody", "reset"), snib.ErrUserNotFound)
-	if err := db.RevokeUserOneTimeTokens(ctx, u.ID, "reset"); err != nil {
-		t.Fatal(err)
-	}
-	for _, l := range gone {
-		_, err := db.UseOneTimeToken(ctx, l.Purpose, l.Token.Reveal())
-		wantErr(t, err, snib.ErrInvalidOneTimeToken)
-	}
-	for _, l := range kept {
-		must(db.UseOneTimeToken(ctx, l.Purpose, l.Token.Reveal()))(t)
-	}
 }

@@ -362,3 +362,25 @@ func TestRefreshRule5AnythingElseRevokesTheFamily(t *testing.T) {
 		})
 	}
 }
+
+func TestRefreshGraceEndsAfterTheClockWasReset(t *testing.T) {
+	clock := snibtest.NewClock()
+	wall := clock.Now()
+	clock.Advance(240 * time.Hour) // ahead by mistake
+	db := snibtest.NewDB(t, &snib.Options{Now: clock.Now})
+	u := email(t, db, "a@example.com")
+	clock.Set(wall)
+	if err := db.ResetClock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, spent, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := db.Refresh(ctx, spent.Token.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(time.Minute)
+	_, _, err = db.Refresh(ctx, spent.Token.Reveal())
+	wantErr(t, err, snib.ErrRefreshTokenReused)
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
 )
+
+func contains(s, part string) bool { return strings.Contains(s, part) }
 
 func sweep(tb testing.TB, db *snib.DB) int {
 	tb.Helper()
@@ -269,7 +272,7 @@ func TestSweepStopsBetweenSteps(t *testing.T) {
 
 // sweepClock runs in a bubble, where the ticker's time is fake, beside a wall
 // clock of the test's.
-func TestBackgroundSweep(t *testing.T) {
+func TestSweepInTheBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := snibtest.NewClock()
 		db := snibtest.NewDB(t, &snib.Options{Now: clock.Now, SweepEvery: time.Minute})
@@ -300,7 +303,7 @@ func TestBackgroundSweep(t *testing.T) {
 }
 
 // A sweep that fails is an event, and the next one happens.
-func TestBackgroundSweepReportsTrouble(t *testing.T) {
+func TestSweepInTheBackgroundReportsTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log events
 		clock := snibtest.NewClock()

@@ -3,8 +3,6 @@ package snib
 import (
 	"bytes"
 	"crypto/rand"
-	"flag"
-	mathrand "math/rand/v2"
 	"strings"
 	"testing"
 
@@ -12,19 +10,6 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/token"
 )
-
-var securitySeed = flag.Uint64("security.seed", 0, "seed of the random security tests; 0 draws one")
-
-// SecurityRand returns a source for a random test and logs its seed.
-func SecurityRand(tb testing.TB) *mathrand.Rand {
-	tb.Helper()
-	seed := *securitySeed
-	for seed == 0 {
-		seed = mathrand.Uint64()
-	}
-	tb.Logf("repeat with -security.seed=%d", seed)
-	return mathrand.New(mathrand.NewPCG(seed, 0))
-}
 
 var tokenKinds = []struct {
 	name string

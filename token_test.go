@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"math"
 	"regexp"
 	"runtime"
 	"strings"
@@ -206,25 +207,31 @@ func TestOneSecretIsNoTokenOfAnotherKind(t *testing.T) {
 func TestLongTokenIsRefusedInConstantMemory(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	for _, k := range issue(t, db) {
+		// TotalAlloc is that of the process: the least of several rounds is
+		// what the call itself needs, whatever else has run meanwhile.
 		work := func(token string) uint64 {
 			const runs = 20
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			for range runs {
-				if err := k.present(token); !errors.Is(err, k.refused) {
-					t.Fatalf("%s: %v", k.kind, err)
+			least := uint64(math.MaxUint64)
+			for range 5 {
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				for range runs {
+					if err := k.present(token); !errors.Is(err, k.refused) {
+						t.Fatalf("%s: %v", k.kind, err)
+					}
 				}
+				runtime.ReadMemStats(&after)
+				least = min(least, (after.TotalAlloc-before.TotalAlloc)/runs)
 			}
-			runtime.ReadMemStats(&after)
-			return (after.TotalAlloc - before.TotalAlloc) / runs
+			return least
 		}
 		short, long := k.token[1:], strings.Repeat(k.token, 1<<18)
 		work(short)
 		if a, b := work(short), work(long); b > 2*a+4096 {
 			t.Errorf("%s: %d bytes allocated for a short token, %d for one of %d MiB", k.kind, a, b, len(long)>>20)
 		}
-		a := testing.AllocsPerRun(20, func() { k.present(short) })
-		if b := testing.AllocsPerRun(20, func() { k.present(long) }); b > a+2 {
+		a := leastAllocs(20, 0, func() { k.present(short) })
+		if b := leastAllocs(20, a+2, func() { k.present(long) }); b > a+2 {
 			t.Errorf("%s: %v allocations for a short token, %v for a long one", k.kind, a, b)
 		}
 	}

@@ -4,20 +4,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"maps"
-	"path/filepath"
 	"reflect"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
 )
+
+// dry is a source of randomness that fails when it is told to.
+type dry struct{ empty atomic.Bool }
+
+var errDry = errors.New("no randomness")
+
+func (d *dry) Read(p []byte) (int, error) {
+	if d.empty.Load() {
+		return 0, errDry
+	}
+	return io.ReadFull(zeros{}, p)
+}
+
+type zeros struct{}
+
+var counter atomic.Uint64
+
+func (zeros) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(counter.Add(1) * 0x9E3779B97F4A7C15 >> 56)
+	}
+	return len(p), nil
+}
 
 var (
 	dbType = reflect.TypeFor[*snib.DB]()
@@ -131,7 +153,7 @@ func TestTxHasTheMethodsOfDBWithoutTheContext(t *testing.T) {
 	}
 }
 
-func TestUpdateCommitsAllOrNothingWithTheApplicationsRows(t *testing.T) {
+func TestUpdateWithBoltRowsCommitsAllOrNothing(t *testing.T) {
 	verdict := errors.New("verdict")
 	for _, c := range []struct {
 		name string
@@ -217,7 +239,7 @@ func TestATxIsClosedAfterItsClosure(t *testing.T) {
 	}
 }
 
-func TestWritingInAViewIsReadOnly(t *testing.T) {
+func TestViewRefusesToWrite(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	quiet(t, db, func() {
 		err := db.View(ctx, func(tx *snib.Tx) error {
@@ -234,174 +256,7 @@ func TestWritingInAViewIsReadOnly(t *testing.T) {
 	})
 }
 
-// nested fails the test unless every method of db returns ErrNested here.
-func nested(t *testing.T, db *snib.DB) {
-	t.Helper()
-	for _, name := range methodNames(t, dbType, map[string]bool{
-		"Close": true, "Join": true, "HashPassword": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true,
-	}) {
-		if err := call(t, db, name, ctx); !errors.Is(err, snib.ErrNested) {
-			t.Errorf("%s: %v, want ErrNested", name, err)
-		}
-	}
-}
-
-func TestMethodsOfDBInsideAClosureAreNested(t *testing.T) {
-	b, db := attached(t)
-	for _, f := range []func(context.Context, func(*snib.Tx) error) error{db.View, db.Update} {
-		before, _ := content(t, db)
-		if err := f(ctx, func(*snib.Tx) error { nested(t, db); return nil }); err != nil {
-			t.Fatal(err)
-		}
-		if after, _ := content(t, db); !maps.Equal(before, after) {
-			t.Error("something was written")
-		}
-	}
-	err := b.Update(func(btx *bolt.Tx) error {
-		if _, err := db.Join(btx); err != nil {
-			return err
-		}
-		nested(t, db)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	user(t, db, "ada") // after it, all is as ever
-	// Another goroutine is not inside.
-	err = db.View(ctx, func(*snib.Tx) error {
-		done := make(chan error)
-		go func() {
-			_, err := db.GetUserByProviderID(ctx, "username", "ada")
-			done <- err
-		}()
-		return <-done
-	})
-	if err != nil {
-		t.Errorf("another goroutine: %v", err)
-	}
-}
-
-// attached returns a database within a handle of the application's.
-func attached(tb testing.TB) (*bolt.DB, *snib.DB) {
-	tb.Helper()
-	b := must(bolt.Open(filepath.Join(tb.TempDir(), "app.db"), 0o600, &bolt.Options{Timeout: time.Second, NoSync: true}))(tb)
-	tb.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	db := must(snib.New(b, snibtest.Fast(nil)))(tb)
-	tb.Cleanup(func() { snibtest.CheckAndClose(tb, db) })
-	return b, db
-}
-
-func TestJoinSeesAndIsSeen(t *testing.T) {
-	b, db := attached(t)
-	row := []byte("row")
-	undo := errors.New("undo")
-	for _, verdict := range []error{undo, nil} {
-		var u snib.User
-		err := b.Update(func(btx *bolt.Tx) error {
-			notes, err := btx.CreateBucketIfNotExists([]byte("notes"))
-			if err != nil {
-				return err
-			}
-			if err := notes.Put(row, []byte("before")); err != nil {
-				return err
-			}
-			tx, err := db.Join(btx)
-			if err != nil {
-				return err
-			}
-			if tx.Bolt() != btx || string(tx.Bolt().Bucket([]byte("notes")).Get(row)) != "before" {
-				t.Error("the joined transaction is another")
-			}
-			if u, err = tx.CreateUser(snib.NewUser{Provider: "username", Identifier: "ada"}); err != nil {
-				return err
-			}
-			again := must(db.Join(btx))(t)
-			if _, err := again.GetUser(u.ID); err != nil {
-				t.Errorf("a second Join does not see the first: %v", err)
-			}
-			if err := notes.Put(row, []byte(u.ID)); err != nil {
-				return err
-			}
-			return verdict
-		})
-		wantErr(t, err, verdict)
-		_, err = db.GetUser(ctx, u.ID)
-		wantErr(t, err, map[error]error{undo: snib.ErrUserNotFound}[verdict])
-		err = db.View(ctx, func(tx *snib.Tx) error {
-			got := ""
-			if b := tx.Bolt().Bucket([]byte("notes")); b != nil {
-				got = string(b.Get(row))
-			}
-			if want := map[error]string{nil: string(u.ID)}[verdict]; got != want {
-				t.Errorf("the application's row is %q, want %q", got, want)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.View(func(*bolt.Tx) error { return nil }); err != nil {
-		t.Errorf("Close has closed the application's handle: %v", err)
-	}
-}
-
-func TestJoinRefusesTransactionsThatEndedOrAreOthers(t *testing.T) {
-	b, db := attached(t)
-	other, _ := attached(t)
-	btx := must(b.Begin(true))(t)
-	tx := must(db.Join(btx))(t)
-	must(tx.CreateUser(snib.NewUser{Provider: "username", Identifier: "ada"}))(t)
-	if err := btx.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true}) {
-		if err := call(t, tx, name); !errors.Is(err, snib.ErrTxClosed) {
-			t.Errorf("%s after the commit: %v, want ErrTxClosed", name, err)
-		}
-	}
-	if tx.Bolt() != nil {
-		t.Error("the ended transaction can still be had")
-	}
-	_, err := db.Join(btx)
-	wantErr(t, err, snib.ErrTxClosed)
-	must(db.GetUserByProviderID(ctx, "username", "ada"))(t)
-
-	foreign := must(other.Begin(true))(t)
-	if _, err := db.Join(foreign); err == nil {
-		t.Error("a transaction of another handle was joined")
-	}
-	if err := foreign.Rollback(); err != nil {
-		t.Fatal(err)
-	}
-	err = b.View(func(btx *bolt.Tx) error {
-		tx := must(db.Join(btx))(t)
-		for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true}) {
-			if err := call(t, tx, name); errors.Is(err, snib.ErrReadOnly) == reading[name] {
-				t.Errorf("%s in a joined read transaction: %v", name, err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	err = b.View(func(btx *bolt.Tx) error { _, err := db.Join(btx); return err })
-	wantErr(t, err, snib.ErrClosed)
-}
-
-func TestAMethodThatFailsHasWrittenNothingAndTheClosureGoesOn(t *testing.T) {
+func TestUpdateGoesOnAfterAMethodThatFailed(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "nick", Unique: true}}})
 	u := must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: "ada", Attributes: snib.Attributes{"nick": "a"}}))(t)
 	other := must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: "bob", Attributes: snib.Attributes{"nick": "b"}}))(t)
@@ -449,58 +304,7 @@ func TestAMethodThatFailsHasWrittenNothingAndTheClosureGoesOn(t *testing.T) {
 	}
 }
 
-func TestACancelledContextIsHonouredByEveryMethod(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
-	email(t, db, "a@example.com")
-	cancelled, cancel := context.WithCancel(ctx)
-	cancel()
-	quiet(t, db, func() {
-		for _, name := range methodNames(t, dbType, map[string]bool{"Join": true, "Close": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true}) {
-			if err := call(t, db, name, cancelled); !errors.Is(err, context.Canceled) {
-				t.Errorf("%s: %v, want context.Canceled", name, err)
-			}
-		}
-		_, _, err := db.LogIn(cancelled, "email", "a@example.com", password, snib.SessionOptions{})
-		wantErr(t, err, context.Canceled)
-	})
-}
-
-func TestAContextThatEndsDuringALogInLetsNobodyIn(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
-	u := email(t, db, "a@example.com")
-	ending, cancel := context.WithCancel(ctx)
-	once(db, cancel)
-	quiet(t, db, func() {
-		_, _, err := db.LogIn(ending, "email", "a@example.com", password, snib.SessionOptions{})
-		wantErr(t, err, context.Canceled)
-		if got := sessionIDs(t, db, u.ID); got != nil {
-			t.Errorf("sessions %v", got)
-		}
-	})
-}
-
-func TestAfterCloseEveryMethodReturnsErrClosed(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	// HashPassword touches no file.
-	for _, name := range methodNames(t, dbType, map[string]bool{
-		"Join": true, "Close": true, "HashPassword": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true,
-	}) {
-		if err := call(t, db, name, ctx); !errors.Is(err, snib.ErrClosed) {
-			t.Errorf("%s: %v, want ErrClosed", name, err)
-		}
-	}
-	if _, err := db.Join(nil); !errors.Is(err, snib.ErrClosed) {
-		t.Errorf("Join: %v, want ErrClosed", err)
-	}
-	if err := db.Close(); err != nil {
-		t.Errorf("a second Close: %v", err)
-	}
-}
-
-func TestAClosureThatWritesTooMuchIsRefusedWhole(t *testing.T) {
+func TestUpdateThatWritesTooMuchIsRefusedWhole(t *testing.T) {
 	// With the index a user is three writes, so that the bound is met within
 	// one: half a user must not stay.
 	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "n"}}})
@@ -543,4 +347,47 @@ func TestAClosureThatWritesTooMuchIsRefusedWhole(t *testing.T) {
 		})
 	}
 	user(t, db, "u0")
+}
+
+func TestUpdateCommitsNothingOfAMethodThatFailed(t *testing.T) {
+	random := &dry{}
+	db := snibtest.NewDB(t, &snib.Options{Rand: random, Sessions: snib.SessionPolicy{MaxPerUser: 2}, Refresh: snib.RefreshPolicy{MaxPerUser: 1}})
+	u := email(t, db, "a@example.com")
+	s := must(db.CreateSession(ctx, u, snib.SessionOptions{}))(t)
+	_, r, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	random.empty.Store(true)
+	before, _ := content(t, db)
+	if err := db.Update(ctx, func(tx *snib.Tx) error {
+		for name, err := range map[string]error{
+			"RenewSession":  second(tx.RenewSession(s.Token.Reveal())),
+			"CreateSession": second(tx.CreateSession(u, snib.SessionOptions{})),
+			"CreateRefreshToken": func() error {
+				_, _, err := tx.CreateRefreshToken(u, snib.SessionOptions{})
+				return err
+			}(),
+			"CreateOneTimeToken": second(tx.CreateOneTimeToken(u.ID, "x", time.Hour, nil)),
+			"CreateUser":         second(tx.CreateUser(snib.NewUser{Provider: "github", Identifier: "1"})),
+		} {
+			if !errors.Is(err, errDry) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		return nil // and commit
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = db.Refresh(ctx, r.Token.Reveal())
+	wantErr(t, err, errDry)
+	after, _ := content(t, db)
+	for key := range after {
+		if before[key] != after[key] {
+			t.Errorf("%s was changed", key)
+		}
+	}
+	if len(before) != len(after) {
+		t.Errorf("%d records, were %d", len(after), len(before))
+	}
 }

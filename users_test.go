@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,316 +12,6 @@ import (
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
 )
-
-var ctx = context.Background()
-
-const password = "correct horse battery"
-
-// must returns v, failing the test on an error.
-func must[T any](v T, err error) func(testing.TB) T {
-	return func(tb testing.TB) T {
-		tb.Helper()
-		if err != nil {
-			tb.Fatalf("unexpected error: %v", err)
-		}
-		return v
-	}
-}
-
-// wantErr fails the test unless err is want.
-func wantErr(tb testing.TB, err, want error) {
-	tb.Helper()
-	if !errors.Is(err, want) {
-		tb.Fatalf("got error %v, want %v", err, want)
-	}
-}
-
-// wantField fails the test unless err is an InputError of field.
-func wantField(tb testing.TB, err error, field string) {
-	tb.Helper()
-	e, ok := errors.AsType[*snib.InputError](err)
-	if !ok || !strings.HasPrefix(e.Field, field) || !errors.Is(err, snib.ErrInvalidInput) {
-		tb.Fatalf("got error %v, want an InputError of %s", err, field)
-	}
-}
-
-// email creates a user with this address and the password of these tests.
-func email(tb testing.TB, db *snib.DB, address string) snib.User {
-	tb.Helper()
-	return must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: address, Password: password}))(tb)
-}
-
-// asNow is a user as of now, let in without a log-in.
-func asNow(tb testing.TB, db *snib.DB, id snib.UserID) snib.User {
-	tb.Helper()
-	return must(db.GetUser(ctx, id))(tb)
-}
-
-func logIn(tb testing.TB, db *snib.DB, address string) snib.Session {
-	tb.Helper()
-	s, _, err := db.LogIn(ctx, "email", address, password, snib.SessionOptions{})
-	if err != nil {
-		tb.Fatalf("log in: %v", err)
-	}
-	return s
-}
-
-// invalid fails the test unless the token is refused.
-func invalid(tb testing.TB, db *snib.DB, s snib.Session) {
-	tb.Helper()
-	_, err := db.ValidateSession(ctx, s.Token.Reveal())
-	wantErr(tb, err, snib.ErrInvalidSession)
-}
-
-// valid fails the test unless the token is accepted.
-func valid(tb testing.TB, db *snib.DB, s snib.Session) {
-	tb.Helper()
-	if _, err := db.ValidateSession(ctx, s.Token.Reveal()); err != nil {
-		tb.Fatalf("validate: %v", err)
-	}
-}
-
-func TestUpdateUserProviderIDMovesTheIdentityAtOnce(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
-	u := email(t, db, "old@example.com")
-	other := email(t, db, "other@example.com")
-
-	for _, c := range []struct{ provider, identifier, field string }{
-		{"", "new@example.com", "Provider"},
-		{"email", "", "Identifier"},
-		{"Email", "new@example.com", "Provider"},
-		{"email", "not an address", "Identifier"},
-		{"email", "new@example.com\n", "Identifier"},
-		{"github", strings.Repeat("x", 257), "Identifier"},
-		{"username", "a@b", "Identifier"},
-	} {
-		_, err := db.UpdateUserProviderID(ctx, u.ID, c.provider, c.identifier)
-		wantField(t, err, c.field)
-	}
-	_, err := db.UpdateUserProviderID(ctx, u.ID, "email", "OTHER@example.com")
-	wantErr(t, err, snib.ErrIdentityTaken)
-	if got := must(db.GetUser(ctx, u.ID))(t); !reflect.DeepEqual(got, u) {
-		t.Fatalf("a refused update changed the user: %+v, was %+v", got, u)
-	}
-
-	got := must(db.UpdateUserProviderID(ctx, u.ID, "github", "4711"))(t)
-	if x := got.Identities[0]; x.Provider != "github" || x.Identifier != "4711" || len(got.Identities) != 1 {
-		t.Errorf("identities %v", got.Identities)
-	}
-	if got.ID != u.ID || got.CredentialVersion != u.CredentialVersion+1 {
-		t.Errorf("id %s version %d, want %s and one more than %d", got.ID, got.CredentialVersion, u.ID, u.CredentialVersion)
-	}
-	_, err = db.GetUserByProviderID(ctx, "email", "old@example.com")
-	wantErr(t, err, snib.ErrUserNotFound)
-	if found := must(db.GetUserByProviderID(ctx, "github", "4711"))(t); found.ID != u.ID {
-		t.Errorf("found %s", found.ID)
-	}
-	email(t, db, "old@example.com") // is free
-	if other := must(db.GetUser(ctx, other.ID))(t); other.Identities[0].Identifier != "other@example.com" {
-		t.Errorf("the other user changed: %v", other.Identities)
-	}
-}
-
-func TestUpdateUserProviderIDPromotesALinkedIdentity(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
-	u := email(t, db, "a@example.com")
-	must(db.LinkIdentity(ctx, u.ID, "github", "1"))(t)
-	must(db.LinkIdentity(ctx, u.ID, "google", "2"))(t)
-
-	got := must(db.UpdateUserProviderID(ctx, u.ID, "google", "2"))(t)
-	var names []string
-	for _, x := range got.Identities {
-		names = append(names, x.Provider)
-	}
-	if want := []string{"google", "github"}; !reflect.DeepEqual(names, want) {
-		t.Errorf("providers %v, want %v", names, want)
-	}
-	// Only the spelling: nothing is proven anew, so the version stays.
-	must(db.UpdateUserProviderID(ctx, u.ID, "email", "B@example.com"))(t)
-	before := must(db.GetUser(ctx, u.ID))(t)
-	after := must(db.UpdateUserProviderID(ctx, u.ID, "email", "b@EXAMPLE.com"))(t)
-	if after.Identities[0].Identifier != "b@EXAMPLE.com" || after.CredentialVersion != before.CredentialVersion {
-		t.Errorf("spelling %v version %d, want b@EXAMPLE.com and %d", after.Identities, after.CredentialVersion, before.CredentialVersion)
-	}
-}
-
-func TestUpdateUserPasswordEndsEverythingButTheKept(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
-	u := email(t, db, "a@example.com")
-	kept, gone := logIn(t, db, "a@example.com"), logIn(t, db, "a@example.com")
-	famSession, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keptFam, keptFamily, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
-	stranger := email(t, db, "b@example.com")
-	theirs := logIn(t, db, "b@example.com")
-
-	_, err = db.UpdateUserPassword(ctx, u.ID, "a new passphrase", theirs.ID)
-	wantField(t, err, "Keep")
-	for _, s := range []snib.Session{kept, gone, famSession} {
-		valid(t, db, s) // nothing was written
-	}
-	_, err = db.UpdateUserPassword(ctx, u.ID, "short")
-	wantField(t, err, "Password")
-
-	got := must(db.UpdateUserPassword(ctx, u.ID, "a new passphrase", kept.ID, keptFam.ID))(t)
-	if got.CredentialVersion != u.CredentialVersion+1 {
-		t.Errorf("version %d", got.CredentialVersion)
-	}
-	valid(t, db, kept)
-	valid(t, db, keptFam)
-	invalid(t, db, gone)
-	invalid(t, db, famSession)
-	for _, f := range []snib.RefreshToken{family, keptFamily} {
-		_, _, err := db.Refresh(ctx, f.Token.Reveal())
-		wantErr(t, err, snib.ErrInvalidRefreshToken)
-	}
-	if s := must(db.GetSession(ctx, keptFam.ID))(t); s.RefreshTokenID != "" || !s.ActiveUntil.Equal(keptFam.ActiveUntil) {
-		t.Errorf("the kept session is of family %q until %v, want none until %v", s.RefreshTokenID, s.ActiveUntil, keptFam.ActiveUntil)
-	}
-	_, err = db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())
-	wantErr(t, err, snib.ErrInvalidOneTimeToken)
-	_, err = db.AuthenticateUser(ctx, "email", "a@example.com", password)
-	wantErr(t, err, snib.ErrInvalidCredentials)
-	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
-	valid(t, db, theirs)
-
-	got = must(db.RemoveUserPassword(ctx, u.ID))(t)
-	if got.HasPassword {
-		t.Error("still has a password")
-	}
-	invalid(t, db, kept)
-	for _, p := range []string{"a new passphrase", password, "x"} {
-		_, err = db.AuthenticateUser(ctx, "email", "a@example.com", p)
-		wantErr(t, err, snib.ErrInvalidCredentials)
-	}
-	must(db.AuthenticateUser(ctx, "email", stranger.Identities[0].Identifier, password))(t)
-}
-
-func TestUpdateUserAttributesChangesOnlyTheGivenKeys(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
-	u := must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: "ada", Attributes: snib.Attributes{
-		"kept": "as it is", "text": "old", "gone": 1,
-	}}))(t)
-	when := time.Date(2026, 11, 24, 12, 0, 0, 123456789, time.FixedZone("x", 3600))
-
-	got := must(db.UpdateUserAttributes(ctx, u.ID, snib.Attributes{
-		"text": "", "int": 0, "bool": false, "null": nil, "gone": snib.Unset,
-		"float": 1.5, "bytes": []byte{0, 255}, "time": when, "list": []string{"a", "b"},
-		"map": map[string]any{"deep": int8(-3)}, "big": uint64(math.MaxInt64),
-	}))(t)
-	want := snib.Attributes{
-		"kept": "as it is", "text": "", "int": int64(0), "bool": false, "null": nil,
-		"float": 1.5, "bytes": []byte{0, 255}, "time": when.UTC(), "list": []any{"a", "b"},
-		"map": map[string]any{"deep": int64(-3)}, "big": int64(math.MaxInt64),
-	}
-	if !reflect.DeepEqual(got.Attributes(), want) {
-		t.Errorf("returned\n%v, want\n%v", got.Attributes(), want)
-	}
-	if read := must(db.GetUser(ctx, u.ID))(t); !reflect.DeepEqual(read, got) {
-		t.Errorf("read back\n%v, returned\n%v", read, got)
-	}
-	// The copy is the caller's.
-	got.Attributes()["kept"] = "changed"
-	if got.Attributes()["kept"] != "as it is" {
-		t.Error("the user's attributes can be changed from outside")
-	}
-	if s, ok := snib.Attr[string](got.Attributes(), "null"); ok || s != "" {
-		t.Errorf("Attr of a null is %q, %t", s, ok)
-	}
-}
-
-func TestAttributesOutsideTheirBoundsAreRefusedByName(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
-	u := email(t, db, "a@example.com")
-	many := snib.Attributes{}
-	for i := range 65 {
-		many[fmt.Sprint("k", i)] = i
-	}
-	var deep any = "x"
-	for range 9 {
-		deep = []any{deep}
-	}
-	for name, c := range map[string]struct {
-		a     snib.Attributes
-		field string
-	}{
-		"65 keys":         {many, "Attributes"},
-		"long name":       {snib.Attributes{strings.Repeat("n", 65): 1}, "Attributes"},
-		"empty name":      {snib.Attributes{"": 1}, "Attributes"},
-		"too large":       {snib.Attributes{"big": strings.Repeat("x", 64<<10)}, "Attributes"},
-		"too deep":        {snib.Attributes{"deep": deep}, "Attributes[deep]"},
-		"NaN":             {snib.Attributes{"nan": math.NaN()}, "Attributes[nan]"},
-		"uint64":          {snib.Attributes{"u": uint64(math.MaxInt64) + 1}, "Attributes[u]"},
-		"channel":         {snib.Attributes{"c": make(chan int)}, "Attributes[c]"},
-		"struct":          {snib.Attributes{"s": struct{ X int }{1}}, "Attributes[s]"},
-		"invalid UTF-8":   {snib.Attributes{"t": "\xff"}, "Attributes[t]"},
-		"nested Unset":    {snib.Attributes{"m": map[string]any{"k": snib.Unset}}, "Attributes[m]"},
-		"invalid name":    {snib.Attributes{"a\x00b": 1}, "Attributes"},
-		"non-string keys": {snib.Attributes{"m": map[int]string{1: "x"}}, "Attributes[m]"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := db.UpdateUserAttributes(ctx, u.ID, c.a)
-			wantField(t, err, c.field)
-		})
-	}
-	if got := must(db.GetUser(ctx, u.ID))(t); len(got.Attributes()) != 0 {
-		t.Errorf("something was written: %v", got.Attributes())
-	}
-}
-
-func TestUniqueAttributeIsTakenAndFreedByNull(t *testing.T) {
-	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}}})
-	ada, bob := email(t, db, "ada@example.com"), email(t, db, "bob@example.com")
-	must(db.UpdateUserAttributes(ctx, ada.ID, snib.Attributes{"nick": "The  Countess", "team": 1}))(t)
-
-	before := must(db.GetUser(ctx, bob.ID))(t)
-	_, err := db.UpdateUserAttributes(ctx, bob.ID, snib.Attributes{"nick": "the countess", "team": 1})
-	wantErr(t, err, snib.ErrAttributeTaken)
-	if e, ok := errors.AsType[*snib.AttributeTakenError](err); !ok || e.Name != "nick" {
-		t.Errorf("the error names %v", e)
-	}
-	if got := must(db.GetUser(ctx, bob.ID))(t); !reflect.DeepEqual(got, before) {
-		t.Errorf("a refused update changed the user")
-	}
-	if got := must(db.GetUserByAttribute(ctx, "nick", "THE COUNTESS"))(t); got.ID != ada.ID {
-		t.Errorf("found %s", got.ID)
-	}
-	if nick := must(db.GetUser(ctx, ada.ID))(t).Attributes()["nick"]; nick != "The  Countess" {
-		t.Errorf("the stored spelling is %q", nick)
-	}
-
-	must(db.UpdateUserAttributes(ctx, ada.ID, snib.Attributes{"nick": nil}))(t)
-	must(db.UpdateUserAttributes(ctx, bob.ID, snib.Attributes{"nick": "the countess", "team": 1.0}))(t)
-	if got := must(db.GetUserByAttribute(ctx, "nick", "The Countess"))(t); got.ID != bob.ID {
-		t.Errorf("found %s", got.ID)
-	}
-	_, err = db.GetUserByAttribute(ctx, "nick", nil)
-	wantErr(t, err, snib.ErrUserNotFound)
-	_, err = db.GetUserByAttribute(ctx, "team", 1)
-	wantField(t, err, "Name")
-	if got := ids(t, db.ListUsersByAttribute(ctx, "team", 1, snib.ListOptions{})); len(got) != 2 {
-		t.Errorf("team 1 is %v, want both (1.0 is 1)", got)
-	}
-}
-
-// ids collects the ids of a list.
-func ids(tb testing.TB, list func(func(snib.User, error) bool)) []snib.UserID {
-	tb.Helper()
-	var out []snib.UserID
-	for u, err := range list {
-		if err != nil {
-			tb.Fatalf("list: %v", err)
-		}
-		out = append(out, u.ID)
-	}
-	return out
-}
 
 func TestDeleteUserLeavesNothing(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "nick", Unique: true}, {Name: "team"}}})
@@ -370,28 +59,7 @@ func TestDeleteUserLeavesNothing(t *testing.T) {
 	valid(t, db, theirs)
 }
 
-// mentions returns the keys in the whole file, of which the key or the value
-// contains text.
-func mentions(tb testing.TB, db *snib.DB, text string) (keys []string) {
-	tb.Helper()
-	err := db.View(ctx, func(tx *snib.Tx) error {
-		root := tx.Bolt().Bucket([]byte("snib"))
-		return root.ForEachBucket(func(space []byte) error {
-			return root.Bucket(space).ForEach(func(k, v []byte) error {
-				if strings.Contains(string(k), text) || strings.Contains(string(v), text) {
-					keys = append(keys, fmt.Sprintf("%s/%q", space, k))
-				}
-				return nil
-			})
-		})
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return keys
-}
-
-func TestUnknownUserOnEveryUpdate(t *testing.T) {
+func TestUpdateUserMethodsOfAnUnknownUser(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	for _, id := range []snib.UserID{"usr_00000000000000000000000000", "", "a\x00b", snib.UserID(strings.Repeat("x", 1<<20))} {
 		for name, f := range map[string]func() error{
@@ -421,5 +89,223 @@ func TestUnknownUserOnEveryUpdate(t *testing.T) {
 				t.Errorf("%s of %.20q: %v, want ErrUserNotFound", name, id, err)
 			}
 		}
+	}
+}
+
+// Nobody has an account that no one has made, under whatever name.
+func TestANewFileHasNoAccount(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	report := must(db.Check(ctx))(t)
+	if n := report.Users + report.Passwords + report.Sessions + report.RefreshTokens + report.OneTimeTokens; n != 0 {
+		t.Errorf("a new file holds %+v", report)
+	}
+	for u, err := range db.ListUsers(ctx, snib.ListOptions{}) {
+		t.Errorf("a new file lists %s, %v", u.ID, err)
+	}
+	for _, name := range []string{"admin", "root", "sa", "administrator"} {
+		_, err := db.AuthenticateUser(ctx, "username", name, name)
+		wantErr(t, err, snib.ErrInvalidCredentials)
+	}
+}
+
+func TestDisableUserAndEnableUserRaiseTheCredentialVersion(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := user(t, db, "ada")
+	for i, step := range []struct {
+		disable bool
+		want    uint64
+	}{{true, 2}, {true, 2}, {false, 3}, {false, 3}, {true, 4}} {
+		var got snib.User
+		if step.disable {
+			got = must(db.DisableUser(ctx, u.ID, fmt.Sprint("reason ", i)))(t)
+		} else {
+			got = must(db.EnableUser(ctx, u.ID))(t)
+		}
+		if got.CredentialVersion != step.want || got.Disabled() != step.disable {
+			t.Errorf("step %d: version %d, disabled %t", i, got.CredentialVersion, got.Disabled())
+		}
+		if step.disable && got.DisabledReason != fmt.Sprint("reason ", i) || !step.disable && got.DisabledReason != "" {
+			t.Errorf("step %d: reason %q", i, got.DisabledReason)
+		}
+	}
+}
+
+func TestDisableUserShutsOutAndNothingComesBack(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	s, r := family(t, db, u)
+	plain, l := logIn(t, db, "a@example.com"), link(t, db, u, "reset", time.Hour)
+	must(db.DisableUser(ctx, u.ID, "spam"))(t)
+
+	check := func(state string) {
+		invalid(t, db, s)
+		invalid(t, db, plain)
+		refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
+		unusable(t, db, l)
+		if got := sessionIDs(t, db, u.ID); got != nil {
+			t.Errorf("%s: sessions %v", state, got)
+		}
+	}
+	check("disabled")
+	quiet(t, db, func() {
+		_, err := db.AuthenticateUser(ctx, "email", "a@example.com", password)
+		wantErr(t, err, snib.ErrInvalidCredentials)
+		_, _, err = db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{})
+		wantErr(t, err, snib.ErrInvalidCredentials)
+		if errors.Is(err, snib.ErrUserDisabled) {
+			t.Error("a log-in tells that the user is disabled")
+		}
+		_, err = db.CreateSession(ctx, u, snib.SessionOptions{})
+		wantErr(t, err, snib.ErrUserDisabled)
+		_, _, err = db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+		wantErr(t, err, snib.ErrUserDisabled)
+		_, err = db.ChangePassword(ctx, u.ID, password, "a new passphrase")
+		wantErr(t, err, snib.ErrUserDisabled)
+		_, err = db.DisableUser(ctx, u.ID, strings.Repeat("x", 257))
+		wantField(t, err, "Reason")
+		_, err = db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "a@example.com"})
+		wantErr(t, err, snib.ErrIdentityTaken) // it stays reserved
+	})
+	must(db.UpdateUserAttributes(ctx, u.ID, snib.Attributes{"a": 1}))(t)
+	must(db.UpdateUserPassword(ctx, u.ID, "a new passphrase"))(t)
+	must(db.EnableUser(ctx, u.ID))(t)
+	check("enabled")
+	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
+}
+
+func TestDeleteUserDeletesADamagedUser(t *testing.T) {
+	c := newChecked(t)
+	imported := must(c.db.ImportUser(ctx, snib.UserImport{
+		Provider: "username", Identifier: "grace", PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu",
+	}))(t)
+	rawPut(t, c.b, "users", string(imported.ID), flip(rawGet(t, c.b, "users", string(imported.ID)), 60))
+	if err := c.db.DeleteUser(ctx, imported.ID); err != nil {
+		t.Fatal(err)
+	}
+	must(c.db.Check(ctx))(t) // the number of imported hashes too
+	rawPut(t, c.b, "users", string(c.ada.ID), flip(rawGet(t, c.b, "users", string(c.ada.ID)), 30))
+	if err := c.db.DeleteUser(ctx, c.ada.ID); err != nil {
+		t.Fatal(err)
+	}
+	invalid(t, c.db, c.session)
+	if left := mentions(t, c.db, string(c.ada.ID)); len(left) > 0 {
+		t.Errorf("live keys or records mention the user: %q", left)
+	}
+	email(t, c.db, "ada@example.com") // is free
+	must(c.db.Check(ctx))(t)
+}
+
+// A record is as large as its bounds allow, all at once, and everything can
+// still be done to the user.
+func TestTheLargestUserCanBeChangedAndShutOut(t *testing.T) {
+	indexes := make([]snib.Index, 64)
+	attributes := snib.Attributes{}
+	for i := range indexes {
+		indexes[i] = snib.Index{Name: fmt.Sprintf("%064d", i), Unique: i%2 == 0}
+		attributes[indexes[i].Name] = strings.Repeat("x", 509)
+	}
+	attributes[indexes[0].Name] = strings.Repeat("y", 64<<10-64*(66+512)) // the rest of 64 KiB, not indexed
+	db := snibtest.NewDB(t, &snib.Options{Indexes: indexes[1:]})
+	id := must(db.ImportUser(ctx, snib.UserImport{
+		ID: snib.UserID(strings.Repeat("u", 64)), Provider: strings.Repeat("p", 32), Identifier: strings.Repeat("i", 256),
+		PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu", Attributes: attributes,
+	}))(t).ID
+	for i := range snib.MaxIdentities - 1 {
+		must(db.LinkIdentity(ctx, id, strings.Repeat("p", 32), fmt.Sprintf("%0256d", i)))(t)
+	}
+	_, err := db.LinkIdentity(ctx, id, "github", "one more")
+	wantErr(t, err, snib.ErrTooLarge)
+	if _, _, err := db.LogIn(ctx, strings.Repeat("p", 32), strings.Repeat("i", 256), "pässwörd-1", snib.SessionOptions{}); err != nil {
+		t.Fatal(err) // with a better hash, which is longer
+	}
+	fillUp(t, db, id)
+	must(db.UpdateUserPassword(ctx, id, password))(t)
+	fillUp(t, db, id)
+	must(db.DisableUser(ctx, id, strings.Repeat("r", 256)))(t)
+	must(db.EnableUser(ctx, id))(t)
+	fillUp(t, db, id)
+	commits(t, db, 1, func() {
+		if err := db.DeleteUser(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if left := mentions(t, db, string(id)); len(left) > 0 {
+		t.Errorf("%d live keys or records mention the user", len(left))
+	}
+}
+
+func TestAnUpdateThatChangesNothingCommitsNothing(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	quiet(t, db, func() {
+		for name, f := range map[string]func() (snib.User, error){
+			"EnableUser":           func() (snib.User, error) { return db.EnableUser(ctx, u.ID) },
+			"LinkIdentity":         func() (snib.User, error) { return db.LinkIdentity(ctx, u.ID, "email", "A@example.com") },
+			"UnlinkIdentity":       func() (snib.User, error) { return db.UnlinkIdentity(ctx, u.ID, "github", "1") },
+			"UpdateUserAttributes": func() (snib.User, error) { return db.UpdateUserAttributes(ctx, u.ID, nil) },
+		} {
+			if got := must(f())(t); !got.UpdatedAt.Equal(u.UpdatedAt) {
+				t.Errorf("%s moved UpdatedAt", name)
+			}
+		}
+	})
+}
+
+// fillUp gives a user as many sessions, families and one-time tokens as may be.
+func fillUp(tb testing.TB, db *snib.DB, id snib.UserID) {
+	tb.Helper()
+	device := snib.SessionOptions{Attributes: snib.Attributes{"agent": strings.Repeat("a", 4000)}}
+	for range 10 { // a transaction holds 1 MiB
+		u := asNow(tb, db, id)
+		if err := db.Update(ctx, func(tx *snib.Tx) error {
+			for range 10 {
+				if _, _, err := tx.CreateRefreshToken(u, device); err != nil {
+					return err
+				}
+			}
+			for range 90 {
+				if _, err := tx.CreateSession(u, device); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	for range snib.MaxOneTimeTokens {
+		must(db.CreateOneTimeToken(ctx, id, "reset", time.Hour, make([]byte, 1<<10)))(tb)
+	}
+	sessions, families := must(db.ListUserSessions(ctx, id))(tb), must(db.ListUserRefreshTokens(ctx, id))(tb)
+	if len(sessions) != snib.MaxSessions || len(families) != snib.MaxRefreshTokens {
+		tb.Fatalf("%d sessions, %d families", len(sessions), len(families))
+	}
+	// Those of families first: their records are written again.
+	slices.SortStableFunc(sessions, func(a, b snib.Session) int {
+		return strings.Compare(string(b.RefreshTokenID), string(a.RefreshTokenID))
+	})
+	var keep []snib.SessionID
+	for _, s := range sessions[:101] {
+		keep = append(keep, s.ID)
+	}
+	_, err := db.UpdateUserPassword(ctx, id, password, keep...)
+	wantField(tb, err, "Keep")
+	must(db.UpdateUserPassword(ctx, id, password, keep[:100]...))(tb)
+	u := asNow(tb, db, id)
+	fill := func(tx *snib.Tx) error { // again, for the next cascade
+		for range 100 {
+			if _, _, err := tx.CreateRefreshToken(u, snib.SessionOptions{}); err != nil {
+				return err
+			}
+		}
+		for range 800 {
+			if _, err := tx.CreateSession(u, snib.SessionOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := db.Update(ctx, fill); err != nil {
+		tb.Fatal(err)
 	}
 }

@@ -13,7 +13,7 @@ esac
 
 model=$(mktemp)
 trap 'rm -f "$model"' EXIT
-go test -c -o "$model" .
+go test -c -o "$model" ./proof
 end=$((SECONDS + seconds / 2)) rounds=0
 while [ "$SECONDS" -lt "$end" ]; do
 	"$model" -test.run 'TestModel$' -test.timeout 1h -steps "${STEPS:-5000}"

@@ -2,6 +2,7 @@ package snibhttp_test
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"testing"
 
@@ -71,11 +72,17 @@ func BenchmarkMiddleware(b *testing.B) {
 func TestMiddlewareAllocations(t *testing.T) {
 	list, r := handlers(t)
 	w := nothing{make(http.Header)}
+	// What is counted is the whole process: the least of some rounds is the
+	// handler's own.
 	count := func(name string) float64 {
-		return testing.AllocsPerRun(200, func() {
-			clear(w.header)
-			list[name].ServeHTTP(w, r)
-		})
+		least := math.Inf(1)
+		for range 5 {
+			least = min(least, testing.AllocsPerRun(200, func() {
+				clear(w.header)
+				list[name].ServeHTTP(w, r)
+			}))
+		}
+		return least
 	}
 	if got := count("Protect"); got > 3 {
 		t.Errorf("Protect: %v allocations, at most 3", got)

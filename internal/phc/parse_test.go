@@ -203,8 +203,18 @@ func TestRefusalsDoNoWork(t *testing.T) {
 			if got := passes(); len(got) != 1 || got[0] != h.current.Class() {
 				t.Errorf("Verify(%.80q) computed %q, want one decoy", hash, got)
 			}
-			if after-before > 1<<20 {
-				t.Errorf("Verify(%.80q) allocated %d bytes", hash, after-before)
+			spent := after - before // by the process: the least of some is Verify's own
+			for range 5 {
+				if spent <= 1<<20 {
+					break
+				}
+				before = allocated()
+				h.Verify(t.Context(), Hash(hash), "password")
+				spent = min(spent, allocated()-before)
+				passes()
+			}
+			if spent > 1<<20 {
+				t.Errorf("Verify(%.80q) allocated %d bytes", hash, spent)
 			}
 			if ok, newHash, err := h.VerifyAndRehash(t.Context(), Hash(hash), "password"); ok || newHash != "" || !errors.Is(err, want) {
 				t.Errorf("VerifyAndRehash(%.80q) = %v, %q, %v", hash, ok, newHash, err)

@@ -21,7 +21,7 @@ const root = "../.." // of the repository
 
 // testSupport are folders of the root module whose code exists for tests,
 // ours or users', though its files do not end in _test.go.
-var testSupport = []string{"internal/kv/kvtest", "internal/kv/faultkv", "internal/model", "snibtest"}
+var testSupport = []string{"internal/kv/kvtest", "internal/kv/faultkv", "internal/model", "proof", "snibtest"}
 
 // A source is one Go file outside testdata.
 type source struct {
@@ -41,7 +41,7 @@ func (s *source) library() bool {
 // public reports whether users can import the package of the file.
 func (s *source) public() bool {
 	return s.module == "." && !strings.HasSuffix(s.path, "_test.go") &&
-		s.tree.Name.Name != "main" && !strings.HasPrefix(s.dir, "internal")
+		s.tree.Name.Name != "main" && !strings.HasPrefix(s.dir, "internal") && s.dir != "proof"
 }
 
 // text returns the source of a node.

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"maps"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -90,4 +91,28 @@ func TestSentinels(t *testing.T) {
 		})
 	}
 	examined(t, n, "sentinels")
+}
+
+var databaseMethod = regexp.MustCompile(`(?m)^func \(\w+ \*(?:DB|Tx)\) (\w+)\(`)
+
+// TestEveryMethodIsNamedByATest: go test -run CreateUser shows what CreateUser
+// does, and so for every exported method of DB and Tx. The names of the tests
+// and examples are what a reader searches by.
+func TestEveryMethodIsNamedByATest(t *testing.T) {
+	var names strings.Builder
+	functions(isTest, func(s *source, fn *ast.FuncDecl) {
+		if name := fn.Name.Name; (s.dir == "." || s.dir == "proof") && (strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Example")) {
+			names.WriteString(name + "\n")
+		}
+	})
+	if !exists("api/snib.txt") {
+		t.Fatal("api/snib.txt is missing: make golden")
+	}
+	methods := databaseMethod.FindAllStringSubmatch(read("api/snib.txt"), -1)
+	for _, m := range methods {
+		if !strings.Contains(names.String(), m[1]) {
+			t.Errorf("no test or example of the root package or proof has %s in its name", m[1])
+		}
+	}
+	examined(t, len(methods), "methods of DB and Tx")
 }

@@ -1,4 +1,4 @@
-package snib_test
+package proof_test
 
 import (
 	"bytes"
@@ -275,7 +275,7 @@ func (r *longRun) enter(a *account) {
 }
 
 func TestNoSecretIsEverInTheFile(t *testing.T) {
-	r := &longRun{TB: t, rand: snib.SecurityRand(t), clock: snibtest.NewClock(), path: filepath.Join(t.TempDir(), "a.db")}
+	r := &longRun{TB: t, rand: securityRand(t), clock: snibtest.NewClock(), path: filepath.Join(t.TempDir(), "a.db")}
 	r.open()
 	t.Cleanup(func() { snibtest.CheckAndClose(t, r.db) })
 	const users = 200

@@ -1,4 +1,4 @@
-package snib_test
+package proof_test
 
 import (
 	"encoding/json"
@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
+	bolt "go.etcd.io/bbolt"
+
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
-	bolt "go.etcd.io/bbolt"
 )
 
 // Whole files of earlier versions stay readable. Those of version 1 were made

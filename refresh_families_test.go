@@ -2,15 +2,17 @@ package snib_test
 
 import (
 	"errors"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
 )
 
-func TestASessionOfAFamilyIsShortAndOnlyRefreshReplacesIt(t *testing.T) {
+func TestCreateRefreshTokenGivesAShortSessionThatOnlyRefreshReplaces(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{ExtendEvery: -1}})
 	u := user(t, db, "ada")
 	s, r := family(t, db, u)
@@ -160,7 +162,7 @@ func TestASessionOutlivesItsExpiredFamily(t *testing.T) {
 	valid(t, db, s3)
 }
 
-func TestARepeatedAnswerHasASessionEvenIfThatMadeRoom(t *testing.T) {
+func TestRefreshRepeatedHasASessionEvenIfThatMadeRoom(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 1}})
 	u := user(t, db, "ada")
 	_, first := family(t, db, u)
@@ -177,7 +179,7 @@ func TestARepeatedAnswerHasASessionEvenIfThatMadeRoom(t *testing.T) {
 	refresh(t, db, third)
 }
 
-func TestOneFamilyTooManyEndsARevokedOrExpiredOneFirst(t *testing.T) {
+func TestCreateRefreshTokenEvictsARevokedOrExpiredOneFirst(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Refresh: snib.RefreshPolicy{Idle: time.Hour, MaxPerUser: 3}})
 	u := user(t, db, "ada")
 	other, _ := family(t, db, user(t, db, "bob"))
@@ -210,7 +212,7 @@ func TestOneFamilyTooManyEndsARevokedOrExpiredOneFirst(t *testing.T) {
 	}
 }
 
-func TestANewPasswordDetachesTheKeptSession(t *testing.T) {
+func TestUpdateUserPasswordDetachesTheKeptSession(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := email(t, db, "a@example.com")
 	s, r := family(t, db, u)
@@ -233,7 +235,7 @@ func TestANewPasswordDetachesTheKeptSession(t *testing.T) {
 	invalid(t, db, s)
 }
 
-func TestRevokeRefreshTokenLeavesTheRestAlone(t *testing.T) {
+func TestRevokeRefreshTokenByIDLeavesTheRestAlone(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	plain := newSession(t, db, u)
@@ -271,4 +273,52 @@ func TestRevokeRefreshTokenLeavesTheRestAlone(t *testing.T) {
 			t.Errorf("%q has %v", id, got)
 		}
 	}
+}
+
+func TestRevokeUserRefreshTokensEndsTheSessionsOfEvictedOnes(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{Refresh: snib.RefreshPolicy{MaxPerUser: 1}})
+	u := email(t, db, "a@example.com")
+	evicted, _, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	valid(t, db, evicted)
+	plain := logIn(t, db, "a@example.com")
+	if err := db.RevokeUserRefreshTokens(ctx, u.ID); err != nil {
+		t.Fatal(err)
+	}
+	invalid(t, db, evicted)
+	valid(t, db, plain)
+}
+
+// Who lost the answer to a refresh around a restart comes late with the token
+// that was replaced, and is told so; nobody is logged out for it.
+func TestRefreshByATokenReplacedAfterARestartRevokesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	db := snibtest.OpenDB(t, path, nil)
+	u := email(t, db, "a@example.com")
+	_, parent, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lost, err := db.Refresh(ctx, parent.Token.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	snibtest.CheckAndClose(t, db)
+	db = snibtest.OpenDB(t, path, nil)
+	_, current, err := db.Refresh(ctx, parent.Token.Reveal()) // made anew
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _, err := db.Refresh(ctx, current.Token.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = db.Refresh(ctx, lost.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidRefreshToken)
+	valid(t, db, s)
 }

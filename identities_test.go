@@ -63,7 +63,7 @@ var unfoldable = map[string][]string{
 	"github": {"", "a\x00b", "a\nb", "\x1f", "\x7f", "\u0085", "\xff", "a\xc3", strings.Repeat("x", 257), strings.Repeat("é", 129)},
 }
 
-func TestSpellingsOfOneIdentifierFindOneUser(t *testing.T) {
+func TestGetUserByProviderIDFindsOneUserByEverySpelling(t *testing.T) {
 	for provider, lines := range folding {
 		db := snibtest.NewDB(t, nil)
 		var users []snib.User
@@ -91,7 +91,7 @@ func TestSpellingsOfOneIdentifierFindOneUser(t *testing.T) {
 	}
 }
 
-func TestUnfoldableIdentifiersAreRefusedOrUnknown(t *testing.T) {
+func TestCreateUserRefusesUnfoldableIdentifiers(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "owner@example.com")
 	for provider, all := range unfoldable {
@@ -127,7 +127,7 @@ func TestUnfoldableIdentifiersAreRefusedOrUnknown(t *testing.T) {
 	}
 }
 
-func TestProvidersThatOptionsDeclareFoldAsDeclared(t *testing.T) {
+func TestCreateUserFoldsAsProvidersDeclare(t *testing.T) {
 	path := t.TempDir() + "/a.db"
 	rules := map[string]snib.IdentifierRule{"nick": snib.Username, "work-mail": snib.Email, "email": snib.Exact}
 	db := must(snib.Open(path, snibtest.Fast(&snib.Options{Providers: rules})))(t)
@@ -157,15 +157,7 @@ func TestProvidersThatOptionsDeclareFoldAsDeclared(t *testing.T) {
 	wantErr(t, err, snib.ErrIdentityTaken)
 }
 
-func providers(u snib.User) string {
-	var out []string
-	for _, x := range u.Identities {
-		out = append(out, x.Provider+":"+x.Identifier)
-	}
-	return strings.Join(out, " ")
-}
-
-func TestLinkAndUnlink(t *testing.T) {
+func TestLinkIdentityAndUnlinkIdentity(t *testing.T) {
 	clock := snibtest.NewClock()
 	db := snibtest.NewDB(t, &snib.Options{Now: clock.Now})
 	u, other := email(t, db, "a@example.com"), email(t, db, "b@example.com")
@@ -211,7 +203,7 @@ func TestLinkAndUnlink(t *testing.T) {
 	}
 }
 
-func TestSeventeenthIdentityIsTooMany(t *testing.T) {
+func TestLinkIdentityRefusesTheSeventeenth(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	for i := range snib.MaxIdentities - 1 {
@@ -238,7 +230,7 @@ func TestSeventeenthIdentityIsTooMany(t *testing.T) {
 
 // A name that reads like somebody's address would be mistaken for it by a
 // form that takes either.
-func TestUserNameCannotShadowAnAddress(t *testing.T) {
+func TestCreateUserNameCannotShadowAnAddress(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	victim := email(t, db, "a@example.com")
 	for _, name := range []string{"a@example.com", "A@EXAMPLE.COM", "a＠example.com", "a\ufe6bexample.com"} {
@@ -253,5 +245,149 @@ func TestUserNameCannotShadowAnAddress(t *testing.T) {
 	wantField(t, err, "Provider")
 	if got := must(db.GetUserByProviderID(ctx, "email", "a@example.com"))(t); got.ID != victim.ID {
 		t.Errorf("the address finds %s", got.ID)
+	}
+}
+
+func TestUpdateUserProviderIDMovesTheIdentityAtOnce(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "old@example.com")
+	other := email(t, db, "other@example.com")
+
+	for _, c := range []struct{ provider, identifier, field string }{
+		{"", "new@example.com", "Provider"},
+		{"email", "", "Identifier"},
+		{"Email", "new@example.com", "Provider"},
+		{"email", "not an address", "Identifier"},
+		{"email", "new@example.com\n", "Identifier"},
+		{"github", strings.Repeat("x", 257), "Identifier"},
+		{"username", "a@b", "Identifier"},
+	} {
+		_, err := db.UpdateUserProviderID(ctx, u.ID, c.provider, c.identifier)
+		wantField(t, err, c.field)
+	}
+	_, err := db.UpdateUserProviderID(ctx, u.ID, "email", "OTHER@example.com")
+	wantErr(t, err, snib.ErrIdentityTaken)
+	if got := must(db.GetUser(ctx, u.ID))(t); !reflect.DeepEqual(got, u) {
+		t.Fatalf("a refused update changed the user: %+v, was %+v", got, u)
+	}
+
+	got := must(db.UpdateUserProviderID(ctx, u.ID, "github", "4711"))(t)
+	if x := got.Identities[0]; x.Provider != "github" || x.Identifier != "4711" || len(got.Identities) != 1 {
+		t.Errorf("identities %v", got.Identities)
+	}
+	if got.ID != u.ID || got.CredentialVersion != u.CredentialVersion+1 {
+		t.Errorf("id %s version %d, want %s and one more than %d", got.ID, got.CredentialVersion, u.ID, u.CredentialVersion)
+	}
+	_, err = db.GetUserByProviderID(ctx, "email", "old@example.com")
+	wantErr(t, err, snib.ErrUserNotFound)
+	if found := must(db.GetUserByProviderID(ctx, "github", "4711"))(t); found.ID != u.ID {
+		t.Errorf("found %s", found.ID)
+	}
+	email(t, db, "old@example.com") // is free
+	if other := must(db.GetUser(ctx, other.ID))(t); other.Identities[0].Identifier != "other@example.com" {
+		t.Errorf("the other user changed: %v", other.Identities)
+	}
+}
+
+func TestUpdateUserProviderIDPromotesALinkedIdentity(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	must(db.LinkIdentity(ctx, u.ID, "github", "1"))(t)
+	must(db.LinkIdentity(ctx, u.ID, "google", "2"))(t)
+
+	got := must(db.UpdateUserProviderID(ctx, u.ID, "google", "2"))(t)
+	var names []string
+	for _, x := range got.Identities {
+		names = append(names, x.Provider)
+	}
+	if want := []string{"google", "github"}; !reflect.DeepEqual(names, want) {
+		t.Errorf("providers %v, want %v", names, want)
+	}
+	// Only the spelling: nothing is proven anew, so the version stays.
+	must(db.UpdateUserProviderID(ctx, u.ID, "email", "B@example.com"))(t)
+	before := must(db.GetUser(ctx, u.ID))(t)
+	after := must(db.UpdateUserProviderID(ctx, u.ID, "email", "b@EXAMPLE.com"))(t)
+	if after.Identities[0].Identifier != "b@EXAMPLE.com" || after.CredentialVersion != before.CredentialVersion {
+		t.Errorf("spelling %v version %d, want b@EXAMPLE.com and %d", after.Identities, after.CredentialVersion, before.CredentialVersion)
+	}
+}
+
+// A promoted identity was linked when it was linked: only an identity that is
+// new to the user is linked now.
+func TestUpdateUserProviderIDKeepsLinkedAtOfAPromotedIdentity(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	u := email(t, db, "a@example.com")
+	clock.Advance(time.Hour)
+	linked := must(db.LinkIdentity(ctx, u.ID, "google", "2"))(t).Identities[1].LinkedAt
+	if first := u.Identities[0].LinkedAt; !linked.Equal(first.Add(time.Hour)) {
+		t.Fatalf("linked at %v, an hour after %v", linked, first)
+	}
+	clock.Advance(time.Hour)
+	got := must(db.UpdateUserProviderID(ctx, u.ID, "google", "2"))(t)
+	if x := got.Identities[0]; x.Provider != "google" || !x.LinkedAt.Equal(linked) {
+		t.Errorf("promoted: %s linked at %v, want google at %v", x.Provider, x.LinkedAt, linked)
+	}
+	got = must(db.UpdateUserProviderID(ctx, u.ID, "google", "3"))(t)
+	if x := got.Identities[0]; !x.LinkedAt.Equal(linked.Add(time.Hour)) {
+		t.Errorf("a new identity is linked at %v, want %v", x.LinkedAt, linked.Add(time.Hour))
+	}
+}
+
+// The bound of 256 bytes holds for the key, and folding can make that longer
+// than the name: letters of two bytes that fold to three.
+func TestCreateUserRefusesANameThatIsTooLongFolded(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	for letter, folded := range map[string]string{"\u0130": "i\u0307", "\u023A": "\u2C65"} {
+		most := 256 / len(folded)
+		for _, n := range []int{most + 1, 128} {
+			name := strings.Repeat(letter, n) // 256 bytes at most
+			_, err := db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: name})
+			wantField(t, err, "Identifier")
+			_, err = db.GetUserByProviderID(ctx, "username", name)
+			wantErr(t, err, snib.ErrUserNotFound)
+		}
+		u := must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: strings.Repeat(letter, most)}))(t)
+		if got := must(db.GetUserByProviderID(ctx, "username", strings.Repeat(folded, most)))(t); got.ID != u.ID {
+			t.Errorf("%d of %q: found %s, want %s", most, folded, got.ID, u.ID)
+		}
+	}
+}
+
+// The old identity stops finding the user at the instant at which the new one
+// begins to: no snapshot has both, or neither.
+func TestUpdateUserProviderIDMovesAtOneInstant(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "0@example.com")
+	stop := make(chan bool)
+	done := make(chan error, 1)
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			found := 0
+			if err := db.View(ctx, func(tx *snib.Tx) error {
+				found = 0
+				for _, address := range []string{"0@example.com", "1@example.com"} {
+					if _, err := tx.GetUserByProviderID("email", address); err == nil {
+						found++
+					}
+				}
+				return nil
+			}); err != nil || found != 1 {
+				done <- fmt.Errorf("found by %d identities, %v", found, err)
+				return
+			}
+		}
+	}()
+	for i := range 200 {
+		must(db.UpdateUserProviderID(ctx, u.ID, "email", fmt.Sprintf("%d@example.com", (i+1)%2)))(t)
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

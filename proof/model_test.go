@@ -1,4 +1,4 @@
-package snib_test
+package proof_test
 
 import (
 	"errors"
@@ -45,7 +45,7 @@ func TestModelMeetsEverything(t *testing.T) {
 }
 
 func runModel(t *testing.T, seed uint64, steps int) *driver {
-	t.Logf("go test -run 'TestModel$' -seed %d -steps %d", seed, steps)
+	t.Logf("go test ./proof -run 'TestModel$' -seed %d -steps %d", seed, steps)
 	d := newDriver(t, seed)
 	for d.step = 1; d.step <= steps; d.step++ {
 		d.advance()

@@ -1,4 +1,4 @@
-package snib_test
+package proof_test
 
 import (
 	"errors"
@@ -68,7 +68,7 @@ func oneWins(tb testing.TB, errs []error, want error) {
 
 const racers = 16
 
-func TestRacingRefreshesOfOneTokenGetOneSuccessor(t *testing.T) {
+func TestRefreshRacesGetOneSuccessor(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := user(t, db, "ada")
 	_, r := family(t, db, u)
@@ -100,7 +100,7 @@ func TestRacingRefreshesOfOneTokenGetOneSuccessor(t *testing.T) {
 	}
 }
 
-func TestReplaysThatRaceEndTheFamily(t *testing.T) {
+func TestRefreshReplaysThatRaceEndTheFamily(t *testing.T) {
 	for range 5 {
 		db := snibtest.NewDB(t, nil)
 		u := user(t, db, "ada")
@@ -132,7 +132,7 @@ func TestReplaysThatRaceEndTheFamily(t *testing.T) {
 	}
 }
 
-func TestRacingCreationsOfOneIdentityHaveOneWinner(t *testing.T) {
+func TestCreateUserRacesHaveOneWinner(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "nick", Unique: true}}})
 	oneWins(t, together(t, racers, func(i int) error {
 		identifier := []string{"ada@example.com", "Ada@Example.com", "ADA@EXAMPLE.COM"}[i%3]
@@ -160,7 +160,7 @@ func TestRacingCreationsOfOneIdentityHaveOneWinner(t *testing.T) {
 	}), snib.ErrIdentityTaken)
 }
 
-func TestDeletingAUserWhileOthersCreateForItLeavesNoOrphan(t *testing.T) {
+func TestDeleteUserWhileOthersCreateForItLeavesNoOrphan(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	for round := range 5 {
 		u := user(t, db, fmt.Sprint("u", round))
@@ -203,7 +203,7 @@ func TestDeletingAUserWhileOthersCreateForItLeavesNoOrphan(t *testing.T) {
 	}
 }
 
-func TestManyUsersOfOneOneTimeTokenOneSucceeds(t *testing.T) {
+func TestUseOneTimeTokenRacesHaveOneWinner(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := user(t, db, "ada")
 	for round := range 5 {
@@ -221,7 +221,7 @@ func TestManyUsersOfOneOneTimeTokenOneSucceeds(t *testing.T) {
 	}
 }
 
-func TestRacingRenewalsOfOneSessionHaveOneWinner(t *testing.T) {
+func TestRenewSessionRacesHaveOneWinner(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := user(t, db, "ada")
 	for range 5 {
@@ -236,7 +236,7 @@ func TestRacingRenewalsOfOneSessionHaveOneWinner(t *testing.T) {
 	}
 }
 
-func TestLogInsThatRaceAPasswordChangeLeaveNoSessionOfTheOldPassword(t *testing.T) {
+func TestLogInRacingAPasswordChangeLeavesNoSessionOfTheOldPassword(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	var changed atomic.Bool
@@ -264,7 +264,7 @@ func TestLogInsThatRaceAPasswordChangeLeaveNoSessionOfTheOldPassword(t *testing.
 	}
 }
 
-func TestClosuresAreSerialisedAndMayRunAgain(t *testing.T) {
+func TestUpdateClosuresAreSerialisedAndMayRunAgain(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: "ada", Attributes: snib.Attributes{"n": 0}}))(t)
 	undo := errors.New("undo")
@@ -296,7 +296,7 @@ func TestClosuresAreSerialisedAndMayRunAgain(t *testing.T) {
 	}
 }
 
-func TestAClosureThatPanicsOrEndsItsGoroutineLeavesTheOthersAnswered(t *testing.T) {
+func TestUpdateThatPanicsOrEndsItsGoroutineLeavesTheOthersAnswered(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	var finished atomic.Int32
 	errs := together(t, 2*racers, func(i int) (err error) {

@@ -1,4 +1,4 @@
-package snib_test
+package proof_test
 
 import (
 	"bytes"
@@ -20,7 +20,6 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/snibdb/snib"
-	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -111,21 +110,6 @@ func secretHolders(tb testing.TB) (map[string]any, canary) {
 		"unexported any":  struct{ a []any }{[]any{t, &t, s, &s, hash}},
 	}
 	return holders, c
-}
-
-// storedHash returns the password hash in a user's record.
-func storedHash(tb testing.TB, db *snib.DB, id snib.UserID) (hash string) {
-	tb.Helper()
-	err := db.View(ctx, func(tx *snib.Tx) error {
-		users := tx.Bolt().Bucket([]byte("snib")).Bucket([]byte("users"))
-		u, err := codec.DecodeUser([]byte(id), users.Get([]byte(id)))
-		hash = u.PasswordHash
-		return err
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return hash
 }
 
 func TestCanaryFindsWhatIsRevealed(t *testing.T) {
@@ -252,7 +236,7 @@ func TestPanicShowsNoSecret(t *testing.T) {
 	}
 }
 
-func TestSessionThatWasReadHasNoToken(t *testing.T) {
+func TestGetSessionAndListUserRefreshTokensShowNoToken(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	s := logIn(t, db, "a@example.com")

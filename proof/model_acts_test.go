@@ -1,4 +1,4 @@
-package snib_test
+package proof_test
 
 import (
 	"errors"

@@ -9,9 +9,10 @@ import (
 	"time"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
 )
 
-func TestRevokeSessionByIDEndsOneSessionById(t *testing.T) {
+func TestRevokeSessionByIDEndsOneSession(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	ada, bob := user(t, db, "ada"), user(t, db, "bob")
 	gone, other, theirs := newSession(t, db, ada), newSession(t, db, ada), newSession(t, db, bob)
@@ -189,7 +190,7 @@ func TestDeleteDeadUserSessionsRemovesOnlyTheDead(t *testing.T) {
 	}
 }
 
-func TestOneSessionTooManyEndsADeadOneFirst(t *testing.T) {
+func TestCreateSessionEvictsADeadOneFirst(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{Active: time.Hour, Idle: -1, ExtendEvery: -1, MaxPerUser: 3}})
 	u := user(t, db, "ada")
 	other := newSession(t, db, user(t, db, "bob"))
@@ -225,7 +226,7 @@ func TestOneSessionTooManyEndsADeadOneFirst(t *testing.T) {
 	}
 }
 
-func TestASessionOfAnEarlierEpochIsTheFirstToMakeRoom(t *testing.T) {
+func TestCreateSessionEvictsOneOfAnEarlierEpochFirst(t *testing.T) {
 	db, _ := clocked(t, snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 2}})
 	u := user(t, db, "ada")
 	ended := newSession(t, db, u)
@@ -240,4 +241,42 @@ func TestASessionOfAnEarlierEpochIsTheFirstToMakeRoom(t *testing.T) {
 	}
 	valid(t, db, a)
 	valid(t, db, b)
+}
+
+func TestCreateSessionEvictsADamagedOne(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 2}})
+	u := email(t, db, "a@example.com")
+	s := must(db.CreateSession(ctx, u, snib.SessionOptions{}))(t)
+	kept := must(db.CreateSession(ctx, u, snib.SessionOptions{}))(t)
+	b := handle(t, db)
+	rawPut(t, b, "sessions", string(s.ID), flip(rawGet(t, b, "sessions", string(s.ID)), 50))
+	logIn(t, db, "a@example.com")
+	valid(t, db, kept)
+	must(db.Check(ctx))(t)
+}
+
+// Damage to one record keeps nobody in who should be out.
+func TestDamageKeepsNoSessionAlive(t *testing.T) {
+	for name, shut := range map[string]func(c *checked) error{
+		"DisableUser":             func(c *checked) error { return second(c.db.DisableUser(ctx, c.ada.ID, "")) },
+		"UpdateUserPassword":      func(c *checked) error { return second(c.db.UpdateUserPassword(ctx, c.ada.ID, "a new passphrase")) },
+		"RevokeUserSessions":      func(c *checked) error { return c.db.RevokeUserSessions(ctx, c.ada.ID) },
+		"DeleteUser":              func(c *checked) error { return c.db.DeleteUser(ctx, c.ada.ID) },
+		"RevokeUserRefreshTokens": func(c *checked) error { return c.db.RevokeUserRefreshTokens(ctx, c.ada.ID) },
+		"RevokeSessionByID":       func(c *checked) error { return c.db.RevokeSessionByID(ctx, c.famSession.ID) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newChecked(t)
+			for space, key := range map[string]string{"refresh_families": string(c.family.ID), "one_time_tokens": string(c.link.ID)} {
+				rawPut(t, c.b, space, key, flip(rawGet(t, c.b, space, key), 40))
+			}
+			if err := shut(c); err != nil {
+				t.Fatal(err)
+			}
+			invalid(t, c.db, c.famSession)
+			if name != "RevokeUserRefreshTokens" && name != "RevokeSessionByID" {
+				invalid(t, c.db, c.session)
+			}
+		})
+	}
 }

@@ -1,4 +1,4 @@
-package snib_test
+package proof_test
 
 import (
 	"fmt"
@@ -13,37 +13,6 @@ import (
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
 )
-
-// TestValidateAllocations: what a validation allocates is the text that it
-// returns, and for the user the list of identities too.
-func TestValidateAllocations(t *testing.T) {
-	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "team"}}})
-	u := email(t, db, "a@example.com")
-	must(db.UpdateUserAttributes(ctx, u.ID, snib.Attributes{"team": "red", "theme": "dark"}))(t)
-	must(db.LinkIdentity(ctx, u.ID, "username", "ada"))(t)
-	device := snib.Attributes{"address": "192.0.2.7", "agent": "Mozilla/5.0 (X11; Linux x86_64)"}
-	token := must(db.CreateSession(ctx, u, snib.SessionOptions{Attributes: device}))(t).Token.Reveal()
-	for _, tt := range []struct {
-		name string
-		most float64
-		call func() error
-	}{
-		{"ValidateSession", 1, func() error { _, err := db.ValidateSession(ctx, token); return err }},
-		{"ValidateSessionUser", 3, func() error { _, _, err := db.ValidateSessionUser(ctx, token); return err }},
-		{"GetUser", 2, func() error { _, err := db.GetUser(ctx, u.ID); return err }},
-	} {
-		if err := tt.call(); err != nil {
-			t.Fatalf("%s: %v", tt.name, err)
-		}
-		// Over so many calls, a transaction begun anew because the last was
-		// kept long enough is below one allocation a call.
-		got := testing.AllocsPerRun(5000, func() { tt.call() })
-		t.Logf("%s: %v allocations", tt.name, got)
-		if got > tt.most && !raceDetector {
-			t.Errorf("%s: %v allocations, want at most %v", tt.name, got, tt.most)
-		}
-	}
-}
 
 // endingsOf are the calls after which a token must be refused.
 func endingsOf(db, other *snib.DB, u snib.User) map[string]func(s snib.Session) error {
@@ -78,11 +47,11 @@ func meanwhile(n int, f func()) (stop func()) {
 	}
 }
 
-// TestEndedIsRefusedEverywhere: once a call that ends a session has returned,
+// TestValidateSessionRefusesTheEndedEverywhere: once a call that ends a session has returned,
 // every later validation refuses it, in every goroutine, though reads keep
 // their transactions. So it does when the session was ended through another DB
 // on the same bbolt handle.
-func TestEndedIsRefusedEverywhere(t *testing.T) {
+func TestValidateSessionRefusesTheEndedEverywhere(t *testing.T) {
 	handle, err := bolt.Open(filepath.Join(t.TempDir(), "app.db"), 0o600, &bolt.Options{InitialMmapSize: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
@@ -136,9 +105,9 @@ func TestEndedIsRefusedEverywhere(t *testing.T) {
 	}
 }
 
-// TestReadsSurviveGrowth of a file whose map must move, by hands that know
+// TestValidateSessionUserSurvivesGrowth of a file whose map must move, by hands that know
 // nothing of this library.
-func TestReadsSurviveGrowth(t *testing.T) {
+func TestValidateSessionUserSurvivesGrowth(t *testing.T) {
 	handle, err := bolt.Open(filepath.Join(t.TempDir(), "app.db"), 0o600, &bolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,8 @@
-package snib_test
+package proof_test
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,25 +11,6 @@ import (
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
 )
-
-// A trace is what any write would change.
-type trace struct {
-	commits int64
-	txid    int
-	file    [32]byte
-}
-
-// traceOf takes the trace of a database at a path.
-func traceOf(tb testing.TB, db *snib.DB, path string) trace {
-	tb.Helper()
-	var out trace
-	if err := db.View(ctx, func(tx *snib.Tx) error { out.txid = tx.Bolt().ID(); return nil }); err != nil {
-		tb.Fatal(err)
-	}
-	out.commits = must(db.Stats(ctx))(tb).Commits
-	out.file = sha256.Sum256(must(os.ReadFile(path))(tb))
-	return out
-}
 
 // A presentation is a method to which a stranger can give a token.
 type presentation struct {
@@ -177,7 +156,7 @@ func TestFloodOfTokensWritesNothing(t *testing.T) {
 	}
 }
 
-func TestOneCommitPerGenuineReuse(t *testing.T) {
+func TestRefreshReusedIsOneCommitEach(t *testing.T) {
 	clock := snibtest.NewClock()
 	path := filepath.Join(t.TempDir(), "a.db")
 	db := snibtest.OpenDB(t, path, &snib.Options{Now: clock.Now})
@@ -233,7 +212,7 @@ func TestOneCommitPerGenuineReuse(t *testing.T) {
 	}
 }
 
-func TestFloodOfLogInsWritesNothing(t *testing.T) {
+func TestLogInFloodWritesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	db := snibtest.OpenDB(t, path, &snib.Options{Now: snibtest.NewClock().Now, Indexes: []snib.Index{{Name: "nick", Unique: true}}})
 	populate(t, db)
@@ -280,7 +259,7 @@ func TestTraceSeesAWrite(t *testing.T) {
 }
 
 // A number that a form sends must not reach another user's session.
-func TestSessionOfAnotherUserIsOutOfReach(t *testing.T) {
+func TestRevokeSessionOfAnotherUserIsOutOfReach(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	victim, attacker := email(t, db, "victim@example.com"), email(t, db, "attacker@example.com")
 	theirs, own := logIn(t, db, "victim@example.com"), logIn(t, db, "attacker@example.com")

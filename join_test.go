@@ -1,0 +1,158 @@
+package snib_test
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
+)
+
+func TestJoinSeesAndIsSeen(t *testing.T) {
+	b, db := attached(t)
+	row := []byte("row")
+	undo := errors.New("undo")
+	for _, verdict := range []error{undo, nil} {
+		var u snib.User
+		err := b.Update(func(btx *bolt.Tx) error {
+			notes, err := btx.CreateBucketIfNotExists([]byte("notes"))
+			if err != nil {
+				return err
+			}
+			if err := notes.Put(row, []byte("before")); err != nil {
+				return err
+			}
+			tx, err := db.Join(btx)
+			if err != nil {
+				return err
+			}
+			if tx.Bolt() != btx || string(tx.Bolt().Bucket([]byte("notes")).Get(row)) != "before" {
+				t.Error("the joined transaction is another")
+			}
+			if u, err = tx.CreateUser(snib.NewUser{Provider: "username", Identifier: "ada"}); err != nil {
+				return err
+			}
+			again := must(db.Join(btx))(t)
+			if _, err := again.GetUser(u.ID); err != nil {
+				t.Errorf("a second Join does not see the first: %v", err)
+			}
+			if err := notes.Put(row, []byte(u.ID)); err != nil {
+				return err
+			}
+			return verdict
+		})
+		wantErr(t, err, verdict)
+		_, err = db.GetUser(ctx, u.ID)
+		wantErr(t, err, map[error]error{undo: snib.ErrUserNotFound}[verdict])
+		err = db.View(ctx, func(tx *snib.Tx) error {
+			got := ""
+			if b := tx.Bolt().Bucket([]byte("notes")); b != nil {
+				got = string(b.Get(row))
+			}
+			if want := map[error]string{nil: string(u.ID)}[verdict]; got != want {
+				t.Errorf("the application's row is %q, want %q", got, want)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.View(func(*bolt.Tx) error { return nil }); err != nil {
+		t.Errorf("Close has closed the application's handle: %v", err)
+	}
+}
+
+func TestJoinRefusesTransactionsThatEndedOrAreOthers(t *testing.T) {
+	b, db := attached(t)
+	other, _ := attached(t)
+	btx := must(b.Begin(true))(t)
+	tx := must(db.Join(btx))(t)
+	must(tx.CreateUser(snib.NewUser{Provider: "username", Identifier: "ada"}))(t)
+	if err := btx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true}) {
+		if err := call(t, tx, name); !errors.Is(err, snib.ErrTxClosed) {
+			t.Errorf("%s after the commit: %v, want ErrTxClosed", name, err)
+		}
+	}
+	if tx.Bolt() != nil {
+		t.Error("the ended transaction can still be had")
+	}
+	_, err := db.Join(btx)
+	wantErr(t, err, snib.ErrTxClosed)
+	must(db.GetUserByProviderID(ctx, "username", "ada"))(t)
+
+	foreign := must(other.Begin(true))(t)
+	if _, err := db.Join(foreign); err == nil {
+		t.Error("a transaction of another handle was joined")
+	}
+	if err := foreign.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	err = b.View(func(btx *bolt.Tx) error {
+		tx := must(db.Join(btx))(t)
+		for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true}) {
+			if err := call(t, tx, name); errors.Is(err, snib.ErrReadOnly) == reading[name] {
+				t.Errorf("%s in a joined read transaction: %v", name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err = b.View(func(btx *bolt.Tx) error { _, err := db.Join(btx); return err })
+	wantErr(t, err, snib.ErrClosed)
+}
+
+func TestJoinTwiceInOneTransactionCountsOn(t *testing.T) {
+	b, err := bolt.Open(filepath.Join(t.TempDir(), "app.db"), 0o600, &bolt.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	db := must(snib.New(b, snibtest.Fast(nil)))(t)
+	defer snibtest.CheckAndClose(t, db)
+	if err := b.Update(func(btx *bolt.Tx) error {
+		one, two := must(db.Join(btx))(t), must(db.Join(btx))(t)
+		for i, tx := range []*snib.Tx{one, two, one} {
+			must(tx.ImportUser(snib.UserImport{
+				Provider: "github", Identifier: fmt.Sprint(i),
+				PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu",
+			}))(t)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n := must(db.Stats(ctx))(t).ForeignHashes; n != 3 {
+		t.Errorf("%d foreign hashes, want 3", n)
+	}
+}
+
+// attached returns a database within a handle of the application's.
+func attached(tb testing.TB) (*bolt.DB, *snib.DB) {
+	tb.Helper()
+	b := must(bolt.Open(filepath.Join(tb.TempDir(), "app.db"), 0o600, &bolt.Options{Timeout: time.Second, NoSync: true}))(tb)
+	tb.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	db := must(snib.New(b, snibtest.Fast(nil)))(tb)
+	tb.Cleanup(func() { snibtest.CheckAndClose(tb, db) })
+	return b, db
+}

@@ -1,0 +1,279 @@
+package snib_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
+)
+
+func TestUpdateUserPasswordEndsEverythingButTheKept(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	kept, gone := logIn(t, db, "a@example.com"), logIn(t, db, "a@example.com")
+	famSession, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keptFam, keptFamily, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
+	stranger := email(t, db, "b@example.com")
+	theirs := logIn(t, db, "b@example.com")
+
+	_, err = db.UpdateUserPassword(ctx, u.ID, "a new passphrase", theirs.ID)
+	wantField(t, err, "Keep")
+	for _, s := range []snib.Session{kept, gone, famSession} {
+		valid(t, db, s) // nothing was written
+	}
+	_, err = db.UpdateUserPassword(ctx, u.ID, "short")
+	wantField(t, err, "Password")
+
+	got := must(db.UpdateUserPassword(ctx, u.ID, "a new passphrase", kept.ID, keptFam.ID))(t)
+	if got.CredentialVersion != u.CredentialVersion+1 {
+		t.Errorf("version %d", got.CredentialVersion)
+	}
+	valid(t, db, kept)
+	valid(t, db, keptFam)
+	invalid(t, db, gone)
+	invalid(t, db, famSession)
+	for _, f := range []snib.RefreshToken{family, keptFamily} {
+		_, _, err := db.Refresh(ctx, f.Token.Reveal())
+		wantErr(t, err, snib.ErrInvalidRefreshToken)
+	}
+	if s := must(db.GetSession(ctx, keptFam.ID))(t); s.RefreshTokenID != "" || !s.ActiveUntil.Equal(keptFam.ActiveUntil) {
+		t.Errorf("the kept session is of family %q until %v, want none until %v", s.RefreshTokenID, s.ActiveUntil, keptFam.ActiveUntil)
+	}
+	_, err = db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidOneTimeToken)
+	_, err = db.AuthenticateUser(ctx, "email", "a@example.com", password)
+	wantErr(t, err, snib.ErrInvalidCredentials)
+	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
+	valid(t, db, theirs)
+
+	got = must(db.RemoveUserPassword(ctx, u.ID))(t)
+	if got.HasPassword {
+		t.Error("still has a password")
+	}
+	invalid(t, db, kept)
+	for _, p := range []string{"a new passphrase", password, "x"} {
+		_, err = db.AuthenticateUser(ctx, "email", "a@example.com", p)
+		wantErr(t, err, snib.ErrInvalidCredentials)
+	}
+	must(db.AuthenticateUser(ctx, "email", stranger.Identities[0].Identifier, password))(t)
+}
+
+func TestRemoveUserPasswordEndsEverythingButTheKept(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	kept, gone := logIn(t, db, "a@example.com"), logIn(t, db, "a@example.com")
+	_, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
+	email(t, db, "b@example.com")
+	theirs := logIn(t, db, "b@example.com")
+	_, err = db.RemoveUserPassword(ctx, u.ID, theirs.ID)
+	wantField(t, err, "Keep")
+	valid(t, db, gone) // nothing was written
+
+	got := must(db.RemoveUserPassword(ctx, u.ID, kept.ID))(t)
+	if got.HasPassword || got.CredentialVersion != u.CredentialVersion+1 {
+		t.Errorf("has a password %t, version %d", got.HasPassword, got.CredentialVersion)
+	}
+	valid(t, db, kept)
+	valid(t, db, theirs)
+	invalid(t, db, gone)
+	_, _, err = db.Refresh(ctx, family.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidRefreshToken)
+	_, err = db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidOneTimeToken)
+	_, err = db.AuthenticateUser(ctx, "email", "a@example.com", password)
+	wantErr(t, err, snib.ErrInvalidCredentials)
+}
+
+// A hash of one call is taken by several: made outside of the transaction, it
+// costs no writer its turn.
+func TestHashPasswordIsTakenInATransaction(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	for _, p := range []string{"", "1234567", "nul\x00 and more"} {
+		_, err := db.HashPassword(ctx, p)
+		wantField(t, err, "Password")
+	}
+	one, two := must(db.HashPassword(ctx, password))(t), must(db.HashPassword(ctx, "a new passphrase"))(t)
+	create := func(tx *snib.Tx) error {
+		for _, address := range []string{"a@example.com", "b@example.com"} {
+			u, err := tx.CreateUser(snib.NewUser{Provider: "email", Identifier: address, PasswordHash: one})
+			if err != nil {
+				return err
+			}
+			if address[0] == 'b' {
+				if _, err := tx.UpdateUserPassword(u.ID, two); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	if err := db.Update(ctx, create); err != nil {
+		t.Fatal(err)
+	}
+	for address, p := range map[string][2]string{"a@example.com": {password, "a new passphrase"}, "b@example.com": {"a new passphrase", password}} {
+		must(db.AuthenticateUser(ctx, "email", address, p[0]))(t)
+		_, err := db.AuthenticateUser(ctx, "email", address, p[1])
+		wantErr(t, err, snib.ErrInvalidCredentials)
+	}
+}
+
+func TestUpdateUserPasswordTakesPasswordsWhole(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	long := strings.Repeat("x", 1023)
+	for name, c := range map[string]struct{ set, same, other string }{
+		"8 code points":      {"12345678", "", "123456789"},
+		"8 of 4 bytes":       {strings.Repeat("😀", 8), "", strings.Repeat("😀", 7)},
+		"1,024 bytes":        {long + "y", "", long + "z"},
+		"NFKC growth":        {strings.Repeat("\ufdfa", 341), "", strings.Repeat("\ufdfa", 340) + "x"},
+		"NFKC":               {ligature, folded, "fil VIII étude"},
+		"decomposed":         {"e\u0301tude etude", "\u00e9tude etude", "etude etude"},
+		"spaces at the ends": {"  12345678  ", "", "12345678"},
+		"only spaces":        {strings.Repeat(" ", 8), "", strings.Repeat(" ", 9)},
+		"wide spaces":        {strings.Repeat("\u3000", 8), strings.Repeat(" ", 8), strings.Repeat(" ", 7)},
+		"controls":           {"a\tb\nc\x7f1234", "", "abc1234"},
+		"case":               {"PassWord", "", "password"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			must(db.UpdateUserPassword(ctx, u.ID, c.set))(t)
+			for _, p := range []string{c.set, c.same} {
+				if p != "" {
+					must(db.AuthenticateUser(ctx, "email", "a@example.com", p))(t)
+				}
+			}
+			for _, p := range []string{c.other, c.set + "x", c.set[:len(c.set)-1], "x"} {
+				if _, err := db.AuthenticateUser(ctx, "email", "a@example.com", p); err == nil {
+					t.Errorf("%.30q is accepted too", p)
+				}
+			}
+		})
+	}
+}
+
+func TestChangePasswordIsThrottledAsALogInIs(t *testing.T) {
+	var asked, told []string
+	stop := errors.New("slow down")
+	db := snibtest.NewDB(t, &snib.Options{
+		BeforeAuth: func(_ context.Context, p, i string) error {
+			asked = append(asked, p+":"+i)
+			if len(asked) > 2 {
+				return stop
+			}
+			return nil
+		},
+		AfterAuth: func(_ context.Context, p, i string, ok bool) { told = append(told, fmt.Sprint(p, ":", i, " ", ok)) },
+	})
+	u := email(t, db, "A@example.com")
+	_, err := db.ChangePassword(ctx, u.ID, "wrong password", "a new passphrase")
+	wantErr(t, err, snib.ErrInvalidCredentials)
+	must(db.ChangePassword(ctx, u.ID, password, "a new passphrase"))(t)
+	_, err = db.ChangePassword(ctx, u.ID, "a new passphrase", password)
+	wantErr(t, err, stop)
+	if got := fmt.Sprint(told); got != "[email:a@example.com false email:a@example.com true]" || len(asked) != 3 {
+		t.Errorf("told %v, asked %v", told, asked)
+	}
+}
+
+// A password is good until somebody changes it, though the sessions that came
+// of it are long over.
+func TestLogInByAPasswordThatDoesNotExpire(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	u := email(t, db, "a@example.com")
+	old := logIn(t, db, "a@example.com")
+	for range 20 {
+		clock.Advance(365 * 24 * time.Hour)
+		valid(t, db, logIn(t, db, "a@example.com"))
+	}
+	invalid(t, db, old)
+	got := must(db.GetUser(ctx, u.ID))(t)
+	if !got.PasswordChangedAt.Equal(u.PasswordChangedAt) || got.CredentialVersion != u.CredentialVersion {
+		t.Errorf("changed at %v to version %d, though nobody did", got.PasswordChangedAt, got.CredentialVersion)
+	}
+}
+
+func TestChangePasswordVerifiesWhateverIsStored(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	populate(t, db)
+	passes := observe(t, db)
+	want := []string{"argon2id m=8 t=1 p=1"}
+	for _, name := range []string{"active", "none", "removed", "corrupt", "huge"} {
+		u := must(db.GetUserByProviderID(ctx, "email", name+"@example.com"))(t)
+		got := passes.during(func() {
+			_, err := db.ChangePassword(ctx, u.ID, "a wrong passphrase", "a new passphrase")
+			wantErr(t, err, snib.ErrInvalidCredentials)
+		})
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: passes %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestChangePasswordIsACompareAndSwap(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	none := user(t, db, "none")
+	off := user(t, db, "off")
+	must(db.DisableUser(ctx, off.ID, ""))(t)
+	other := newSession(t, db, none)
+	quiet(t, db, func() {
+		_, err := db.ChangePassword(ctx, u.ID, "a wrong password", "a new passphrase")
+		wantErr(t, err, snib.ErrInvalidCredentials)
+		_, err = db.ChangePassword(ctx, none.ID, password, "a new passphrase")
+		wantErr(t, err, snib.ErrInvalidCredentials)
+		_, err = db.ChangePassword(ctx, off.ID, password, "a new passphrase")
+		wantErr(t, err, snib.ErrUserDisabled)
+		_, err = db.ChangePassword(ctx, u.ID, password, "short")
+		wantField(t, err, "Password")
+		_, err = db.ChangePassword(ctx, u.ID, "nul\x00", "a new passphrase")
+		wantField(t, err, "Current")
+		_, err = db.ChangePassword(ctx, u.ID, password, "a new passphrase", other.ID)
+		wantField(t, err, "Keep")
+	})
+	for _, o := range raising {
+		t.Run(o.name, func(t *testing.T) {
+			db := snibtest.NewDB(t, nil)
+			u := opUser(t, db)
+			s := newSession(t, db, u)
+			var after map[string]string
+			once(db, func() {
+				if err := o.do(db, u.ID, s); err != nil {
+					t.Fatal(err)
+				}
+				after, _ = content(t, db)
+			})
+			_, err := db.ChangePassword(ctx, u.ID, password, "the passphrase that lost")
+			wantErr(t, err, snib.ErrInvalidCredentials)
+			if now, _ := content(t, db); after == nil || !maps.Equal(now, after) {
+				t.Error("the late change has written something")
+			}
+		})
+	}
+	kept, gone := logIn(t, db, "a@example.com"), logIn(t, db, "a@example.com")
+	changed := must(db.ChangePassword(ctx, u.ID, password, "a new passphrase", kept.ID))(t)
+	if changed.CredentialVersion != u.CredentialVersion+1 {
+		t.Errorf("version %d", changed.CredentialVersion)
+	}
+	valid(t, db, kept)
+	invalid(t, db, gone)
+	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
+	_, err := db.ChangePassword(ctx, u.ID, password, "another passphrase")
+	wantErr(t, err, snib.ErrInvalidCredentials)
+}
