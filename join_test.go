@@ -138,7 +138,7 @@ func TestJoinTwiceInOneTransactionCountsOn(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if n := must(db.Stats(ctx))(t).ForeignHashes; n != 3 {
+	if n := foreignHashes(t, db); n != 3 {
 		t.Errorf("%d foreign hashes, want 3", n)
 	}
 }

@@ -237,7 +237,7 @@ func TestOpenRefusesFilesUntouched(t *testing.T) {
 		"other program's": {ofAnotherProgram(t), []error{snib.ErrForeignFile}},
 		"other meta": {database(t, putFormat(codec.Format{Application: "other", Version: 1, MinReader: 1})),
 			[]error{snib.ErrForeignFile}},
-		"newer format": {database(t, putFormat(codec.Format{Application: "snib", Version: 2, MinReader: 2})),
+		"newer format": {database(t, putFormat(codec.Format{Application: "snib", Version: 3, MinReader: 3})),
 			[]error{snib.ErrNewerFormat}},
 		"newer record of the format": {database(t, func(tb testing.TB, b *bolt.DB) {
 			rawPut(tb, b, "meta", "format", newer("meta", "format", rawGet(tb, b, "meta", "format")))

@@ -23,9 +23,9 @@ import (
 var (
 	crockford  = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 	tokenForms = map[string]*regexp.Regexp{
-		"session":  regexp.MustCompile(`^sn(ses_[0-9a-z]{26})\.([0-9a-z]{52})([0-9a-z]{7})$`),
-		"refresh":  regexp.MustCompile(`^sn(rft_[0-9a-z]{26})\.([0-9a-z]{77})([0-9a-z]{7})$`),
-		"one-time": regexp.MustCompile(`^sn(ott_[0-9a-z]{26})\.([0-9a-z]{52})([0-9a-z]{7})$`),
+		"session":  regexp.MustCompile(`^sn(ses_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
+		"refresh":  regexp.MustCompile(`^sn(rft_[0-9a-z]{32})\.([0-9a-z]{77})([0-9a-z]{7})$`),
+		"one-time": regexp.MustCompile(`^sn(ott_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
 	}
 )
 
@@ -111,10 +111,10 @@ func TestFileHoldsHashesUnderLabelsOfTheirKind(t *testing.T) {
 	}
 	err := db.View(ctx, func(tx *snib.Tx) error {
 		root := tx.Bolt().Bucket([]byte("snib"))
-		get := func(space, id string) []byte { return root.Bucket([]byte(space)).Get([]byte(id)) }
-		s, err1 := codec.DecodeSession([]byte(kinds[0].id), get("sessions", kinds[0].id))
-		f, err2 := codec.DecodeFamily([]byte(kinds[1].id), get("refresh_families", kinds[1].id))
-		o, err3 := codec.DecodeOneTimeToken([]byte(kinds[2].id), get("one_time_tokens", kinds[2].id))
+		get := func(space, id string) []byte { return root.Bucket([]byte(space)).Get(rawKey(id)) }
+		s, err1 := codec.DecodeSession(rawKey(kinds[0].id), get("sessions", kinds[0].id))
+		f, err2 := codec.DecodeFamily(rawKey(kinds[1].id), get("refresh_families", kinds[1].id))
+		o, err3 := codec.DecodeOneTimeToken(rawKey(kinds[2].id), get("one_time_tokens", kinds[2].id))
 		x := secretOf(t, kinds[1].token)
 		for name, c := range map[string]struct{ got, want [32]byte }{
 			"session":  {s.SecretHash, hash("session", secretOf(t, kinds[0].token))},

@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
@@ -13,6 +14,7 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,9 +260,9 @@ func populate(tb testing.TB, db *snib.DB) {
 var (
 	crockford  = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 	tokenForms = map[string]*regexp.Regexp{
-		"session":  regexp.MustCompile(`^sn(ses_[0-9a-z]{26})\.([0-9a-z]{52})([0-9a-z]{7})$`),
-		"refresh":  regexp.MustCompile(`^sn(rft_[0-9a-z]{26})\.([0-9a-z]{77})([0-9a-z]{7})$`),
-		"one-time": regexp.MustCompile(`^sn(ott_[0-9a-z]{26})\.([0-9a-z]{52})([0-9a-z]{7})$`),
+		"session":  regexp.MustCompile(`^sn(ses_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
+		"refresh":  regexp.MustCompile(`^sn(rft_[0-9a-z]{32})\.([0-9a-z]{77})([0-9a-z]{7})$`),
+		"one-time": regexp.MustCompile(`^sn(ott_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
 	}
 )
 
@@ -368,15 +370,45 @@ func ids(tb testing.TB, list func(func(snib.User, error) bool)) []snib.UserID {
 	return out
 }
 
+// forms are those in which a text can lie in the file: as it is, and an id as
+// the bytes that it stands for, in keys and in the records of others.
+func forms(tb testing.TB, db *snib.DB, text string) (all [][]byte) {
+	tb.Helper()
+	all = [][]byte{[]byte(text)}
+	var raw [16]byte
+	switch {
+	case len(text) == 30 && codec.DecodeBase32(raw[:], text[4:]):
+		all = append(all, raw[:])
+		fallthrough
+	case len(text) < 30:
+		err := db.View(ctx, func(tx *snib.Tx) error {
+			key, err := codec.DecodeOwnerKey(tx.Bolt().Bucket([]byte("snib")).Bucket([]byte("meta")).Get([]byte(codec.KeyOwners)))
+			owner := codec.NewOwners(key.Key).Of(text)
+			all = append(all, owner[:])
+			return err
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+	case len(text) == 36:
+		if key, ok := codec.ParseOwnedKeyDigits(text[4:]); ok {
+			id := key.OwnID()
+			all = append(all, id[:])
+		}
+	}
+	return all
+}
+
 // mentions returns the keys in the whole file, of which the key or the value
 // contains text.
 func mentions(tb testing.TB, db *snib.DB, text string) (keys []string) {
 	tb.Helper()
+	all := forms(tb, db, text)
 	err := db.View(ctx, func(tx *snib.Tx) error {
 		root := tx.Bolt().Bucket([]byte("snib"))
 		return root.ForEachBucket(func(space []byte) error {
 			return root.Bucket(space).ForEach(func(k, v []byte) error {
-				if strings.Contains(string(k), text) || strings.Contains(string(v), text) {
+				if slices.ContainsFunc(all, func(form []byte) bool { return bytes.Contains(k, form) || bytes.Contains(v, form) }) {
 					keys = append(keys, fmt.Sprintf("%s/%q", space, k))
 				}
 				return nil

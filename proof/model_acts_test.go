@@ -68,7 +68,7 @@ func (r *run) createUser() bool {
 	}
 	u, err := r.on.CreateUser(n)
 	r.users = append(r.users, string(u.ID))
-	return r.updated(u, err, r.m.CreateUser(model.User{ID: string(u.ID), Password: password}, x, changes))
+	return r.updated(u, err, r.m.CreateUser(model.User{ID: string(u.ID), Password: password, Version: u.CredentialVersion}, x, changes))
 }
 
 func (r *run) importUser() bool {
@@ -83,6 +83,7 @@ func (r *run) importUser() bool {
 		i.Disabled, i.DisabledReason, want.Disabled, want.Reason = true, "r", true, "r"
 	}
 	u, err := r.on.ImportUser(i)
+	want.Version = u.CredentialVersion
 	return r.updated(u, err, r.m.CreateUser(want, x, changes))
 }
 

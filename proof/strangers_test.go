@@ -59,7 +59,7 @@ func madeUp(tb testing.TB, real []string) []string {
 		secret := secretOf(tb, s)
 		id := s[2:32]
 		out = append(out, s[:len(s)-1], s+"0", strings.ToUpper(s), s[:40]+"\x00"+s[41:],
-			makeToken(id[:4]+strings.Repeat("7", 26), secret), makeToken(id, make([]byte, len(secret))),
+			makeToken(id[:4]+strings.Repeat("7", 32), secret), makeToken(id, make([]byte, len(secret))),
 			makeToken(id, append([]byte{secret[0] ^ 1}, secret[1:]...)))
 	}
 	return out
@@ -196,7 +196,7 @@ func TestRefreshReusedIsOneCommitEach(t *testing.T) {
 			// Made of the constant part and anything: whoever has that has
 			// held a token.
 			x := secretOf(t, chain[0])
-			_, _, err := db.Refresh(ctx, makeToken(chain[0][2:32], append(x[:16:16], make([]byte, 32)...)))
+			_, _, err := db.Refresh(ctx, makeToken(chain[0][2:38], append(x[:16:16], make([]byte, 32)...)))
 			wantErr(t, err, snib.ErrRefreshTokenReused)
 			if err := db.RevokeToken(ctx, chain[4]); err != nil {
 				t.Fatal(err)
@@ -236,7 +236,7 @@ func TestLogInFloodWritesNothing(t *testing.T) {
 		wantErr(t, err, snib.ErrUserNotFound)
 		_, err = db.GetUserByAttribute(ctx, "nick", fmt.Sprint(i))
 		wantErr(t, err, snib.ErrUserNotFound)
-		_, err = db.GetSession(ctx, snib.SessionID("ses_"+strings.Repeat("0", 26)))
+		_, err = db.GetSession(ctx, snib.SessionID("ses_"+strings.Repeat("0", 32)))
 		wantErr(t, err, snib.ErrInvalidSession)
 		_, err = db.GetSession(ctx, "\x00")
 		wantErr(t, err, snib.ErrInvalidSession)
@@ -285,7 +285,7 @@ func TestRevokeSessionOfAnotherUserIsOutOfReach(t *testing.T) {
 		_, err = db.RemoveUserPassword(ctx, attacker.ID, id)
 		wantField(t, err, "Keep")
 	}
-	for _, id := range []snib.SessionID{snib.SessionID(family.ID), "", "ses_", theirs.ID + "\x00", theirs.ID[:29], snib.SessionID(strings.ToUpper(string(theirs.ID)))} {
+	for _, id := range []snib.SessionID{snib.SessionID(family.ID), "", "ses_", theirs.ID + "\x00", theirs.ID[:35], snib.SessionID(strings.ToUpper(string(theirs.ID)))} {
 		wantField(t, db.RevokeSessionByID(ctx, id), "SessionID")
 		wantField(t, db.RevokeSession(ctx, victim.ID, id), "SessionID")
 	}

@@ -199,7 +199,7 @@ func (m *Model) CreateUser(u User, x Identity, attributes map[string]any) error 
 	if err := m.claimable(x, u.ID); err != nil {
 		return err
 	}
-	u.Identities, u.Version = []Identity{x}, 1
+	u.Identities = []Identity{x} // Version begins anywhere
 	u.Created, u.Update = m.Now, m.Now
 	m.Users[u.ID] = &u
 	return nil

@@ -138,7 +138,7 @@ func (m *Model) deadlines(s *Session) {
 
 // put adds a session under the bound per user.
 func (m *Model) put(s Session) {
-	s.Epoch, s.Created = m.Epoch, m.Now
+	s.Epoch, s.Created = m.Epoch, cmp.Or(s.Created, m.Now)
 	have := m.SessionsOf(s.User)
 	slices.SortStableFunc(have, func(a, b *Session) int { return cmp.Compare(m.last(a), m.last(b)) })
 	for i := 0; len(have)-i >= m.MaxSessions; i++ {
@@ -172,7 +172,7 @@ func (m *Model) Renew(token, id, newToken string) error {
 		return ErrInvalidSession
 	}
 	next := *old
-	next.ID, next.Token = id, newToken
+	next.ID, next.Token, next.Created = id, newToken, 0
 	m.deadlines(&next)
 	delete(m.Sessions, old.ID)
 	m.put(next)
@@ -191,10 +191,13 @@ func (m *Model) Extend(token string) error {
 	return nil
 }
 
+// malformed reports whether what a test uses as a user's id could be none.
+func malformed(user string) bool { return strings.ContainsRune(user, 0) }
+
 // EndSession ends a session and its family; one of another user than user,
 // if that is given, is unknown. What cannot be an id is ErrInvalidInput.
 func (m *Model) EndSession(id, user string) error {
-	if !strings.HasPrefix(id, "ses_") {
+	if !strings.HasPrefix(id, "ses_") || malformed(user) {
 		return ErrInvalidInput
 	}
 	s := m.Sessions[id]
@@ -289,8 +292,8 @@ func (m *Model) lastUse(f *Family) int64 {
 
 func (m *Model) familySession(f *Family, token string) {
 	until := min(m.Now+m.RefreshSession, f.Absolute)
-	m.put(Session{
-		ID: f.Session, User: f.User, Family: f.ID, Token: token, Auth: f.Created, Used: m.Now,
+	m.put(Session{ // its id tells when it was made: at the rotation
+		ID: f.Session, User: f.User, Family: f.ID, Token: token, Created: f.Rotated, Auth: f.Created, Used: m.Now,
 		ActiveUntil: until, IdleUntil: until, Absolute: f.Absolute,
 	})
 }
@@ -298,7 +301,7 @@ func (m *Model) familySession(f *Family, token string) {
 // Revoke ends a family and its session; a tombstone stays, and so does a
 // family of another user than user, if that is given.
 func (m *Model) Revoke(id, user string) error {
-	if !strings.HasPrefix(id, "rft_") {
+	if !strings.HasPrefix(id, "rft_") || malformed(user) {
 		return ErrInvalidInput
 	}
 	if f := m.Families[id]; f != nil && !f.Revoked && (user == "" || f.User == user) {
@@ -382,7 +385,7 @@ func (m *Model) CreateLink(user, purpose string, ttl int64, id, token string) er
 
 // RevokeLink ends a one-time token of a user.
 func (m *Model) RevokeLink(id, user string) error {
-	if !strings.HasPrefix(id, "ott_") {
+	if !strings.HasPrefix(id, "ott_") || malformed(user) {
 		return ErrInvalidInput
 	}
 	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return l.ID == id && l.User == user })

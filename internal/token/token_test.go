@@ -19,7 +19,7 @@ import (
 var kinds = []struct {
 	name string
 	kind Kind
-}{{"session", OfSession}, {"refresh", OfFamily}, {"one-time", OfOneTime}}
+}{{"session", Session}, {"refresh", Family}, {"one-time", OneTime}}
 
 // refusal reports, if text is a token of some kind, of which.
 func refusal(text string) string {
@@ -156,14 +156,14 @@ func prefixed(k Kind, rest string) string {
 // Session and one-time tokens have one length, so the prefix alone tells them
 // apart.
 func TestPrefixOfAnotherKindIsRefusedUnseen(t *testing.T) {
-	text, _, _ := sample(t, OfSession)
+	text, _, _ := sample(t, Session)
 	swapped := withCRC(strings.Replace(text[:len(text)-crcLength], Session, OneTime, 1))
-	if _, ok := OfSession.Parse(swapped, make([]byte, 32)); ok {
+	if _, ok := Session.Parse(swapped, make([]byte, 32)); ok {
 		t.Error("one-time token as a session")
 	}
-	text, _, _ = sample(t, OfOneTime)
+	text, _, _ = sample(t, OneTime)
 	swapped = withCRC(strings.Replace(text[:len(text)-crcLength], OneTime, Session, 1))
-	if _, ok := OfOneTime.Parse(swapped, make([]byte, 32)); ok {
+	if _, ok := OneTime.Parse(swapped, make([]byte, 32)); ok {
 		t.Error("session token as a one-time token")
 	}
 }
