@@ -7,8 +7,8 @@ import (
 	"github.com/snibdb/snib/snibtest"
 )
 
-// TestValidateSessionAllocations: what a validation allocates is the text that it
-// returns, and for the user the list of identities too.
+// TestValidateSessionAllocations: what a validation allocates is the text that
+// it returns, and for the user the list of identities too.
 func TestValidateSessionAllocations(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "team"}}})
 	u := email(t, db, "a@example.com")

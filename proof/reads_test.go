@@ -47,10 +47,10 @@ func meanwhile(n int, f func()) (stop func()) {
 	}
 }
 
-// TestValidateSessionRefusesTheEndedEverywhere: once a call that ends a session has returned,
-// every later validation refuses it, in every goroutine, though reads keep
-// their transactions. So it does when the session was ended through another DB
-// on the same bbolt handle.
+// TestValidateSessionRefusesTheEndedEverywhere: once a call that ends a session
+// has returned, every later validation refuses it, in every goroutine, though
+// reads keep their transactions. So it does when the session was ended through
+// another DB on the same bbolt handle.
 func TestValidateSessionRefusesTheEndedEverywhere(t *testing.T) {
 	handle, err := bolt.Open(filepath.Join(t.TempDir(), "app.db"), 0o600, &bolt.Options{InitialMmapSize: 1 << 30})
 	if err != nil {
@@ -105,8 +105,8 @@ func TestValidateSessionRefusesTheEndedEverywhere(t *testing.T) {
 	}
 }
 
-// TestValidateSessionUserSurvivesGrowth of a file whose map must move, by hands that know
-// nothing of this library.
+// TestValidateSessionUserSurvivesGrowth of a file whose map must move, by hands
+// that know nothing of this library.
 func TestValidateSessionUserSurvivesGrowth(t *testing.T) {
 	handle, err := bolt.Open(filepath.Join(t.TempDir(), "app.db"), 0o600, &bolt.Options{NoSync: true})
 	if err != nil {
