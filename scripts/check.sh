@@ -8,11 +8,11 @@ formatted() {
 	[ -z "$files" ] || { echo "not formatted by gofmt:" && echo "$files" && exit 1; }
 }
 
-# The tool comes from tools.mod, so that the library's go.mod does not name it.
+# The tool comes from scripts/tools.mod, so that the library's go.mod does not name it.
 # The path is that of the built tool, which then runs in every module.
 lint() {
 	local staticcheck
-	staticcheck=$(go tool -modfile=tools.mod -n staticcheck)
+	staticcheck=$(go tool -modfile=scripts/tools.mod -n staticcheck)
 	each "$staticcheck" ./...
 }
 
