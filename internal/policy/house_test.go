@@ -17,7 +17,7 @@ var house = map[string]struct{ arrows, cycle int }{
 	"internal/kv/boltkv": {arrows: 100, cycle: 14},
 }
 
-// maxCycle is the number of files that one can hold in one's head at once.
+// maxCycle is about the number of files that a reader can keep in mind at once.
 const maxCycle = 8
 
 // Bounds of the root, lowered as above.
