@@ -158,8 +158,8 @@ func TestArrows(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"circle → registry", "circle → shape", "registry → shape", "shape → circle",
-		"text → registry", "text → shape",
+		"circle → registry", "circle → shape", "color → circle", "color → shape",
+		"registry → shape", "shape → circle", "text → registry", "text → shape",
 	}
 	if !slices.Equal(got, want) || p.arrows() != len(want) {
 		t.Errorf("%d arrows: %q\nwant %q", p.arrows(), got, want)

@@ -1,5 +1,5 @@
 // Package arrows is a drawing for the ruler of files: shape, circle and
-// registry form a cycle of three, text stands outside of it.
+// registry form a cycle of three, color and text stand outside of it.
 package arrows
 
 // Shape is implemented in circle.go, which makes no arrow.
