@@ -77,23 +77,6 @@ func TestPackages(t *testing.T) {
 	}
 }
 
-// TestOneFileKnowsBolt: the root package reaches storage through internal/kv.
-// Only the file that opens a database or joins its transactions names bbolt,
-// so that accounts can be read, and one day stored, without it.
-func TestOneFileKnowsBolt(t *testing.T) {
-	var found []string
-	for _, s := range sources() {
-		if s.dir == "." && !s.test && slices.ContainsFunc(s.tree.Imports, func(i *ast.ImportSpec) bool {
-			return i.Path.Value == `"go.etcd.io/bbolt"`
-		}) {
-			found = append(found, s.path)
-		}
-	}
-	if len(found) > 1 {
-		t.Errorf("%d files import bbolt, not one: %v", len(found), found)
-	}
-}
-
 // What the library may add to a stripped program: one that uses it as the
 // quick start does, and one that uses everything.
 const (

@@ -141,6 +141,10 @@ func TestTestCommand(t *testing.T) {
 	if !strings.Contains(read("scripts/check.sh"), command) {
 		t.Errorf("scripts/check.sh does not run %q", command)
 	}
+	const everywhere = "INSTRUMENT=all" // check leaves hashing out, to be quick
+	if !strings.Contains(read(".ci/run"), everywhere) || !strings.Contains(read("scripts/check.sh"), "INSTRUMENT") {
+		t.Errorf(".ci/run does not set %s for scripts/check.sh: no run watches the hashes for races", everywhere)
+	}
 }
 
 // TestHygiene: the text of the repository is about the library. It names no

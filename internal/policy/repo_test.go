@@ -158,12 +158,13 @@ func mentions(n ast.Node) map[string]bool {
 	return names
 }
 
-// run runs a command in the root of the repository and returns what it prints.
+// run runs a command in the root of the repository and returns its output. A
+// workspace would build the root with the dependencies of other modules.
 func run(t *testing.T, env []string, command ...string) string {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(append(os.Environ(), "GOWORK=off"), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
