@@ -8,11 +8,10 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
-	mathrand "math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 )
 
@@ -31,26 +30,23 @@ func refusal(text string) string {
 	return ""
 }
 
-// sample returns a good token of a kind, its id and its secret.
-func sample(tb testing.TB, k Kind) (text, id string, secret []byte) {
+// sample returns a good token of a kind, its key and its secret.
+func sample(tb testing.TB, k Kind) (text string, key codec.OwnedKey, secret []byte) {
 	tb.Helper()
-	id, err := NewID(k.Prefix, 1893456000000, rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	rand.Read(key[:])
 	secret = make([]byte, k.Secret)
 	rand.Read(secret)
-	return k.Format(id, secret), id, secret
+	return k.Format(key, secret), key, secret
 }
 
 func TestGoodTokenIsLookedUpByItsOwnKindOnly(t *testing.T) {
 	for i, k := range kinds {
-		text, id, secret := sample(t, k.kind)
+		text, key, secret := sample(t, k.kind)
 		for j, other := range kinds {
 			got := make([]byte, other.kind.Secret)
-			gotID, ok := other.kind.Parse(text, got)
-			if ok != (i == j) || ok && (gotID != id || !bytes.Equal(got, secret)) {
-				t.Errorf("%s token as %s: %q, %t", k.name, other.name, gotID, ok)
+			gotKey, ok := other.kind.Parse(text, got)
+			if ok != (i == j) || ok && (gotKey != key || !bytes.Equal(got, secret)) {
+				t.Errorf("%s token as %s: %x, %t", k.name, other.name, gotKey, ok)
 			}
 		}
 		if refusal(text) == "" {
@@ -104,39 +100,41 @@ func TestEveryOtherLengthIsRefusedUnseen(t *testing.T) {
 // withCRC gives text, all of a token but its checksum, the right checksum.
 func withCRC(text string) string {
 	crc := binary.BigEndian.AppendUint32(nil, crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
-	return string(appendBase32([]byte(text), crc))
+	return string(codec.AppendBase32([]byte(text), crc))
 }
 
 // A checksum that was computed anew does not make another spelling good.
 func TestOtherSpellingsWithARightChecksumAreRefusedUnseen(t *testing.T) {
 	for _, k := range kinds {
-		text, id, secret := sample(t, k.kind)
-		body := text[:len(text)-crcLength]
-		last := digitValues[body[len(body)-1]]
-		spare := uint(len(body)-len(tokenPrefix)-IDLength-1)*5 - uint(len(secret))*8
+		text, _, secret := sample(t, k.kind)
+		body := text[:len(text)-crcDigits]
+		last := valueOf(body[len(body)-1])
+		spare := uint(len(body)-len(tokenPrefix)-idLength-1)*5 - uint(len(secret))*8
 		var all []string
 		for v := byte(1); v < 1<<spare; v++ {
-			all = append(all, withCRC(body[:len(body)-1]+string(digits[last|v])))
+			all = append(all, withCRC(body[:len(body)-1]+digit(last|v)))
 		}
-		lastCRC := digitValues[text[len(text)-1]]
+		lastCRC := valueOf(text[len(text)-1])
 		for v := byte(1); v < 8; v++ {
-			all = append(all, text[:len(text)-1]+string(digits[lastCRC|v]))
+			all = append(all, text[:len(text)-1]+digit(lastCRC|v))
 		}
 		if len(all) < 7+1 {
 			t.Fatalf("%s: no spare bits to set", k.name)
 		}
 		all = append(all, withCRC(strings.ToUpper(body)), strings.ToUpper(text))
 		for _, alias := range []struct{ is, was string }{{"0", "o"}, {"1", "i"}, {"1", "l"}, {"0", "O"}, {"v", "u"}} {
-			zeros := k.kind.Format(prefixed(k.kind, "01vv"+id[8:]), append([]byte{0, 0, 0x08, 0x37}, secret[4:]...))
-			body := zeros[:len(zeros)-crcLength]
+			var key codec.OwnedKey
+			codec.DecodeBase32(key[:], "01vv"+strings.Repeat("01vv", 7))
+			zeros := k.kind.Format(key, append([]byte{0, 0, 0x08, 0x37}, secret[4:]...))
+			body := zeros[:len(zeros)-crcDigits]
 			for i := len(tokenPrefix) + 4; i < len(body); i++ {
 				if body[i:i+1] == alias.is {
 					all = append(all, withCRC(body[:i]+alias.was+body[i+1:]))
 				}
 			}
 		}
-		for _, other := range []string{User, Session, Family, OneTime, "xxx_"} {
-			if other != k.kind.Prefix && other != Session && other != OneTime {
+		for _, other := range []string{"usr_", "rft_", "xxx_"} {
+			if other != k.kind.Prefix {
 				all = append(all, withCRC(strings.Replace(body, k.kind.Prefix, other, 1)))
 			}
 		}
@@ -149,46 +147,25 @@ func TestOtherSpellingsWithARightChecksumAreRefusedUnseen(t *testing.T) {
 	}
 }
 
-func prefixed(k Kind, rest string) string {
-	return k.Prefix + rest + strings.Repeat("0", 26-len(rest))
-}
+// valueOf and digit are a second writing of the digits.
+func valueOf(c byte) byte { return byte(strings.IndexByte(alphabet, c)) }
+
+func digit(v byte) string { return alphabet[v : v+1] }
+
+const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
 // Session and one-time tokens have one length, so the prefix alone tells them
 // apart.
 func TestPrefixOfAnotherKindIsRefusedUnseen(t *testing.T) {
 	text, _, _ := sample(t, Session)
-	swapped := withCRC(strings.Replace(text[:len(text)-crcLength], Session, OneTime, 1))
+	swapped := withCRC(strings.Replace(text[:len(text)-crcDigits], "ses_", "ott_", 1))
 	if _, ok := Session.Parse(swapped, make([]byte, 32)); ok {
 		t.Error("one-time token as a session")
 	}
 	text, _, _ = sample(t, OneTime)
-	swapped = withCRC(strings.Replace(text[:len(text)-crcLength], OneTime, Session, 1))
+	swapped = withCRC(strings.Replace(text[:len(text)-crcDigits], "ott_", "ses_", 1))
 	if _, ok := OneTime.Parse(swapped, make([]byte, 32)); ok {
 		t.Error("session token as a one-time token")
-	}
-}
-
-func TestBase32GivesBackEveryByte(t *testing.T) {
-	seed := mathrand.Uint64()
-	t.Logf("seed %d", seed)
-	r := mathrand.New(mathrand.NewPCG(seed, 0))
-	for range 2000 {
-		src := make([]byte, r.IntN(70))
-		for i := range src {
-			src[i] = byte(r.Uint32())
-		}
-		text := string(appendBase32(nil, src))
-		got := make([]byte, len(src))
-		if len(text) != (len(src)*8+4)/5 || !decodeBase32(got, text) || !bytes.Equal(got, src) {
-			t.Fatalf("%x is %q, which is %x", src, text, got)
-		}
-		other := slices.Clone(src)
-		if len(src) > 0 {
-			other[r.IntN(len(src))] ^= 1 << r.IntN(8)
-			if a, b := bytes.Compare(src, other), strings.Compare(text, string(appendBase32(nil, other))); a != b {
-				t.Fatalf("%x and %x: order %d, of their texts %d", src, other, a, b)
-			}
-		}
 	}
 }
 
@@ -205,17 +182,21 @@ func (c constant) Read(p []byte) (int, error) {
 func TestIdsSortByTimeWhateverTheRandomBitsAre(t *testing.T) {
 	times := []int64{0, 1, 255, 256, 65535, 1<<32 - 1, 1 << 32, clock.Min.UnixMilli(), clock.Min.UnixMilli() + 1,
 		1893456000000, clock.Max.UnixMilli() - 1, clock.Max.UnixMilli(), 1<<47 - 1, 1 << 47, 1<<48 - 1}
+	var owner codec.Owner
+	of := func(at int64, random byte) string {
+		return Session.ID(codec.MakeOwnedKey(owner, codec.NewOwnID(at, [4]byte{random, random, random, random})))
+	}
 	for i, at := range times[1:] {
-		earlier, err1 := NewID(Session, times[i], constant(0xff))
-		later, err2 := NewID(Session, at, constant(0))
+		user1, err1 := NewUserID(times[i], constant(0xff))
+		user2, err2 := NewUserID(at, constant(0))
 		if err := errors.Join(err1, err2); err != nil {
 			t.Fatal(err)
 		}
-		if earlier >= later {
-			t.Errorf("%d is %s, %d is %s", times[i], earlier, at, later)
+		if user1 >= user2 || of(times[i], 0xff) >= of(at, 0) {
+			t.Errorf("%d is %s, %d is %s", times[i], user1, at, user2)
 		}
-		for _, id := range []string{earlier, later} {
-			if !ValidID(Session, id) || !ValidUserID(id) || len(id) != IDLength {
+		for _, id := range []string{user1, user2} {
+			if !ValidUserID(id) || len(id) != 30 {
 				t.Errorf("%s is no id", id)
 			}
 		}
@@ -228,8 +209,8 @@ func TestIdsSortByTimeWhateverTheRandomBitsAre(t *testing.T) {
 func TestIdsOfOneMillisecondDiffer(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 50_000 {
-		id, err := NewID(User, 1893456000000, rand.Reader)
-		if err != nil || seen[id] || !ValidID(User, id) {
+		id, err := NewUserID(1893456000000, rand.Reader)
+		if err != nil || seen[id] || !ValidUserID(id) {
 			t.Fatalf("%s: %v, seen %t", id, err, seen[id])
 		}
 		seen[id] = true
@@ -238,7 +219,7 @@ func TestIdsOfOneMillisecondDiffer(t *testing.T) {
 
 func TestIdIsNotMadeOfTooFewRandomBytes(t *testing.T) {
 	for n := range 10 {
-		id, err := NewID(User, 1893456000000, io.LimitReader(constant(1), int64(n)))
+		id, err := NewUserID(1893456000000, io.LimitReader(constant(1), int64(n)))
 		if err == nil || id != "" {
 			t.Errorf("%d random bytes gave %q", n, id)
 		}
@@ -246,15 +227,16 @@ func TestIdIsNotMadeOfTooFewRandomBytes(t *testing.T) {
 }
 
 func TestStrangeIdsAreNotValid(t *testing.T) {
-	good, err := NewID(Session, 1893456000000, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{"", "ses_", good[1:], good[:29], good + "0", "rft_" + good[4:], strings.ToUpper(good),
-		"ses_" + strings.Repeat("u", 26), "ses_" + strings.Repeat("\x00", 26), good[:29] + "l", " " + good[1:], strings.Repeat(good, 1000)} {
-		if ValidID(Session, id) {
-			t.Errorf("%.40q is valid", id)
+	_, key, _ := sample(t, Session)
+	good := Session.ID(key)
+	for _, id := range []string{"", "ses_", good[1:], good[:35], good + "0", "rft_" + good[4:], strings.ToUpper(good),
+		"ses_" + strings.Repeat("u", 32), "ses_" + strings.Repeat("\x00", 32), good[:35] + "l", " " + good[1:], strings.Repeat(good, 1000)} {
+		if _, ok := Session.ParseID(id); ok {
+			t.Errorf("%.40q is an id", id)
 		}
+	}
+	if got, ok := Session.ParseID(good); !ok || got != key {
+		t.Errorf("%s is %x, %t", good, got, ok)
 	}
 	for _, id := range []string{"", "a b", "a\x00", "ä", "a/b", "a@b", strings.Repeat("a", 65), "\xff"} {
 		if ValidUserID(id) {
@@ -304,8 +286,10 @@ func TestStoredHashIsSHA256OverLabelAndSecret(t *testing.T) {
 // secret, and no token of another kind.
 func FuzzParseToken(f *testing.F) {
 	for _, k := range kinds {
-		id := prefixed(k.kind, "06wdnhdm003gyr8p471w7sb41n")
-		good := k.kind.Format(id, bytes.Repeat([]byte{0xa5}, k.kind.Secret))
+		var key codec.OwnedKey
+		copy(key[:], "twenty bytes of key.")
+		id := k.kind.ID(key)
+		good := k.kind.Format(key, bytes.Repeat([]byte{0xa5}, k.kind.Secret))
 		for _, s := range []string{good, good[1:], good + "0", strings.ToUpper(good), good[:len(good)-1] + "1", good[:len(good)-7] + "0000000", "sn" + id + ".", id} {
 			f.Add(s)
 		}
@@ -315,12 +299,12 @@ func FuzzParseToken(f *testing.F) {
 		accepted := 0
 		for _, k := range kinds {
 			secret := make([]byte, k.kind.Secret)
-			id, ok := k.kind.Parse(text, secret)
+			key, ok := k.kind.Parse(text, secret)
 			if !ok {
 				continue
 			}
 			accepted++
-			if !ValidID(k.kind.Prefix, id) || k.kind.Format(id, secret) != text {
+			if k.kind.Format(key, secret) != text {
 				t.Errorf("%s: %q is accepted and is another spelling", k.name, text)
 			}
 		}
