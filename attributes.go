@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // Attributes are what a program keeps about a user or a session beside what
@@ -86,7 +88,7 @@ func attributeField(name string) string {
 }
 
 func checkAttributeName(field, name string) error {
-	if reason := plainText(name, codec.MaxAttributeName); reason != "" {
+	if reason := fold.PlainText(name, codec.MaxAttributeName); reason != "" {
 		return &InputError{Field: field, Reason: "has a name that " + reason}
 	}
 	return nil
@@ -105,7 +107,7 @@ func (db *DB) UpdateUserAttributes(ctx context.Context, id UserID, a Attributes)
 
 // UpdateUserAttributes is [DB.UpdateUserAttributes] in this transaction.
 func (tx *Tx) UpdateUserAttributes(id UserID, a Attributes) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, _ *cascade) error { return tx.mergeAttributes(u, a) })
+	return tx.updateUser(id, func(u *codec.User, _ *records.Cascade) error { return tx.mergeAttributes(u, a) })
 }
 
 // mergeAttributes changes the attributes of a record and recomputes the index
@@ -118,10 +120,10 @@ func (tx *Tx) mergeAttributes(u *codec.User, changes Attributes) error {
 	if err != nil {
 		return err
 	}
-	entries, err := indexEntries(tx.declared.indexes, merged)
+	entries, err := tx.rec.Entries(tx.rec.Declared.Indexes, merged)
 	if err != nil {
 		return err
 	}
 	u.Attributes, u.Entries = raw, entries
-	return tx.entriesFree(u)
+	return tx.rec.EntriesFree(u)
 }

@@ -5,15 +5,15 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"github.com/snibdb/snib/internal/clock"
 	"io"
 	"sync"
-	"sync/atomic"
 
-	"github.com/snibdb/snib/codec"
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
-	bolt "go.etcd.io/bbolt"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // DB is the accounts in one file. It is safe for concurrent use.
@@ -31,13 +31,7 @@ type DB struct {
 	refreshKey [32]byte
 	opened     int64 // Unix milliseconds; the grace of older rotations starts here
 
-	owners      *codec.Owners // of the file, made with ownerKey
-	ownerKey    codec.OwnerKey
-	spaces      []kv.SpaceSpec // those of this program, then those of a later one
-	ownedSpaces []kv.Space     // all that hold records of users
-	declared    atomic.Pointer[declared]
-
-	seen      atomic.Pointer[seenState]
+	file      *records.File // shared by all transactions
 	sweeper   sweeper
 	closeOnce sync.Once
 	closeErr  error
@@ -132,6 +126,10 @@ func prepare(opts *Options) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{o: *s, clock: clock.New(s.Now)}
+	db.file = &records.File{Config: records.Config{
+		Failures: failures, Clock: db.clock, Rand: s.Rand,
+		MaxSessions: s.Sessions.MaxPerUser, MaxFamilies: s.Refresh.MaxPerUser,
+	}}
 	if _, err := rand.Read(db.refreshKey[:]); err != nil {
 		return nil, fmt.Errorf("reading random bytes: %w", err)
 	}
@@ -206,7 +204,7 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return during("update", tx.doomed)
+		return during("update", tx.rec.Doomed)
 	})
 }
 
@@ -248,7 +246,7 @@ func (tx *Tx) Bolt() *bolt.Tx {
 	if tx.ended {
 		return nil
 	}
-	btx, _ := boltkv.Bolt(tx.r)
+	btx, _ := boltkv.Bolt(tx.rec.R)
 	return btx
 }
 
@@ -272,7 +270,8 @@ func read[A, T any](ctx context.Context, db *DB, op string, fn func(*Tx, A) (T, 
 			out, err = zero, during(op, err)
 		}
 	}()
-	if err = tx.beginSnapshot(db, snapshot); err == nil {
+	tx.db = db
+	if err = tx.rec.BeginSnapshot(db.file, snapshot); err == nil {
 		out, err = fn(tx, arg)
 	}
 	return out, err

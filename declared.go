@@ -8,71 +8,13 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/records"
 )
-
-// declared is what a file declares, in the types of this package.
-type declared struct {
-	version uint64 // as in codec.State
-	indexes []Index
-	rules   map[string]IdentifierRule
-}
 
 // defaultDeclarations are what a new file declares where Options do not.
 var defaultDeclarations = codec.Declarations{
 	Providers: []codec.Provider{{Name: "email", Rule: string(Email)}, {Name: "username", Rule: string(Username)}},
 	Version:   1,
-}
-
-func newDeclared(d codec.Declarations) *declared {
-	out := &declared{version: d.Version, rules: make(map[string]IdentifierRule)}
-	for _, x := range d.Indexes {
-		out.indexes = append(out.indexes, Index(x))
-	}
-	for _, p := range d.Providers {
-		out.rules[p.Name] = IdentifierRule(p.Rule)
-	}
-	return out
-}
-
-// index returns the declaration of an attribute.
-func (d *declared) index(name string) (Index, bool) {
-	for _, x := range d.indexes {
-		if x.Name == name {
-			return x, true
-		}
-	}
-	return Index{}, false
-}
-
-// identity checks the two parts of an identity and folds the identifier.
-func (d *declared) identity(provider, identifier string, now int64) (codec.Identity, error) {
-	if !validName(provider) {
-		return codec.Identity{}, &InputError{Field: "Provider", Reason: "must be 1–32 of [a-z0-9_-]"}
-	}
-	key, err := d.rules[provider].fold(identifier)
-	if err != nil {
-		return codec.Identity{}, err
-	}
-	return codec.Identity{Provider: provider, Key: key, Identifier: identifier, LinkedAt: now}, nil
-}
-
-// declare makes tx use what the file declares in this transaction. Another DB
-// on the file may have changed that since this one has read it.
-func (tx *Tx) declare() error {
-	known := tx.db.declared.Load()
-	if known == nil || known.version != tx.state.Declarations {
-		d, err := meta(tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
-		if err != nil {
-			return err
-		}
-		last := known
-		known = newDeclared(d)
-		if tx.w == nil { // what a transaction sees of its own may not be committed
-			tx.db.declared.CompareAndSwap(last, known)
-		}
-	}
-	tx.declared = known
-	return nil
 }
 
 // declarations returns what Options declare, and where they are nil what was
@@ -99,7 +41,7 @@ func (db *DB) declarations(before codec.Declarations) codec.Declarations {
 // than the file does.
 func (db *DB) redeclare(ctx context.Context) error {
 	return db.store.Exclusive(ctx, func(w kv.Tx) error {
-		before, err := meta(w, codec.KeyDeclarations, codec.DecodeDeclarations)
+		before, err := records.Meta(db.file, w, codec.KeyDeclarations, codec.DecodeDeclarations)
 		if err != nil {
 			return err
 		}
@@ -108,6 +50,6 @@ func (db *DB) redeclare(ctx context.Context) error {
 			return nil // another DB was first
 		}
 		after.Version++
-		return rebuild(ctx, w, after)
+		return db.rebuild(ctx, w, after)
 	})
 }

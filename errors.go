@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // About users and what belongs to them.
@@ -15,7 +15,7 @@ var (
 	// id is an unknown one. Returned by every method that takes the id of a
 	// user or looks one up, save DeleteUser, RevokeSession,
 	// DeleteDeadUserSessions and the lists.
-	ErrUserNotFound = errors.New("user not found")
+	ErrUserNotFound = records.ErrUserNotFound
 
 	// ErrUserDisabled: the user exists and is disabled. Returned only by
 	// methods that take a user id and would let the user in: CreateSession,
@@ -26,7 +26,7 @@ var (
 	// Returned by CreateUser, ImportUser, LinkIdentity, UpdateUserProviderID,
 	// and by Open when changed Providers fold two users to one identity (see
 	// [ConflictError]). Nothing was written.
-	ErrIdentityTaken = errors.New("identity is taken by another user")
+	ErrIdentityTaken = records.ErrIdentityTaken
 
 	// ErrAttributeTaken: another user has this value of a unique attribute.
 	// Returned as [AttributeTakenError] by CreateUser, ImportUser and
@@ -48,11 +48,11 @@ var (
 	// ended, or not in a state that the method accepts. Returned by
 	// ValidateSession, ValidateSessionUser, RenewSession, ExtendSession and
 	// GetSession. Ask to log in.
-	ErrInvalidSession = errors.New("invalid session")
+	ErrInvalidSession = records.ErrInvalidSession
 
 	// ErrInvalidRefreshToken: the refresh token is malformed, unknown,
 	// expired or ended. Returned by Refresh. Ask to log in.
-	ErrInvalidRefreshToken = errors.New("invalid refresh token")
+	ErrInvalidRefreshToken = records.ErrInvalidRefreshToken
 
 	// ErrRefreshTokenReused: a refresh token was presented that had been
 	// used before, so somebody holds a copy. Returned by Refresh as
@@ -62,7 +62,7 @@ var (
 
 	// ErrInvalidOneTimeToken: the one-time token is malformed, unknown, expired,
 	// used, ended or for another purpose. Returned by UseOneTimeToken.
-	ErrInvalidOneTimeToken = errors.New("invalid token")
+	ErrInvalidOneTimeToken = records.ErrInvalidOneTimeToken
 )
 
 // About arguments.
@@ -129,11 +129,11 @@ var (
 	// ErrNewerFormat: a newer version of this library has written the file
 	// or the record. Nothing was changed. Use that version. Returned by Open
 	// and New, and by what meets such a record, Restore and Repair too.
-	ErrNewerFormat = errors.New("written by a newer version")
+	ErrNewerFormat = records.ErrNewerFormat
 
 	// ErrForeignFile: the file is not a database of this library. Nothing
 	// was changed. Returned by Open, New, Restore and RepairFile.
-	ErrForeignFile = boltkv.ErrForeign
+	ErrForeignFile = records.ErrForeignFile
 )
 
 // InputError names the argument or option that is outside its bounds. It is
@@ -206,13 +206,11 @@ func (e *CorruptError) Error() string { return "damaged record in " + e.Space + 
 // Unwrap makes it an ErrCorrupt.
 func (e *CorruptError) Unwrap() error { return ErrCorrupt }
 
-// damaged turns an error of the codec into one of ours.
-func damaged(space kv.Space, err error) error {
-	name := spaces[space].Name
-	if errors.Is(err, codec.ErrNewer) {
-		return fmt.Errorf("record in %s: %w", name, ErrNewerFormat)
-	}
-	return &CorruptError{Space: name, Reason: "checksum or structure is wrong"}
+// failures makes errors of this package's types for the records.
+var failures = records.Failures{
+	Corrupt: func(space, reason string) error { return &CorruptError{Space: space, Reason: reason} },
+	Input:   func(field, reason string) error { return &InputError{Field: field, Reason: reason} },
+	Taken:   func(attribute string) error { return &AttributeTakenError{Name: attribute} },
 }
 
 // during says in which operation an error happened; op is "" inside of one.
@@ -221,19 +219,4 @@ func during(op string, err error) error {
 		return err
 	}
 	return fmt.Errorf("snib: %s: %w", op, err)
-}
-
-// orphan makes "not found", for something that an index or a record leads to,
-// the damage that it is.
-func orphan(space kv.Space, err error) error {
-	if errors.Is(err, ErrUserNotFound) || damagedOrMissing(err) && !errors.Is(err, ErrCorrupt) {
-		return &CorruptError{Space: spaces[space].Name, Reason: "leads to a record that is missing"}
-	}
-	return err
-}
-
-// strayed is for an entry of an index by user that leads to what is another
-// user's.
-func strayed(space kv.Space) error {
-	return &CorruptError{Space: spaces[space].Name, Reason: "leads to what is another user's"}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
 	"github.com/snibdb/snib/internal/phc"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // SetVerified sets the hook between the verification of a password and the
@@ -78,20 +79,20 @@ type Kind struct {
 }
 
 // Occasions name what ends records, as docs/INVARIANTS.md does.
-var Occasions = [occasions]string{
+var Occasions = [records.Occasions]string{
 	"password set, changed or removed", "user disabled", "identity replaced or unlinked",
 	"`RevokeUserSessions`", "`RevokeUserRefreshTokens`", "`EndEverything`, `ResetClock`, `Restore`",
 }
 
 // Kinds returns the table of kinds.
 func Kinds() (out []Kind) {
-	for _, k := range kinds {
+	for _, k := range records.Kinds {
 		row := Kind{
-			Title: k.title, Space: spaces[k.space].Name,
-			Most: k.most, Invariant: k.invariant, UsedOnce: k.usedOnce, Ends: map[string]bool{},
+			Title: k.Title, Space: records.Spaces[k.Space].Name,
+			Most: k.Most, Invariant: k.Invariant, UsedOnce: k.UsedOnce, Ends: map[string]bool{},
 		}
 		for i, name := range Occasions {
-			row.Ends[name] = k.ends&(1<<i) != 0
+			row.Ends[name] = k.Ends&(1<<i) != 0
 		}
 		out = append(out, row)
 	}
@@ -100,7 +101,7 @@ func Kinds() (out []Kind) {
 
 // SpaceNames returns the names of all spaces of the file.
 func SpaceNames() (out []string) {
-	for _, s := range spaces {
+	for _, s := range records.Spaces {
 		out = append(out, s.Name)
 	}
 	return out

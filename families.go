@@ -3,9 +3,10 @@ package snib
 import (
 	"context"
 	"errors"
-	"github.com/snibdb/snib/internal/token"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // ListUserRefreshTokens returns the user's refresh tokens that can be used,
@@ -25,12 +26,12 @@ func (tx *Tx) ListUserRefreshTokens(id UserID) ([]RefreshToken, error) {
 		return nil, nil
 	}
 	var out []RefreshToken
-	err := tx.scanOwner(spaceFamilies, tx.owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
+	err := tx.rec.ScanOwner(records.SpaceFamilies, tx.rec.Owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
 		f, err := codec.DecodeFamily(key[:], value)
 		if err != nil {
-			return damaged(spaceFamilies, err)
+			return tx.rec.Damaged(records.SpaceFamilies, err)
 		}
-		if f.UserID == string(id) && !revoked(&f) && tx.familyLive(&f) {
+		if f.UserID == string(id) && !records.Revoked(&f) && tx.familyLive(&f) {
 			out = append(out, newRefreshToken(&f))
 		}
 		return nil
@@ -68,7 +69,7 @@ func (tx *Tx) revokeFamily(id RefreshTokenID, of *UserID) error {
 	if err != nil {
 		return err
 	}
-	f, err := tx.family(key)
+	f, err := tx.rec.Family(key)
 	if errors.Is(err, ErrInvalidRefreshToken) || err == nil && of != nil && f.UserID != string(*of) {
 		return nil
 	}
@@ -81,13 +82,13 @@ func (tx *Tx) revokeFamily(id RefreshTokenID, of *UserID) error {
 // endFamily ends a family because somebody wants it to end, and its session. A
 // tombstone stays.
 func (tx *Tx) endFamily(f *codec.Family) error {
-	if revoked(f) {
+	if records.Revoked(f) {
 		return nil
 	}
-	if err := tx.deleteOwned(kindSession, f.Key.With(f.Session)); err != nil {
+	if err := tx.rec.DeleteOwned(records.Sessions, f.Key.With(f.Session)); err != nil {
 		return err
 	}
-	return tx.deleteOwned(kindFamily, f.Key)
+	return tx.rec.DeleteOwned(records.Families, f.Key)
 }
 
 // RevokeUserRefreshTokens ends all refresh tokens of the user and their
@@ -98,13 +99,13 @@ func (db *DB) RevokeUserRefreshTokens(ctx context.Context, id UserID) error {
 
 // RevokeUserRefreshTokens is [DB.RevokeUserRefreshTokens] in this transaction.
 func (tx *Tx) RevokeUserRefreshTokens(id UserID) error {
-	_, err := tx.updateUser(id, func(u *codec.User, c *cascade) error {
+	_, err := tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
 		u.CredentialVersion++
-		if err := c.on(tx, refreshTokensRevoked); err != nil {
+		if err := c.On(&tx.rec, records.RefreshTokensRevoked); err != nil {
 			return err
 		}
 		// And the sessions of families, also of one that was evicted.
-		return c.add(tx, kindSession, func(key codec.OwnedKey, value []byte) (bool, error) {
+		return c.Add(&tx.rec, records.Sessions, func(key codec.OwnedKey, value []byte) (bool, error) {
 			v, err := codec.ViewSession(key[:], value)
 			return err == nil && !v.Family().IsZero(), err
 		})

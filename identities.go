@@ -2,16 +2,12 @@ package snib
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/secure/precis"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // An Identity is one way in: what a provider calls the user.
@@ -43,98 +39,16 @@ const (
 
 func (r IdentifierRule) valid() bool { return r == Exact || r == Email || r == Username }
 
-// fold returns the key of an identifier, or the InputError that says why it
-// has none.
-func (r IdentifierRule) fold(identifier string) (string, error) {
-	if reason := plainText(identifier, 256); reason != "" {
-		return "", &InputError{Field: "Identifier", Reason: reason}
+// identity checks the two parts of an identity and folds the identifier.
+func identity(d *records.Declared, provider, identifier string, now int64) (codec.Identity, error) {
+	if !fold.Name(provider) {
+		return codec.Identity{}, &InputError{Field: "Provider", Reason: "must be 1–32 of [a-z0-9_-]"}
 	}
-	switch r {
-	case Email:
-		return foldEmail(identifier)
-	case Username:
-		return foldUsername(identifier)
-	default:
-		return identifier, nil
+	key, reason := d.Fold(provider, identifier)
+	if reason != "" {
+		return codec.Identity{}, &InputError{Field: "Identifier", Reason: reason}
 	}
-}
-
-func foldEmail(address string) (string, error) {
-	local, domain, _ := strings.Cut(address, "@")
-	if local == "" || domain == "" || strings.ContainsAny(domain, "@ ") || strings.Contains(local, " ") {
-		return "", &InputError{Field: "Identifier", Reason: "must be an address: one @ between two parts, no spaces"}
-	}
-	for _, c := range []byte(address) {
-		if c >= utf8.RuneSelf {
-			return "", &InputError{Field: "Identifier", Reason: "must be an address in ASCII"}
-		}
-	}
-	return strings.ToLower(address), nil
-}
-
-func foldUsername(name string) (string, error) {
-	key, err := precis.UsernameCaseMapped.String(name)
-	if err != nil || key == "" || len(key) > 256 || strings.ContainsAny(key, `@/\:`) {
-		return "", &InputError{Field: "Identifier", Reason: `must be a user name (RFC 8265) without @ / \ and colon`}
-	}
-	return key, nil
-}
-
-// plainText says what is wrong with text that must have 1 to limit bytes of
-// valid UTF-8 without control characters; "" is nothing.
-func plainText(s string, limit int) string {
-	switch {
-	case s == "":
-		return "is required"
-	case len(s) > limit:
-		return fmt.Sprintf("must be at most %d bytes", limit)
-	case !utf8.ValidString(s):
-		return "must be valid UTF-8"
-	case strings.ContainsFunc(s, unicode.IsControl):
-		return "must have no control characters"
-	}
-	return ""
-}
-
-// validName reports whether s names a provider or a purpose: 1–32 bytes of
-// [a-z0-9_-].
-func validName(s string) bool {
-	if len(s) < 1 || len(s) > 32 {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return true
-}
-
-// identityOwner returns the id of the user who has an identity.
-func (tx *Tx) identityOwner(x codec.Identity) (id string, ok bool, err error) {
-	return tx.reference(spaceIdentities, pairKey(x.Provider, x.Key))
-}
-
-// claimable returns ErrIdentityTaken if another user than id has x.
-func (tx *Tx) claimable(x codec.Identity, id string) error {
-	owner, ok, err := tx.identityOwner(x)
-	if err == nil && ok && owner != id {
-		err = ErrIdentityTaken
-	}
-	return err
-}
-
-// sameIdentity reports whether a and b are compared as equal.
-func sameIdentity(a, b codec.Identity) bool { return a.Provider == b.Provider && a.Key == b.Key }
-
-// findIdentity returns the position of x among u's identities, or -1.
-func findIdentity(u *codec.User, x codec.Identity) int {
-	for i, have := range u.Identities {
-		if sameIdentity(have, x) {
-			return i
-		}
-	}
-	return -1
+	return codec.Identity{Provider: provider, Key: key, Identifier: identifier, LinkedAt: now}, nil
 }
 
 // GetUserByProviderID returns the user who has this identity, the identifier
@@ -157,11 +71,11 @@ func (tx *Tx) GetUserByProviderID(provider, identifier string) (User, error) {
 
 // userByIdentity returns the record of the user who has this identity.
 func (tx *Tx) userByIdentity(provider, identifier string) (codec.User, error) {
-	x, err := tx.declared.identity(provider, identifier, 0)
+	x, err := identity(tx.rec.Declared, provider, identifier, 0)
 	if err != nil {
 		return codec.User{}, ErrUserNotFound
 	}
-	id, ok, err := tx.identityOwner(x)
+	id, ok, err := tx.rec.IdentityOwner(x)
 	if err != nil {
 		return codec.User{}, err
 	}
@@ -169,7 +83,7 @@ func (tx *Tx) userByIdentity(provider, identifier string) (codec.User, error) {
 		return codec.User{}, ErrUserNotFound
 	}
 	u, err := tx.user(UserID(id))
-	return u, orphan(spaceIdentities, err)
+	return u, tx.rec.Orphan(records.SpaceIdentities, err)
 }
 
 // UpdateUserProviderID replaces the user's primary identity (Identities[0]) by
@@ -190,15 +104,15 @@ func (db *DB) UpdateUserProviderID(ctx context.Context, id UserID, provider, ide
 
 // UpdateUserProviderID is [DB.UpdateUserProviderID] in this transaction.
 func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, c *cascade) error {
-		x, err := tx.declared.identity(provider, identifier, tx.now)
+	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
+		x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
 		if err != nil {
 			return err
 		}
-		if err := tx.claimable(x, u.ID); err != nil {
+		if err := tx.rec.IdentityFree(x, u.ID); err != nil {
 			return err
 		}
-		switch i := findIdentity(u, x); {
+		switch i := records.FindIdentity(u, x); {
 		case i == 0:
 			u.Identities[0].Identifier = identifier
 			return nil
@@ -212,7 +126,7 @@ func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User
 			u.Identities[0] = x
 		}
 		u.CredentialVersion++
-		return c.on(tx, identityMoves)
+		return c.On(&tx.rec, records.IdentityMoves)
 	})
 }
 
@@ -230,15 +144,15 @@ func (db *DB) LinkIdentity(ctx context.Context, id UserID, provider, identifier 
 
 // LinkIdentity is [DB.LinkIdentity] in this transaction.
 func (tx *Tx) LinkIdentity(id UserID, provider, identifier string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, _ *cascade) error {
-		x, err := tx.declared.identity(provider, identifier, tx.now)
+	return tx.updateUser(id, func(u *codec.User, _ *records.Cascade) error {
+		x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
 		if err != nil {
 			return err
 		}
-		if err := tx.claimable(x, u.ID); err != nil {
+		if err := tx.rec.IdentityFree(x, u.ID); err != nil {
 			return err
 		}
-		if findIdentity(u, x) >= 0 {
+		if records.FindIdentity(u, x) >= 0 {
 			return nil
 		}
 		if len(u.Identities) >= MaxIdentities {
@@ -262,12 +176,12 @@ func (db *DB) UnlinkIdentity(ctx context.Context, id UserID, provider, identifie
 
 // UnlinkIdentity is [DB.UnlinkIdentity] in this transaction.
 func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, c *cascade) error {
-		x, err := tx.declared.identity(provider, identifier, 0)
+	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
+		x, err := identity(tx.rec.Declared, provider, identifier, 0)
 		if err != nil {
 			return nil // nobody can have it
 		}
-		i := findIdentity(u, x)
+		i := records.FindIdentity(u, x)
 		switch {
 		case i < 0:
 			return nil
@@ -276,6 +190,6 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 		}
 		u.Identities = slices.Delete(u.Identities, i, i+1)
 		u.CredentialVersion++
-		return c.on(tx, identityMoves)
+		return c.On(&tx.rec, records.IdentityMoves)
 	})
 }

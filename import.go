@@ -3,12 +3,13 @@ package snib
 import (
 	"context"
 	"errors"
-	"github.com/snibdb/snib/internal/token"
 	"strings"
 	"time"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/phc"
+	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // UserImport is a user of another system.
@@ -59,10 +60,10 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	u := codec.User{ID: id, CreatedAt: tx.now}
+	u := codec.User{ID: id, CreatedAt: tx.rec.Now}
 	if at := i.CreatedAt; !at.IsZero() {
 		// Compared as times: milliseconds of a far one wrap around.
-		if !at.After(time.UnixMilli(0)) || !at.Before(time.UnixMilli(tx.now+1)) {
+		if !at.After(time.UnixMilli(0)) || !at.Before(time.UnixMilli(tx.rec.Now+1)) {
 			return User{}, &InputError{Field: "CreatedAt", Reason: "must be from 1970 to now"}
 		}
 		u.CreatedAt = at.UnixMilli()
@@ -72,7 +73,7 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 	}
 	switch {
 	case i.Disabled:
-		u.DisabledAt, u.DisabledReason = tx.now, i.DisabledReason
+		u.DisabledAt, u.DisabledReason = tx.rec.Now, i.DisabledReason
 	case i.DisabledReason != "":
 		return User{}, &InputError{Field: "DisabledReason", Reason: "is for a disabled user"}
 	}
@@ -85,12 +86,12 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 // importID returns the id to be: the one given, if it can be and is nobody's.
 func (tx *Tx) importID(id UserID) (string, error) {
 	if id == "" {
-		return token.NewUserID(tx.now, tx.db.o.Rand)
+		return token.NewUserID(tx.rec.Now, tx.db.o.Rand)
 	}
 	if !validUserID(id) {
 		return "", &InputError{Field: "ID", Reason: "must be 1–64 of [A-Za-z0-9_.:-]"}
 	}
-	taken, err := tx.has(spaceUsers, string(id))
+	taken, err := tx.rec.Has(records.SpaceUsers, string(id))
 	if err == nil && taken {
 		err = &InputError{Field: "ID", Reason: "is a user's already"}
 	}
@@ -111,6 +112,6 @@ func (tx *Tx) importPassword(u *codec.User, i UserImport) error {
 	case hash == "": // a mark that says there is none
 		return nil
 	}
-	u.PasswordHash, u.HashClass, u.PasswordChangedAt = string(hash), hashForeign, u.CreatedAt
+	u.PasswordHash, u.HashClass, u.PasswordChangedAt = string(hash), records.HashForeign, u.CreatedAt
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // ListOptions bounds a list.
@@ -40,10 +41,10 @@ func (tx *Tx) userPage(after UserID, n int) ([]User, error) {
 		from = append([]byte(after), 0)
 	}
 	var users []User
-	err := tx.r.Scan(spaceUsers, from, nil, n, func(key, value []byte) error {
+	err := tx.rec.R.Scan(records.SpaceUsers, from, nil, n, func(key, value []byte) error {
 		u, err := codec.DecodeUser(key, value)
 		if err != nil {
-			return damaged(spaceUsers, err)
+			return tx.rec.Damaged(records.SpaceUsers, err)
 		}
 		users = append(users, newUser(u))
 		return nil

@@ -7,7 +7,9 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/phc"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // AuthenticateUser returns the user who has this identity and password. An
@@ -67,7 +69,7 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 			if err != nil {
 				return User{}, err
 			}
-			created, err := tx.newSession(proven{user: u, at: tx.now, until: clock.Never}, o)
+			created, err := tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never}, o)
 			if err != nil {
 				return User{}, err
 			}
@@ -107,8 +109,8 @@ func (v *verifiedLogin) apply(tx *Tx, u codec.User) (User, error) {
 	if v.upgrade == "" || u.PasswordHash != v.stored {
 		return newUser(u), nil
 	}
-	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *cascade) error {
-		u.PasswordHash, u.HashClass = string(v.upgrade), hashOwn
+	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *records.Cascade) error {
+		u.PasswordHash, u.HashClass = string(v.upgrade), records.HashOwn
 		return nil
 	})
 }
@@ -162,13 +164,13 @@ func (db *DB) checkLogin(provider, identifier, password string) (key string, err
 	if err := phc.CheckInput(password); err != nil {
 		return "", passwordError("Password", err)
 	}
-	if reason := plainText(identifier, 256); reason != "" {
+	if reason := fold.PlainText(identifier, 256); reason != "" {
 		return "", &InputError{Field: "Identifier", Reason: reason}
 	}
-	if !validName(provider) {
+	if !fold.Name(provider) {
 		return "", &InputError{Field: "Provider", Reason: "must be 1–32 of [a-z0-9_-]"}
 	}
-	if x, err := db.declared.Load().identity(provider, identifier, 0); err == nil {
+	if x, err := identity(db.file.Declared.Load(), provider, identifier, 0); err == nil {
 		return x.Key, nil
 	}
 	return identifier, nil

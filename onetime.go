@@ -3,12 +3,14 @@ package snib
 import (
 	"context"
 	"errors"
-	"github.com/snibdb/snib/internal/clock"
-	"github.com/snibdb/snib/internal/token"
 	"slices"
 	"time"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // OneTimeToken lets its bearer do one thing once: reset a password, prove an
@@ -53,7 +55,7 @@ func (tx *Tx) CreateOneTimeToken(id UserID, purpose string, ttl time.Duration, d
 		return OneTimeToken{}, err
 	}
 	switch {
-	case !validName(purpose):
+	case !fold.Name(purpose):
 		return OneTimeToken{}, &InputError{Field: "Purpose", Reason: "must be 1–32 of [a-z0-9_-]"}
 	case ttl < time.Second || ttl > maxOneTimeLife:
 		return OneTimeToken{}, &InputError{Field: "TTL", Reason: "must be from 1 s to 90 days"}
@@ -68,15 +70,15 @@ func (tx *Tx) CreateOneTimeToken(id UserID, purpose string, ttl time.Duration, d
 		return OneTimeToken{}, ErrUserDisabled
 	}
 	t := codec.OneTimeToken{
-		UserID: u.ID, Purpose: purpose, Epoch: tx.state.Epoch, Data: slices.Clone(data),
-		ExpiresAt: clock.After(tx.now, ttl), CredentialVersion: u.CredentialVersion,
+		UserID: u.ID, Purpose: purpose, Epoch: tx.rec.State.Epoch, Data: slices.Clone(data),
+		ExpiresAt: clock.After(tx.rec.Now, ttl), CredentialVersion: u.CredentialVersion,
 	}
 	return tx.putOneTimeToken(&t)
 }
 
 func (tx *Tx) putOneTimeToken(t *codec.OneTimeToken) (OneTimeToken, error) {
 	var err error
-	if t.Key, err = tx.newKey(kindOneTime, t.UserID); err != nil {
+	if t.Key, err = tx.rec.NewKey(records.OneTimeTokens, t.UserID); err != nil {
 		return OneTimeToken{}, err
 	}
 	secret, err := token.NewSecret(tx.db.o.Rand)
@@ -84,14 +86,14 @@ func (tx *Tx) putOneTimeToken(t *codec.OneTimeToken) (OneTimeToken, error) {
 		return OneTimeToken{}, err
 	}
 	t.SecretHash = token.OneTime.Hash(secret[:])
-	ended, err := tx.evicted(kindOneTime, t.UserID, codec.OwnedKey{})
+	ended, err := tx.rec.Evicted(records.OneTimeTokens, t.UserID, codec.OwnedKey{})
 	if err != nil {
 		return OneTimeToken{}, err
 	}
-	if err := tx.deleteOwned(kindOneTime, ended...); err != nil {
+	if err := tx.rec.DeleteOwned(records.OneTimeTokens, ended...); err != nil {
 		return OneTimeToken{}, err
 	}
-	if err := tx.putOwned(kindOneTime, t.Key, t.Append(nil)); err != nil {
+	if err := tx.rec.PutOwned(records.OneTimeTokens, t.Key, t.Append(nil)); err != nil {
 		return OneTimeToken{}, err
 	}
 	out := newOneTimeToken(t)
@@ -106,14 +108,8 @@ func newOneTimeToken(t *codec.OneTimeToken) OneTimeToken {
 	}
 }
 
-// oneTimeToken returns the record under key, live or dead, or
-// ErrInvalidOneTimeToken.
-func (tx *Tx) oneTimeToken(key codec.OwnedKey) (codec.OneTimeToken, error) {
-	return ownedRecord(tx, kindOneTime, key, codec.DecodeOneTimeToken)
-}
-
 func (tx *Tx) oneTimeLive(t *codec.OneTimeToken) bool {
-	return t.Epoch == tx.state.Epoch && tx.now < t.ExpiresAt
+	return t.Epoch == tx.rec.State.Epoch && tx.rec.Now < t.ExpiresAt
 }
 
 // UseOneTimeToken accepts a token for its purpose, once: of callers who race,
@@ -140,7 +136,7 @@ func (tx *Tx) useOneTimeToken(purpose, token string) (OneTimeToken, error) {
 	if err != nil {
 		return OneTimeToken{}, err
 	}
-	if err := tx.deleteOwned(kindOneTime, t.Key); err != nil {
+	if err := tx.rec.DeleteOwned(records.OneTimeTokens, t.Key); err != nil {
 		return OneTimeToken{}, err
 	}
 	return newOneTimeToken(&t), nil
@@ -154,7 +150,7 @@ func (tx *Tx) presentedOneTime(purpose, text string) (codec.OneTimeToken, error)
 		return codec.OneTimeToken{}, ErrInvalidOneTimeToken
 	}
 	hash := token.OneTime.Hash(secret[:])
-	t, err := tx.oneTimeToken(key)
+	t, err := tx.rec.OneTimeToken(key)
 	if err != nil {
 		return codec.OneTimeToken{}, err
 	}
@@ -181,14 +177,14 @@ func (tx *Tx) RevokeOneTimeToken(userID UserID, id OneTimeTokenID) error {
 	if err != nil {
 		return err
 	}
-	t, err := tx.oneTimeToken(key)
+	t, err := tx.rec.OneTimeToken(key)
 	if errors.Is(err, ErrInvalidOneTimeToken) || err == nil && t.UserID != string(userID) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return tx.deleteOwned(kindOneTime, t.Key)
+	return tx.rec.DeleteOwned(records.OneTimeTokens, t.Key)
 }
 
 // RevokeUserOneTimeTokens ends all one-time tokens that the user has for a
@@ -204,18 +200,18 @@ func (tx *Tx) RevokeUserOneTimeTokens(id UserID, purpose string) error {
 	if err := tx.writing(); err != nil {
 		return err
 	}
-	if !validName(purpose) {
+	if !fold.Name(purpose) {
 		return &InputError{Field: "Purpose", Reason: "must be 1–32 of [a-z0-9_-]"}
 	}
 	if _, err := tx.user(id); err != nil {
 		return err
 	}
-	c := cascade{userID: string(id)}
-	if err := c.add(tx, kindOneTime, func(key codec.OwnedKey, value []byte) (bool, error) {
+	c := records.Cascade{UserID: string(id)}
+	if err := c.Add(&tx.rec, records.OneTimeTokens, func(key codec.OwnedKey, value []byte) (bool, error) {
 		v, err := codec.ViewOneTimeToken(key[:], value)
 		return err == nil && v.IsPurpose(purpose), err
 	}); err != nil {
 		return err
 	}
-	return c.write(tx)
+	return c.Write(&tx.rec)
 }

@@ -11,9 +11,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
 	"github.com/snibdb/snib/internal/phc"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // Options is how a database behaves. nil and the zero value are the defaults,
@@ -195,10 +197,10 @@ type Index struct {
 
 // Hard bounds per user. They make every cascade one transaction.
 const (
-	MaxIdentities    = 16   // of one user
-	MaxSessions      = 1000 // of one user
-	MaxRefreshTokens = 100  // families of one user
-	MaxOneTimeTokens = 16   // live ones of one user
+	MaxIdentities    = records.MaxIdentities    // 16 of one user
+	MaxSessions      = records.MaxSessions      // 1,000 of one user
+	MaxRefreshTokens = records.MaxFamilies      // 100 families of one user
+	MaxOneTimeTokens = records.MaxOneTimeTokens // 16 live ones of one user
 )
 
 // settings are Options with the defaults filled in and everything checked.
@@ -325,7 +327,7 @@ func (s *settings) checkDeclarations() error {
 		return &InputError{Field: "Options.Providers", Reason: "must be at most 64"}
 	}
 	for name, rule := range s.Providers {
-		if !validName(name) {
+		if !fold.Name(name) {
 			return &InputError{Field: "Options.Providers", Reason: "must have names of 1–32 of [a-z0-9_-]"}
 		}
 		if !rule.valid() {
@@ -352,7 +354,7 @@ func (s *settings) checkDeclarations() error {
 func (s *settings) engine(init func(kv.Tx) error) boltkv.Options {
 	return boltkv.Options{
 		Bucket:         "snib",
-		Spaces:         spaces,
+		Spaces:         records.Spaces,
 		LockTimeout:    max(s.LockTimeout, 1), // not to wait is to look once
 		BusyTimeout:    s.BusyTimeout,
 		InsecureNoSync: s.InsecureNoSync,

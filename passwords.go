@@ -8,6 +8,7 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/phc"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // A PasswordHash is a hash made by [DB.HashPassword], to be given to a method
@@ -54,19 +55,12 @@ func hashingError(err error) error {
 	return err
 }
 
-// Values of codec.User.HashClass.
-const (
-	hashNone    = 0
-	hashOwn     = 1 // argon2id over NFKC(password), made here
-	hashForeign = 2 // imported and not replaced yet
-)
-
 // setPassword puts a hash made here into a record; the zero hash removes the
 // password.
 func setPassword(u *codec.User, hash PasswordHash, now int64) {
-	u.PasswordHash, u.HashClass, u.PasswordChangedAt = hash.reveal(), hashOwn, now
+	u.PasswordHash, u.HashClass, u.PasswordChangedAt = hash.reveal(), records.HashOwn, now
 	if hash.isZero() {
-		u.HashClass = hashNone
+		u.HashClass = records.HashNone
 	}
 }
 
@@ -182,7 +176,7 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password
 // replacePassword sets or removes a password and ends what depends on it,
 // after allowed has agreed.
 func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, allowed func(*codec.User) error) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, c *cascade) error {
+	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
 		if err := allowed(u); err != nil {
 			return err
 		}
@@ -190,17 +184,17 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, al
 		if err != nil {
 			return err
 		}
-		setPassword(u, hash, tx.now)
+		setPassword(u, hash, tx.rec.Now)
 		u.CredentialVersion++
 		for _, s := range kept {
 			if !s.Family.IsZero() {
 				// Its family ends. It lives to the deadline it has, and no
 				// longer.
 				s.Family, s.AbsoluteUntil = codec.OwnID{}, s.IdleUntil
-				c.detached = append(c.detached, s)
+				c.Detached = append(c.Detached, s)
 			}
 		}
-		return c.on(tx, passwordChanges, keysOf(kept)...)
+		return c.On(&tx.rec, records.PasswordChanges, keysOf(kept)...)
 	})
 }
 

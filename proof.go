@@ -5,6 +5,7 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // Proof says for whom, and on which evidence, a session or refresh token is
@@ -59,7 +60,7 @@ func (u User) prove(tx *Tx) (proven, error) {
 	case record.DisabledAt == 0 && record.CredentialVersion != u.CredentialVersion:
 		return proven{}, ErrInvalidCredentials
 	}
-	return proven{user: record, at: tx.now, until: clock.Never}, nil
+	return proven{user: record, at: tx.rec.Now, until: clock.Never}, nil
 }
 
 func (s Session) prove(tx *Tx) (proven, error) {
@@ -76,7 +77,7 @@ func (s Session) prove(tx *Tx) (proven, error) {
 	at, until := v.AuthTime(), v.AbsoluteUntil()
 	u, err := tx.user(s.UserID)
 	if errors.Is(err, ErrUserNotFound) {
-		err = orphan(spaceSessions, err)
+		err = tx.rec.Orphan(records.SpaceSessions, err)
 	}
 	return proven{user: u, at: at, until: until}, err
 }

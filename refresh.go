@@ -6,12 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"github.com/snibdb/snib/internal/clock"
-	"github.com/snibdb/snib/internal/token"
 	"io"
 	"time"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // RefreshToken is a family of refresh tokens, one device's log-in, as it was
@@ -64,15 +65,6 @@ type familySecret [16 + 32]byte
 func (x *familySecret) f() []byte { return x[:16] }
 func (x *familySecret) s() []byte { return x[16:] }
 
-// family returns the record under key, in whatever state, or
-// ErrInvalidRefreshToken.
-func (tx *Tx) family(key codec.OwnedKey) (codec.Family, error) {
-	return ownedRecord(tx, kindFamily, key, codec.DecodeFamily)
-}
-
-// revoked reports whether a family is a tombstone.
-func revoked(f *codec.Family) bool { return f.RevokedAt != clock.Never }
-
 // presentedFamily returns the family whose F a token carries, in whatever
 // state, and the token's secret.
 func (tx *Tx) presentedFamily(text string) (codec.Family, familySecret, error) {
@@ -82,7 +74,7 @@ func (tx *Tx) presentedFamily(text string) (codec.Family, familySecret, error) {
 		return codec.Family{}, x, ErrInvalidRefreshToken
 	}
 	hash := token.Hash(token.FamilyLabel, x.f())
-	f, err := tx.family(key)
+	f, err := tx.rec.Family(key)
 	if err != nil {
 		return codec.Family{}, x, err
 	}
@@ -96,10 +88,10 @@ func (tx *Tx) presentedFamily(text string) (codec.Family, familySecret, error) {
 // revoked for reuse, whether that is still remembered.
 func (tx *Tx) familyLive(f *codec.Family) bool {
 	until := f.IdleUntil
-	if revoked(f) {
+	if records.Revoked(f) {
 		until = f.AbsoluteUntil
 	}
-	return f.Epoch == tx.state.Epoch && tx.now < until
+	return f.Epoch == tx.rec.State.Epoch && tx.rec.Now < until
 }
 
 // CreateRefreshToken starts a family for the user of whom proof is given: one
@@ -134,9 +126,9 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 		return Session{}, RefreshToken{}, err
 	}
 	f := codec.Family{
-		UserID: p.user.ID, Epoch: tx.state.Epoch, Attributes: attributes,
-		AuthTime: p.at, RotatedAt: tx.now, RevokedAt: clock.Never,
-		AbsoluteUntil: min(clock.After(tx.now, tx.db.o.Refresh.Absolute), p.until),
+		UserID: p.user.ID, Epoch: tx.rec.State.Epoch, Attributes: attributes,
+		AuthTime: p.at, RotatedAt: tx.rec.Now, RevokedAt: clock.Never,
+		AbsoluteUntil: min(clock.After(tx.rec.Now, tx.db.o.Refresh.Absolute), p.until),
 	}
 	return tx.startFamily(&f)
 }
@@ -145,10 +137,10 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 // writes both.
 func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
 	var err error
-	if f.Key, err = tx.newKey(kindFamily, f.UserID); err != nil {
+	if f.Key, err = tx.rec.NewKey(records.Families, f.UserID); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	session, err := tx.newKey(kindSession, f.UserID)
+	session, err := tx.rec.NewKey(records.Sessions, f.UserID)
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
@@ -163,8 +155,8 @@ func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
 	}
 	f.FamilyHash = token.Hash(token.FamilyLabel, x.f())
 	f.Current = token.Family.Hash(x.s())
-	f.IdleUntil = min(clock.After(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
-	ended, err := tx.evicted(kindFamily, f.UserID, codec.OwnedKey{})
+	f.IdleUntil = min(clock.After(tx.rec.Now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
+	ended, err := tx.rec.Evicted(records.Families, f.UserID, codec.OwnedKey{})
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
@@ -179,10 +171,10 @@ func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, 
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	if err := tx.deleteOwned(kindFamily, ended...); err != nil {
+	if err := tx.rec.DeleteOwned(records.Families, ended...); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	if err := tx.putOwned(kindFamily, f.Key, f.Append(nil)); err != nil {
+	if err := tx.rec.PutOwned(records.Families, f.Key, f.Append(nil)); err != nil {
 		return Session{}, RefreshToken{}, err
 	}
 	record := tx.familySession(f)
@@ -201,10 +193,10 @@ func withToken(f *codec.Family, x *familySecret) RefreshToken {
 
 // familySession is a new session of a family, without its secret.
 func (tx *Tx) familySession(f *codec.Family) codec.Session {
-	until := min(clock.After(tx.now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
+	until := min(clock.After(tx.rec.Now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
 	return codec.Session{
 		Key: f.Key.With(f.Session), UserID: f.UserID, Family: f.Key.OwnID(), Attributes: f.Attributes,
-		AuthTime: f.AuthTime, LastUsedAt: tx.now,
+		AuthTime: f.AuthTime, LastUsedAt: tx.rec.Now,
 		ActiveUntil: until, IdleUntil: until, AbsoluteUntil: f.AbsoluteUntil,
 	}
 }
@@ -228,7 +220,7 @@ func (db *DB) Refresh(ctx context.Context, token string) (Session, RefreshToken,
 	out, err := result(ctx, "refresh", db.updateIfNeeded, func(tx *Tx) (pair, error) {
 		reused = nil
 		out, err := tx.refresh(token)
-		if e, ok := errors.AsType[*ReuseError](err); ok && tx.written {
+		if e, ok := errors.AsType[*ReuseError](err); ok && tx.rec.Written {
 			// The revocation must be committed: the error waits outside.
 			reused = e
 			return pair{}, nil
@@ -281,7 +273,7 @@ func (tx *Tx) refreshable(f *codec.Family) error {
 		return ErrInvalidRefreshToken
 	case err != nil:
 		return err
-	case revoked(f):
+	case records.Revoked(f):
 		return reuse(f)
 	}
 	return nil
@@ -291,23 +283,23 @@ func (tx *Tx) refreshable(f *codec.Family) error {
 // this process could not be asked does not count.
 func (tx *Tx) inGrace(f *codec.Family) bool {
 	from := f.RotatedAt
-	if opened := tx.db.opened; opened <= tx.now { // not after ResetClock has set time back
+	if opened := tx.db.opened; opened <= tx.rec.Now { // not after ResetClock has set time back
 		from = max(from, opened)
 	}
-	return tx.now < clock.After(from, max(0, tx.db.o.Refresh.Grace))
+	return tx.rec.Now < clock.After(from, max(0, tx.db.o.Refresh.Grace))
 }
 
 // rotate makes the presented token the parent of a new one.
 func (tx *Tx) rotate(f *codec.Family, x *familySecret) (pair, error) {
 	ended := f.Key.With(f.Session)
-	next, err := tx.newKey(kindSession, f.UserID)
+	next, err := tx.rec.NewKey(records.Sessions, f.UserID)
 	if err != nil {
 		return pair{}, err
 	}
 	f.Generation++
 	f.Session = next.OwnID()
-	f.RotatedAt = tx.now
-	f.IdleUntil = min(clock.After(tx.now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
+	f.RotatedAt = tx.rec.Now
+	f.IdleUntil = min(clock.After(tx.rec.Now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
 	successor, sessionSecret := tx.successor(f, x)
 	// Displaced stays: who lost that answer may still come with it.
 	f.Previous, f.Current = f.Current, token.Family.Hash(successor.s())
@@ -323,8 +315,8 @@ func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
 	successor, sessionSecret := tx.successor(f, x)
 	hash := token.Family.Hash(successor.s())
 	key := f.Key.With(f.Session)
-	v, err := tx.session(key)
-	if err != nil && !damagedOrMissing(err) {
+	v, err := tx.rec.Session(key)
+	if err != nil && !records.DamagedOrMissing(err) {
 		return pair{}, err
 	}
 	if err == nil && token.Equal(hash, f.Current) && tx.stateOf(&v) == SessionActive {
@@ -343,11 +335,11 @@ func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
 // later tokens of it are known for what they are. It returns the ReuseError.
 func (tx *Tx) revoke(f *codec.Family) error {
 	ended := f.Key.With(f.Session)
-	f.RevokedAt, f.Session = tx.now, codec.OwnID{}
-	if err := tx.deleteOwned(kindSession, ended); err != nil {
+	f.RevokedAt, f.Session = tx.rec.Now, codec.OwnID{}
+	if err := tx.rec.DeleteOwned(records.Sessions, ended); err != nil {
 		return err
 	}
-	if err := tx.putOwned(kindFamily, f.Key, f.Append(nil)); err != nil {
+	if err := tx.rec.PutOwned(records.Families, f.Key, f.Append(nil)); err != nil {
 		return err
 	}
 	return reuse(f)

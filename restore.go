@@ -6,6 +6,7 @@ import (
 
 	"github.com/snibdb/snib/internal/durable"
 	"github.com/snibdb/snib/internal/kv/boltkv"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // RestoreOptions are for [Restore]. nil and the zero value are the defaults.
@@ -98,13 +99,13 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 	if report.CheckReport, err = db.Check(ctx); err != nil {
 		return report, err
 	}
-	for _, k := range kinds {
-		if o.KeepSessions && !k.usedOnce {
+	for _, k := range records.Kinds {
+		if o.KeepSessions && !k.UsedOnce {
 			continue
 		}
-		report.Ended += *k.count(&report.CheckReport)
+		report.Ended += report.count(k)
 		if o.KeepSessions {
-			if _, err := db.sweepKind(ctx, k, func(*Tx, life) bool { return true }); err != nil {
+			if _, err := db.sweepKind(ctx, k, func(*records.Tx, records.Life) bool { return true }); err != nil {
 				return report, err
 			}
 		}
@@ -113,4 +114,17 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 		return report, nil
 	}
 	return report, db.EndEverything(ctx)
+}
+
+// count returns how many records of a kind there are.
+func (r *CheckReport) count(k *records.Kind) int {
+	switch k {
+	case records.Sessions:
+		return r.Sessions
+	case records.Families:
+		return r.RefreshTokens
+	case records.OneTimeTokens:
+		return r.OneTimeTokens
+	}
+	panic("unreachable: a kind that a report does not count")
 }

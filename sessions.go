@@ -3,11 +3,12 @@ package snib
 import (
 	"context"
 	"errors"
-	"github.com/snibdb/snib/internal/clock"
-	"github.com/snibdb/snib/internal/token"
 	"time"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // Session is one log-in on one device, as it was when it was read.
@@ -78,11 +79,11 @@ type SessionOptions struct {
 // sessionState returns where a session is in its life for this transaction.
 func (tx *Tx) sessionState(epoch uint32, active, idle int64) SessionState {
 	switch {
-	case epoch != tx.state.Epoch:
+	case epoch != tx.rec.State.Epoch:
 		return SessionDead
-	case tx.now < active:
+	case tx.rec.Now < active:
 		return SessionActive
-	case tx.now < idle:
+	case tx.rec.Now < idle:
 		return SessionIdle
 	}
 	return SessionDead
@@ -122,20 +123,6 @@ func (tx *Tx) publicSession(v *codec.SessionView) Session {
 	}
 }
 
-// session returns a view of the record under key, in whatever state, or
-// ErrInvalidSession. It is valid until the next write.
-func (tx *Tx) session(key codec.OwnedKey) (codec.SessionView, error) {
-	value, err := tx.ownedValue(kindSession, key)
-	if err != nil {
-		return codec.SessionView{}, err
-	}
-	v, err := codec.ViewSession(tx.key, value)
-	if err != nil {
-		return codec.SessionView{}, damaged(spaceSessions, err)
-	}
-	return v, nil
-}
-
 // presented returns the record that a token leads to, in whatever state. The
 // secret is hashed whether there is a record or not, and compared in constant
 // time. It is on the path of every request: nothing is copied.
@@ -146,7 +133,7 @@ func (tx *Tx) presented(text string) (codec.SessionView, error) {
 		return codec.SessionView{}, ErrInvalidSession
 	}
 	hash := token.Session.Hash(secret[:])
-	v, err := tx.session(key)
+	v, err := tx.rec.Session(key)
 	if err == nil && !token.Equal(hash, v.SecretHash()) {
 		err = ErrInvalidSession
 	}
@@ -237,7 +224,7 @@ func (tx *Tx) newSession(p proven, o SessionOptions) (Session, error) {
 	s := codec.Session{
 		UserID:        p.user.ID,
 		AuthTime:      p.at,
-		AbsoluteUntil: min(clock.After(tx.now, tx.db.o.Sessions.Absolute), p.until),
+		AbsoluteUntil: min(clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute), p.until),
 		Attributes:    attributes,
 	}
 	tx.setDeadlines(&s)
@@ -247,8 +234,8 @@ func (tx *Tx) newSession(p proven, o SessionOptions) (Session, error) {
 // setDeadlines starts the session's life anew, within its absolute one.
 func (tx *Tx) setDeadlines(s *codec.Session) {
 	p := &tx.db.o.Sessions
-	s.LastUsedAt = tx.now
-	s.ActiveUntil = min(clock.After(tx.now, p.Active), s.AbsoluteUntil)
+	s.LastUsedAt = tx.rec.Now
+	s.ActiveUntil = min(clock.After(tx.rec.Now, p.Active), s.AbsoluteUntil)
 	s.IdleUntil = min(clock.After(s.ActiveUntil, max(0, p.Idle)), s.AbsoluteUntil)
 }
 
@@ -256,7 +243,7 @@ func (tx *Tx) setDeadlines(s *codec.Session) {
 // another one (zero for none).
 func (tx *Tx) issue(s *codec.Session, replaced codec.OwnedKey) (Session, error) {
 	var err error
-	if s.Key, err = tx.newKey(kindSession, s.UserID); err != nil {
+	if s.Key, err = tx.rec.NewKey(records.Sessions, s.UserID); err != nil {
 		return Session{}, err
 	}
 	secret, err := token.NewSecret(tx.db.o.Rand)
@@ -273,7 +260,7 @@ func (tx *Tx) issue(s *codec.Session, replaced codec.OwnedKey) (Session, error) 
 // evictedSessions returns the sessions of a user that end when there is one
 // more, in the place of replaced: that one, and those above the bound.
 func (tx *Tx) evictedSessions(userID string, replaced codec.OwnedKey) ([]codec.OwnedKey, error) {
-	keys, err := tx.evicted(kindSession, userID, replaced)
+	keys, err := tx.rec.Evicted(records.Sessions, userID, replaced)
 	if replaced != (codec.OwnedKey{}) {
 		keys = append(keys, replaced)
 	}
@@ -283,10 +270,10 @@ func (tx *Tx) evictedSessions(userID string, replaced codec.OwnedKey) ([]codec.O
 // putNewSession writes a session that is not there yet, ends those that go for
 // it, and returns it with its token.
 func (tx *Tx) putNewSession(s *codec.Session, secret []byte, ended []codec.OwnedKey) (Session, error) {
-	if err := tx.deleteOwned(kindSession, ended...); err != nil {
+	if err := tx.rec.DeleteOwned(records.Sessions, ended...); err != nil {
 		return Session{}, err
 	}
-	s.Epoch = tx.state.Epoch
+	s.Epoch = tx.rec.State.Epoch
 	s.SecretHash = token.Session.Hash(secret)
 	out, err := tx.putSession(s)
 	if err == nil {
@@ -299,12 +286,12 @@ func (tx *Tx) putNewSession(s *codec.Session, secret []byte, ended []codec.Owned
 // says, which bounds times more than a caller may have done.
 func (tx *Tx) putSession(s *codec.Session) (Session, error) {
 	record := s.Append(nil)
-	if err := tx.putOwned(kindSession, s.Key, record); err != nil {
+	if err := tx.rec.PutOwned(records.Sessions, s.Key, record); err != nil {
 		return Session{}, err
 	}
 	v, err := codec.ViewSession(s.Key[:], record)
 	if err != nil {
-		return Session{}, tx.doom(damaged(spaceSessions, err)) // unreachable
+		return Session{}, tx.rec.Damaged(records.SpaceSessions, err) // unreachable
 	}
 	return tx.publicSession(&v), nil
 }
@@ -380,11 +367,11 @@ func (tx *Tx) extendDue(v *codec.SessionView) bool {
 	switch {
 	case !v.Family().IsZero():
 		return false
-	case tx.now >= v.ActiveUntil(): // idle
+	case tx.rec.Now >= v.ActiveUntil(): // idle
 		return true
 	}
 	// At the latest when half of the active life is over, or a session in
 	// constant use would end where ExtendEvery is no shorter than that.
 	every := min(max(0, tx.db.o.Sessions.ExtendEvery), tx.db.o.Sessions.Active/2).Milliseconds()
-	return tx.now-v.LastUsedAt() >= every
+	return tx.rec.Now-v.LastUsedAt() >= every
 }

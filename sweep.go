@@ -10,6 +10,7 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // Bounds of one step of a sweep, so that it is never in anybody's way.
@@ -17,11 +18,6 @@ const (
 	sweepRead   = 1000 // records read in one snapshot
 	sweepDelete = 500  // records deleted in one transaction
 )
-
-// sweepAfter is how long something must have been dead before it is removed:
-// a clock that was ahead for a while, and made things look dead, has then
-// destroyed nothing that a day of life is left in.
-const sweepAfter = int64(day / time.Millisecond)
 
 // Sweep removes sessions, refresh tokens and one-time tokens that have been
 // dead for a day, and those that EndEverything or ResetClock ended; it returns
@@ -32,8 +28,8 @@ const sweepAfter = int64(day / time.Millisecond)
 func (db *DB) Sweep(ctx context.Context) (int, error) {
 	db.checkClock()
 	n := 0
-	for _, k := range kinds {
-		removed, err := db.sweepKind(ctx, k, (*Tx).longDead)
+	for _, k := range records.Kinds {
+		removed, err := db.sweepKind(ctx, k, (*records.Tx).LongDead)
 		n += removed
 		db.sweeper.swept.Add(int64(removed))
 		if err != nil {
@@ -52,14 +48,14 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 
 // sweepKind walks the records of a kind from the left, past those that live,
 // and removes those that dead selects.
-func (db *DB) sweepKind(ctx context.Context, k *kind, dead func(*Tx, life) bool) (int, error) {
+func (db *DB) sweepKind(ctx context.Context, k *records.Kind, dead func(*records.Tx, records.Life) bool) (int, error) {
 	n := 0
 	var from []byte
 	for {
 		var found []codec.OwnedKey
-		next, err := db.scanPage(ctx, k.space, from, func(tx *Tx, key, value []byte) {
+		next, err := db.scanPage(ctx, k.Space, from, func(tx *Tx, key, value []byte) {
 			// A record that cannot be read is left for Check to report.
-			if l, err := k.life(key, value); err == nil && dead(tx, l) {
+			if l, err := k.Life(key, value); err == nil && dead(&tx.rec, l) {
 				found = append(found, codec.OwnedKey(key))
 			}
 		})
@@ -88,7 +84,7 @@ func (db *DB) scanPage(ctx context.Context, space kv.Space, from []byte, visit f
 	err = db.view(ctx, func(tx *Tx) error {
 		n := 0
 		next = nil
-		return tx.r.Scan(space, from, nil, sweepRead, func(key, value []byte) error {
+		return tx.rec.R.Scan(space, from, nil, sweepRead, func(key, value []byte) error {
 			visit(tx, key, value)
 			if n++; n == sweepRead {
 				next = append(slices.Clone(key), 0)
@@ -101,22 +97,22 @@ func (db *DB) scanPage(ctx context.Context, space kv.Space, from []byte, visit f
 
 // sweepBatch removes those of ids that are still dead when the write has its
 // turn: one may have been extended since.
-func (db *DB) sweepBatch(ctx context.Context, k *kind, keys []codec.OwnedKey, dead func(*Tx, life) bool) (int, error) {
+func (db *DB) sweepBatch(ctx context.Context, k *records.Kind, keys []codec.OwnedKey, dead func(*records.Tx, records.Life) bool) (int, error) {
 	return result(ctx, "", db.update, func(tx *Tx) (int, error) {
 		n := 0
 		for _, key := range keys {
-			value, err := tx.ownedValue(k, key)
-			if errors.Is(err, k.missing) {
+			value, err := tx.rec.OwnedValue(k, key)
+			if errors.Is(err, k.Missing) {
 				continue
 			}
 			if err != nil {
 				return 0, err
 			}
-			l, err := k.life(key[:], value)
-			if err != nil || !dead(tx, l) {
+			l, err := k.Life(key[:], value)
+			if err != nil || !dead(&tx.rec, l) {
 				continue
 			}
-			if err := tx.deleteOwned(k, key); err != nil {
+			if err := tx.rec.DeleteOwned(k, key); err != nil {
 				return 0, err
 			}
 			n++
@@ -128,8 +124,8 @@ func (db *DB) sweepBatch(ctx context.Context, k *kind, keys []codec.OwnedKey, de
 // sweepQuarantine removes what has been in quarantine for 30 days.
 func (db *DB) sweepQuarantine(ctx context.Context) error {
 	var old [][]byte
-	_, err := db.scanPage(ctx, spaceQuarantine, nil, func(tx *Tx, key, value []byte) {
-		if at, _, ok := codec.SplitQuarantineValue(value); !ok || tx.now-at >= quarantineAge {
+	_, err := db.scanPage(ctx, records.SpaceQuarantine, nil, func(tx *Tx, key, value []byte) {
+		if at, _, ok := codec.SplitQuarantineValue(value); !ok || tx.rec.Now-at >= records.QuarantineAge {
 			old = append(old, slices.Clone(key))
 		}
 	})
@@ -138,7 +134,7 @@ func (db *DB) sweepQuarantine(ctx context.Context) error {
 	}
 	return db.update(ctx, func(tx *Tx) error {
 		for _, key := range old {
-			if err := tx.delete(spaceQuarantine, string(key)); err != nil {
+			if err := tx.rec.Delete(records.SpaceQuarantine, string(key)); err != nil {
 				return err
 			}
 		}

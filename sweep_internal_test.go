@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
 )
 
@@ -38,12 +39,12 @@ func TestSweepLooksAgainBeforeItDeletes(t *testing.T) {
 	// As the sweep reads them all three are dead. Then one is given a later
 	// deadline and one is ended by somebody else.
 	err = db.update(ctx, func(tx *Tx) error {
-		s, err := ownedRecord(tx, kindSession, keys[0], codec.DecodeSession)
+		s, err := records.OwnedRecord(&tx.rec, records.Sessions, keys[0], codec.DecodeSession)
 		if err != nil {
 			return err
 		}
 		tx.setDeadlines(&s)
-		return tx.putOwned(kindSession, s.Key, s.Append(nil))
+		return tx.rec.PutOwned(records.Sessions, s.Key, s.Append(nil))
 	})
 	if err == nil {
 		err = db.RevokeSessionByID(ctx, SessionID(token.Session.ID(keys[1])))
@@ -51,7 +52,7 @@ func TestSweepLooksAgainBeforeItDeletes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := db.sweepBatch(ctx, kindSession, append(keys, codec.OwnedKey{}), (*Tx).longDead)
+	n, err := db.sweepBatch(ctx, records.Sessions, append(keys, codec.OwnedKey{}), (*records.Tx).LongDead)
 	if n != 1 || err != nil {
 		t.Errorf("%d removed, %v; want the one that is still there and dead", n, err)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // formatOneTrees are the trees of format 1 that format 2 does not have, or has
@@ -22,15 +23,15 @@ func (db *DB) upgrade(ctx context.Context) error {
 	done := false
 	err := db.store.Exclusive(ctx, func(w kv.Tx) error {
 		done = false
-		format, err := meta(w, codec.KeyFormat, codec.DecodeFormat)
+		format, err := records.Meta(db.file, w, codec.KeyFormat, codec.DecodeFormat)
 		if err != nil || format.Version >= codec.FormatVersion { // another DB was first
 			return err
 		}
-		state, err := meta(w, codec.KeyState, codec.DecodeState1)
+		state, err := records.Meta(db.file, w, codec.KeyState, codec.DecodeState1)
 		if err != nil {
 			return err
 		}
-		declared, err := meta(w, codec.KeyDeclarations, codec.DecodeDeclarations)
+		declared, err := records.Meta(db.file, w, codec.KeyDeclarations, codec.DecodeDeclarations)
 		if err != nil {
 			return err
 		}
@@ -39,7 +40,7 @@ func (db *DB) upgrade(ctx context.Context) error {
 		}
 		declared.Version = 1
 		done = true
-		return db.writeMeta(w, format, codec.State{Epoch: state.Epoch + 1, Floor: state.Floor, Declarations: 1}, declared)
+		return db.file.WriteMeta(w, format, codec.State{Epoch: state.Epoch + 1, Floor: state.Floor, Declarations: 1}, declared)
 	})
 	if err == nil && done {
 		db.o.Logger.Warn("snib: the file was upgraded from format 1: all sessions and tokens have ended")

@@ -3,9 +3,10 @@ package snib
 import (
 	"context"
 	"errors"
-	"github.com/snibdb/snib/internal/token"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // GetSession returns a session by its id, active or idle. ErrInvalidSession.
@@ -34,7 +35,7 @@ func (tx *Tx) sessionByID(id SessionID) (codec.SessionView, error) {
 	if !ok {
 		return codec.SessionView{}, ErrInvalidSession
 	}
-	return tx.session(key)
+	return tx.rec.Session(key)
 }
 
 // ListUserSessions returns the user's active and idle sessions, oldest first:
@@ -62,10 +63,10 @@ func (tx *Tx) eachSession(id UserID, visit func(*codec.SessionView)) error {
 	if !validUserID(id) {
 		return nil
 	}
-	return tx.scanOwner(spaceSessions, tx.owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
+	return tx.rec.ScanOwner(records.SpaceSessions, tx.rec.Owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
 		v, err := codec.ViewSession(key[:], value)
 		if err != nil {
-			return damaged(spaceSessions, err)
+			return tx.rec.Damaged(records.SpaceSessions, err)
 		}
 		if v.IsUser(string(id)) {
 			visit(&v)
@@ -105,7 +106,7 @@ func (tx *Tx) revokeSession(id SessionID, of *UserID) error {
 	if err != nil {
 		return err
 	}
-	v, err := tx.session(key)
+	v, err := tx.rec.Session(key)
 	if errors.Is(err, ErrInvalidSession) || err == nil && of != nil && !v.IsUser(string(*of)) {
 		return nil
 	}
@@ -138,17 +139,17 @@ func (tx *Tx) endSession(v *codec.SessionView) error {
 	key, family := v.Key(), v.Family()
 	if !family.IsZero() {
 		family := key.With(family)
-		f, err := tx.family(family)
-		if err != nil && !damagedOrMissing(err) {
+		f, err := tx.rec.Family(family)
+		if err != nil && !records.DamagedOrMissing(err) {
 			return err
 		}
-		if err != nil || !revoked(&f) { // also if it cannot be read
-			if err := tx.deleteOwned(kindFamily, family); err != nil {
+		if err != nil || !records.Revoked(&f) { // also if it cannot be read
+			if err := tx.rec.DeleteOwned(records.Families, family); err != nil {
 				return err
 			}
 		}
 	}
-	return tx.deleteOwned(kindSession, key)
+	return tx.rec.DeleteOwned(records.Sessions, key)
 }
 
 // RevokeToken ends what a presented token stands for, in whatever state it
@@ -199,13 +200,13 @@ func (db *DB) RevokeUserSessions(ctx context.Context, id UserID, except ...Sessi
 
 // RevokeUserSessions is [DB.RevokeUserSessions] in this transaction.
 func (tx *Tx) RevokeUserSessions(id UserID, except ...SessionID) error {
-	_, err := tx.updateUser(id, func(u *codec.User, c *cascade) error {
+	_, err := tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
 		kept, err := tx.keptSessions(u.ID, "Except", except)
 		if err != nil {
 			return err
 		}
 		u.CredentialVersion++
-		return c.on(tx, sessionsRevoked, append(keysOf(kept), familiesOf(kept)...)...)
+		return c.On(&tx.rec, records.SessionsRevoked, append(keysOf(kept), familiesOf(kept)...)...)
 	})
 	return err
 }
@@ -244,7 +245,7 @@ func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Sessi
 		if !ok {
 			return nil, &InputError{Field: field, Reason: "has what cannot be an id"}
 		}
-		s, err := ownedRecord(tx, kindSession, key, codec.DecodeSession)
+		s, err := records.OwnedRecord(&tx.rec, records.Sessions, key, codec.DecodeSession)
 		switch {
 		case errors.Is(err, ErrInvalidSession):
 			continue
@@ -279,5 +280,5 @@ func (tx *Tx) DeleteDeadUserSessions(id UserID) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(dead), tx.deleteOwned(kindSession, dead...)
+	return len(dead), tx.rec.DeleteOwned(records.Sessions, dead...)
 }

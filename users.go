@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
-	"github.com/snibdb/snib/internal/clock"
-	"github.com/snibdb/snib/internal/token"
 	"slices"
 	"time"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // User is an account as it was when it was read.
@@ -67,22 +68,17 @@ func newUser(u codec.User) User {
 }
 
 // user returns the record of id, or ErrUserNotFound.
-func (tx *Tx) user(id UserID) (codec.User, error) {
-	if !validUserID(id) {
-		return codec.User{}, ErrUserNotFound
-	}
-	return record(tx, spaceUsers, string(id), codec.DecodeUser, ErrUserNotFound)
-}
+func (tx *Tx) user(id UserID) (codec.User, error) { return tx.rec.User(string(id)) }
 
 // publicUser is user in the form of the API, for an id that could be a user's.
 // It decodes into memory that tx keeps.
 func (tx *Tx) publicUser(id UserID) (User, error) {
-	value, err := tx.value(spaceUsers, string(id), ErrUserNotFound)
+	value, err := tx.rec.Value(records.SpaceUsers, string(id), ErrUserNotFound)
 	if err != nil {
 		return User{}, err
 	}
-	if err := tx.spare.Decode(tx.key, value); err != nil {
-		return User{}, damaged(spaceUsers, err)
+	if err := tx.spare.Decode(tx.rec.Key, value); err != nil {
+		return User{}, tx.rec.Damaged(records.SpaceUsers, err)
 	}
 	return newUser(tx.spare), nil
 }
@@ -90,7 +86,7 @@ func (tx *Tx) publicUser(id UserID) (User, error) {
 // updateUser is the form of every update of a user: read the record, let
 // change decide about it and about what ends with it (the cascade), then write. The index
 // conflicts that putUser could meet are for change to look for.
-func (tx *Tx) updateUser(id UserID, change func(u *codec.User, c *cascade) error) (User, error) {
+func (tx *Tx) updateUser(id UserID, change func(u *codec.User, c *records.Cascade) error) (User, error) {
 	if err := tx.writing(); err != nil {
 		return User{}, err
 	}
@@ -100,55 +96,20 @@ func (tx *Tx) updateUser(id UserID, change func(u *codec.User, c *cascade) error
 	}
 	u := before
 	u.Identities = slices.Clone(before.Identities)
-	c := cascade{userID: u.ID}
+	c := records.Cascade{UserID: u.ID}
 	if err := change(&u, &c); err != nil {
 		return User{}, err
 	}
 	if bytes.Equal(u.Append(nil), before.Append(nil)) {
 		return newUser(u), nil // nothing changes, and nothing ends
 	}
-	if err := c.write(tx); err != nil {
+	if err := c.Write(&tx.rec); err != nil {
 		return User{}, err
 	}
-	if err := tx.putUser(&before, &u); err != nil {
+	if err := tx.rec.PutUser(&before, &u); err != nil {
 		return User{}, err
 	}
 	return newUser(u), nil
-}
-
-// putUser writes the record u and brings identities and index entries from
-// what before owned to what u owns. before is the zero record for a new user.
-func (tx *Tx) putUser(before, u *codec.User) error {
-	for _, x := range before.Identities {
-		if findIdentity(u, x) < 0 {
-			if err := tx.delete(spaceIdentities, pairKey(x.Provider, x.Key)); err != nil {
-				return err
-			}
-		}
-	}
-	for _, e := range before.Entries {
-		if !slices.Contains(u.Entries, e) {
-			if err := tx.delete(spaceAttributes, entryKey(e, before.ID)); err != nil {
-				return err
-			}
-		}
-	}
-	for _, x := range u.Identities {
-		if findIdentity(before, x) < 0 {
-			if err := tx.putReference(spaceIdentities, pairKey(x.Provider, x.Key), u.ID); err != nil {
-				return err
-			}
-		}
-	}
-	for _, e := range u.Entries {
-		if !slices.Contains(before.Entries, e) {
-			if err := tx.putEntry(e, u.ID); err != nil {
-				return err
-			}
-		}
-	}
-	u.UpdatedAt = tx.now
-	return tx.put(spaceUsers, u.ID, u.Append(nil))
 }
 
 // NewUser is what CreateUser makes a user of.
@@ -194,13 +155,13 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 	if n.Password != "" {
 		return User{}, &InputError{Field: "Password", Reason: "must be hashed before the transaction: DB.HashPassword"}
 	}
-	id, err := token.NewUserID(tx.now, tx.db.o.Rand)
+	id, err := token.NewUserID(tx.rec.Now, tx.db.o.Rand)
 	if err != nil {
 		return User{}, err
 	}
-	u := codec.User{ID: id, CreatedAt: tx.now}
+	u := codec.User{ID: id, CreatedAt: tx.rec.Now}
 	if !n.PasswordHash.isZero() {
-		setPassword(&u, n.PasswordHash, tx.now)
+		setPassword(&u, n.PasswordHash, tx.rec.Now)
 	}
 	return tx.addUser(&u, n.Provider, n.Identifier, n.Attributes)
 }
@@ -214,7 +175,7 @@ func (tx *Tx) addUser(u *codec.User, provider, identifier string, a Attributes) 
 		return User{}, err
 	}
 	u.CredentialVersion = max(1, binary.BigEndian.Uint64(version[:])>>1)
-	x, err := tx.declared.identity(provider, identifier, tx.now)
+	x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
 	if err != nil {
 		return User{}, err
 	}
@@ -222,10 +183,10 @@ func (tx *Tx) addUser(u *codec.User, provider, identifier string, a Attributes) 
 	if err := tx.mergeAttributes(u, a); err != nil {
 		return User{}, err
 	}
-	if err := tx.claimable(x, u.ID); err != nil {
+	if err := tx.rec.IdentityFree(x, u.ID); err != nil {
 		return User{}, err
 	}
-	if err := tx.putUser(&codec.User{}, u); err != nil {
+	if err := tx.rec.PutUser(&codec.User{}, u); err != nil {
 		return User{}, err
 	}
 	return newUser(*u), nil
@@ -261,67 +222,13 @@ func (tx *Tx) DeleteUser(id UserID) error {
 	if err := tx.writing(); err != nil {
 		return err
 	}
-	u, err := tx.user(id)
-	switch {
-	case errors.Is(err, ErrUserNotFound):
-		return nil
-	case errors.Is(err, ErrCorrupt):
-		u, err = tx.salvage(id)
-	}
-	if err != nil {
-		return err
-	}
-	if err := tx.deleteOwnedBy(u.ID); err != nil {
-		return err
-	}
-	if err := tx.disown(&u); err != nil {
-		return err
-	}
-	return tx.delete(spaceUsers, u.ID)
-}
-
-// salvage returns what of a user's record can be known without reading it:
-// the entries of the indexes that lead to the user, found by walking them.
-func (tx *Tx) salvage(id UserID) (codec.User, error) {
-	u := codec.User{ID: string(id)}
-	err := tx.r.Scan(spaceIdentities, nil, nil, 0, func(key, value []byte) error {
-		provider, identifier, ok := codec.SplitPair(key)
-		if ref, err := codec.DecodeUserRef(codec.SpaceIdentities, key, value); ok && err == nil && ref.UserID == u.ID {
-			u.Identities = append(u.Identities, codec.Identity{Provider: string(provider), Key: string(identifier)})
-		}
-		return nil
-	})
-	if err != nil {
-		return codec.User{}, err
-	}
-	err = tx.r.Scan(spaceAttributes, nil, nil, 0, func(key, value []byte) error {
-		if e, owner, ok := splitEntry(key, value); ok && owner == u.ID {
-			u.Entries = append(u.Entries, e)
-		}
-		return nil
-	})
-	return u, err
-}
-
-// disown removes everything in the indexes that leads to u.
-func (tx *Tx) disown(u *codec.User) error {
-	for _, x := range u.Identities {
-		if err := tx.delete(spaceIdentities, pairKey(x.Provider, x.Key)); err != nil {
-			return err
-		}
-	}
-	for _, e := range u.Entries {
-		if err := tx.delete(spaceAttributes, entryKey(e, u.ID)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.rec.DeleteUser(string(id))
 }
 
 // checkReason refuses a reason for disabling that is no text of at most 256
 // bytes.
 func checkReason(field, reason string) error {
-	if wrong := plainText(reason, 256); reason != "" && wrong != "" {
+	if wrong := fold.PlainText(reason, 256); reason != "" && wrong != "" {
 		return &InputError{Field: field, Reason: wrong}
 	}
 	return nil
@@ -339,7 +246,7 @@ func (db *DB) DisableUser(ctx context.Context, id UserID, reason string) (User, 
 
 // DisableUser is [DB.DisableUser] in this transaction.
 func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, c *cascade) error {
+	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
 		if err := checkReason("Reason", reason); err != nil {
 			return err
 		}
@@ -347,9 +254,9 @@ func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
 		if u.DisabledAt != 0 {
 			return nil
 		}
-		u.DisabledAt = tx.now
+		u.DisabledAt = tx.rec.Now
 		u.CredentialVersion++
-		return c.on(tx, userDisabled)
+		return c.On(&tx.rec, records.UserDisabled)
 	})
 }
 
@@ -361,7 +268,7 @@ func (db *DB) EnableUser(ctx context.Context, id UserID) (User, error) {
 
 // EnableUser is [DB.EnableUser] in this transaction.
 func (tx *Tx) EnableUser(id UserID) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, _ *cascade) error {
+	return tx.updateUser(id, func(u *codec.User, _ *records.Cascade) error {
 		if u.DisabledAt != 0 {
 			u.DisabledAt, u.DisabledReason = 0, ""
 			u.CredentialVersion++

@@ -26,7 +26,7 @@ type mover struct {
 	already  int            // users who were moved in by an earlier run
 
 	movingIn, loggingIn time.Duration
-	foreign             [2]uint64 // imported hashes before and after the log-ins
+	foreign             [2]int // imported hashes before and after the log-ins
 
 	mu       sync.Mutex // guards what follows: log-ins are parallel
 	broken   int        // lines reported
@@ -175,7 +175,7 @@ var guesses = []string{"password", "null", "undefined", "00000000"}
 
 // logIn is the second stage: as many at once as snib hashes at once.
 func (m *mover) logIn() error {
-	before, err := m.db.Stats(m.ctx)
+	before, err := m.db.Check(m.ctx)
 	if err != nil {
 		return err
 	}
@@ -208,8 +208,8 @@ func (m *mover) logIn() error {
 		return context.Cause(ctx)
 	}
 	m.loggingIn = time.Since(began)
-	after, err := m.db.Stats(m.ctx)
-	m.foreign = [2]uint64{before.ForeignHashes, after.ForeignHashes}
+	after, err := m.db.Check(m.ctx)
+	m.foreign = [2]int{before.ForeignHashes, after.ForeignHashes}
 	return err
 }
 
@@ -291,7 +291,7 @@ func (m *mover) summary(target string) error {
 	row("with a password", withHash, "%d logged in with it, of %d whose password the export tells, in %s",
 		m.accepted, told, seconds(m.loggingIn))
 	row("without a password", len(m.accounts)-withHash, "%d refused each of %d guesses", m.refused, len(guesses))
-	row("imported hashes", int(m.foreign[1]), "left, of %d before the log-ins; the others are argon2id now", m.foreign[0])
+	row("imported hashes", m.foreign[1], "left, of %d before the log-ins; the others are argon2id now", m.foreign[0])
 	row("users in the file", report.Users, "checked with every record and index: %d problems", report.Found)
 	fmt.Fprintf(m.out, `
 Hashes that were replaced stay readable in free pages of the database (%s)

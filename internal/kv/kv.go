@@ -153,4 +153,5 @@ var (
 	ErrFull     = errors.New("no space left for the database")
 	ErrUnknown  = errors.New("outcome of the commit is unknown")
 	ErrCorrupt  = errors.New("database is damaged")
+	ErrForeign  = errors.New("file belongs to another program")
 )

@@ -57,7 +57,7 @@ var (
 
 	// ErrForeign is returned by Open for a file that is not bbolt's, or is
 	// bbolt's and has no bucket of ours. The file is left as it is.
-	ErrForeign = errors.New("file belongs to another program")
+	ErrForeign = kv.ErrForeign
 
 	// ErrNoSync is returned by Attach for a handle with NoSync.
 	ErrNoSync = errors.New("handle does not sync its commits")

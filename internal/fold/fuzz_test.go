@@ -1,8 +1,7 @@
-package snib
+package fold
 
 import (
 	"bytes"
-	"errors"
 	"strings"
 	"testing"
 	"unicode"
@@ -21,19 +20,19 @@ func FuzzFoldIdentifier(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, identifier string) {
-		for _, rule := range []IdentifierRule{Exact, Email, Username} {
-			key, err := rule.fold(identifier)
-			if err != nil {
-				if e, ok := errors.AsType[*InputError](err); !ok || e.Field != "Identifier" || key != "" {
-					t.Errorf("%s: key %q and %v", rule, key, err)
+		for _, rule := range []string{Exact, Email, Username} {
+			key, reason := Identifier(rule, identifier)
+			if reason != "" {
+				if key != "" {
+					t.Errorf("%s: key %q and %v", rule, key, reason)
 				}
 				continue
 			}
 			if key == "" || len(key) > 256 || !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl) {
 				t.Errorf("%s: %q has the key %q", rule, identifier, key)
 			}
-			if again, err := rule.fold(key); err != nil || again != key {
-				t.Errorf("%s: %q has the key %q, which has %q, %v", rule, identifier, key, again, err)
+			if again, reason := Identifier(rule, key); reason != "" || again != key {
+				t.Errorf("%s: %q has the key %q, which has %q, %v", rule, identifier, key, again, reason)
 			}
 			switch rule {
 			case Exact:
@@ -62,12 +61,15 @@ func FuzzFoldAttribute(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	index := Index{Name: "nick", Unique: true, Fold: true}
+	const name = "nick"
 	f.Fuzz(func(t *testing.T, text string) {
-		encoded, ok, err := index.value(text)
-		if err != nil {
-			if e, is := errors.AsType[*InputError](err); !is || !strings.HasPrefix(e.Field, "Attributes") || ok {
-				t.Errorf("%q: %t, %v", text, ok, err)
+		if _, err := codec.Canonical(text); err != nil {
+			return // is refused before
+		}
+		encoded, ok, reason := Value(text, true)
+		if reason != "" {
+			if ok || encoded != "" {
+				t.Errorf("%q: %t, %v", text, ok, reason)
 			}
 			return
 		}
@@ -77,19 +79,19 @@ func FuzzFoldAttribute(f *testing.F) {
 			}
 			return
 		}
-		if again, _, _ := index.value(text); again != encoded {
+		if again, _, _ := Value(text, true); again != encoded {
 			t.Errorf("%q is encoded as %q and as %q", text, encoded, again)
 		}
-		key := codec.AppendUniqueKey(nil, index.Name, encoded)
-		if name, value, _, ok := codec.SplitEntryKey(key, true); !ok || string(name) != index.Name || string(value) != encoded {
-			t.Errorf("%q has a key that is taken apart as %q, %q, %t", text, name, value, ok)
+		key := codec.AppendUniqueKey(nil, name, encoded)
+		if got, value, _, ok := codec.SplitEntryKey(key, true); !ok || string(got) != name || string(value) != encoded {
+			t.Errorf("%q has a key that is taken apart as %q, %q, %t", text, got, value, ok)
 		}
-		from, to := codec.EntryRange(index.Name, encoded)
-		other, ok, err := index.value(text + "0")
-		if err != nil || !ok || other == encoded {
+		from, to := codec.EntryRange(name, encoded)
+		other, ok, reason := Value(text+"0", true)
+		if reason != "" || !ok || other == encoded {
 			return
 		}
-		if key := codec.AppendEntryKey(nil, index.Name, other, "u1"); bytes.Compare(key, from) >= 0 && bytes.Compare(key, to) < 0 {
+		if key := codec.AppendEntryKey(nil, name, other, "u1"); bytes.Compare(key, from) >= 0 && bytes.Compare(key, to) < 0 {
 			t.Errorf("an entry of %q is in the range of %q", text+"0", text)
 		}
 	})

@@ -1,4 +1,4 @@
-package snib
+package records
 
 import (
 	"errors"
@@ -11,17 +11,17 @@ import (
 
 // A member is a record of a user's.
 type member struct {
-	*kind
+	*Kind
 	key codec.OwnedKey
 }
 
 // end reports a record that must not be there. Repair ends it.
 func (c *checker) end(m member, invariant int, text string) error {
-	c.found(invariant, m.space, m.token.ID(m.key), text)
+	c.found(invariant, m.Space, m.Token.ID(m.key), text)
 	if c.repair == nil {
 		return nil
 	}
-	return c.tx.deleteOwned(m.kind, m.key)
+	return c.tx.DeleteOwned(m.Kind, m.key)
 }
 
 // An ownerRun is what the records of one owner and user have in common, looked
@@ -39,15 +39,15 @@ type ownerRun struct {
 // owned checks, in one walk of each tree, INV-7, INV-8, INV-10 and INV-12: a
 // record is under its user, within bounds, and what else must hold of its kind.
 func (c *checker) owned() error {
-	for _, k := range kinds {
+	for _, k := range Kinds {
 		var run ownerRun
-		err := c.each(k.space, func(key, value []byte) error {
-			*k.count(&c.report)++
-			l, err := k.life(key, value)
+		err := c.each(k.Space, func(key, value []byte) error {
+			c.counted(k)
+			l, err := k.Life(key, value)
 			if err != nil {
-				return c.cannotRead(k.space, key, value, err)
+				return c.cannotRead(k.Space, key, value, err)
 			}
-			c.seen(l.epoch, l.newest)
+			c.seen(l.Epoch, l.Newest)
 			m := member{k, codec.OwnedKey(key)}
 			if err := c.enter(&run, m, l); err != nil {
 				return err
@@ -62,13 +62,13 @@ func (c *checker) owned() error {
 }
 
 // enter begins the run of the record, unless the walk is in it.
-func (c *checker) enter(run *ownerRun, m member, l life) error {
-	if run.begun && run.owner == m.key.Owner() && l.who.Is(run.userID) {
+func (c *checker) enter(run *ownerRun, m member, l Life) error {
+	if run.begun && run.owner == m.key.Owner() && l.Who.Is(run.userID) {
 		return nil
 	}
-	*run = ownerRun{begun: true, owner: m.key.Owner(), userID: l.who.String()}
-	run.misplaced = !c.ownersLost && c.tx.owner(run.userID) != run.owner
-	u, err := c.tx.user(UserID(run.userID))
+	*run = ownerRun{begun: true, owner: m.key.Owner(), userID: l.Who.String()}
+	run.misplaced = !c.ownersLost && c.tx.Owner(run.userID) != run.owner
+	u, err := c.tx.User(run.userID)
 	switch {
 	case errors.Is(err, ErrUserNotFound):
 		return nil
@@ -82,42 +82,42 @@ func (c *checker) enter(run *ownerRun, m member, l life) error {
 	if c.ownersLost || run.misplaced {
 		return nil
 	}
-	if run.excess, err = c.tx.lowest(m.kind, run.userID, m.most, codec.OwnedKey{}); len(run.excess) > 0 {
-		c.found(7, m.space, run.userID, "more than a user may have")
+	if run.excess, err = c.tx.lowest(m.Kind, run.userID, m.Most, codec.OwnedKey{}); len(run.excess) > 0 {
+		c.found(7, m.Space, run.userID, "more than a user may have")
 	}
 	return err
 }
 
 // member checks one record of a run.
-func (c *checker) member(run *ownerRun, m member, l life, value []byte) error {
+func (c *checker) member(run *ownerRun, m member, l Life, value []byte) error {
 	switch {
 	case run.misplaced:
-		return c.end(m, m.invariant, "is not under its user")
-	case c.future(l.epoch):
-		return c.end(m, m.invariant, "is of a later epoch than the file")
+		return c.end(m, m.Invariant, "is not under its user")
+	case c.future(l.Epoch):
+		return c.end(m, m.Invariant, "is of a later epoch than the file")
 	case !run.exists:
-		return c.end(m, m.invariant, "belongs to a user who is missing")
-	case run.disabled && !l.revoked:
+		return c.end(m, m.Invariant, "belongs to a user who is missing")
+	case run.disabled && !l.Revoked:
 		return c.end(m, 7, "is of a disabled user")
 	case c.repair != nil && slices.Contains(run.excess, m.key):
-		return c.tx.deleteOwned(m.kind, m.key)
+		return c.tx.DeleteOwned(m.Kind, m.key)
 	}
-	switch m.kind {
-	case kindSession:
+	switch m.Kind {
+	case Sessions:
 		return c.session(m.key, value)
-	case kindFamily:
+	case Families:
 		return c.family(m.key, value)
 	}
 	return nil
 }
 
-// later counts the records of kinds that a later program has added.
+// later counts the records of Kinds that a later program has added.
 func (c *checker) later() error {
-	for _, space := range c.tx.db.ownedSpaces {
-		if int(space) < len(spaces) {
+	for _, space := range c.tx.Owned {
+		if int(space) < len(Spaces) {
 			continue
 		}
-		err := c.tx.r.Scan(space, nil, nil, 0, func(_, _ []byte) error {
+		err := c.tx.R.Scan(space, nil, nil, 0, func(_, _ []byte) error {
 			c.report.Newer++
 			return c.step()
 		})
@@ -129,11 +129,11 @@ func (c *checker) later() error {
 }
 
 // put is how Repair mends a record.
-func (c *checker) put(k *kind, key codec.OwnedKey, value []byte) error {
+func (c *checker) put(k *Kind, key codec.OwnedKey, value []byte) error {
 	if c.repair == nil {
 		return nil
 	}
-	return c.tx.putOwned(k, key, value)
+	return c.tx.PutOwned(k, key, value)
 }
 
 // session checks INV-14 (a session and its family know each other) and the
@@ -141,27 +141,27 @@ func (c *checker) put(k *kind, key codec.OwnedKey, value []byte) error {
 func (c *checker) session(key codec.OwnedKey, value []byte) error {
 	v, err := codec.ViewSession(key[:], value)
 	if err != nil {
-		return damaged(spaceSessions, err)
+		return c.tx.Damaged(SpaceSessions, err)
 	}
 	if id := v.Family(); !id.IsZero() {
-		f, err := c.tx.family(key.With(id))
+		f, err := c.tx.Family(key.With(id))
 		switch {
 		case errors.Is(err, ErrInvalidRefreshToken), unreadable(err): // evicted or swept; or reported there
 		case err != nil:
 			return err
 		case f.Session != key.OwnID(), !v.IsUser(f.UserID):
-			return c.end(member{kindSession, key}, 14, "is not the session of its family")
+			return c.end(member{Sessions, key}, 14, "is not the session of its family")
 		}
 	}
 	idle := min(v.AbsoluteUntil(), v.IdleUntil())
 	if idle == v.IdleUntil() && v.ActiveUntil() <= idle {
 		return nil
 	}
-	c.note(Mendable, 8, spaceSessions, token.Session.ID(key), "deadlines are out of order")
+	c.note(Mendable, 8, SpaceSessions, token.Session.ID(key), "deadlines are out of order")
 	var s codec.Session
 	v.Decode(&s)
 	s.IdleUntil, s.ActiveUntil = idle, min(s.ActiveUntil, idle)
-	return c.put(kindSession, key, s.Append(nil))
+	return c.put(Sessions, key, s.Append(nil))
 }
 
 // family checks INV-14 from the other side. Repair has ended by then the
@@ -169,47 +169,49 @@ func (c *checker) session(key codec.OwnedKey, value []byte) error {
 func (c *checker) family(key codec.OwnedKey, value []byte) error {
 	f, err := codec.DecodeFamily(key[:], value)
 	if err != nil {
-		return damaged(spaceFamilies, err)
+		return c.tx.Damaged(SpaceFamilies, err)
 	}
 	before := f
 	session := key.With(f.Session)
-	s, err := c.tx.session(session)
+	s, err := c.tx.Session(session)
 	switch {
 	case f.Session.IsZero(), errors.Is(err, ErrInvalidSession), unreadable(err): // evicted or swept; or reported there
 	case err != nil:
 		return err
 	case s.Family() != key.OwnID():
-		return c.end(member{kindFamily, key}, 14, "has a session that is not its own")
-	case revoked(&f) && c.repair != nil:
-		if err := c.end(member{kindSession, session}, 14, "is of a family that is revoked"); err != nil {
+		return c.end(member{Families, key}, 14, "has a session that is not its own")
+	case Revoked(&f) && c.repair != nil:
+		if err := c.end(member{Sessions, session}, 14, "is of a family that is revoked"); err != nil {
 			return err
 		}
 	}
-	if revoked(&f) && !f.Session.IsZero() {
-		c.found(14, spaceFamilies, token.Family.ID(key), "is revoked and has a session")
+	if Revoked(&f) && !f.Session.IsZero() {
+		c.found(14, SpaceFamilies, token.Family.ID(key), "is revoked and has a session")
 		f.Session = codec.OwnID{}
 	}
 	if f.IdleUntil = min(f.AbsoluteUntil, f.IdleUntil); f.IdleUntil != before.IdleUntil {
-		c.note(Mendable, 10, spaceFamilies, token.Family.ID(key), "deadlines are out of order")
+		c.note(Mendable, 10, SpaceFamilies, token.Family.ID(key), "deadlines are out of order")
 	}
 	if f == before {
 		return nil
 	}
-	return c.put(kindFamily, key, f.Append(nil))
+	return c.put(Families, key, f.Append(nil))
 }
 
-// quarantineAge is how long quarantine keeps what a repair has put there.
-const quarantineAge = 30 * int64(day/1e6)
+// QuarantineAge is how long quarantine keeps what a repair has put there, in
+// milliseconds.
+const QuarantineAge = 30 * 24 * 3600 * 1000
 
 // ownerOf returns the owner of what lies under a key of a space, as far as the
 // key tells.
 func (c *checker) ownerOf(space kv.Space, key []byte) codec.Owner {
 	k, ok := codec.ParseOwnedKey(key)
 	switch {
-	case kindOf(space) != nil && ok:
+	case KindOf(space) != nil && ok:
 		return k.Owner()
-	case space == spaceUsers && validUserID(UserID(key)):
-		return c.tx.owner(string(key))
+	case c.tx.owners == nil:
+	case space == SpaceUsers && token.ValidUserID(string(key)):
+		return c.tx.Owner(string(key))
 	}
 	return codec.Owner{}
 }

@@ -1,4 +1,4 @@
-package snib
+package records
 
 import (
 	"reflect"
@@ -11,35 +11,35 @@ import (
 // forgotten by the cascade, the sweep, Check, Repair and Restore.
 func TestEverySpaceHasItsKind(t *testing.T) {
 	of := map[kv.Space]int{}
-	for _, k := range kinds {
-		of[k.space]++
+	for _, k := range Kinds {
+		of[k.Space]++
 	}
-	for space := range shared {
+	for space := range Shared {
 		of[space]++
 	}
-	for i, s := range spaces {
+	for i, s := range Spaces {
 		if n := of[kv.Space(i)]; n != 1 {
-			t.Errorf("space %s is of %d kinds, want 1: give its records a row in kinds (kinds.go), or name it in shared if it belongs to no user", s.Name, n)
+			t.Errorf("space %s is of %d kinds, want 1: give its records a row in Kinds (kinds.go), or name it in Shared if it belongs to no user", s.Name, n)
 		}
 	}
-	if len(of) != len(spaces) {
-		t.Errorf("kinds and shared name %d spaces, the file has %d", len(of), len(spaces))
+	if len(of) != len(Spaces) {
+		t.Errorf("Kinds and Shared name %d spaces, the file has %d", len(of), len(Spaces))
 	}
 }
 
 // TestEveryKindSaysEverything: a row with an empty field is a rule that nobody
 // has decided.
 func TestEveryKindSaysEverything(t *testing.T) {
-	optional := map[string]bool{"usedOnce": true}
-	for _, k := range kinds {
+	optional := map[string]bool{"UsedOnce": true}
+	for _, k := range Kinds {
 		v := reflect.ValueOf(k).Elem()
 		for i := range v.NumField() {
 			if name := v.Type().Field(i).Name; v.Field(i).IsZero() && !optional[name] {
-				t.Errorf("kind %q does not say its %s", k.title, name)
+				t.Errorf("kind %q does not say its %s", k.Title, name)
 			}
 		}
-		if k.ends&epochRaised == 0 {
-			t.Errorf("kind %q outlives EndEverything: its life must name an epoch", k.title)
+		if k.Ends&EpochRaised == 0 {
+			t.Errorf("kind %q outlives EndEverything: its life must name an epoch", k.Title)
 		}
 	}
 }

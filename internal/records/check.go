@@ -1,0 +1,373 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/token"
+)
+
+// Report is the outcome of a check: the counts of records, and breaches.
+type Report struct {
+	Users, Passwords, Disabled, ForeignHashes int
+
+	Records map[*Kind]int // those of users, dead ones too until they are swept
+	Newer   int           // records of kinds that a later program has added
+	Newest  int64         // the latest time in a record
+
+	Breaches []Breach // the first 1,000
+	Found    int      // how many there are
+}
+
+// Breach is one breach of docs/INVARIANTS.md. It holds ids, which are public,
+// and nothing that is secret or personal.
+type Breach struct {
+	Invariant int
+	Space     string
+	ID        string // of the user or record; "" if not known
+	Text      string // what is wrong, or how Repair mended it
+	Severity  Severity
+}
+
+// Severity is what it costs to mend a breach.
+type Severity int
+
+// The severities.
+const (
+	Mendable  Severity = iota // nothing is lost
+	EndsLogin                 // a session or token ends
+	LosesData                 // something of a user's is lost
+)
+
+// Check verifies on one snapshot everything that must hold. told, which may be
+// nil, is called with the number of records visited so far and, at the end, of
+// all. An error says why it could not read on.
+func Check(ctx context.Context, f *File, r kv.Reader, told func(done, total int64)) (Report, error) {
+	c := checker{ctx: ctx, told: told, tx: &Tx{File: f, R: r}}
+	err := c.run()
+	if err == nil {
+		c.over()
+	}
+	return c.report, err
+}
+
+// severity is that of a breach seen in a space.
+func severity(invariant int, space kv.Space) Severity {
+	switch {
+	case space == SpaceUsers && invariant != 5:
+		return LosesData
+	case invariant == 1, invariant == 7, KindOf(space) != nil:
+		return EndsLogin
+	}
+	return Mendable
+}
+
+const maxBreaches = 1000
+
+// A checker walks the file. In Repair it mends on the way what it finds.
+type checker struct {
+	ctx    context.Context
+	tx     *Tx
+	report Report
+	told   func(done, total int64) // progress; nil disables it
+	steps  int64
+	epoch  uint32 // the latest in a record
+
+	repair   *RepairReport // nil in Check
+	kept     int           // bytes in quarantine
+	guessed  bool          // the file and the options do not say what rules there were
+	defaults Defaults
+
+	declared   *Declared // by the file, as far as it says that
+	folds      bool      // whether the rules fold as those who wrote the file did
+	ownersLost bool      // the file does not tell owners
+}
+
+func (c *checker) run() error { return c.passes(c.meta, c.users) }
+
+// passes runs these two and then the rest, which Repair does alike.
+func (c *checker) passes(meta, users func() error) error {
+	for _, pass := range []func() error{
+		meta, users, c.identities, c.attributes,
+		c.owned,
+	} {
+		if err := pass(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// over tells that no more records come.
+func (c *checker) over() {
+	if c.told != nil {
+		c.told(c.steps, c.steps)
+	}
+}
+
+// counted counts a record of a kind.
+func (c *checker) counted(k *Kind) {
+	if c.report.Records == nil {
+		c.report.Records = make(map[*Kind]int)
+	}
+	c.report.Records[k]++
+}
+
+// attributesOf decodes those of a record, which were checked when it was read.
+func attributesOf(u *codec.User) map[string]any {
+	if u.Attributes == "" {
+		return map[string]any{}
+	}
+	m, err := codec.DecodeAttributes(u.Attributes)
+	if err != nil || m == nil {
+		return map[string]any{}
+	}
+	return m
+}
+
+// step is taken for each record.
+func (c *checker) step() error {
+	if c.steps++; c.steps%256 != 0 {
+		return nil
+	}
+	if c.told != nil {
+		c.told(c.steps, 0)
+	}
+	return c.ctx.Err()
+}
+
+// seen notes how far the times and the epoch of a record go.
+func (c *checker) seen(epoch uint32, times ...int64) {
+	c.epoch = max(c.epoch, epoch)
+	if t := slices.Max(times); t > c.report.Newest {
+		c.report.Newest = t
+	}
+}
+
+// found adds a breach to the report.
+func (c *checker) found(invariant int, space kv.Space, id, text string) {
+	c.note(severity(invariant, space), invariant, space, id, text)
+}
+
+func (c *checker) note(s Severity, invariant int, space kv.Space, id, text string) {
+	c.report.Found++
+	if len(c.report.Breaches) < maxBreaches {
+		p := Breach{Invariant: invariant, Space: c.tx.Name(space), ID: id, Text: text, Severity: s}
+		c.report.Breaches = append(c.report.Breaches, p)
+	}
+}
+
+// cannotRead adds a record that does not decode. Repair drops it.
+func (c *checker) cannotRead(space kv.Space, key, value []byte, err error) error {
+	text := "record cannot be read"
+	if errors.Is(err, codec.ErrNewer) {
+		if c.repair != nil {
+			return c.tx.Damaged(space, err)
+		}
+		text = "record is of a newer version"
+	}
+	c.found(2, space, printable(space, key), text)
+	if err := c.quarantine(space, c.ownerOf(space, key), key, value); err != nil {
+		return err
+	}
+	return c.remove(space, key)
+}
+
+// remove is how Repair mends what must not be there.
+func (c *checker) remove(space kv.Space, key []byte) error {
+	if c.repair == nil {
+		return nil
+	}
+	return c.tx.Delete(space, string(key))
+}
+
+// each visits all records of a space, which may take long.
+func (c *checker) each(space kv.Space, visit func(key, value []byte) error) error {
+	if c.repair != nil {
+		return c.walk(space, visit)
+	}
+	return c.tx.R.Scan(space, nil, nil, 0, func(key, value []byte) error {
+		if err := c.step(); err != nil {
+			return err
+		}
+		return visit(key, value)
+	})
+}
+
+// meta checks INV-1: the file says what it is. What it does not say any more is
+// not held against its records.
+func (c *checker) meta() error {
+	format, formatErr := Meta(c.tx.File, c.tx.R, codec.KeyFormat, codec.DecodeFormat)
+	switch {
+	case formatErr == nil:
+		formatErr = CheckFormat(format)
+	case errors.Is(formatErr, ErrForeignFile): // it was ours when it was opened
+		formatErr = c.tx.Corrupt(codec.SpaceMeta, "format is missing")
+	}
+	state, stateErr := Meta(c.tx.File, c.tx.R, codec.KeyState, codec.DecodeState)
+	declared, declaredErr := Meta(c.tx.File, c.tx.R, codec.KeyDeclarations, codec.DecodeDeclarations)
+	owners, ownersErr := Meta(c.tx.File, c.tx.R, codec.KeyOwners, codec.DecodeOwnerKey)
+	_, spacesErr := Meta(c.tx.File, c.tx.R, codec.KeyOwnedSpaces, codec.DecodeOwnedSpaces)
+	for _, err := range []error{formatErr, stateErr, declaredErr, ownersErr, spacesErr} {
+		switch {
+		case errors.Is(err, kv.ErrCorrupt):
+			c.found(1, SpaceMeta, "", err.Error())
+		case err != nil:
+			return err
+		}
+	}
+	if stateErr == nil && declaredErr == nil && state.Declarations != declared.Version {
+		c.found(1, SpaceMeta, "", "state and declarations are of different versions")
+	}
+	c.ownersLost = ownersErr != nil || c.tx.UseOwners(owners) != nil
+	c.tx.State, c.declared = state, NewDeclared(declared)
+	// Other tables may fold otherwise, which is not damage.
+	c.folds = declaredErr == nil && format.Unicode == fold.UnicodeVersion
+	c.tx.Now = c.tx.Clock.Now(c.tx.State.Epoch, c.tx.State.Floor)
+	return nil
+}
+
+// future reports whether an epoch is later than the file's, if that is known.
+func (c *checker) future(epoch uint32) bool {
+	return c.tx.State.Epoch != 0 && epoch > c.tx.State.Epoch
+}
+
+// users checks INV-2, INV-3 and INV-5.
+func (c *checker) users() error {
+	return c.each(SpaceUsers, func(key, value []byte) error {
+		c.report.Users++
+		u, err := codec.DecodeUser(key, value)
+		if err != nil {
+			return c.cannotRead(SpaceUsers, key, value, err)
+		}
+		c.count(&u)
+		if (u.PasswordHash == "") != (u.HashClass == HashNone) {
+			c.found(2, SpaceUsers, u.ID, "password hash and its class disagree")
+		}
+		if len(u.Identities) > MaxIdentities {
+			c.found(3, SpaceUsers, u.ID, "has too many identities")
+		}
+		for _, x := range u.Identities {
+			if key, reason := c.declared.Fold(x.Provider, x.Identifier); c.folds && (reason != "" || key != x.Key) {
+				c.found(3, SpaceUsers, u.ID, "an identity is not under the key of its identifier")
+			}
+			if err := c.leads(3, SpaceIdentities, PairKey(x.Provider, x.Key), u.ID); err != nil {
+				return err
+			}
+		}
+		return c.entries(&u)
+	})
+}
+
+// count counts a user, as Check or Repair leaves it.
+func (c *checker) count(u *codec.User) {
+	c.seen(0, u.CreatedAt, u.UpdatedAt)
+	if u.PasswordHash != "" {
+		c.report.Passwords++
+	}
+	if u.DisabledAt != 0 {
+		c.report.Disabled++
+	}
+	if u.HashClass == HashForeign {
+		c.report.ForeignHashes++
+	}
+}
+
+// leads checks that a unique entry is there and leads to user id.
+func (c *checker) leads(invariant int, space kv.Space, key, id string) error {
+	owner, ok, err := c.tx.Reference(space, key)
+	switch {
+	case unreadable(err): // reported where the space is walked
+		return nil
+	case err != nil:
+		return err
+	case !ok:
+		c.found(invariant, space, id, "entry of the user is missing")
+	case owner != id:
+		c.found(invariant, space, id, "entry of the user leads to another")
+	}
+	return nil
+}
+
+// entries checks INV-5: the user's index entries are what is declared.
+func (c *checker) entries(u *codec.User) error {
+	want, err := c.tx.Entries(c.declared.Indexes, attributesOf(u))
+	if c.folds && (err != nil || !slices.Equal(want, u.Entries)) {
+		c.found(5, SpaceUsers, u.ID, "index entries are not those of the attributes and declared indexes")
+	}
+	for _, e := range u.Entries {
+		if e.Unique {
+			err = c.leads(5, SpaceAttributes, EntryKey(e, u.ID), u.ID)
+		} else {
+			var ok bool
+			if ok, err = c.tx.Has(SpaceAttributes, EntryKey(e, u.ID)); err == nil && !ok {
+				c.found(5, SpaceAttributes, u.ID, "entry of the user is missing")
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// identities checks INV-4: every entry is of a user who has that identity.
+func (c *checker) identities() error {
+	return c.each(SpaceIdentities, func(key, value []byte) error {
+		provider, identifier, ok := codec.SplitPair(key)
+		ref, err := codec.DecodeUserRef(codec.SpaceIdentities, key, value)
+		if !ok || err != nil {
+			c.found(2, SpaceIdentities, "", "record cannot be read")
+			return c.remove(SpaceIdentities, key)
+		}
+		x := codec.Identity{Provider: string(provider), Key: string(identifier)}
+		return c.owner(4, SpaceIdentities, key, ref.UserID, func(u *codec.User) bool { return FindIdentity(u, x) >= 0 })
+	})
+}
+
+// attributes checks INV-6: every index entry is owned by the user it leads to.
+func (c *checker) attributes() error {
+	return c.each(SpaceAttributes, func(key, value []byte) error {
+		e, id, ok := splitEntry(key, value)
+		if !ok {
+			c.found(2, SpaceAttributes, "", "record cannot be read")
+			return c.remove(SpaceAttributes, key)
+		}
+		return c.owner(6, SpaceAttributes, key, id, func(u *codec.User) bool { return slices.Contains(u.Entries, e) })
+	})
+}
+
+// owner reports an entry whose user is missing or does not own it. Repair
+// removes it: by then, users have claimed what is theirs.
+func (c *checker) owner(invariant int, space kv.Space, key []byte, id string, owns func(*codec.User) bool) error {
+	u, err := c.tx.User(id)
+	switch {
+	case errors.Is(err, ErrUserNotFound):
+		c.found(invariant, space, id, "leads to a user who is missing")
+	case unreadable(err): // reported where the space is walked
+		return nil
+	case err != nil:
+		return err
+	case owns(&u):
+		return nil
+	default:
+		c.found(invariant, space, id, "leads to a user who does not own it")
+	}
+	return c.remove(space, key)
+}
+
+// printable is what may be shown of a key: an id, or nothing.
+func printable(space kv.Space, key []byte) string {
+	id := string(key)
+	if k, ok := codec.ParseOwnedKey(key); ok && KindOf(space) != nil {
+		return KindOf(space).Token.ID(k)
+	}
+	if space == SpaceUsers && token.ValidUserID(string(id)) {
+		return id
+	}
+	return ""
+}

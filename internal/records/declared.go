@@ -1,0 +1,90 @@
+package records
+
+import (
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/fold"
+)
+
+// Declared is what a file declares: which attributes are indexed, and how
+// identifiers of a provider are compared.
+type Declared struct {
+	Version uint64 // as in codec.State
+	Indexes []codec.Index
+	rules   map[string]string // by provider
+}
+
+// NewDeclared takes what a file says.
+func NewDeclared(d codec.Declarations) *Declared {
+	out := &Declared{Version: d.Version, Indexes: d.Indexes, rules: make(map[string]string, len(d.Providers))}
+	for _, p := range d.Providers {
+		out.rules[p.Name] = p.Rule
+	}
+	return out
+}
+
+// Fold returns the key of an identifier of a provider; reason says why there is
+// none.
+func (d *Declared) Fold(provider, identifier string) (key, reason string) {
+	return fold.Identifier(d.rules[provider], identifier)
+}
+
+// Index returns the declaration of an attribute.
+func (d *Declared) Index(name string) (codec.Index, bool) {
+	for _, x := range d.Indexes {
+		if x.Name == name {
+			return x, true
+		}
+	}
+	return codec.Index{}, false
+}
+
+// declare makes tx use what the file declares in this transaction. Another
+// process or handle may have changed that since this one has read it.
+func (tx *Tx) declare() error {
+	known := tx.File.Declared.Load()
+	if known == nil || known.Version != tx.State.Declarations {
+		d, err := Meta(tx.File, tx.R, codec.KeyDeclarations, codec.DecodeDeclarations)
+		if err != nil {
+			return err
+		}
+		last := known
+		known = NewDeclared(d)
+		if tx.W == nil { // the transaction's own change may not be committed
+			tx.File.Declared.CompareAndSwap(last, known)
+		}
+	}
+	tx.Declared = known
+	return nil
+}
+
+// Entries returns the index entries that a user with these attributes owns. The
+// record keeps them, so that they can be removed exactly, whatever the rules
+// for making them have become. ErrInvalidInput names an attribute that cannot
+// be indexed.
+func (f *File) Entries(indexes []codec.Index, attributes map[string]any) ([]codec.IndexEntry, error) {
+	var entries []codec.IndexEntry
+	for _, x := range indexes {
+		value, ok, err := f.IndexValue(x, attributes[x.Name])
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			entries = append(entries, codec.IndexEntry{Name: x.Name, Value: value, Unique: x.Unique})
+		}
+	}
+	return entries, nil
+}
+
+// IndexValue returns the encoded form under which an index finds v. ok is false
+// for values that are not indexed: absent, null, and text that folds to
+// nothing.
+func (f *File) IndexValue(x codec.Index, v any) (encoded string, ok bool, err error) {
+	if v, err = codec.Canonical(v); err != nil {
+		return "", false, f.Input("Attributes["+x.Name+"]", err.Error())
+	}
+	encoded, ok, reason := fold.Value(v, x.Fold)
+	if reason != "" {
+		return "", false, f.Input("Attributes["+x.Name+"]", reason)
+	}
+	return encoded, ok, nil
+}

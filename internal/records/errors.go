@@ -1,0 +1,66 @@
+package records
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// Sentinels of the root package that this one returns.
+var (
+	ErrUserNotFound        = errors.New("user not found")
+	ErrIdentityTaken       = errors.New("identity is taken by another user")
+	ErrInvalidSession      = errors.New("invalid session")
+	ErrInvalidRefreshToken = errors.New("invalid refresh token")
+	ErrInvalidOneTimeToken = errors.New("invalid one-time token")
+	ErrNewerFormat         = errors.New("written by a newer version")
+	ErrForeignFile         = kv.ErrForeign
+)
+
+// Failures makes the errors that are types of the root package.
+type Failures struct {
+	Corrupt func(space, reason string) error // an ErrCorrupt
+	Input   func(field, reason string) error // an ErrInvalidInput
+	Taken   func(attribute string) error     // an ErrAttributeTaken
+}
+
+// Damaged turns an error of the codec about a record in a space into one of
+// the file.
+func (f *File) Damaged(space kv.Space, err error) error {
+	name := f.Name(space)
+	if errors.Is(err, codec.ErrNewer) {
+		return fmt.Errorf("record in %s: %w", name, ErrNewerFormat)
+	}
+	return f.Corrupt(name, "checksum or structure is wrong")
+}
+
+// Orphan turns "not found" into the damage that it is, for a record to which
+// an index or another record leads.
+func (f *File) Orphan(space kv.Space, err error) error {
+	if errors.Is(err, ErrUserNotFound) || DamagedOrMissing(err) && !errors.Is(err, kv.ErrCorrupt) {
+		return f.Corrupt(f.Name(space), "leads to a record that is missing")
+	}
+	return err
+}
+
+// DamagedOrMissing reports whether err says of a record that should be there
+// that it is damaged or missing. One of a newer version is neither.
+func DamagedOrMissing(err error) bool {
+	if errors.Is(err, kv.ErrCorrupt) {
+		return true
+	}
+	for _, k := range Kinds {
+		if errors.Is(err, k.Missing) {
+			return true
+		}
+	}
+	return false
+}
+
+// unreadable reports whether err is about a record that cannot be read, which
+// is found where its space is walked.
+func unreadable(err error) bool {
+	return errors.Is(err, kv.ErrCorrupt) || errors.Is(err, ErrNewerFormat)
+}

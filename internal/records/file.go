@@ -1,0 +1,162 @@
+package records
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// Config is what a program wants of the records of a file.
+type Config struct {
+	Failures
+	Clock *clock.Clock
+	Rand  io.Reader // safe for concurrent use
+
+	MaxSessions, MaxFamilies int // of one user; at most the bounds of the kinds
+}
+
+// File is what all transactions on one file share. Its fields are set before
+// the first transaction and do not change, but for what is atomic.
+type File struct {
+	Config
+
+	OwnerKey codec.OwnerKey
+	owners   *codec.Owners // made with OwnerKey; nil before UseOwners
+
+	spaces []kv.SpaceSpec // those of this program, then those of a later one
+	Owned  []kv.Space     // all that hold records of users
+
+	Declared atomic.Pointer[Declared]
+	seen     atomic.Pointer[seenState]
+}
+
+// seenState is what the snapshots of one version see: true for them for ever,
+// and for no other.
+type seenState struct {
+	version uint64
+	state   codec.State
+}
+
+// Name returns that of a space.
+func (f *File) Name(space kv.Space) string {
+	if int(space) < len(Spaces) {
+		return Spaces[space].Name
+	}
+	return f.spaces[space].Name
+}
+
+// NewOwnerKey draws the key of the owners of a file.
+func (f *File) NewOwnerKey() (k codec.OwnerKey, err error) {
+	if _, err = io.ReadFull(f.Rand, k.Key[:]); err != nil {
+		err = fmt.Errorf("reading random bytes: %w", err)
+	}
+	return k, err
+}
+
+// UseOwners makes f find the records of users by the key of their owners. The
+// key of a file never changes.
+func (f *File) UseOwners(k codec.OwnerKey) error {
+	switch {
+	case f.owners == nil:
+		f.owners, f.OwnerKey = codec.NewOwners(k.Key), k
+	case f.OwnerKey != k:
+		return f.Corrupt(codec.SpaceMeta, "the key of owners has changed")
+	}
+	return nil
+}
+
+// Owner returns that of a user: the beginning of the keys of the user's
+// records.
+func (f *File) Owner(userID string) codec.Owner { return f.owners.Of(userID) }
+
+// OwnedNames returns the names of the spaces of kinds and others, sorted.
+func OwnedNames(others []string) []string {
+	names := slices.Clone(others)
+	for _, k := range Kinds {
+		names = append(names, Spaces[k.Space].Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// UseOwned makes cascades go through the owned spaces of the file, which may
+// be of a later program. It returns all spaces of the file.
+func (f *File) UseOwned(names []string) []kv.SpaceSpec {
+	f.spaces, f.Owned = slices.Clone(Spaces), nil
+	for _, name := range names {
+		i := slices.IndexFunc(Spaces, func(s kv.SpaceSpec) bool { return s.Name == name })
+		if i < 0 {
+			i = len(f.spaces)
+			f.spaces = append(f.spaces, kv.SpaceSpec{Name: name})
+		}
+		f.Owned = append(f.Owned, kv.Space(i))
+	}
+	return f.spaces
+}
+
+// Meta reads one record of the space meta with one of the codec's decoders.
+func Meta[T any](f *File, r kv.Reader, key string, decode func([]byte) (T, error)) (T, error) {
+	var zero T
+	value, ok, err := r.Get(SpaceMeta, []byte(key))
+	if err != nil {
+		return zero, err
+	}
+	if !ok && key == codec.KeyFormat {
+		return zero, ErrForeignFile // a bucket of our name that says nothing of itself
+	}
+	if !ok {
+		return zero, f.Corrupt(codec.SpaceMeta, key+" is missing")
+	}
+	record, err := decode(value)
+	if err != nil {
+		return zero, f.Damaged(SpaceMeta, err)
+	}
+	return record, nil
+}
+
+// Application is what a file of this library says it is of.
+const Application = "snib"
+
+// WriteMeta writes all records of the space meta, with a new key for owners.
+func (f *File) WriteMeta(w kv.Tx, format codec.Format, state codec.State, declared codec.Declarations) error {
+	format.Application, format.Version, format.MinReader = Application, codec.FormatVersion, codec.FormatVersion
+	owners, err := f.NewOwnerKey()
+	if err != nil {
+		return err
+	}
+	return putMeta(w, format, state, declared, owners, codec.OwnedSpaces{Names: OwnedNames(nil)})
+}
+
+func putMeta(w kv.Tx, format codec.Format, state codec.State, declared codec.Declarations, owners codec.OwnerKey, spaces codec.OwnedSpaces) error {
+	for _, record := range []struct {
+		key   string
+		value []byte
+	}{
+		{codec.KeyFormat, format.Append(nil)},
+		{codec.KeyState, state.Append(nil)},
+		{codec.KeyDeclarations, declared.Append(nil)},
+		{codec.KeyOwners, owners.Append(nil)},
+		{codec.KeyOwnedSpaces, spaces.Append(nil)},
+	} {
+		if err := w.Put(SpaceMeta, []byte(record.key), record.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckFormat refuses a file of another program or of a newer format.
+func CheckFormat(format codec.Format) error {
+	if format.Application != Application {
+		return ErrForeignFile
+	}
+	if format.MinReader > codec.FormatVersion {
+		return fmt.Errorf("format %d: %w", format.Version, ErrNewerFormat)
+	}
+	return nil
+}

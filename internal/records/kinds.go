@@ -1,0 +1,154 @@
+package records
+
+import (
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/token"
+)
+
+// A Kind is one sort of record that belongs to a user. Cascades, bounds,
+// eviction, the sweep, Check, Repair, Restore and reports walk the table of
+// kinds, so a kind that has a row is forgotten by none of them, and a space
+// without a row fails a test.
+type Kind struct {
+	Title string   // as documents and messages name it
+	Space kv.Space // of the records
+	Token token.Kind
+
+	Most  int               // of one user, whatever the options say (INV-7)
+	Bound func(*Config) int // how many the options allow
+
+	Invariant int // of its records, in docs/INVARIANTS.md
+
+	Ends     Occasion // what ends all of a user's; deletion always does
+	UsedOnce bool     // Restore ends it always: one used since would be good again
+
+	Missing error // of a record that is not there
+	Life    func(key, value []byte) (Life, error)
+}
+
+// An Occasion is what ends records of a user. docs/INVARIANTS.md has the table
+// of occasions and kinds, which a test compares with the rows.
+type Occasion uint
+
+// The occasions.
+const (
+	PasswordChanges      Occasion = 1 << iota // set, changed or removed
+	UserDisabled                              // until EnableUser
+	IdentityMoves                             // replaced or unlinked
+	SessionsRevoked                           // all of a user's
+	RefreshTokensRevoked                      // all of a user's
+	EpochRaised                               // EndEverything, ResetClock, Restore
+	Occasions            = iota               // how many there are
+)
+
+// Bounds of the kinds, for one user.
+const (
+	MaxSessions      = 1000
+	MaxFamilies      = 100
+	MaxOneTimeTokens = 16
+)
+
+// Kinds is the table. Sessions come before refresh tokens: Repair decides about
+// a family by its session.
+var Kinds = []*Kind{Sessions, Families, OneTimeTokens}
+
+// The kinds.
+var (
+	Sessions = &Kind{
+		Title: "session", Space: SpaceSessions, Token: token.Session,
+		Most: MaxSessions, Bound: func(c *Config) int { return c.MaxSessions },
+		Invariant: 8,
+		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | EpochRaised,
+		Missing:   ErrInvalidSession,
+		Life:      sessionLife,
+	}
+	Families = &Kind{
+		Title: "refresh token", Space: SpaceFamilies, Token: token.Family,
+		Most: MaxFamilies, Bound: func(c *Config) int { return c.MaxFamilies },
+		Invariant: 10,
+		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
+		Missing:   ErrInvalidRefreshToken,
+		Life:      familyLife,
+	}
+	OneTimeTokens = &Kind{
+		Title: "one-time token", Space: SpaceOneTime, Token: token.OneTime,
+		Most: MaxOneTimeTokens, Bound: func(*Config) int { return MaxOneTimeTokens },
+		Invariant: 12,
+		Ends:      PasswordChanges | UserDisabled | IdentityMoves | EpochRaised,
+		UsedOnce:  true,
+		Missing:   ErrInvalidOneTimeToken,
+		Life:      oneTimeLife,
+	}
+)
+
+// KindOf returns the kind whose records a space holds, or nil.
+func KindOf(space kv.Space) *Kind {
+	for _, k := range Kinds {
+		if k.Space == space {
+			return k
+		}
+	}
+	return nil
+}
+
+// A Life is what a record of any kind says of its user and its time. It shares
+// the memory of the record.
+type Life struct {
+	Who     codec.Who
+	Epoch   uint32
+	Until   int64 // usable before this
+	Revoked bool  // not usable, and remembered
+	Kept    int64 // remembered until this
+	Newest  int64 // the latest time in the record
+}
+
+func sessionLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewSession(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.IdleUntil(), Kept: v.IdleUntil(), Newest: v.LastUsedAt()}, nil
+}
+
+func familyLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewFamily(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	l := Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.IdleUntil(), Kept: v.IdleUntil(), Newest: v.RotatedAt()}
+	if at := v.RevokedAt(); at != clock.Never {
+		l.Revoked, l.Kept, l.Newest = true, v.AbsoluteUntil(), at // a tombstone
+	}
+	return l, nil
+}
+
+func oneTimeLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewOneTimeToken(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.Key().Time()}, nil
+}
+
+// rank orders the records of a user for eviction, least first: revoked ones and
+// those of an earlier epoch, then by deadline, which has expired ones before
+// the others.
+func (tx *Tx) rank(l Life) int64 {
+	if l.Revoked || l.Epoch != tx.State.Epoch {
+		return 0
+	}
+	return l.Until
+}
+
+// SweepAfter is how long something must have been dead before it is removed, in
+// milliseconds: a clock that was ahead for a while, and made things look dead,
+// has then destroyed nothing that a day of life is left in.
+const SweepAfter = 24 * 3600 * 1000
+
+// LongDead reports whether a record can be removed: it has been of no use, and
+// not remembered either, for a day. Nothing of an earlier epoch can come back.
+func (tx *Tx) LongDead(l Life) bool {
+	return l.Epoch != tx.State.Epoch || tx.Now-l.Kept >= SweepAfter
+}

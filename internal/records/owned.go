@@ -1,0 +1,169 @@
+package records
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// Records that belong to a user lie under keys that begin with the user's
+// owner, a keyed hash of the id: one range of each owned space is all that the
+// user has there.
+
+// NewKey draws the key of a new record of a kind for a user.
+func (tx *Tx) NewKey(k *Kind, userID string) (codec.OwnedKey, error) {
+	owner := tx.Owner(userID)
+	for range 8 {
+		var random [4]byte
+		if _, err := io.ReadFull(tx.Rand, random[:]); err != nil {
+			return codec.OwnedKey{}, fmt.Errorf("reading random bytes: %w", err)
+		}
+		key := codec.MakeOwnedKey(owner, codec.NewOwnID(tx.Now, random))
+		if taken, err := tx.Has(k.Space, string(key[:])); !taken || err != nil {
+			return key, err
+		}
+	}
+	return codec.OwnedKey{}, errors.New("no free id: the random bytes repeat")
+}
+
+// PutOwned writes a record of a kind.
+func (tx *Tx) PutOwned(k *Kind, key codec.OwnedKey, record []byte) error {
+	if err := tx.beforeWrite(); err != nil {
+		return err
+	}
+	tx.Key = append(tx.Key[:0], key[:]...)
+	return tx.doom(tx.W.Put(k.Space, tx.Key, record))
+}
+
+// DeleteOwned removes records of a kind.
+func (tx *Tx) DeleteOwned(k *Kind, keys ...codec.OwnedKey) error {
+	for _, key := range keys {
+		tx.Key = append(tx.Key[:0], key[:]...)
+		if err := tx.deleteKey(k.Space); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteOwner removes everything of an owner from a space, without reading it.
+func (tx *Tx) deleteOwner(space kv.Space, owner codec.Owner) error {
+	if err := tx.beforeWrite(); err != nil {
+		return err
+	}
+	from, to := owner.AppendRange(nil)
+	_, err := tx.W.DeleteRange(space, from, to)
+	return tx.doom(err)
+}
+
+// OwnedValue returns the value of a record, for a view that is given tx.Key as
+// its key; k.Missing if there is none. It is valid until the next write.
+func (tx *Tx) OwnedValue(k *Kind, key codec.OwnedKey) ([]byte, error) {
+	tx.Key = append(tx.Key[:0], key[:]...)
+	value, ok, err := tx.R.Get(k.Space, tx.Key)
+	if err == nil && !ok {
+		err = k.Missing
+	}
+	return value, err
+}
+
+// OwnedRecord reads a record with one of the codec's decoders.
+func OwnedRecord[T any](tx *Tx, k *Kind, key codec.OwnedKey, decode func(key, value []byte) (T, error)) (out T, err error) {
+	value, err := tx.OwnedValue(k, key)
+	if err != nil {
+		return out, err
+	}
+	if out, err = decode(tx.Key, value); err != nil {
+		var zero T
+		return zero, tx.Damaged(k.Space, err)
+	}
+	return out, nil
+}
+
+// Session returns a view of the session under key, in whatever state, or
+// ErrInvalidSession. It is valid until the next write.
+func (tx *Tx) Session(key codec.OwnedKey) (codec.SessionView, error) {
+	value, err := tx.OwnedValue(Sessions, key)
+	if err != nil {
+		return codec.SessionView{}, err
+	}
+	v, err := codec.ViewSession(tx.Key, value)
+	if err != nil {
+		return codec.SessionView{}, tx.Damaged(SpaceSessions, err)
+	}
+	return v, nil
+}
+
+// Family returns the refresh family under key, in whatever state, or
+// ErrInvalidRefreshToken.
+func (tx *Tx) Family(key codec.OwnedKey) (codec.Family, error) {
+	return OwnedRecord(tx, Families, key, codec.DecodeFamily)
+}
+
+// Revoked reports whether a family is a tombstone.
+func Revoked(f *codec.Family) bool { return f.RevokedAt != clock.Never }
+
+// OneTimeToken returns the one-time token under key, live or dead, or
+// ErrInvalidOneTimeToken.
+func (tx *Tx) OneTimeToken(key codec.OwnedKey) (codec.OneTimeToken, error) {
+	return OwnedRecord(tx, OneTimeTokens, key, codec.DecodeOneTimeToken)
+}
+
+// ScanOwner visits the records of an owner in a space in order of time, at most
+// limit of them. A key that has not the form of one is damage.
+func (tx *Tx) ScanOwner(space kv.Space, owner codec.Owner, limit int, visit func(key codec.OwnedKey, value []byte) error) error {
+	from, to := owner.AppendRange(nil)
+	return tx.R.Scan(space, from, to, limit, func(raw, value []byte) error {
+		key, ok := codec.ParseOwnedKey(raw)
+		if !ok {
+			return tx.Damaged(space, codec.ErrCorrupt)
+		}
+		return visit(key, value)
+	})
+}
+
+// Evicted returns the records of a kind that a user must lose for a new one, in
+// the place of replaced (zero for none): those of the lowest rank above the
+// bound of the options.
+func (tx *Tx) Evicted(k *Kind, userID string, replaced codec.OwnedKey) ([]codec.OwnedKey, error) {
+	return tx.lowest(k, userID, k.Bound(&tx.Config)-1, replaced)
+}
+
+// lowest returns the records of a kind by which a user, without replaced, has
+// more than most: those of the lowest rank, the oldest first. Below the bound
+// it only counts keys. A record that cannot be read is the lowest; it must not
+// keep the user out.
+func (tx *Tx) lowest(k *Kind, userID string, most int, replaced codec.OwnedKey) ([]codec.OwnedKey, error) {
+	owner, n := tx.Owner(userID), 0
+	from, to := owner.AppendRange(nil)
+	err := tx.R.Scan(k.Space, from, to, most+1, func(_, _ []byte) error { n++; return nil })
+	if err != nil || n <= most {
+		return nil, err
+	}
+	var keys []codec.OwnedKey
+	ranks := make(map[codec.OwnedKey]int64, n)
+	err = tx.ScanOwner(k.Space, owner, 0, func(key codec.OwnedKey, value []byte) error {
+		l, err := k.Life(key[:], value)
+		switch {
+		case key == replaced, err == nil && !l.Who.Is(userID):
+			return nil
+		case err == nil:
+			ranks[key] = tx.rank(l)
+		case errors.Is(err, codec.ErrNewer):
+			return tx.Damaged(k.Space, err)
+		}
+		keys = append(keys, key)
+		return nil
+	})
+	if err != nil || len(keys) <= most {
+		return nil, err
+	}
+	slices.SortStableFunc(keys, func(a, b codec.OwnedKey) int { return cmp.Compare(ranks[a], ranks[b]) })
+	return keys[:len(keys)-most], nil
+}

@@ -1,0 +1,41 @@
+package records
+
+import (
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// The spaces of the file, one row of docs/FORMAT.md each.
+const (
+	SpaceMeta kv.Space = iota
+	SpaceUsers
+	SpaceIdentities
+	SpaceAttributes
+	SpaceSessions
+	SpaceFamilies
+	SpaceOneTime
+	SpaceQuarantine
+)
+
+// Spaces describes them. New users come in key order; records of users come in
+// the order of their owners, which is none.
+var Spaces = []kv.SpaceSpec{
+	SpaceMeta:       {Name: codec.SpaceMeta},
+	SpaceUsers:      {Name: codec.SpaceUsers, Ascending: true},
+	SpaceIdentities: {Name: codec.SpaceIdentities},
+	SpaceAttributes: {Name: codec.SpaceAttributes},
+	SpaceSessions:   {Name: codec.SpaceSessions},
+	SpaceFamilies:   {Name: codec.SpaceFamilies},
+	SpaceOneTime:    {Name: codec.SpaceOneTime},
+	SpaceQuarantine: {Name: codec.SpaceQuarantine},
+}
+
+// Shared are the spaces that belong to no user alone: what they hold of a user
+// goes with the user's record, or is not of users at all.
+var Shared = map[kv.Space]string{
+	SpaceMeta:       "what the file says of itself",
+	SpaceUsers:      "the user",
+	SpaceIdentities: "leads to the user, whose record lists it",
+	SpaceAttributes: "leads to the user, whose record lists it",
+	SpaceQuarantine: "what Repair could not read",
+}
