@@ -1,10 +1,10 @@
 package snib
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
+	"sort"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
@@ -26,7 +26,7 @@ func (db *DB) declarations(before codec.Declarations) codec.Declarations {
 		for _, x := range db.o.Indexes {
 			out.Indexes = append(out.Indexes, codec.Index(x))
 		}
-		slices.SortStableFunc(out.Indexes, func(a, b codec.Index) int { return cmp.Compare(a.Name, b.Name) })
+		sort.SliceStable(out.Indexes, func(i, j int) bool { return out.Indexes[i].Name < out.Indexes[j].Name })
 	}
 	if db.o.Providers != nil {
 		out.Providers = nil

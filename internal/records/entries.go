@@ -6,6 +6,8 @@ import (
 )
 
 // EntryKey is the key of an entry of user id in the space attributes.
+//
+//go:noinline
 func EntryKey(e codec.IndexEntry, id string) string {
 	if e.Unique {
 		return string(codec.AppendUniqueKey(nil, e.Name, e.Value))

@@ -100,23 +100,26 @@ func (f *File) UseOwned(names []string) []kv.SpaceSpec {
 }
 
 // Meta reads one record of the space meta with one of the codec's decoders.
-func Meta[T any](f *File, r kv.Reader, key string, decode func([]byte) (T, error)) (T, error) {
-	var zero T
+func Meta[T any](f *File, r kv.Reader, key string, decode func([]byte) (T, error)) (record T, err error) {
+	value, err := f.meta(r, key)
+	if err != nil {
+		return record, err
+	}
+	if record, err = decode(value); err != nil {
+		err = f.Damaged(SpaceMeta, err)
+	}
+	return record, err
+}
+
+func (f *File) meta(r kv.Reader, key string) ([]byte, error) {
 	value, ok, err := r.Get(SpaceMeta, []byte(key))
-	if err != nil {
-		return zero, err
+	switch {
+	case err != nil || ok:
+		return value, err
+	case key == codec.KeyFormat:
+		return nil, ErrForeignFile // a bucket of our name that says nothing of itself
 	}
-	if !ok && key == codec.KeyFormat {
-		return zero, ErrForeignFile // a bucket of our name that says nothing of itself
-	}
-	if !ok {
-		return zero, f.Corrupt(codec.SpaceMeta, key+" is missing")
-	}
-	record, err := decode(value)
-	if err != nil {
-		return zero, f.Damaged(SpaceMeta, err)
-	}
-	return record, nil
+	return nil, f.Corrupt(codec.SpaceMeta, key+" is missing")
 }
 
 // Application is what a file of this library says it is of.

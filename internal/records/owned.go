@@ -1,11 +1,10 @@
 package records
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"sort"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
@@ -164,6 +163,6 @@ func (tx *Tx) lowest(k *Kind, userID string, most int, replaced codec.OwnedKey) 
 	if err != nil || len(keys) <= most {
 		return nil, err
 	}
-	slices.SortStableFunc(keys, func(a, b codec.OwnedKey) int { return cmp.Compare(ranks[a], ranks[b]) })
+	sort.SliceStable(keys, func(i, j int) bool { return ranks[keys[i]] < ranks[keys[j]] }) // the sort that programs link anyway
 	return keys[:len(keys)-most], nil
 }
