@@ -38,7 +38,7 @@ func queueUp(t *testing.T, s *Store, writes ...func() error) []error {
 			errs[i] = errExited // unless it returns
 			errs[i] = write()
 		})
-		queued(s, i+1)
+		queued(t, s, i+1)
 	}
 	must(t, btx.Rollback())
 	group.Wait()
@@ -190,7 +190,7 @@ func TestLeaderEndsItsGoroutine(t *testing.T) {
 	group.Go(func() {
 		err := s.Apply(ctx, func(tx kv.Tx) error {
 			go func() { second <- s.Apply(ctx, putting("b", "2")) }()
-			queued(s, 1)
+			queued(t, s, 1)
 			must(t, tx.Put(plain, []byte("a"), []byte("1")))
 			runtime.Goexit()
 			return nil
@@ -474,7 +474,7 @@ func TestCloseDismisses(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 5 {
 		group.Go(func() { want(t, "queued", s.Apply(ctx, putting("k", "v")), kv.ErrClosed) })
-		queued(s, i+1)
+		queued(t, s, i+1)
 	}
 	must(t, s.Close())
 	group.Wait()

@@ -118,6 +118,9 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 			done = nil
 		case <-busy:
 			if s.withdraw(m) {
+				if err := ctx.Err(); err != nil { // both ended while this goroutine slept
+					return fmt.Errorf("wait for the writer: %w", err)
+				}
 				s.busy.Add(1)
 				return kv.ErrBusy
 			}
