@@ -147,6 +147,25 @@ func (r *reader) Get(i kv.Space, key []byte) (value []byte, ok bool, err error) 
 	return v, true, nil
 }
 
+// GetMany implements kv.Reader.
+func (r *reader) GetMany(refs []kv.Ref, visit func(i int, value []byte, ok bool) error) error {
+	if err := r.usable(); err != nil {
+		return err
+	}
+	r.scans++ // as in a scan, visit must not write
+	defer func() { r.scans-- }()
+	for i, ref := range refs {
+		value, ok, err := r.Get(ref.Space, ref.Key)
+		if err != nil {
+			return err
+		}
+		if err := visit(i, value, ok); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Scan implements kv.Reader.
 func (r *reader) Scan(i kv.Space, from, to []byte, limit int, visit func(key, value []byte) error) (err error) {
 	if err := r.usable(); err != nil {
