@@ -65,3 +65,59 @@ func BenchmarkGet(b *testing.B) {
 	must(b, err)
 	each("lookup", func(key []byte) []byte { _, v := sp.seek(key); return v })
 }
+
+// BenchmarkBesideClosures is a read while closures are open, as a report or a
+// backup keeps one for long. Compare within one run.
+func BenchmarkBesideClosures(b *testing.B) {
+	s := newStoreIn(b, insecure())
+	put(b, s, "k", "v")
+	pin := func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			p, err := s.Pin(ctx)
+			must(b, err)
+			p.Get(plain, []byte("k"))
+			p.Release(nil)
+		}
+	}
+	for _, open := range []int{0, 1, 100} {
+		b.Run(fmt.Sprint("views=", open), func(b *testing.B) {
+			leave, left := make(chan bool), make(chan error)
+			for range open {
+				entered := make(chan bool)
+				go func() { left <- s.View(ctx, func(kv.Reader) error { close(entered); <-leave; return nil }) }()
+				<-entered
+			}
+			pin(b)
+			close(leave)
+			for range open {
+				must(b, <-left)
+			}
+		})
+	}
+}
+
+// BenchmarkView is a closure with one Get, against bbolt's. Compare within one
+// run.
+func BenchmarkView(b *testing.B) {
+	s := newStoreIn(b, insecure())
+	put(b, s, "k", "v")
+	b.Run("bbolt", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			s.db.View(func(btx *bolt.Tx) error {
+				btx.Bucket([]byte("snib")).Bucket([]byte("plain")).Get([]byte("k"))
+				return nil
+			})
+		}
+	})
+	b.Run("store", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			s.View(ctx, func(r kv.Reader) error {
+				_, _, err := r.Get(plain, []byte("k"))
+				return err
+			})
+		}
+	})
+}

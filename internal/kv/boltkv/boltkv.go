@@ -158,6 +158,7 @@ var _ kv.Store = (*Store)(nil)
 func newStore(db *bolt.DB, file *os.File, o Options) *Store {
 	s := &Store{db: db, file: file, pageSize: db.Info().PageSize, opt: o}
 	s.gate.init()
+	s.nest.init()
 	s.pool.init(s)
 	return s
 }
