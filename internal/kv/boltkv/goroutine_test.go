@@ -52,8 +52,11 @@ func TestIdentityFallsBack(t *testing.T) {
 			}
 		}
 		must(t, s.View(ctx, func(kv.Reader) error {
-			_, err := s.Pin(ctx)
+			p, err := s.Pin(ctx)
 			want(t, name+": Pin in a View", err, kv.ErrNested)
+			if err == nil {
+				p.Release(nil)
+			}
 			other := make(chan error)
 			go func() { other <- s.Update(ctx, putting("k", name)) }()
 			return <-other
