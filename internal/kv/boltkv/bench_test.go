@@ -121,3 +121,28 @@ func BenchmarkView(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkLone is a write that nobody shares, led by its caller or handed to
+// the writer and back, against bbolt's. Compare within one run.
+func BenchmarkLone(b *testing.B) {
+	s := newStoreIn(b, insecure())
+	put(b, s, "k", "v")
+	for name, write := range map[string]func() error{
+		"led": func() error { return s.Apply(ctx, putting("k", "v")) },
+		"handed": func() error {
+			s.last.Store(2) // as if the last commit had been shared
+			return s.Apply(ctx, putting("k", "v"))
+		},
+		"bbolt": func() error {
+			return s.db.Update(func(btx *bolt.Tx) error {
+				return btx.Bucket([]byte("snib")).Bucket([]byte("plain")).Put([]byte("k"), []byte("v"))
+			})
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				must(b, write())
+			}
+		})
+	}
+}
