@@ -297,24 +297,17 @@ func TestMethodsThatRunTwiceHappenOnce(t *testing.T) {
 
 func TestErrBusyWhenTheWriterIsNotFree(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{BusyTimeout: 20 * time.Millisecond})
-	entered, leave := make(chan bool), make(chan bool)
-	done := make(chan error)
-	go func() {
-		done <- db.Update(ctx, func(*snib.Tx) error { entered <- true; <-leave; return nil })
-	}()
-	<-entered
+	release := holdWriter(t, db, nil)
+	before := must(db.Stats(ctx))(t).Busy
 	_, err := db.CreateUser(ctx, snib.NewUser{Provider: "github", Identifier: "1"})
 	wantErr(t, err, snib.ErrBusy)
 	waiting, cancel := context.WithTimeout(ctx, time.Millisecond)
 	defer cancel()
 	wantErr(t, db.DeleteUser(waiting, "nobody"), context.DeadlineExceeded)
-	close(leave)
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	release()
 	_, err = db.GetUserByProviderID(ctx, "github", "1")
 	wantErr(t, err, snib.ErrUserNotFound) // nothing of it was written
-	if n := must(db.Stats(ctx))(t).Busy; n != 1 {
+	if n := must(db.Stats(ctx))(t).Busy - before; n != 1 {
 		t.Errorf("Stats counts %d", n)
 	}
 }

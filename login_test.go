@@ -192,14 +192,9 @@ func TestAuthenticateUserDoesNotWaitToUpgradeAHash(t *testing.T) {
 	must(db.ImportUser(ctx, snib.UserImport{
 		Provider: "email", Identifier: "a@example.com", PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu",
 	}))(t)
-	entered, leave, done := make(chan bool), make(chan bool), make(chan error)
-	go func() { done <- db.Update(ctx, func(*snib.Tx) error { entered <- true; <-leave; return nil }) }()
-	<-entered
+	release := holdWriter(t, db, nil)
 	must(db.AuthenticateUser(ctx, "email", "a@example.com", "pässwörd-1"))(t) // while the writer is held
-	close(leave)
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	release()
 	if n := foreignHashes(t, db); n != 1 {
 		t.Errorf("%d foreign hashes", n)
 	}

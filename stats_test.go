@@ -24,15 +24,11 @@ func TestStatsCountsCommits(t *testing.T) {
 
 // The figures of the writer: how many wait, how many share a commit.
 func TestStatsTellWhoWaits(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
+	db := snibtest.NewDB(t, &snib.Options{BusyTimeout: -1}) // all wait as long as it takes
 	u := user(t, db, "ada")
-	entered, leave := make(chan bool), make(chan bool)
-	out := make(chan error)
-	go func() {
-		out <- db.Update(ctx, func(*snib.Tx) error { entered <- true; <-leave; return nil })
-	}()
-	<-entered
+	release := holdWriter(t, db, nil)
 	const n = 5
+	out := make(chan error, n)
 	for range n {
 		go func() { out <- second(db.CreateSession(ctx, u, snib.SessionOptions{})) }()
 	}
@@ -42,8 +38,8 @@ func TestStatsTellWhoWaits(t *testing.T) {
 			break
 		}
 	}
-	leave <- true
-	for range n + 1 {
+	release()
+	for range n {
 		if err := <-out; err != nil {
 			t.Error(err)
 		}

@@ -30,7 +30,8 @@ func sample(tb testing.TB, k token.Kind) string {
 // untouched is a snapshot of which nothing may be read.
 type untouched struct{ lookups *int }
 
-func (u untouched) Get(kv.Space, []byte) ([]byte, bool, error) { *u.lookups++; return nil, false, nil }
+func (u untouched) Get(kv.Space, []byte) ([]byte, bool, error)            { *u.lookups++; return nil, false, nil }
+func (u untouched) GetMany([]kv.Ref, func(int, []byte, bool) error) error { *u.lookups++; return nil }
 func (u untouched) Scan(kv.Space, []byte, []byte, int, func(k, v []byte) error) error {
 	*u.lookups++
 	return nil

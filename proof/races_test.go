@@ -375,21 +375,10 @@ func TestWhatNeedNotWriteDoesNotWaitForTheWriter(t *testing.T) {
 	_, revoked := family(t, db, u)
 	reuse(t, db, revoked)
 
-	held, leave := make(chan struct{}), make(chan struct{})
-	release := sync.OnceFunc(func() { close(leave) })
-	defer release()
-	writer := make(chan error)
-	go func() {
-		writer <- db.Update(ctx, func(tx *snib.Tx) error {
-			if _, err := tx.UpdateUserAttributes(u.ID, snib.Attributes{"a": 1}); err != nil {
-				return err
-			}
-			close(held)
-			<-leave
-			return nil
-		})
-	}()
-	<-held
+	holdWriter(t, db, func(tx *snib.Tx) error {
+		_, err := tx.UpdateUserAttributes(u.ID, snib.Attributes{"a": 1})
+		return err
+	})
 	_, err := db.CreateSession(ctx, u, snib.SessionOptions{})
 	wantErr(t, err, snib.ErrBusy)
 	valid(t, db, s)
@@ -407,9 +396,5 @@ func TestWhatNeedNotWriteDoesNotWaitForTheWriter(t *testing.T) {
 	wantErr(t, err, snib.ErrInvalidOneTimeToken)
 	if err := db.RevokeToken(ctx, revoked.Token.Reveal()); err != nil {
 		t.Error(err)
-	}
-	release()
-	if err := <-writer; err != nil {
-		t.Fatal(err)
 	}
 }

@@ -269,7 +269,7 @@ func TestParallelRequestsAcrossAnIdleExtension(t *testing.T) {
 // busy keeps the writer busy while f runs.
 func (s *site) busy(f func()) {
 	s.t.Helper()
-	started, stop, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	started, stop, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
 		ended <- s.db.Update(context.Background(), func(*snib.Tx) error {
 			close(started)
@@ -277,10 +277,15 @@ func (s *site) busy(f func()) {
 			return errors.New("nothing to commit")
 		})
 	}()
-	<-started
+	// Deferred: f may end the test, and Close would wait for the closure.
+	defer func() { close(stop); <-ended }()
+	select {
+	case <-started:
+	case err := <-ended:
+		ended <- err
+		s.t.Fatalf("the Update that keeps the writer busy: %v", err)
+	}
 	f()
-	close(stop)
-	<-ended
 }
 
 // TestABusyWriterShutsNobodyOut who is active; an idle session must be

@@ -39,16 +39,32 @@ const (
 	MaxBytes  = 1 << 20   // keys and values put, together
 )
 
+// Ref names one key.
+type Ref struct {
+	Space Space
+	Key   []byte
+}
+
 // Reader reads one consistent snapshot, or, in a [Tx], the snapshot under the
 // transaction's own writes. It is not safe for concurrent use.
 //
 // Byte slices handed out are valid until the transaction ends (in a Tx: until
 // the next write, if that is earlier) and must not be modified. Arguments are
 // not kept.
+//
+// An engine may find that a read does not fit the snapshot of those before it.
+// It returns [ErrAgain] then, and so does every later call on this Reader.
 type Reader interface {
 	// Get returns the value of key. Absent is ok == false and no error; an
 	// empty value is present.
 	Get(space Space, key []byte) (value []byte, ok bool, err error)
+
+	// GetMany calls visit once for each of refs, in their order, with its
+	// index and what Get would return. An engine that is far away fetches
+	// them in one trip, so reads that are known beforehand belong together.
+	// An error of visit ends the calls and is returned as it is. visit may
+	// read; it must not write.
+	GetMany(refs []Ref, visit func(i int, value []byte, ok bool) error) error
 
 	// Scan calls visit for the keys in [from, to) in bytewise ascending
 	// order, for at most limit of them. A nil from begins at the first key, a
@@ -98,7 +114,7 @@ type Snapshot interface {
 //
 // Closures given to View, Update and Apply may run more than once, one run
 // after the other, and must start their outputs afresh at each run; what a
-// run that did not commit has returned is void. An error that a closure
+// run that did not commit, or that met [ErrAgain], has returned is void. An error that a closure
 // returns is a verdict on a consistent snapshot: nothing is written, and the
 // error is returned as it is. The verdict holds on what was committed, never
 // on what others wrote and failed to commit.
@@ -123,7 +139,8 @@ type Store interface {
 
 	// Pin returns a snapshot that sees every commit acknowledged before the
 	// call. The caller releases it soon, on the same goroutine, and holds no
-	// other meanwhile.
+	// other meanwhile. If a read of the snapshot returns ErrAgain, the caller
+	// releases it, pins another and reads everything anew.
 	Pin(ctx context.Context) (Snapshot, error)
 
 	// Apply runs op, an operation of the library, on any goroutine. op
@@ -154,4 +171,11 @@ var (
 	ErrUnknown  = errors.New("outcome of the commit is unknown")
 	ErrCorrupt  = errors.New("database is damaged")
 	ErrForeign  = errors.New("file belongs to another program")
+
+	// ErrAgain says that nothing is wrong and that the reads of this
+	// transaction must begin anew. View, Update, Apply and Exclusive run
+	// their closure again and never return it; from a Snapshot it is the
+	// caller's to act on. An engine on one file, as boltkv is, has no use for
+	// it.
+	ErrAgain = errors.New("read must be run again")
 )

@@ -19,6 +19,7 @@ var allowedModules = map[string]string{
 	"go.etcd.io/bbolt":                    "the file and its transactions",
 	"golang.org/x/crypto":                 "argon2, scrypt and the hashes of other systems",
 	"golang.org/x/text":                   "NFKC and PRECIS, for passwords and names",
+	"github.com/petermattis/goid":         "which goroutine calls, so that a nested transaction is an error and not a deadlock",
 	"golang.org/x/sys":                    "required by bbolt and x/crypto",
 	"github.com/vmihailenco/msgpack/v5":   "records and attributes",
 	"github.com/vmihailenco/tagparser/v2": "required by msgpack",

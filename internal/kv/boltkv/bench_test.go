@@ -9,8 +9,8 @@ import (
 )
 
 // BenchmarkGet takes the path of a read apart: what bbolt's View and Get cost,
-// what is left when the transaction is kept, and when the key is looked up
-// without a cursor. Compare within one run.
+// what is left when the transaction is kept, and what the lookup of the key in
+// it costs. Compare within one run.
 func BenchmarkGet(b *testing.B) {
 	s := newStoreIn(b, insecure())
 	const n = 10_000
@@ -63,6 +63,86 @@ func BenchmarkGet(b *testing.B) {
 	p := s.pages(btx)
 	sp, err := p.space(ascending)
 	must(b, err)
-	each("lookup=cursor", func(key []byte) []byte { _, v := sp.seek(key); return v })
-	each("lookup=image", func(key []byte) []byte { v, _, _ := p.image.get(sp.page, key); return v })
+	each("lookup", func(key []byte) []byte { _, v := sp.seek(key); return v })
+}
+
+// BenchmarkBesideClosures is a read while closures are open, as a report or a
+// backup keeps one for long. Compare within one run.
+func BenchmarkBesideClosures(b *testing.B) {
+	s := newStoreIn(b, insecure())
+	put(b, s, "k", "v")
+	pin := func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			p, err := s.Pin(ctx)
+			must(b, err)
+			p.Get(plain, []byte("k"))
+			p.Release(nil)
+		}
+	}
+	for _, open := range []int{0, 1, 100} {
+		b.Run(fmt.Sprint("views=", open), func(b *testing.B) {
+			leave, left := make(chan bool), make(chan error)
+			for range open {
+				entered := make(chan bool)
+				go func() { left <- s.View(ctx, func(kv.Reader) error { close(entered); <-leave; return nil }) }()
+				<-entered
+			}
+			pin(b)
+			close(leave)
+			for range open {
+				must(b, <-left)
+			}
+		})
+	}
+}
+
+// BenchmarkView is a closure with one Get, against bbolt's. Compare within one
+// run.
+func BenchmarkView(b *testing.B) {
+	s := newStoreIn(b, insecure())
+	put(b, s, "k", "v")
+	b.Run("bbolt", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			s.db.View(func(btx *bolt.Tx) error {
+				btx.Bucket([]byte("snib")).Bucket([]byte("plain")).Get([]byte("k"))
+				return nil
+			})
+		}
+	})
+	b.Run("store", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			s.View(ctx, func(r kv.Reader) error {
+				_, _, err := r.Get(plain, []byte("k"))
+				return err
+			})
+		}
+	})
+}
+
+// BenchmarkLone is a write that nobody shares, led by its caller or handed to
+// the writer and back, against bbolt's. Compare within one run.
+func BenchmarkLone(b *testing.B) {
+	s := newStoreIn(b, insecure())
+	put(b, s, "k", "v")
+	for name, write := range map[string]func() error{
+		"led": func() error { return s.Apply(ctx, putting("k", "v")) },
+		"handed": func() error {
+			s.last.Store(2) // as if the last commit had been shared
+			return s.Apply(ctx, putting("k", "v"))
+		},
+		"bbolt": func() error {
+			return s.db.Update(func(btx *bolt.Tx) error {
+				return btx.Bucket([]byte("snib")).Bucket([]byte("plain")).Put([]byte("k"), []byte("v"))
+			})
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				must(b, write())
+			}
+		})
+	}
 }

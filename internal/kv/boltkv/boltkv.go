@@ -11,7 +11,8 @@
 // bbolt writes the pages of a transaction, syncs, writes a meta page that
 // points to them, and syncs again; an answer is given after the second sync.
 // Operations that wait at the same time share one such transaction, so that
-// the two syncs are paid once for many. See [Store.Apply] and group.go.
+// the two syncs are paid once for many, and so do closures, apart from them.
+// See [Store.Apply], turns.go and group.go.
 //
 // # Damage
 //
@@ -34,7 +35,6 @@
 package boltkv
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -138,7 +138,7 @@ type Store struct {
 	pool pool // transactions for Pin
 
 	mu      sync.Mutex // guards the next two, and elem of every member
-	queue   list.List  // of *member: those that wait for the writer
+	turns   turns      // members that wait for the writer
 	writing bool       // the writer runs, or somebody leads
 
 	group *group // in the works; the writer's alone, or the leader's
@@ -158,6 +158,8 @@ var _ kv.Store = (*Store)(nil)
 func newStore(db *bolt.DB, file *os.File, o Options) *Store {
 	s := &Store{db: db, file: file, pageSize: db.Info().PageSize, opt: o}
 	s.gate.init()
+	s.nest.init()
+	s.turns.init(o.BusyTimeout)
 	s.pool.init(s)
 	return s
 }

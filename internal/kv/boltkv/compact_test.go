@@ -187,7 +187,7 @@ func TestCompactInPlaceEndsTheStore(t *testing.T) {
 		must(t, s.CompactTo(ctx, path, true, func(done, total int64) {
 			if done == total { // a writer that waits is told, not served
 				go func() { queue <- s.Apply(ctx, putting("k", "lost")) }()
-				queued(s, 1)
+				queued(t, s, 1)
 			}
 		}))
 		want(t, "who waited", <-queue, kv.ErrClosed)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,7 +105,9 @@ func TestBackupThatIsNotReadStallsNobody(t *testing.T) {
 		}
 		ended, cancel := context.WithCancel(ctx)
 		started, stop := make(chan bool), make(chan bool)
-		out := make(chan error)
+		release := sync.OnceFunc(func() { close(stop) })
+		defer release()
+		out := make(chan error, 1)
 		go func() {
 			first := true
 			out <- s.Backup(ended, writerFunc(func(p []byte) (int, error) {
@@ -130,7 +133,7 @@ func TestBackupThatIsNotReadStallsNobody(t *testing.T) {
 			}
 		}
 		cancel()
-		close(stop)
+		release()
 		want(t, "the backup", <-out, context.Canceled)
 		beside(t, s)
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
@@ -17,10 +18,10 @@ const (
 	maxReplays = 16
 )
 
-// A group is a number of operations that share one bolt transaction. They run
-// one after the other, so that each sees what those before it wrote. bbolt has
-// no savepoints: when one fails after writing, the transaction is rolled back
-// and the others run again.
+// A group is a number of members of one side (turns.go) that share one bolt
+// transaction. They run one after the other, so that each sees what those
+// before it wrote. bbolt has no savepoints: when one fails after writing, the
+// transaction is rolled back and the others run again.
 //
 // An error that a closure returns is a verdict on what it saw. It is final
 // when what it saw is committed: at once if nobody had written before it in
@@ -29,20 +30,25 @@ const (
 //   - one that fails without having written stays, and is answered with the
 //     others; if they must run again, so must it;
 //   - one that fails after writing is answered at once if nobody had written
-//     before it, else it runs again alone, after the others;
+//     before it, else it runs again alone, before the others;
 //   - when a commit is refused, all run again, each alone, so that each gets
 //     its own answer: what removes may succeed where what adds does not.
 //
 // An error of the engine, a panic and an ended goroutine are no verdicts: they
 // are answered, or go their way, at once.
 type group struct {
-	s       *Store
-	members []*member // taken, in order, neither answered nor in alone
-	alone   []*member // to run each in a transaction of its own, afterwards
-	started bool
-	leads   bool // its one member leads, and Store.leads is locked
-	want    int  // how many more to take from the queue
-	replays int
+	s        *Store
+	side     side
+	members  []*member // taken, in order, neither answered nor in alone or rest
+	alone    []*member // to run next, each in a transaction of its own
+	rest     []*member // to run again when nobody is in alone
+	started  bool
+	leads    bool // its one member leads, and Store.leads is locked
+	single   bool // its one member was in alone: it takes no other
+	want     int  // how many more to take from the queue
+	replays  int
+	failures int       // members that failed after writing
+	began    time.Time // when it first had bbolt's lock
 
 	attempt
 }
@@ -73,16 +79,29 @@ func (s *Store) serve() {
 		s.group = &group{s: s}
 	}
 	g := s.group
-	for !g.started || len(g.members) > 0 {
+	for !g.started || g.refill() {
 		g.try()
 	}
-	for len(g.alone) > 0 {
-		g.members, g.alone, g.want = g.alone[:1:1], g.alone[1:], 0
-		for len(g.members) > 0 {
-			g.try()
-		}
-	}
 	s.group = nil
+	if !g.began.IsZero() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.turns.took(g.side, time.Since(g.began), g.failures > 0)
+	}
+}
+
+// refill reports whether there are members to run, once nobody of the last
+// transaction is left.
+func (g *group) refill() bool {
+	if len(g.members) > 0 {
+		return true
+	}
+	if g.single = len(g.alone) > 0; g.single {
+		g.members, g.alone = g.alone[:1:1], g.alone[1:]
+	} else {
+		g.members, g.rest = g.rest, nil
+	}
+	return len(g.members) > 0
 }
 
 // try makes one attempt and settles what came of it, even if it ends this
@@ -119,12 +138,16 @@ func (g *group) run(btx *bolt.Tx) error {
 	btx.OnCommit(func() { g.committed = true }) // the first hook: it runs before any that may panic
 	s.saw(btx)
 	s.nest.ended(nil) // a joined write transaction has ended: we hold its lock
+	if g.began.IsZero() {
+		g.began = time.Now()
+	}
 	if !g.started {
 		g.started = true
 		// Once lets those who were just answered come back; until no more
 		// come would take for ever where others keep the processors busy.
 		runtime.Gosched()
-		g.want = min(s.waiting(), maxMembers)
+		g.side, g.want = s.due()
+		g.want = min(g.want, maxMembers)
 	}
 	for i := 0; ; {
 		m := g.member(i)
@@ -161,10 +184,10 @@ func (g *group) member(i int) *member {
 	if i < len(g.members) {
 		return g.members[i]
 	}
-	if g.want == 0 || g.bytes >= maxBytes {
+	if g.want == 0 || g.single || g.bytes >= maxBytes || g.side == closures && g.over() {
 		return nil
 	}
-	m := g.s.take(len(g.members) == 0)
+	m := g.s.take(g.side, len(g.members) == 0)
 	if m == nil {
 		return nil
 	}
@@ -174,6 +197,12 @@ func (g *group) member(i int) *member {
 	}
 	g.members = append(g.members, m)
 	return m
+}
+
+// over reports whether a turn of closures takes no more of them. The first is
+// always taken.
+func (g *group) over() bool {
+	return g.failures >= turnFailures || len(g.members) > 0 && time.Since(g.began) > g.s.turns.limit
 }
 
 // step runs one member. keep is whether it stays in the group, clean whether
@@ -193,18 +222,21 @@ func (g *group) step(m *member) (keep, clean bool) {
 	g.bytes += t.bytes
 	switch {
 	case t.gone: // its caller is on its way out, or has been told
+		g.fail(t.touched)
 		return false, !t.touched
 	case g.s.opt.Twice && !m.rehearsed:
 		m.rehearsed, g.rehearsal = true, true
 		g.dirty = g.dirty || t.touched
 		return true, t.err == nil
 	case t.err != nil:
+		g.fail(true)
 		m.reply(t.err)
 		return false, false
 	case m.err != nil && t.touched:
 		if m.late {
 			g.alone = append(g.alone, m)
 		} else {
+			g.fail(true)
 			m.reply(m.err)
 		}
 		return false, false
@@ -215,6 +247,13 @@ func (g *group) step(m *member) (keep, clean bool) {
 		g.frees = g.frees && t.room.freed() && !t.shared
 	}
 	return true, true
+}
+
+// fail counts a member that is done with and cost the group a rollback.
+func (g *group) fail(rolledBack bool) {
+	if rolledBack {
+		g.failures++
+	}
 }
 
 // settle answers the members or leaves them for another attempt. err is what
@@ -261,12 +300,19 @@ func (g *group) answer(p any) {
 
 // again is after a rollback.
 func (g *group) again() {
-	if len(g.members) == 0 || g.rehearsal {
+	if len(g.members) == 0 {
 		return
 	}
-	g.s.replays.Add(1)
-	if g.replays++; g.replays > maxReplays {
+	if !g.rehearsal {
+		g.s.replays.Add(1)
+		g.replays++
+	}
+	switch {
+	case g.replays > maxReplays:
 		g.alone = append(g.members, g.alone...)
+		g.members = nil
+	case len(g.alone) > 0:
+		g.rest = append(g.members, g.rest...)
 		g.members = nil
 	}
 }
@@ -331,12 +377,16 @@ func (g *group) lost(unknown error) {
 // be begun.
 func (g *group) dismiss(err error) {
 	g.started = true
-	for _, m := range slices.Concat(g.members, g.alone) {
+	for _, m := range slices.Concat(g.members, g.alone, g.rest) {
 		m.reply(err)
 	}
-	g.members, g.alone = nil, nil
+	g.members, g.alone, g.rest = nil, nil, nil
 	for n := g.s.waiting(); n > 0; n-- {
-		if m := g.s.take(true); m != nil {
+		m := g.s.take(library, true)
+		if m == nil {
+			m = g.s.take(closures, true)
+		}
+		if m != nil {
 			m.reply(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/faultkv"
@@ -117,19 +118,27 @@ func same(tb testing.TB, what string, got, want any) {
 	}
 }
 
-// queued waits until n members wait for the writer.
-func queued(s *Store, n int) {
-	for s.waiting() != n {
-		runtime.Gosched()
+// queued waits until n members wait for the writer. The first of many may give
+// up before the last has come, on a machine that is busy beyond measure: that
+// is a failure, not a hang.
+func queued(tb testing.TB, s *Store, n int) {
+	tb.Helper()
+	for end := time.Now().Add(2 * defaultTimeout); s.waiting() != n; runtime.Gosched() {
+		if time.Now().After(end) {
+			tb.Errorf("%d members wait, want %d", s.waiting(), n)
+			return
+		}
 	}
 }
 
-// hold has an application keep bbolt's writer lock.
+// hold has an application keep bbolt's writer lock, until it rolls back or the
+// test ends.
 func hold(tb testing.TB, s *Store) *bolt.Tx {
 	tb.Helper()
 	s.lent.Store(true) // as it is when an application can do this
 	btx, err := s.db.Begin(true)
 	must(tb, err)
+	tb.Cleanup(func() { btx.Rollback() }) // Close would wait for it
 	return btx
 }
 

@@ -60,6 +60,14 @@ func (t *joinedTx) Get(i kv.Space, key []byte) ([]byte, bool, error) {
 	return t.tx.Get(i, key)
 }
 
+func (t *joinedTx) GetMany(refs []kv.Ref, visit func(i int, value []byte, ok bool) error) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	defer faultsPanic()()
+	return t.tx.GetMany(refs, visit)
+}
+
 func (t *joinedTx) Scan(i kv.Space, from, to []byte, limit int, visit func(key, value []byte) error) error {
 	if err := t.check(); err != nil {
 		return err

@@ -1,9 +1,6 @@
 package boltkv
 
 import (
-	"bytes"
-	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -15,12 +12,17 @@ import (
 // wait for itself: a writer for the writer's lock, a reader for a writer that
 // waits until all readers have ended, to move the map.
 //
-// Ids of goroutines are read from the text of a stack trace. Go gives no other
-// way and no id twice; a text that cannot be read makes an id of zero, which
-// is never inside, so that the worst outcome is a deadlock instead of
-// ErrNested.
+// How a goroutine is told from the others is in goroutine.go. An id of zero,
+// of one that could not be read, is never inside, so that the worst outcome is
+// a deadlock instead of ErrNested.
 type nest struct {
-	n atomic.Int32 // how many entries there are: nobody looks further at zero
+	id func() uint64 // of the calling goroutine
+
+	// Reads ask on every call, while closures come and go: so they find out
+	// without a lock that their goroutine is not inside. Only a goroutine
+	// itself notes that it is, and so cannot miss it.
+	n    atomic.Int32     // how many entries there are: at zero nothing else is looked at
+	some [64]atomic.Int32 // and how many of goroutines with this id modulo 64
 
 	mu     sync.Mutex
 	ids    map[uint64]bool
@@ -34,17 +36,16 @@ type joined struct {
 	btx *bolt.Tx
 }
 
+func (n *nest) init() { n.id, n.ids = identify(), map[uint64]bool{} }
+
 // enter notes that the calling goroutine is inside and returns its id for
 // leave.
 func (n *nest) enter() uint64 {
-	id := goroutine()
+	id := n.id()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.ids == nil {
-		n.ids = map[uint64]bool{}
-	}
 	n.ids[id] = true
-	n.count()
+	n.count(id, 1)
 	return id
 }
 
@@ -52,7 +53,7 @@ func (n *nest) leave(id uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.ids, id)
-	n.count()
+	n.count(id, -1)
 }
 
 // inside reports whether the calling goroutine is inside.
@@ -60,7 +61,10 @@ func (n *nest) inside() bool {
 	if n.n.Load() == 0 {
 		return false
 	}
-	id := goroutine()
+	id := n.id()
+	if n.bucket(id).Load() == 0 {
+		return false
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.ids[id] && id != 0 {
@@ -84,8 +88,9 @@ func (n *nest) join(btx *bolt.Tx) {
 	if n.joined.btx == btx {
 		return
 	}
-	n.joined = joined{goroutine(), btx}
-	n.count()
+	n.forget()
+	n.joined = joined{n.id(), btx}
+	n.count(n.joined.id, 1)
 	btx.OnCommit(func() { n.ended(btx) })
 }
 
@@ -102,25 +107,17 @@ func (n *nest) ended(btx *bolt.Tx) {
 }
 
 func (n *nest) forget() {
-	n.joined = joined{}
-	n.count()
-}
-
-func (n *nest) count() {
-	total := len(n.ids)
-	if n.joined.btx != nil {
-		total++
+	if n.joined.btx == nil {
+		return
 	}
-	n.n.Store(int32(total))
+	n.count(n.joined.id, -1)
+	n.joined = joined{}
 }
 
-// goroutine returns the id of the calling goroutine, from the first line of
-// its stack trace, "goroutine 18 [running]:".
-func goroutine() uint64 {
-	var buf [40]byte
-	text := buf[:runtime.Stack(buf[:], false)]
-	text = bytes.TrimPrefix(text, []byte("goroutine "))
-	digits, _, _ := bytes.Cut(text, []byte(" "))
-	id, _ := strconv.ParseUint(string(digits), 10, 64)
-	return id
+// count notes one entry more or less, of the goroutine with this id.
+func (n *nest) count(id uint64, by int32) {
+	n.bucket(id).Add(by)
+	n.n.Add(by)
 }
+
+func (n *nest) bucket(id uint64) *atomic.Int32 { return &n.some[id%uint64(len(n.some))] }

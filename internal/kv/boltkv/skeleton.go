@@ -18,6 +18,10 @@ import "bytes"
 // Open takes: 4 MiB, where pages have 4 KiB.
 const maxLeaves = 1 << 10
 
+// maxDepth bounds the levels of branch pages in a tree. A tree that deep, with
+// only two pages under each branch, is a file of 16 TiB.
+const maxDepth = 32
+
 // skeleton walks the trees of bucket's.
 func (f *file) skeleton(bucket string) error {
 	w := &bones{file: f, used: map[uint64]uint64{}}

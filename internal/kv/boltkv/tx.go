@@ -20,23 +20,17 @@ type pages struct {
 	opt    *Options
 	root   *bolt.Bucket
 	spaces []space
-	image  image  // without data in a write transaction: its pages are elsewhere
 	store  *Store // nil while a store is made
 }
 
 type space struct {
 	bucket *bolt.Bucket // nil: not looked up, or missing
 	get    *bolt.Cursor // for seek; a scan has its own
-	page   uint64       // root of the bucket's tree; 0: inside the page above
 	known  bool         // looked up, and not made since
 }
 
 func newPages(btx *bolt.Tx, o *Options) *pages {
-	p := &pages{btx: btx, opt: o, spaces: make([]space, len(o.Spaces))}
-	if !btx.Writable() {
-		p.image = newImage(btx)
-	}
-	return p
+	return &pages{btx: btx, opt: o, spaces: make([]space, len(o.Spaces))}
 }
 
 // pages are those of a transaction on the store's handle.
@@ -84,7 +78,6 @@ func (s *space) set(b *bolt.Bucket, spec kv.SpaceSpec) {
 		return
 	}
 	s.get = b.Cursor()
-	s.page = uint64(b.Root())
 	if spec.Ascending && b.Writable() {
 		b.FillPercent = fill
 	}
@@ -147,15 +140,30 @@ func (r *reader) Get(i kv.Space, key []byte) (value []byte, ok bool, err error) 
 	if err != nil {
 		return nil, false, r.fail(err)
 	}
-	if r.image.data != nil && s.page != 0 {
-		value, ok, err = r.image.get(s.page, key)
-		return value, ok, r.fail(err)
-	}
 	k, v := s.seek(key)
 	if k == nil || !bytes.Equal(k, key) {
 		return nil, false, nil
 	}
 	return v, true, nil
+}
+
+// GetMany implements kv.Reader.
+func (r *reader) GetMany(refs []kv.Ref, visit func(i int, value []byte, ok bool) error) error {
+	if err := r.usable(); err != nil {
+		return err
+	}
+	r.scans++ // as in a scan, visit must not write
+	defer func() { r.scans-- }()
+	for i, ref := range refs {
+		value, ok, err := r.Get(ref.Space, ref.Key)
+		if err != nil {
+			return err
+		}
+		if err := visit(i, value, ok); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Scan implements kv.Reader.

@@ -117,3 +117,25 @@ func BenchmarkWrite(b *testing.B) {
 		}
 	}
 }
+
+// TestWriteInsideAVisit: the node under a cursor must not change, and one rule
+// holds for both kinds of visit.
+func TestWriteInsideAVisit(t *testing.T) {
+	s := newStoreIn(t, options())
+	put(t, s, "k", "v")
+	for name, visit := range map[string]func(tx kv.Tx, write func() error) error{
+		"Scan": func(tx kv.Tx, write func() error) error {
+			return tx.Scan(plain, nil, nil, 0, func(_, _ []byte) error { return write() })
+		},
+		"GetMany": func(tx kv.Tx, write func() error) error {
+			refs := []kv.Ref{{Space: plain, Key: []byte("k")}}
+			return tx.GetMany(refs, func(int, []byte, bool) error { return write() })
+		},
+	} {
+		err := s.Update(ctx, func(tx kv.Tx) error {
+			return visit(tx, func() error { return tx.Put(plain, []byte("x"), nil) })
+		})
+		want(t, name, err, errScanning)
+	}
+	same(t, "stored", read(s, "x"), "absent")
+}

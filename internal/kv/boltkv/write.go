@@ -37,6 +37,13 @@ const (
 	exclusive             // on the caller's, alone and unbounded
 )
 
+func (m *member) side() side {
+	if m.kind == apply {
+		return library
+	}
+	return closures
+}
+
 // A member is one operation on its way through a group. It is queued, then
 // taken by the writer, then answered, once; or it withdraws from the queue; or
 // it leads and is taken at once. What is taken is not abandoned: its caller
@@ -118,6 +125,9 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 			done = nil
 		case <-busy:
 			if s.withdraw(m) {
+				if err := ctx.Err(); err != nil { // both ended while this goroutine slept
+					return fmt.Errorf("wait for the writer: %w", err)
+				}
 				s.busy.Add(1)
 				return kv.ErrBusy
 			}
@@ -200,7 +210,7 @@ func (s *Store) enqueue(m *member) (lead bool, err error) {
 	}
 	lead = !s.writing && m.kind == apply && s.mayLead()
 	if !lead {
-		m.elem = s.queue.PushBack(m)
+		s.turns.push(m)
 		if !s.writing {
 			go s.write()
 		}
@@ -255,37 +265,36 @@ func (g *group) begun() {
 func (s *Store) withdraw(m *member) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m.elem == nil {
-		return false
-	}
-	s.queue.Remove(m.elem)
-	m.elem = nil
-	return true
+	return s.turns.remove(m)
 }
 
-// take takes the first of the queue. Who must be alone is taken only if alone.
-func (s *Store) take(alone bool) *member {
+// take takes the first of a queue. Who must be alone is taken only if alone.
+func (s *Store) take(from side, alone bool) *member {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.queue.Front()
-	if e == nil || !alone && e.Value.(*member).kind == exclusive {
-		return nil
-	}
-	m := s.queue.Remove(e).(*member)
-	m.elem = nil
-	return m
+	return s.turns.take(from, alone)
 }
 
 func (s *Store) waiting() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.queue.Len()
+	return s.turns.waiting()
+}
+
+// due returns the side whose turn it is and how many wait there.
+func (s *Store) due() (side, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := s.turns.next()
+	return next, s.turns.queues[next].Len()
 }
 
 // dismiss answers all who wait with the reason why the gate is shut.
 func (s *Store) dismiss() {
-	for m := s.take(true); m != nil; m = s.take(true) {
-		m.reply(s.gate.reason())
+	for _, from := range []side{library, closures} {
+		for m := s.take(from, true); m != nil; m = s.take(from, true) {
+			m.reply(s.gate.reason())
+		}
 	}
 }
 
@@ -314,6 +323,6 @@ func (s *Store) more() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writing = s.queue.Len() > 0
+	s.writing = s.turns.waiting() > 0
 	return s.writing
 }

@@ -24,11 +24,15 @@ const garbage = 0xDB
 // Faults says what goes wrong.
 type Faults struct {
 	// Fail is the number, from 0, of the operation that fails; a negative
-	// one fails none. Operations are calls of Get, Scan, Put, Delete and
-	// DeleteRange, and commits: a commit is what Update, Apply and Exclusive
+	// one fails none. Operations are calls of Get, GetMany, Scan, Put, Delete
+	// and DeleteRange, and commits: a commit is what Update, Apply and Exclusive
 	// do after a closure that returned nil. A closure that is run twice
 	// counts twice.
 	Fail int64
+
+	// Again makes the error of that operation kv.ErrAgain: closures are run
+	// again, and a Snapshot is to be pinned anew.
+	Again bool
 
 	// Overwrite makes every slice that was handed out 0xDB throughout when
 	// its transaction ends, in a kv.Tx already when the next write returns.
@@ -58,34 +62,51 @@ func (s *Store) Failed() bool { return s.faults.Fail >= 0 && s.ops.Load() > s.fa
 
 // operation counts one and fails it if its number has come.
 func (s *Store) operation() error {
-	if s.ops.Add(1)-1 == s.faults.Fail {
-		return ErrInjected
+	switch {
+	case s.ops.Add(1)-1 != s.faults.Fail:
+		return nil
+	case s.faults.Again:
+		return kv.ErrAgain
 	}
-	return nil
+	return ErrInjected
+}
+
+// repeat runs a transaction until it does not have to begin anew.
+func repeat(run func() error) error {
+	for {
+		if err := run(); !errors.Is(err, kv.ErrAgain) {
+			return err
+		}
+	}
 }
 
 // View implements kv.Store.
 func (s *Store) View(ctx context.Context, fn func(kv.Reader) error) error {
-	return s.Store.View(ctx, func(r kv.Reader) error {
+	view := func(r kv.Reader) error {
 		w := &reader{in: r, s: s}
 		defer w.end()
-		return fn(w)
-	})
+		err := fn(w)
+		if w.err != nil {
+			return w.err
+		}
+		return err
+	}
+	return repeat(func() error { return s.Store.View(ctx, view) })
 }
 
 // Update implements kv.Store.
 func (s *Store) Update(ctx context.Context, fn func(kv.Tx) error) error {
-	return s.Store.Update(ctx, s.wrap(fn))
+	return repeat(func() error { return s.Store.Update(ctx, s.wrap(fn)) })
 }
 
 // Apply implements kv.Store.
 func (s *Store) Apply(ctx context.Context, op func(kv.Tx) error) error {
-	return s.Store.Apply(ctx, s.wrap(op))
+	return repeat(func() error { return s.Store.Apply(ctx, s.wrap(op)) })
 }
 
 // Exclusive implements kv.Store.
 func (s *Store) Exclusive(ctx context.Context, fn func(kv.Tx) error) error {
-	return s.Store.Exclusive(ctx, s.wrap(fn))
+	return repeat(func() error { return s.Store.Exclusive(ctx, s.wrap(fn)) })
 }
 
 // wrap makes a closure that runs fn on a wrapped transaction. A failed commit
@@ -118,7 +139,7 @@ func (s *Store) Pin(ctx context.Context) (kv.Snapshot, error) {
 type reader struct {
 	in     kv.Reader
 	s      *Store
-	sticky bool  // an injected failure stays: a kv.Tx
+	sticky bool  // an injected failure stays: a kv.Tx; kv.ErrAgain always does
 	err    error // the one that stayed
 	out    [][]byte
 }
@@ -131,7 +152,7 @@ func (r *reader) begin() error {
 		return r.err
 	}
 	err := r.s.operation()
-	if r.sticky {
+	if r.sticky || errors.Is(err, kv.ErrAgain) {
 		r.err = err
 	}
 	return err
@@ -164,6 +185,16 @@ func (r *reader) Get(space kv.Space, key []byte) ([]byte, bool, error) {
 	}
 	v, ok, err := r.in.Get(space, key)
 	return r.hand(v), ok, err
+}
+
+// GetMany implements kv.Reader.
+func (r *reader) GetMany(refs []kv.Ref, visit func(i int, value []byte, ok bool) error) error {
+	if err := r.begin(); err != nil {
+		return err
+	}
+	return r.in.GetMany(refs, func(i int, value []byte, ok bool) error {
+		return visit(i, r.hand(value), ok)
+	})
 }
 
 // Scan implements kv.Reader.

@@ -66,6 +66,9 @@ func useAfterEnd(t *testing.T, open Open) {
 		want(t, "Get", err, kv.ErrTxClosed)
 		err = r.Scan(plain, nil, nil, 0, func(_, _ []byte) error { t.Error("visited"); return nil })
 		want(t, "Scan", err, kv.ErrTxClosed)
+		never := func(int, []byte, bool) error { t.Error("visited"); return nil }
+		want(t, "GetMany", r.GetMany([]kv.Ref{{Space: plain, Key: []byte("k")}}, never), kv.ErrTxClosed)
+		want(t, "GetMany of nothing", r.GetMany(nil, never), kv.ErrTxClosed)
 	}
 	same(t, "content", dump(t, s, plain), `"k"="" `)
 }

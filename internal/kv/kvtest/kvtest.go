@@ -37,6 +37,8 @@ func Run(t *testing.T, open func(tb testing.TB, dir string, spaces []kv.SpaceSpe
 		{"SpacesAreIndependent", spacesAreIndependent},
 		{"Order", order},
 		{"RandomOperations", randomOperations},
+		{"GetMany", getMany},
+		{"GetManyVisits", getManyVisits},
 		{"KeysAndValues", keysAndValues},
 		{"Budget", budget},
 		{"BudgetOfDeleteRange", budgetOfDeleteRange},
