@@ -39,9 +39,10 @@ func (s *settings) told(op string) func(done, total int64) {
 // application's own and free pages with deleted values included. It is to be
 // kept as well as the file itself. [Restore] puts it back.
 //
-// However slow w is, or if it stops, nobody waits: on 64-bit Unix, under Open,
-// as long as the file stays within what was mapped for it (1 GiB, or twice
-// its size when it was opened). Elsewhere, and under New, the copy goes to a
+// However slow w is, or if it stops, nobody waits: on Unix, under Open, as
+// long as the file stays within what was mapped for it (1 GiB, 64 MiB on 32
+// bits, or twice its size when it was opened). Elsewhere, with too little
+// address space for that, and under New, the copy goes to a
 // temporary file beside the database first, mode 0600, and takes as much space
 // there; a crash may leave it, as "<name>.spool-*". While it runs, pages that others free are not used again, so the file
 // grows.

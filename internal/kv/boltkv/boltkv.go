@@ -132,6 +132,7 @@ type Store struct {
 	file     *os.File // what db reads and writes, if Open made it; else nil
 	pageSize int
 	opt      Options
+	roomy    bool // as much was mapped as mapSize wants
 
 	gate gate // who is inside, and whether others may come in
 	nest nest // goroutines that are inside a closure

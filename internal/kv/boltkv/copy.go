@@ -19,8 +19,8 @@ var ErrOwnFile = errors.New("the path is that of the database itself")
 // Backup writes a copy of the whole file, as of one moment, to w: what else
 // is in it and its free pages too. Others read and write meanwhile.
 //
-// Where Open has mapped more than the file needs, w gets the pages while a
-// read transaction is open. Elsewhere that would stop all writers once the
+// Where Open has mapped ahead as it wanted, w gets the pages while a read
+// transaction is open. Elsewhere that would stop all writers once the
 // file must grow, for as long as w takes; so there the copy first goes to a
 // temporary file beside the database, mode 0600 and gone afterwards.
 //
@@ -29,7 +29,7 @@ var ErrOwnFile = errors.New("the path is that of the database itself")
 // return is not interrupted. In w and told the store's methods are
 // kv.ErrNested. Errors of w are returned as they are.
 func (s *Store) Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error {
-	if s.file != nil && mapSize(0) > 0 {
+	if s.roomy {
 		return s.copyTo(ctx, w, told)
 	}
 	if err := s.admit(ctx); err != nil {

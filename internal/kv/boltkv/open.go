@@ -73,13 +73,14 @@ func open(path string, o Options, left *patience) (*Store, error) {
 	if err != nil {
 		return nil, fileError(err)
 	}
+	mapped := affordable(mapSize(info.Size()), info.Size())
 	h := &hook{left: left, bucket: o.Bucket}
 	db, err := h.open(path, bolt.Options{
 		Timeout:         o.LockTimeout,
 		FreelistType:    bolt.FreelistArrayType,
 		NoSync:          o.InsecureNoSync,
 		MaxSize:         int(min(max(o.MaxSize, 0), maxInt)),
-		InitialMmapSize: mapSize(info.Size()),
+		InitialMmapSize: mapped,
 
 		// Only for Open, which would write a missing free list at once, into
 		// a file that may not be ours.
@@ -91,6 +92,9 @@ func open(path string, o Options, left *patience) (*Store, error) {
 	db.NoFreelistSync = false
 	db.AllocSize = growStep
 	s := newStore(db, h.file, o)
+	if s.roomy = mapped > 0 && mapped == mapSize(info.Size()); mapped > 0 && !s.roomy {
+		o.Logger.Warn("little address space: writers will wait for readers when the file grows", "mapped", mapped)
+	}
 	if err := s.settleIn(h.empty); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

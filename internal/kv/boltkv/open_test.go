@@ -571,3 +571,25 @@ func TestUnreadable(t *testing.T) {
 		}
 	}
 }
+
+// A reader does not hold up the growth of a file that is small, on 32 bits
+// either.
+func TestReaderDoesNotHoldUpGrowth(t *testing.T) {
+	if mapSize(0) == 0 {
+		t.Skip("nothing is mapped ahead here")
+	}
+	o := options()
+	o.InsecureNoSync = true
+	s := newStoreIn(t, o)
+	must(t, s.View(ctx, func(kv.Reader) error {
+		done := make(chan error)
+		go func() {
+			var err error
+			for i := range 40 {
+				err = errors.Join(err, s.Apply(ctx, func(tx kv.Tx) error { return bulk(tx, fmt.Sprint("bulk ", i), 500<<10) }))
+			}
+			done <- err
+		}()
+		return <-done
+	}))
+}

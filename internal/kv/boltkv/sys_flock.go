@@ -39,3 +39,12 @@ func fileSize(f *os.File) (int64, error) {
 	}
 	return st.Size, nil
 }
+
+// fits reports whether n bytes of address space can be had in one piece.
+func fits(n int64) bool {
+	if n > maxInt {
+		return false
+	}
+	b, err := syscall.Mmap(-1, 0, int(n), syscall.PROT_NONE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	return err == nil && syscall.Munmap(b) == nil
+}
