@@ -44,6 +44,7 @@ type store interface {
 	kv.Store
 	Join(*bolt.Tx) (kv.Tx, error)
 	Stats() boltkv.Stats
+	InPlace() error // ErrFileGone unless the path still leads to the file
 	Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error
 	BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error
 	CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error

@@ -104,8 +104,15 @@ var (
 // About the file.
 var (
 	// ErrClosed: the DB is closed, or closed itself: after ErrUnknown, when its
-	// file was cut or lost, and when CompactTo has replaced it.
+	// file was cut or is gone, and when CompactTo has replaced it.
 	ErrClosed = kv.ErrClosed
+
+	// ErrFileGone: the file was removed, moved away or replaced by another one
+	// while the DB had it open. Returned by the call that notices and, with
+	// ErrClosed, by all later ones: writes, copies, sweeps and Close look at the
+	// path, reads only at the open file. Nothing is acknowledged afterwards.
+	// What was written before is in the file that is gone.
+	ErrFileGone = boltkv.ErrGone
 
 	// ErrLocked: another process has the file open, and went on having it
 	// for Options.LockTimeout. Returned by Open, Restore and RepairFile.

@@ -31,6 +31,9 @@ const sweepAfter = int64(day / time.Millisecond)
 // With Options.SweepEvery it runs by itself.
 func (db *DB) Sweep(ctx context.Context) (int, error) {
 	db.checkClock()
+	if err := db.store.InPlace(); err != nil {
+		return 0, during("sweep", err)
+	}
 	n := 0
 	for _, s := range sweeps {
 		removed, err := db.sweepSpace(ctx, s)

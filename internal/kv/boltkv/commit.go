@@ -92,7 +92,7 @@ func (s *Store) judge(err error, id uint64) error {
 // written still holds a whole one of an earlier transaction. What cannot be
 // read does not stand.
 func (s *Store) metaStands(id uint64) bool {
-	f := s.file
+	f := s.db.at().file
 	if f == nil {
 		var err error
 		if f, err = os.Open(s.db.Path()); err != nil {

@@ -22,7 +22,7 @@ func init() {
 // the function that puts the file back. The map stays the file's.
 func swap(t *testing.T, s *Store, device string) (restore func()) {
 	t.Helper()
-	fd := int(s.file.Fd())
+	fd := int(s.db.at().file.Fd())
 	saved, err := syscall.Dup(fd)
 	must(t, err)
 	d, err := os.OpenFile(device, os.O_RDWR, 0)
@@ -38,9 +38,10 @@ func swap(t *testing.T, s *Store, device string) (restore func()) {
 // unwatched keeps the store from looking at the file's length, which a device
 // does not have, and at its meta page.
 func unwatched(s *Store) (watch func()) {
-	f := s.file
-	s.file = nil // metaStands opens the path
-	return func() { s.file = f }
+	h := s.db.at()
+	f := h.file
+	h.file = nil // metaStands opens the path
+	return func() { h.file = f }
 }
 
 // roomy is a store with free pages, so that commits need not grow the file.

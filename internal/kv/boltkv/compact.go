@@ -31,7 +31,7 @@ var errCompacted = errors.New("compacted in place: open the file again")
 // Attach, whose handle would go on writing to the old file, it is ErrOwnFile; so
 // is another hard link to the file, which would then be of two contents.
 func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error {
-	if err := s.admit(ctx); err != nil {
+	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
 	defer s.gate.leave()
@@ -39,7 +39,7 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 	switch {
 	case err != nil:
 		return err
-	case own && replace && (s.file == nil || !s.named(path)):
+	case own && replace && (s.db.at().file == nil || !s.named(path)):
 		return ErrOwnFile
 	}
 	f, err := durable.Create(path, replace)
@@ -81,7 +81,7 @@ func (s *Store) compactInPlace(ctx context.Context, f *durable.File, copied func
 		if f.Placed() { // Options.Twice
 			return errCompacted
 		}
-		info, err := s.file.Stat()
+		info, err := s.db.at().file.Stat()
 		if err != nil {
 			return err
 		}

@@ -81,7 +81,7 @@ func worn(tb testing.TB, s *Store) {
 func TestCompactCopyHasAllAndNothingElse(t *testing.T) {
 	both(t, func(t *testing.T, s *Store) {
 		worn(t, s)
-		was := dump(t, s.db)
+		was := dump(t, s.db.at().DB)
 		path := filepath.Join(t.TempDir(), "compact")
 		last, total := int64(0), int64(0)
 		must(t, s.CompactTo(ctx, path, false, func(done, all int64) { last, total = done, all }))
@@ -207,7 +207,7 @@ func TestCompactInPlaceEndsTheStore(t *testing.T) {
 		must(t, next.Close())
 	}
 	both(t, func(t *testing.T, s *Store) {
-		if s.file == nil {
+		if s.db.at().file == nil {
 			want(t, "on the handle of another", s.CompactTo(ctx, s.db.Path(), true, nil), ErrOwnFile)
 		}
 	})

@@ -29,13 +29,13 @@ var ErrOwnFile = errors.New("the path is that of the database itself")
 // return is not interrupted. In w and told the store's methods are
 // kv.ErrNested. Errors of w are returned as they are.
 func (s *Store) Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error {
-	if s.roomy {
-		return s.copyTo(ctx, w, told)
-	}
-	if err := s.admit(ctx); err != nil {
+	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
 	defer s.gate.leave()
+	if s.roomy {
+		return s.copyTo(ctx, w, told)
+	}
 	spool, err := os.CreateTemp(filepath.Dir(s.db.Path()), filepath.Base(s.db.Path())+".spool-*")
 	if err != nil {
 		return fmt.Errorf("spool: %w", fullError(err))
@@ -60,7 +60,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, told func(done, total i
 // BackupFile puts a copy as of Backup at path: see package durable. It is
 // ErrOwnFile for the store's own path.
 func (s *Store) BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error {
-	if err := s.admit(ctx); err != nil {
+	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
 	defer s.gate.leave()
@@ -79,6 +79,19 @@ func (s *Store) BackupFile(ctx context.Context, path string, replace bool, told 
 		return fullError(err)
 	}
 	return fullError(f.Commit(replace))
+}
+
+// admitCopy is admit for who makes a copy: not of a file that is not the one
+// at its path.
+func (s *Store) admitCopy(ctx context.Context) error {
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
+	if err := s.inPlace(); err != nil {
+		s.gate.leave()
+		return err
+	}
+	return nil
 }
 
 // copyTo writes the pages of one read transaction to w.
@@ -101,8 +114,8 @@ func (s *Store) owns(path string) (bool, error) {
 		return false, nil // nothing there, or nothing that can be written
 	}
 	own, err := os.Stat(s.db.Path())
-	if s.file != nil {
-		own, err = s.file.Stat()
+	if file := s.db.at().file; file != nil {
+		own, err = file.Stat()
 	}
 	return err == nil && os.SameFile(there, own), err
 }

@@ -27,6 +27,9 @@ var errReplaced = errors.New("file was replaced while it was opened")
 // replaces a file; a crash may leave the other file behind, which nobody
 // reads. A file of zero bytes counts as missing.
 //
+// Whoever removes or replaces the file afterwards ends the service of the
+// store: ErrGone. A process that changes its root directory must do so before.
+//
 // Errors: ErrLocked; ErrForeign and kv.ErrCorrupt, the file being left as it
 // is; kv.ErrReadOnly if the file or directory may not be written; what Init
 // returns; errors of the file system as they are, wrapped.
@@ -34,6 +37,12 @@ func Open(path string, o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	given, err := filepath.Abs(path) // the process may change its directory
+	if err != nil {
+		given = "" // it is in one that has gone
+	} else {
+		path = given
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // what lies beside it and is renamed to it must be there
@@ -46,6 +55,7 @@ func Open(path string, o Options) (*Store, error) {
 			if err != nil {
 				return nil, fmt.Errorf("open: %w", err)
 			}
+			s.path = given
 			return s, nil
 		}
 		if !left.pause() {
@@ -106,7 +116,7 @@ const maxInt = int64(^uint(0) >> 1)
 // settleIn looks for our bucket. Only in a file that was empty it is made.
 func (s *Store) settleIn(empty bool) error {
 	if empty {
-		if err := populate(s.db, s.opt); err != nil {
+		if err := populate(s.db.at().DB, s.opt); err != nil {
 			return err
 		}
 	}

@@ -226,7 +226,7 @@ func TestReplacedWhileWaiting(t *testing.T) {
 		runtime.Gosched()
 	}
 	must(t, os.Rename(copied, path))
-	must(t, first.Close())
+	want(t, "Close of what was replaced", first.Close(), ErrGone)
 	s := checked(t, <-opened, path)
 	same(t, "opened", read(s, "k"), "copy")
 	put(t, s, "k", "kept")

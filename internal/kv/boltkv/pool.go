@@ -74,7 +74,7 @@ type slot struct {
 
 func (p *pool) init(s *Store) {
 	p.s = s
-	p.keep = keepable(s.db)
+	p.keep = keepable(s.db.at().DB)
 	p.slots = make([]slot, min(max(4, 2*runtime.GOMAXPROCS(0)), 64))
 	for i := range p.slots {
 		p.slots[i].pool = p
@@ -171,7 +171,7 @@ func (p *slot) refill() error {
 		return err
 	}
 	p.pool.open.Add(1)
-	p.pages, p.epoch, p.id, p.metas = s.pages(btx), epoch, uint64(btx.ID()), metaIDs(s.db)
+	p.pages, p.epoch, p.id, p.metas = s.pages(btx), epoch, uint64(btx.ID()), metaIDs(btx.DB())
 	if p.pool.keep {
 		p.pool.arm()
 	}

@@ -31,13 +31,37 @@ func unlockFile(f *os.File) error {
 	return os.NewSyscallError("flock", syscall.Flock(int(f.Fd()), syscall.LOCK_UN))
 }
 
-// fileSize is asked before every transaction and must not allocate.
-func fileSize(f *os.File) (int64, error) {
+// facts are what the system says of a file.
+type facts struct {
+	size     int64
+	links    uint64 // names
+	dev, ino uint64 // which file it is
+}
+
+// factsOf is asked before every transaction and must not allocate.
+func factsOf(f *os.File) (facts, error) {
 	var st syscall.Stat_t
-	if err := syscall.Fstat(int(f.Fd()), &st); err != nil {
-		return 0, os.NewSyscallError("fstat", err)
+	if err := again(func() error { return syscall.Fstat(int(f.Fd()), &st) }); err != nil {
+		return facts{}, os.NewSyscallError("fstat", err)
 	}
-	return st.Size, nil
+	return facts{st.Size, uint64(st.Nlink), uint64(st.Dev), uint64(st.Ino)}, nil
+}
+
+func factsAt(path string) (facts, error) {
+	var st syscall.Stat_t
+	if err := again(func() error { return syscall.Stat(path, &st) }); err != nil {
+		return facts{}, os.NewSyscallError("stat", err)
+	}
+	return facts{st.Size, uint64(st.Nlink), uint64(st.Dev), uint64(st.Ino)}, nil
+}
+
+// again calls a system call until no signal comes between.
+func again(call func() error) error {
+	for {
+		if err := call(); err != syscall.EINTR {
+			return err
+		}
+	}
 }
 
 // fits reports whether n bytes of address space can be had in one piece.

@@ -15,10 +15,22 @@ func unlockFile(*os.File) error { return nil } // closing gives it back
 
 func fits(int64) bool { return true } // unknown; bbolt will say
 
-func fileSize(f *os.File) (int64, error) {
+// facts are what the system says of a file. On Windows an open one keeps its
+// name and its place; elsewhere it is not looked at.
+type facts struct {
+	size            int64
+	links, dev, ino uint64
+}
+
+func factsOf(f *os.File) (facts, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return 0, err
+		return facts{}, err
 	}
-	return info.Size(), nil
+	return facts{size: info.Size()}, nil
+}
+
+func factsAt(path string) (facts, error) {
+	_, err := os.Stat(path)
+	return facts{}, err
 }
