@@ -44,7 +44,7 @@ func (s *settings) told(op string) func(done, total int64) {
 // bits, or twice its size when it was opened). Elsewhere, with too little
 // address space for that, and under New, the copy goes to a
 // temporary file beside the database first, mode 0600, and takes as much space
-// there; a crash may leave it, as "<name>.spool-*". While it runs, pages that others free are not used again, so the file
+// there; Open removes one that a crash has left. While it runs, pages that others free are not used again, so the file
 // grows.
 //
 // ctx is looked at between writes to w; the bytes so far are then of no use,

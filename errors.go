@@ -114,8 +114,9 @@ var (
 	// What was written before is in the file that is gone.
 	ErrFileGone = boltkv.ErrGone
 
-	// ErrLocked: another process has the file open, and went on having it
-	// for Options.LockTimeout. Returned by Open, Restore and RepairFile.
+	// ErrLocked: another process, or another DB of this one, has the file open,
+	// and went on having it for Options.LockTimeout; the text says which.
+	// Returned by Open, Restore and RepairFile.
 	ErrLocked = boltkv.ErrLocked
 
 	// ErrReadOnly: the file lies in a read-only place or may not be written

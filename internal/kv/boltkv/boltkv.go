@@ -53,7 +53,7 @@ import (
 var (
 	// ErrLocked is returned by Open when another process, or another Open in
 	// this one, kept the file until LockTimeout was over.
-	ErrLocked = errors.New("file is locked by another process")
+	ErrLocked = errors.New("database file is locked")
 
 	// ErrForeign is returned by Open for a file that is not bbolt's, or is
 	// bbolt's and has no bucket of ours. The file is left as it is.
@@ -253,6 +253,9 @@ func (s *Store) close() error {
 	s.pool.retire()
 	s.gate.wait(s.stuck.Load)
 	file := s.db.at().file
+	if file != nil {
+		opened.remove(file)
+	}
 	switch {
 	case file == nil:
 		return nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/snibdb/snib/internal/durable"
 	"github.com/snibdb/snib/internal/kv"
@@ -36,12 +35,11 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, told func(done, total i
 	if s.roomy {
 		return s.copyTo(ctx, w, told)
 	}
-	spool, err := os.CreateTemp(filepath.Dir(s.db.Path()), filepath.Base(s.db.Path())+".spool-*")
+	spool, err := durable.Beside(s.db.Path(), "spool")
 	if err != nil {
 		return fmt.Errorf("spool: %w", fullError(err))
 	}
-	defer os.Remove(spool.Name())
-	defer spool.Close()
+	defer spool.Remove()
 	if err := s.copyTo(ctx, spool, nil); err != nil {
 		return fmt.Errorf("spool: %w", fullError(err))
 	}

@@ -3,6 +3,7 @@
 package boltkv
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 )
@@ -13,7 +14,7 @@ const lockedFirst = true
 
 func lockFile(f *os.File, left *patience) error {
 	for {
-		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err {
+		switch err := flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err {
 		case nil:
 			return nil
 		case syscall.EINTR:
@@ -21,11 +22,16 @@ func lockFile(f *os.File, left *patience) error {
 			if !left.pause() {
 				return ErrLocked
 			}
+		case syscall.ENOSYS, syscall.ENOTSUP, syscall.ENOLCK, syscall.EINVAL:
+			return fmt.Errorf("the file system of %s has no locks: %w", f.Name(), os.NewSyscallError("flock", err))
 		default:
 			return os.NewSyscallError("flock", err)
 		}
 	}
 }
+
+// flock is syscall.Flock; a test has a file system without.
+var flock = syscall.Flock
 
 func unlockFile(f *os.File) error {
 	return os.NewSyscallError("flock", syscall.Flock(int(f.Fd()), syscall.LOCK_UN))
@@ -71,4 +77,13 @@ func fits(n int64) bool {
 	}
 	b, err := syscall.Mmap(-1, 0, int(n), syscall.PROT_NONE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	return err == nil && syscall.Munmap(b) == nil
+}
+
+// owner says whose a file is, and who asks.
+func owner(info os.FileInfo) string {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf(" and belongs to uid %d; this process is uid %d", st.Uid, os.Geteuid())
 }
