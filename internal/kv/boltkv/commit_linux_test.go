@@ -40,7 +40,7 @@ func swap(t *testing.T, s *Store, device string) (restore func()) {
 func unwatched(s *Store) (watch func()) {
 	h := s.db.at()
 	f := h.file
-	h.file = nil // metaStands opens the path
+	h.file = nil // metaStands looks at the map
 	return func() { h.file = f }
 }
 
