@@ -104,7 +104,7 @@ var (
 // About the file.
 var (
 	// ErrClosed: the DB is closed, or closed itself: after ErrUnknown, when its
-	// file was cut or is gone, and when CompactTo has replaced it.
+	// file was cut or is gone.
 	ErrClosed = kv.ErrClosed
 
 	// ErrFileGone: the file was removed, moved away or replaced by another one

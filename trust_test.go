@@ -198,7 +198,7 @@ func TestCopiesInsideAndAfter(t *testing.T) {
 	closeDB(t, db)
 	for _, err := range []error{
 		db.Backup(ctx, io.Discard), db.BackupFile(ctx, path+".x", nil),
-		db.CompactTo(ctx, path+".x", nil), db.CompactTo(ctx, path, &snib.CopyOptions{Replace: true}),
+		db.CompactTo(ctx, path+".x", nil), db.CompactTo(ctx, path, &snib.CopyOptions{Replace: true}), db.Compact(ctx),
 	} {
 		wantErr(t, err, snib.ErrClosed)
 	}

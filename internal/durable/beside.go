@@ -171,7 +171,8 @@ func shareDir(name string) *os.File {
 		if lockDir(dir, true) {
 			return dir
 		}
-		<-time.After(10 * time.Millisecond)
+		moment := time.NewTimer(10 * time.Millisecond)
+		<-moment.C
 	}
 	return dir
 }

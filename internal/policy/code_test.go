@@ -41,6 +41,7 @@ var exemptions = []struct{ path, uses, reason string }{
 	{"clock.go", "time.Now", "the one place that reads the clock"},
 	{"sweep.go", "time.NewTimer time.NewTicker time.AfterFunc", "the sweep rests between rounds"},
 	{"internal/kv/", "time.NewTimer time.AfterFunc", "waits are bounded, pooled read transactions retired"},
+	{"internal/durable/beside.go", "time.NewTimer", "who removes stale files is waited for, for a second"},
 	{"internal/kv/boltkv/", "unsafe", "reads the transaction numbers in the mapped meta pages"},
 	{"internal/kv/boltkv/pin.go", "panic", "a panic that is no memory fault goes on"},
 	{"internal/kv/boltkv/pool.go", "panic", "a panic that is no memory fault goes on"},

@@ -132,9 +132,10 @@ type Store struct {
 	path     string // that was given to Open, absolute; empty for Attach
 	pageSize int
 	opt      Options
-	roomy    bool // as much was mapped as mapSize wants
 
-	gate gate // who is inside, and whether others may come in
+	gate    gate  // who is inside, and whether others may come in
+	copying turns // copies of the file's bytes, or one Compact
+
 	nest nest // goroutines that are inside a closure
 	pool pool // transactions for Pin
 
@@ -265,7 +266,7 @@ func (s *Store) close() error {
 		return errors.Join(unlockFile(file), file.Close())
 	}
 	var gone error
-	if seen := s.displaced(); seen != "" && !errors.Is(s.gate.reason(), errCompacted) {
+	if seen := s.displaced(); seen != "" {
 		gone = fmt.Errorf("%w: %s", ErrGone, seen)
 		if !errors.Is(s.gate.reason(), ErrGone) {
 			s.opt.Logger.Error("store is closed", "cause", gone)
@@ -336,10 +337,7 @@ func (s *Store) Stats() Stats {
 	defer s.gate.leave()
 	bs := s.db.Stats()
 	st.FreeBytes = int64(bs.FreePageN+bs.PendingPageN) * int64(s.pageSize)
-	if file := s.db.at().file; file != nil {
-		now, _ := factsOf(file)
-		st.FileBytes = now.size
-	} else if info, err := os.Stat(s.db.Path()); err == nil {
+	if info, err := s.db.stat(); err == nil {
 		st.FileBytes = info.Size()
 	}
 	return st

@@ -44,8 +44,8 @@ func unwatched(s *Store) (watch func()) {
 	return func() { h.file = f }
 }
 
-// roomy is a store with free pages, so that commits need not grow the file.
-func roomy(t *testing.T) *Store {
+// withRoom is a store with free pages, so that commits need not grow the file.
+func withRoom(t *testing.T) *Store {
 	t.Helper()
 	s := newStoreIn(t, options())
 	must(t, filled(s))
@@ -57,7 +57,7 @@ func roomy(t *testing.T) *Store {
 // TestDiskFull: pages cannot be written, nothing is lost, and with space the
 // service goes on.
 func TestDiskFull(t *testing.T) {
-	s := roomy(t)
+	s := withRoom(t)
 	restore := swap(t, s, "/dev/full")
 	watch := unwatched(s)
 	errs := together(t, s, putting("k", "new"), putting("l", "new"))
@@ -73,7 +73,7 @@ func TestDiskFull(t *testing.T) {
 
 // TestSyncFails: on /dev/null writes succeed and syncs do not.
 func TestSyncFails(t *testing.T) {
-	s := roomy(t)
+	s := withRoom(t)
 	restore := swap(t, s, "/dev/null")
 	watch := unwatched(s)
 	own := errors.New("verdict")

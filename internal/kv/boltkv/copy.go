@@ -32,7 +32,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, told func(done, total i
 		return err
 	}
 	defer s.gate.leave()
-	if s.roomy {
+	if s.db.at().roomy {
 		return s.copyTo(ctx, w, told)
 	}
 	spool, err := durable.Beside(s.db.Path(), "spool")
@@ -92,8 +92,16 @@ func (s *Store) admitCopy(ctx context.Context) error {
 	return nil
 }
 
-// copyTo writes the pages of one read transaction to w.
+// copyTo writes the pages of one read transaction to w. bbolt reads them from
+// the file, which Compact closes.
 func (s *Store) copyTo(ctx context.Context, w io.Writer, told func(done, total int64)) error {
+	if err := s.mayBegin(ctx); err != nil {
+		return err
+	}
+	if err := s.copying.enter(ctx, false); err != nil {
+		return err
+	}
+	defer s.copying.leave()
 	return s.View(ctx, func(r kv.Reader) error {
 		btx, _ := under(r)
 		m := &meter{ctx: ctx, closed: s.gate.reason, w: w, told: told, total: btx.Size()}
@@ -111,10 +119,7 @@ func (s *Store) owns(path string) (bool, error) {
 	if err != nil {
 		return false, nil // nothing there, or nothing that can be written
 	}
-	own, err := os.Stat(s.db.Path())
-	if file := s.db.at().file; file != nil {
-		own, err = file.Stat()
-	}
+	own, err := s.db.stat()
 	return err == nil && os.SameFile(there, own), err
 }
 

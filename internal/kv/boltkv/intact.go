@@ -19,7 +19,8 @@ var ErrGone = errors.New("database file was removed or replaced while it was ope
 // writing a file that somebody cut would fail at random places, one of them
 // inside bbolt with its locks held. A file without a name is ErrGone.
 func (s *Store) intact() error {
-	h := s.db.at()
+	h := s.db.enter()
+	defer h.entering.Add(-1)
 	if h.file == nil {
 		return nil
 	}
@@ -28,15 +29,13 @@ func (s *Store) intact() error {
 	high := h.high.Load()
 	now, err := factsOf(h.file)
 	switch {
-	case h != s.db.at():
-		return s.intact() // Compact has closed that file meanwhile
 	case err != nil:
 		return fmt.Errorf("look at the file: %w", err)
 	case now.size < high:
 		err := fmt.Errorf("%w: the file has %d bytes and had %d", kv.ErrCorrupt, now.size, high)
 		s.poison(err)
 		return err
-	case now.links == 0 && h.linked:
+	case now.links == 0 && h.linked && !h.leaving.Load():
 		return s.gone("it has no name any more")
 	}
 	return nil
@@ -67,15 +66,16 @@ func (s *Store) inPlace() error {
 // displaced says what is at the path instead of the file; "" if that is the
 // file. A path that cannot be looked at proves nothing.
 func (s *Store) displaced() string {
-	h := s.db.at()
+	h := s.db.enter()
+	defer h.entering.Add(-1)
 	if h.file == nil || s.path == "" {
 		return ""
 	}
 	there, errThere := factsAt(s.path)
 	mine, err := factsOf(h.file)
 	switch {
-	case h != s.db.at():
-		return s.displaced()
+	case h.leaving.Load():
+		return ""
 	case errors.Is(errThere, fs.ErrNotExist), errors.Is(errThere, syscall.ENOTDIR):
 		return "nothing is at its path"
 	case err == nil && errThere == nil && (there.dev != mine.dev || there.ino != mine.ino):

@@ -66,7 +66,7 @@ func use(b []byte) error {
 func TestLittleAddressSpace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	s := openAt(t, path, options())
-	if !s.roomy || mapSize(0) < 1<<30 {
+	if !s.db.at().roomy || mapSize(0) < 1<<30 {
 		t.Skip("this process has little address space itself")
 	}
 	must(t, s.Apply(ctx, func(tx kv.Tx) error { return bulk(tx, "first", 500<<10) }))

@@ -82,27 +82,16 @@ func open(path string, o Options, left *patience) (*Store, error) {
 	if err != nil {
 		return nil, fileError(err)
 	}
-	mapped := affordable(mapSize(info.Size()), info.Size())
+	bo := o.bolt(info.Size())
 	h := &hook{left: left, bucket: o.Bucket}
-	db, err := h.open(path, bolt.Options{
-		Timeout:         o.LockTimeout,
-		FreelistType:    bolt.FreelistArrayType,
-		NoSync:          o.InsecureNoSync,
-		MaxSize:         int(min(max(o.MaxSize, 0), maxInt)),
-		InitialMmapSize: mapped,
-
-		// Only for Open, which would write a missing free list at once, into
-		// a file that may not be ours.
-		NoFreelistSync: true,
-	})
+	db, err := h.open(path, bo)
 	if err != nil {
 		return nil, fileError(err)
 	}
-	db.NoFreelistSync = false
-	db.AllocSize = growStep
+	settle(db)
 	s := newStore(db, h.file, o)
-	if s.roomy = mapped > 0 && mapped == mapSize(info.Size()); mapped > 0 && !s.roomy {
-		o.Logger.Warn("little address space: writers will wait for readers when the file grows", "mapped", mapped)
+	if s.db.at().roomy = roomy(bo, info.Size()); !s.db.at().roomy && bo.InitialMmapSize > 0 {
+		o.Logger.Warn("little address space: writers will wait for readers when the file grows", "mapped", bo.InitialMmapSize)
 	}
 	if h.empty {
 		private(h.file, o.Logger) // nobody has made it as we would
@@ -114,6 +103,33 @@ func open(path string, o Options, left *patience) (*Store, error) {
 		o.Logger.Info("removed what a crash had left beside the file", "files", removed, "error", err)
 	}
 	return s, nil
+}
+
+// bolt are bbolt's options for a file of size bytes.
+func (o *Options) bolt(size int64) bolt.Options {
+	return bolt.Options{
+		Timeout:         o.LockTimeout,
+		FreelistType:    bolt.FreelistArrayType,
+		NoSync:          o.InsecureNoSync,
+		MaxSize:         int(min(max(o.MaxSize, 0), maxInt)),
+		InitialMmapSize: affordable(mapSize(size), size),
+
+		// Only for Open, which would write a missing free list at once, into
+		// a file that may not be ours.
+		NoFreelistSync: true,
+	}
+}
+
+// roomy reports whether o maps as much ahead of a file of size bytes as Open
+// wants.
+func roomy(o bolt.Options, size int64) bool {
+	return o.InitialMmapSize > 0 && o.InitialMmapSize == mapSize(size)
+}
+
+// settle sets what cannot be said in options.
+func settle(db *bolt.DB) {
+	db.NoFreelistSync = false
+	db.AllocSize = growStep
 }
 
 const maxInt = int64(^uint(0) >> 1)

@@ -23,7 +23,7 @@ func TestLongNames(t *testing.T) {
 		put(t, s, "k", "v")
 		must(t, s.BackupFile(ctx, filepath.Join(t.TempDir(), name), false, nil))
 		must(t, s.CompactTo(ctx, filepath.Join(t.TempDir(), name), false, nil))
-		s.roomy = false // so that a backup is spooled
+		s.db.at().roomy = false // so that a backup is spooled
 		must(t, s.Backup(ctx, writerFunc(func(p []byte) (int, error) { return len(p), nil }), nil))
 		alone(t, path)
 		must(t, s.Close())

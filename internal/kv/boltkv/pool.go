@@ -66,6 +66,7 @@ type slot struct {
 	pool     *pool
 	epoch    uint64 // of the pool before the transaction began
 	id       uint64 // of the transaction
+	number   uint64 // of the file; see handle
 	metas    [2]*uint64
 	panicked bool // what debug.SetPanicOnFault was before
 
@@ -165,13 +166,13 @@ func (p *slot) refill() error {
 	if err := s.gate.enter(); err != nil {
 		return err
 	}
-	btx, err := s.beginRead()
+	btx, number, err := s.beginRead()
 	if err != nil {
 		s.gate.leave()
 		return err
 	}
 	p.pool.open.Add(1)
-	p.pages, p.epoch, p.id, p.metas = s.pages(btx), epoch, uint64(btx.ID()), metaIDs(btx.DB())
+	p.pages, p.epoch, p.id, p.number, p.metas = s.pages(btx), epoch, uint64(btx.ID()), number, metaIDs(btx.DB())
 	if p.pool.keep {
 		p.pool.arm()
 	}

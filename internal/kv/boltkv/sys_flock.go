@@ -87,3 +87,26 @@ func owner(info os.FileInfo) string {
 	}
 	return fmt.Sprintf(" and belongs to uid %d; this process is uid %d", st.Uid, os.Geteuid())
 }
+
+// openAs opens the file at name under the name that it will have.
+func openAs(name, as string) (*os.File, error) {
+	fd, err := syscall.Open(name, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), as), nil
+}
+
+// sameOwner gives f the owner of another file.
+func sameOwner(f *os.File, of os.FileInfo) error {
+	mine, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	have, ok1 := mine.Sys().(*syscall.Stat_t)
+	want, ok2 := of.Sys().(*syscall.Stat_t)
+	if !ok1 || !ok2 || have.Uid == want.Uid && have.Gid == want.Gid {
+		return nil
+	}
+	return f.Chown(int(want.Uid), int(want.Gid))
+}

@@ -2,7 +2,10 @@
 
 package boltkv
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // lockedFirst says that the lock is bbolt's alone. A file is examined before
 // bbolt opens it, without the lock: what another process is writing at that
@@ -36,3 +39,7 @@ func factsAt(path string) (facts, error) {
 }
 
 func owner(os.FileInfo) string { return "" }
+
+// Nothing is put in the place of an open file here.
+func openAs(string, string) (*os.File, error) { return nil, errors.ErrUnsupported }
+func sameOwner(*os.File, os.FileInfo) error   { return errors.ErrUnsupported }
