@@ -80,7 +80,12 @@ func TestReadersOfTheFileBeforeCompact(t *testing.T) {
 		versions[p.Version()] = true
 		must(t, p.Release(nil))
 	}
-	look("before")
+	const commits = 60 // more than the new file has at first
+	for range commits {
+		put(t, s, "k", "before")
+		s.pool.retire()
+		look("before")
+	}
 	held, err := s.Pin(ctx) // a transaction that was kept, in use
 	must(t, err)
 	old := s.db.at()
@@ -115,7 +120,7 @@ func TestReadersOfTheFileBeforeCompact(t *testing.T) {
 		s.pool.retire()
 		look(fmt.Sprint("again ", i))
 	}
-	same(t, "different versions", len(versions), 21)
+	same(t, "different versions", len(versions), commits+20)
 	close(end)
 	same(t, "the View that was open", <-ended, "before<nil>")
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
