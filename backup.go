@@ -39,11 +39,12 @@ func (s *settings) told(op string) func(done, total int64) {
 // application's own and free pages with deleted values included. It is to be
 // kept as well as the file itself. [Restore] puts it back.
 //
-// However slow w is, or if it stops, nobody waits: on 64-bit Unix, under Open,
-// as long as the file stays within what was mapped for it (1 GiB, or twice
-// its size when it was opened). Elsewhere, and under New, the copy goes to a
+// However slow w is, or if it stops, nobody waits: on Unix, under Open, as
+// long as the file stays within what was mapped for it (1 GiB, 64 MiB on 32
+// bits, or twice its size when it was opened). Elsewhere, with too little
+// address space for that, and under New, the copy goes to a
 // temporary file beside the database first, mode 0600, and takes as much space
-// there; a crash may leave it, as "<name>.spool-*". While it runs, pages that others free are not used again, so the file
+// there; Open removes one that a crash has left. While it runs, pages that others free are not used again, so the file
 // grows.
 //
 // ctx is looked at between writes to w; the bytes so far are then of no use,
@@ -75,26 +76,30 @@ func (db *DB) BackupFile(ctx context.Context, path string, opts *CopyOptions) er
 // deleted stays in the file itself, in other copies, and in blocks that the
 // disk has retired.
 //
-// To put it in the place of the file, give the path of the database itself and
-// Replace. The copy is then made while no write can begin, and takes the place
-// of the file in one step; nothing that was acknowledged is missing in it. The
-// DB is over then: reads and writes return ErrClosed; Close it, and Open the
-// path again. Another process that was waiting to open the file opens the new
-// one. If it fails, the file and the DB are as before, but for a directory that
-// could not be synced: then the copy has its place all the same. It fails on
-// Windows, where a file in use cannot be replaced, and with ErrInvalidInput
-// (path) under New. Without Replace the path of the database is fs.ErrExist like any other.
+// With the path of the database itself and Replace it is Compact. Without
+// Replace that is fs.ErrExist like any other.
 //
 // Errors are those of BackupFile. opts may be nil.
 func (db *DB) CompactTo(ctx context.Context, path string, opts *CopyOptions) error {
-	if opts.replace() && ctx.Err() == nil {
-		// In case it is in place: Close cannot store the clock after that.
-		if err := db.storeFloor(); errors.Is(err, ErrNested) || errors.Is(err, ErrClosed) {
-			return during("compact", err)
-		}
-	}
 	err := db.store.CompactTo(ctx, path, opts.replace(), db.o.told("compact"))
 	return db.copied("compact", err)
+}
+
+// Compact puts a copy as CompactTo makes it in the place of the file, in one
+// step, and goes on with that. It takes space for the copy meanwhile. Reads go
+// on, on the old file if they have begun; writes wait as long as the copy takes
+// (ErrBusy after Options.BusyTimeout), and nothing that was acknowledged is
+// missing. After a crash at any point one whole file is there. Another process
+// that waits to open the file goes on waiting. Copies that run and Compact wait
+// for each other, as long as ctx allows.
+//
+// After an error the file is as before, but for a directory that could not be
+// synced: then the copy has its place, and the DB refuses everything from then
+// on with ErrClosed. Besides errors of BackupFile it returns one that is
+// errors.ErrUnsupported under New, whose handle is the application's, and on
+// Windows, where a file in use cannot be replaced.
+func (db *DB) Compact(ctx context.Context) error {
+	return db.copied("compact", db.store.Compact(ctx, db.o.told("compact")))
 }
 
 // copied is what the outcome of making a copy comes to.

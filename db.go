@@ -47,8 +47,10 @@ type store interface {
 	Join(*bolt.Tx) (kv.Tx, error)
 	Extend([]kv.SpaceSpec)
 	Stats() boltkv.Stats
+	InPlace() error // ErrFileGone unless the path still leads to the file
 	Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error
 	BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error
+	Compact(ctx context.Context, told func(done, total int64)) error
 	CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error
 }
 

@@ -72,7 +72,8 @@
 //
 // [DB.Backup] and [DB.BackupFile] copy the file while it is in use, and
 // [Restore] puts a copy back, with no session or token in it alive.
-// [DB.CompactTo] makes a file without what was deleted, also in its own place.
+// [DB.CompactTo] makes a file without what was deleted, [DB.Compact] in the
+// place of the file, while it is in use.
 //
 // # When a call fails
 //
@@ -83,7 +84,8 @@
 //   - [ErrUnknown]: do not repeat the call blindly. The DB has closed itself:
 //     Close it, Open the file again, look what is there.
 //   - [ErrClosed] without a Close: another call had ErrUnknown, met damage that
-//     leaves nothing to go on with, or compacted in place. Close and Open.
+//     leaves nothing to go on with, or found the file gone ([ErrFileGone]).
+//     Close and Open.
 //   - [ErrCorrupt]: Check tells how much is damaged; then Repair, or Restore.
 //   - Any other error of the system, at a commit: nothing was written, and a
 //     later call may succeed.

@@ -104,11 +104,19 @@ var (
 // About the file.
 var (
 	// ErrClosed: the DB is closed, or closed itself: after ErrUnknown, when its
-	// file was cut or lost, and when CompactTo has replaced it.
+	// file was cut or is gone.
 	ErrClosed = kv.ErrClosed
 
-	// ErrLocked: another process has the file open, and went on having it
-	// for Options.LockTimeout. Returned by Open, Restore and RepairFile.
+	// ErrFileGone: the file was removed, moved away or replaced by another one
+	// while the DB had it open. Returned by the call that notices and, with
+	// ErrClosed, by all later ones: writes, copies, sweeps and Close look at the
+	// path, reads only at the open file. Nothing is acknowledged afterwards.
+	// What was written before is in the file that is gone.
+	ErrFileGone = boltkv.ErrGone
+
+	// ErrLocked: another process, or another DB of this one, has the file open,
+	// and went on having it for Options.LockTimeout; the text says which.
+	// Returned by Open, Restore and RepairFile.
 	ErrLocked = boltkv.ErrLocked
 
 	// ErrReadOnly: the file lies in a read-only place or may not be written

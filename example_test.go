@@ -339,9 +339,8 @@ func ExampleRestore() {
 	// Output: 1 user, 1 session ended: true
 }
 
-// The file without what was deleted, in its own place. The DB is over then and
-// opened again.
-func ExampleDB_CompactTo() {
+// The file without what was deleted, in its own place.
+func ExampleDB_Compact() {
 	path, remove := scratch()
 	defer remove()
 	db, err := snib.Open(path, nil)
@@ -349,14 +348,10 @@ func ExampleDB_CompactTo() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	err = db.CompactTo(ctx, path, &snib.CopyOptions{Replace: true})
-	if err = errors.Join(err, db.Close()); err != nil {
-		log.Fatal(err)
-	}
-	if db, err = snib.Open(path, nil); err != nil {
-		log.Fatal(err)
-	}
 	defer db.Close()
+	if err := db.Compact(ctx); err != nil {
+		log.Fatal(err)
+	}
 	report, err := db.Check(ctx)
 	fmt.Println(report.Found, err)
 	// Output: 0 <nil>

@@ -146,6 +146,7 @@ var writes = map[string]func(*scene) error{
 var elsewhere = map[string]string{
 	"View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
+	"Compact":                "see TestKilledWhileCompacting of the engine",
 	"AuthenticateUser":       "writes only to upgrade a hash, whose failure is an event",
 	"Sweep":                  "goes in steps, see TestASweepThatFailsHasRemovedWholeRecords",
 	"DeleteDeadUserSessions": "see TestAFailureLeavesDeadSessions",

@@ -27,6 +27,9 @@ const (
 // With Options.SweepEvery it runs by itself.
 func (db *DB) Sweep(ctx context.Context) (int, error) {
 	db.checkClock()
+	if err := db.store.InPlace(); err != nil {
+		return 0, during("sweep", err)
+	}
 	n := 0
 	for _, k := range records.Kinds {
 		removed, err := db.sweepKind(ctx, k, (*records.Tx).LongDead)

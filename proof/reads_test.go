@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"fmt"
+	"math/bits"
 	"path/filepath"
 	"runtime"
 	"sync"

@@ -82,6 +82,16 @@ cross() {
 	done
 }
 
+# The engine and the accounts on 32 bits, where the kernel of this machine runs
+# them too.
+narrow() {
+	if [ "$(go env GOHOSTOS)/$(go env GOHOSTARCH)" != linux/amd64 ]; then
+		echo "!!!! NOT linux/amd64: nothing is run on 32 bits !!!!"
+		return
+	fi
+	CGO_ENABLED=0 GOARCH=386 go test . ./internal/kv/...
+}
+
 # SQLite, badger and pebble, which bench measures, take minutes to compile and
 # longer to look at. They are left out here; make harness has them.
 export GOFLAGS="${GOFLAGS:-} -tags=light"
@@ -93,3 +103,4 @@ step staticcheck lint
 step "go mod tidy" each tidy
 step "go test" each tests
 step "other systems" cross
+step "32 bits" narrow

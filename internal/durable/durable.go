@@ -3,11 +3,13 @@
 // The file is written beside its path under a temporary name, synced, and
 // given its name in one step; then the directory is synced. Whoever looks at
 // the path sees what was there before, or all of the new file. What is left
-// after a crash is a file named "<name>.partial-*", which nobody reads.
+// after a crash is a file named "<name>.partial-*", which nobody reads and
+// Sweep removes.
 package durable
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,11 +19,11 @@ import (
 // File is a file on its way to a path. Write it through the embedded os.File,
 // then Commit; Discard is meant to be deferred.
 type File struct {
-	*os.File        // mode 0600; its name is temporary
-	path     string // where it is to be
-	whole    bool   // synced and closed
-	placed   bool   // it is there
-	over     bool   // placed or discarded
+	*Temp
+	path   string // where it is to be
+	whole  bool   // synced and closed
+	placed bool   // it is there
+	over   bool   // placed or discarded
 }
 
 // The steps of Commit, for a test to fail.
@@ -47,21 +49,34 @@ func Create(path string, replace bool) (*File, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".partial-*") // O_EXCL, mode 0600
+	f, err := Beside(path, "partial")
 	if err != nil {
 		return nil, err
 	}
-	return &File{File: f, path: path}, nil
+	return &File{Temp: f, path: path}, nil
 }
 
-// Plain is fs.ErrInvalid if there is something at path that is no plain file. A
-// pipe or a device is as long as an empty file, but opening it may wait for
-// ever, and renaming over it takes it from everybody.
+// Plain is fs.ErrInvalid, and says what it is, if there is something at path
+// that is no plain file. A pipe or a device is as long as an empty file, but
+// opening it may wait for ever, and renaming over it takes it from everybody.
 func Plain(path string) error {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return &fs.PathError{Op: "open", Path: path, Err: fs.ErrInvalid}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().IsRegular() {
+		return nil
 	}
-	return nil
+	return &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("%w: it is a %s, not a file", fs.ErrInvalid, kindOf(info.Mode()))}
+}
+
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "directory"
+	case m&fs.ModeNamedPipe != 0:
+		return "pipe"
+	case m&fs.ModeSocket != 0:
+		return "socket"
+	}
+	return "device"
 }
 
 // Commit syncs the file, puts it at its path and syncs the directory. Without
@@ -84,6 +99,7 @@ func (f *File) Commit(replace bool) error {
 		return err
 	}
 	f.placed, f.over = true, true
+	f.release()
 	return syncDir(f.path)
 }
 
@@ -119,8 +135,7 @@ func (f *File) Discard() {
 		return
 	}
 	f.over = true
-	f.Close()
-	os.Remove(f.Name())
+	f.Remove()
 }
 
 // SyncDir makes the entry at path durable. Systems that cannot do that for a

@@ -42,6 +42,7 @@ var exemptions = []struct{ path, uses, reason string }{
 	{"sweep.go", "time.NewTimer time.NewTicker time.AfterFunc", "the sweep rests between rounds"},
 	{"internal/kv/", "time.NewTimer time.AfterFunc", "waits are bounded, pooled read transactions retired"},
 	{"internal/kv/boltkv/group.go", "time.Now time.Since", "how long a turn of the writer takes, not when it is"},
+	{"internal/durable/beside.go", "time.NewTimer", "who removes stale files is waited for, for a second"},
 	{"internal/kv/boltkv/", "unsafe", "reads the transaction numbers in the mapped meta pages"},
 	{"internal/kv/boltkv/pin.go", "panic", "a panic that is no memory fault goes on"},
 	{"internal/kv/boltkv/pool.go", "panic", "a panic that is no memory fault goes on"},

@@ -53,7 +53,7 @@ import (
 var (
 	// ErrLocked is returned by Open when another process, or another Open in
 	// this one, kept the file until LockTimeout was over.
-	ErrLocked = errors.New("file is locked by another process")
+	ErrLocked = errors.New("database file is locked")
 
 	// ErrForeign is returned by Open for a file that is not bbolt's, or is
 	// bbolt's and has no bucket of ours. The file is left as it is.
@@ -128,12 +128,14 @@ func (o Options) withDefaults() (Options, error) {
 
 // Store is a kv.Store on one bbolt file.
 type Store struct {
-	db       *bolt.DB
-	file     *os.File // what db reads and writes, if Open made it; else nil
+	db       live
+	path     string // that was given to Open, absolute; empty for Attach
 	pageSize int
 	opt      Options
 
-	gate gate // who is inside, and whether others may come in
+	gate    gate     // who is inside, and whether others may come in
+	copying copyGate // copies of the file's bytes, or one Compact
+
 	nest nest // goroutines that are inside a closure
 	pool pool // transactions for Pin
 
@@ -146,8 +148,7 @@ type Store struct {
 	lent    atomic.Bool // the application was given the handle, and may write with it
 	leads   sync.Mutex  // held by who leads until bbolt's lock is taken
 	closing sync.Once
-	stuck   atomic.Bool  // a fault left one of bbolt's locks taken for good
-	high    atomic.Int64 // the file is at least this long, in bytes
+	stuck   atomic.Bool // a fault left one of bbolt's locks taken for good
 
 	commits, members, replays, largest, busy, readers atomic.Int64
 	last                                              atomic.Int64 // operations in the last commit
@@ -156,7 +157,8 @@ type Store struct {
 var _ kv.Store = (*Store)(nil)
 
 func newStore(db *bolt.DB, file *os.File, o Options) *Store {
-	s := &Store{db: db, file: file, pageSize: db.Info().PageSize, opt: o}
+	s := &Store{pageSize: db.Info().PageSize, opt: o}
+	s.db.p.Store(newHandle(db, file))
 	s.gate.init()
 	s.nest.init()
 	s.turns.init(o.BusyTimeout)
@@ -237,6 +239,7 @@ func populate(db *bolt.DB, o Options) (err error) {
 
 // Close implements kv.Store. Writers that wait are answered kv.ErrClosed, an
 // open transaction is waited for, and the handle is closed if Open made it.
+// ErrGone, if the file is no longer at its path, comes with all of that done.
 // Inside a closure it is kv.ErrNested.
 func (s *Store) Close() error {
 	if s.nest.inside() {
@@ -252,15 +255,26 @@ func (s *Store) close() error {
 	s.dismiss()
 	s.pool.retire()
 	s.gate.wait(s.stuck.Load)
+	file := s.db.at().file
+	if file != nil {
+		opened.remove(file)
+	}
 	switch {
-	case s.file == nil:
+	case file == nil:
 		return nil
 	case s.stuck.Load():
 		// bbolt's own Close would wait for ever. The lock and the file are
 		// given back; the map is lost to this process.
-		return errors.Join(unlockFile(s.file), s.file.Close())
+		return errors.Join(unlockFile(file), file.Close())
 	}
-	if err := s.db.Close(); err != nil {
+	var gone error
+	if seen := s.displaced(); seen != "" {
+		gone = fmt.Errorf("%w: %s", ErrGone, seen)
+		if !errors.Is(s.gate.reason(), ErrGone) {
+			s.opt.Logger.Error("store is closed", "cause", gone)
+		}
+	}
+	if err := errors.Join(gone, s.db.Close()); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
 	return nil
@@ -325,9 +339,7 @@ func (s *Store) Stats() Stats {
 	defer s.gate.leave()
 	bs := s.db.Stats()
 	st.FreeBytes = int64(bs.FreePageN+bs.PendingPageN) * int64(s.pageSize)
-	if s.file != nil {
-		st.FileBytes, _ = fileSize(s.file)
-	} else if info, err := os.Stat(s.db.Path()); err == nil {
+	if info, err := s.db.stat(); err == nil {
 		st.FileBytes = info.Size()
 	}
 	return st

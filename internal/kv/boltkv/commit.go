@@ -1,14 +1,18 @@
 package boltkv
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 
 	"github.com/snibdb/snib/internal/kv"
+	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 )
 
@@ -91,15 +95,32 @@ func (s *Store) judge(err error, id uint64) error {
 // metaStands reports whether the meta page that transaction id would have
 // written still holds a whole one of an earlier transaction. What cannot be
 // read does not stand.
-func (s *Store) metaStands(id uint64) bool {
-	f := s.file
-	if f == nil {
-		var err error
-		if f, err = os.Open(s.db.Path()); err != nil {
-			return false
-		}
-		defer f.Close()
+//
+// Under Attach there is no file to read, and the handle's path may lead
+// elsewhere by now: the process may have changed its directory. There the map
+// tells, which shows what was written at once; see keepable for where it does
+// not.
+func (s *Store) metaStands(id uint64) (stands bool) {
+	look := func(r io.ReaderAt) {
+		m, _, err := readMeta(r, int64(id%2)*int64(s.pageSize))
+		stands = err == nil && m.txid < id
 	}
-	m, _, err := readMeta(f, int64(id%2)*int64(s.pageSize))
-	return err == nil && m.txid < id
+	if file := s.db.at().file; file != nil {
+		look(file)
+		return stands
+	}
+	if runtime.GOOS != "windows" && runtime.GOOS != "openbsd" {
+		err := guarded(func() error {
+			return s.db.View(func(btx *bolt.Tx) error {
+				look(bytes.NewReader(mappedMetas(btx)))
+				return nil
+			})
+		})
+		return err == nil && stands
+	}
+	if f, err := os.Open(s.db.Path()); err == nil {
+		look(f)
+		f.Close()
+	}
+	return stands
 }

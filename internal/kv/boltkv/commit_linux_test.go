@@ -22,7 +22,7 @@ func init() {
 // the function that puts the file back. The map stays the file's.
 func swap(t *testing.T, s *Store, device string) (restore func()) {
 	t.Helper()
-	fd := int(s.file.Fd())
+	fd := int(s.db.at().file.Fd())
 	saved, err := syscall.Dup(fd)
 	must(t, err)
 	d, err := os.OpenFile(device, os.O_RDWR, 0)
@@ -38,13 +38,14 @@ func swap(t *testing.T, s *Store, device string) (restore func()) {
 // unwatched keeps the store from looking at the file's length, which a device
 // does not have, and at its meta page.
 func unwatched(s *Store) (watch func()) {
-	f := s.file
-	s.file = nil // metaStands opens the path
-	return func() { s.file = f }
+	h := s.db.at()
+	f := h.file
+	h.file = nil // metaStands looks at the map
+	return func() { h.file = f }
 }
 
-// roomy is a store with free pages, so that commits need not grow the file.
-func roomy(t *testing.T) *Store {
+// withRoom is a store with free pages, so that commits need not grow the file.
+func withRoom(t *testing.T) *Store {
 	t.Helper()
 	s := newStoreIn(t, options())
 	must(t, filled(s))
@@ -56,7 +57,7 @@ func roomy(t *testing.T) *Store {
 // TestDiskFull: pages cannot be written, nothing is lost, and with space the
 // service goes on.
 func TestDiskFull(t *testing.T) {
-	s := roomy(t)
+	s := withRoom(t)
 	restore := swap(t, s, "/dev/full")
 	watch := unwatched(s)
 	errs := together(t, s, putting("k", "new"), putting("l", "new"))
@@ -72,7 +73,7 @@ func TestDiskFull(t *testing.T) {
 
 // TestSyncFails: on /dev/null writes succeed and syncs do not.
 func TestSyncFails(t *testing.T) {
-	s := roomy(t)
+	s := withRoom(t)
 	restore := swap(t, s, "/dev/null")
 	watch := unwatched(s)
 	own := errors.New("verdict")

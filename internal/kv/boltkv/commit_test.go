@@ -55,13 +55,14 @@ func TestMetaStands(t *testing.T) {
 		must(t, err)
 		last = uint64(btx.ID())
 		must(t, btx.Rollback())
-		file := s.file
+		h := s.db.at()
+		file := h.file
 		if attached {
-			s.file = nil
+			h.file = nil
 		}
 		same(t, "the next", s.metaStands(last+1), true)
 		same(t, "the last", s.metaStands(last), false)
 		same(t, "the one before", s.metaStands(last-1), false)
-		s.file = file
+		h.file = file
 	}
 }

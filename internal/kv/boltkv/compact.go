@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -13,25 +12,16 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// errCompacted is why a store that was compacted in place serves no more.
-var errCompacted = errors.New("compacted in place: open the file again")
-
 // CompactTo puts a compact copy of the whole file, as of one moment, at path
 // (see package durable): all buckets, of others too, key by key, and nothing
 // that was deleted. Memory is bounded. told learns of bytes of keys and
 // values; the total, which is that of pages, is more than there will be.
 //
-// If path is that of the store's own file, which needs replace, the copy is
-// made in the writer's turn, so that nothing can be written that is not in it,
-// and takes the place of the file. The store still holds the lock of the old
-// file then, and serves no more: every call is kv.ErrClosed. Who waits for the
-// lock gets that of the old file after Close, sees that another one is at the
-// path, and opens that (see hook.same). On a system that does not rename over
-// an open file (Windows) it fails and nothing has changed. On a store of
-// Attach, whose handle would go on writing to the old file, it is ErrOwnFile; so
-// is another hard link to the file, which would then be of two contents.
+// If path is that of the store's own file, which needs replace, it is Compact;
+// ErrOwnFile by another hard link to the file, which would then be of two
+// contents.
 func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error {
-	if err := s.admit(ctx); err != nil {
+	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
 	defer s.gate.leave()
@@ -39,26 +29,28 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 	switch {
 	case err != nil:
 		return err
-	case own && replace && (s.file == nil || !s.named(path)):
+	case own && replace && !s.named(path):
 		return ErrOwnFile
+	case own && replace:
+		return s.Compact(ctx, told)
 	}
 	f, err := durable.Create(path, replace)
 	if err != nil {
 		return err
 	}
 	defer f.Discard()
-	copied := func(r kv.Reader) error {
-		btx, _ := under(r)
-		m := &meter{ctx: ctx, closed: s.gate.reason, told: told, total: btx.Size()}
-		return m.finish(guarded(func() error { return s.compact(f.Name(), btx, m) }))
-	}
-	if own {
-		return fullError(s.compactInPlace(ctx, f, copied))
-	}
-	if err := s.View(ctx, copied); err != nil {
+	err = s.View(ctx, func(r kv.Reader) error { return s.compacted(ctx, f, r, told) })
+	if err != nil {
 		return fullError(err)
 	}
 	return fullError(f.Commit(replace))
+}
+
+// compacted fills f with what r sees.
+func (s *Store) compacted(ctx context.Context, f *durable.File, r kv.Reader, told func(done, total int64)) error {
+	btx, _ := under(r)
+	m := &meter{ctx: ctx, closed: s.gate.reason, told: told, total: btx.Size()}
+	return m.finish(guarded(func() error { return s.compact(f.Name(), btx, m) }))
 }
 
 // named reports whether path, which leads to the store's own file, is the name
@@ -71,35 +63,6 @@ func (s *Store) named(path string) bool {
 	there, err1 := os.Stat(filepath.Dir(real))
 	own, err2 := os.Stat(filepath.Dir(s.db.Path()))
 	return err1 == nil && err2 == nil && os.SameFile(there, own)
-}
-
-// compactInPlace lets copied fill f and puts f at the place of the store's own
-// file, alone with the writer's lock.
-func (s *Store) compactInPlace(ctx context.Context, f *durable.File, copied func(kv.Reader) error) error {
-	var syncing error
-	err := s.Exclusive(ctx, func(t kv.Tx) error {
-		if f.Placed() { // Options.Twice
-			return errCompacted
-		}
-		info, err := s.file.Stat()
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(copied(t), f.Chmod(info.Mode().Perm())); err != nil {
-			return err
-		}
-		if syncing = f.Commit(true); !f.Placed() {
-			return syncing
-		}
-		s.gate.shut(fmt.Errorf("%w: %w", kv.ErrClosed, errCompacted))
-		s.dismiss()
-		s.pool.retire()
-		return errCompacted // nothing is to be committed to the old file
-	})
-	if f.Placed() {
-		return syncing
-	}
-	return err
 }
 
 // compact makes a bbolt file at path of what btx sees.

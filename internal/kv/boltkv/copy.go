@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/snibdb/snib/internal/durable"
 	"github.com/snibdb/snib/internal/kv"
@@ -19,8 +18,8 @@ var ErrOwnFile = errors.New("the path is that of the database itself")
 // Backup writes a copy of the whole file, as of one moment, to w: what else
 // is in it and its free pages too. Others read and write meanwhile.
 //
-// Where Open has mapped more than the file needs, w gets the pages while a
-// read transaction is open. Elsewhere that would stop all writers once the
+// Where Open has mapped ahead as it wanted, w gets the pages while a read
+// transaction is open. Elsewhere that would stop all writers once the
 // file must grow, for as long as w takes; so there the copy first goes to a
 // temporary file beside the database, mode 0600 and gone afterwards.
 //
@@ -29,19 +28,18 @@ var ErrOwnFile = errors.New("the path is that of the database itself")
 // return is not interrupted. In w and told the store's methods are
 // kv.ErrNested. Errors of w are returned as they are.
 func (s *Store) Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error {
-	if s.file != nil && mapSize(0) > 0 {
-		return s.copyTo(ctx, w, told)
-	}
-	if err := s.admit(ctx); err != nil {
+	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
 	defer s.gate.leave()
-	spool, err := os.CreateTemp(filepath.Dir(s.db.Path()), filepath.Base(s.db.Path())+".spool-*")
+	if s.db.at().roomy {
+		return s.copyTo(ctx, w, told)
+	}
+	spool, err := durable.Beside(s.db.Path(), "spool")
 	if err != nil {
 		return fmt.Errorf("spool: %w", fullError(err))
 	}
-	defer os.Remove(spool.Name())
-	defer spool.Close()
+	defer spool.Remove()
 	if err := s.copyTo(ctx, spool, nil); err != nil {
 		return fmt.Errorf("spool: %w", fullError(err))
 	}
@@ -60,7 +58,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, told func(done, total i
 // BackupFile puts a copy as of Backup at path: see package durable. It is
 // ErrOwnFile for the store's own path.
 func (s *Store) BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error {
-	if err := s.admit(ctx); err != nil {
+	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
 	defer s.gate.leave()
@@ -81,8 +79,29 @@ func (s *Store) BackupFile(ctx context.Context, path string, replace bool, told 
 	return fullError(f.Commit(replace))
 }
 
-// copyTo writes the pages of one read transaction to w.
+// admitCopy is admit for who makes a copy: not of a file that is not the one
+// at its path.
+func (s *Store) admitCopy(ctx context.Context) error {
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
+	if err := s.inPlace(); err != nil {
+		s.gate.leave()
+		return err
+	}
+	return nil
+}
+
+// copyTo writes the pages of one read transaction to w. bbolt reads them from
+// the file, which Compact closes.
 func (s *Store) copyTo(ctx context.Context, w io.Writer, told func(done, total int64)) error {
+	if err := s.mayBegin(ctx); err != nil {
+		return err
+	}
+	if err := s.copying.enter(ctx, false); err != nil {
+		return err
+	}
+	defer s.copying.leave()
 	return s.View(ctx, func(r kv.Reader) error {
 		btx, _ := under(r)
 		m := &meter{ctx: ctx, closed: s.gate.reason, w: w, told: told, total: btx.Size()}
@@ -100,10 +119,7 @@ func (s *Store) owns(path string) (bool, error) {
 	if err != nil {
 		return false, nil // nothing there, or nothing that can be written
 	}
-	own, err := os.Stat(s.db.Path())
-	if s.file != nil {
-		own, err = s.file.Stat()
-	}
+	own, err := s.db.stat()
 	return err == nil && os.SameFile(there, own), err
 }
 

@@ -164,7 +164,7 @@ func TestBackupEndsWithWhatStoppedIt(t *testing.T) {
 			want(t, fmt.Sprint("ctx ends after ", after), err, context.Canceled)
 		}
 		err := s.Backup(ctx, writerFunc(func(p []byte) (int, error) { return len(p), s.Apply(ctx, putting("k", "v")) }), nil)
-		if s.file != nil { // a spooled copy is written when the transaction is over
+		if s.db.at().file != nil { // a spooled copy is written when the transaction is over
 			want(t, "a call from w", err, kv.ErrNested)
 		}
 		beside(t, s)

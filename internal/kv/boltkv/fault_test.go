@@ -265,7 +265,7 @@ func TestDamagedNeighbour(t *testing.T) {
 func (s *Store) afterPage(t *testing.T, at int64) (n int) {
 	t.Helper()
 	b := make([]byte, s.pageSize)
-	_, err := s.file.ReadAt(b, at)
+	_, err := s.db.at().file.ReadAt(b, at)
 	must(t, err)
 	e := b[pageHeader:]
 	key := e[native.Uint32(e[4:]):]

@@ -126,7 +126,7 @@ func (s *Store) ready(taken bool) error {
 	case !taken || s.stuck.Load():
 		return err
 	}
-	return s.intact()
+	return s.inPlace()
 }
 
 // run is called by bbolt with its writer's lock held. Only now are members

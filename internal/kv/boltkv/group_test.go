@@ -260,7 +260,7 @@ func TestLendingAfterWhoCouldNotBegin(t *testing.T) {
 	s := newStoreIn(t, options())
 	lent, failed := make(chan bool), make(chan error, 1)
 	go s.View(ctx, func(r kv.Reader) error {
-		s.high.Store(1 << 40) // so that the file looks cut
+		s.db.at().high.Store(1 << 40) // so that the file looks cut
 		go func() { failed <- s.Apply(ctx, putting("k", "v")) }()
 		want(t, "Apply", <-failed, kv.ErrCorrupt)
 		Bolt(r)

@@ -151,7 +151,7 @@ func TestContract(t *testing.T) {
 	attach := func(tb testing.TB, dir string, spaces []kv.SpaceSpec, twice bool) kv.Store {
 		path := filepath.Join(dir, "db")
 		// With a small map a writer waits for open readers.
-		db, err := bolt.Open(path, 0o600, &bolt.Options{InitialMmapSize: mapSize(0), NoSync: true})
+		db, err := bolt.Open(path, 0o600, &bolt.Options{InitialMmapSize: affordable(mapSize(0), 0), NoSync: true})
 		must(tb, err)
 		s, err := Attach(db, Options{Bucket: "snib", Spaces: spaces, Twice: twice, InsecureNoSync: true})
 		must(tb, err)

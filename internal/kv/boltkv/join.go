@@ -26,7 +26,7 @@ func (s *Store) Join(btx *bolt.Tx) (kv.Tx, error) {
 	switch {
 	case btx == nil || btx.DB() == nil:
 		return nil, kv.ErrTxClosed
-	case btx.DB() != s.db:
+	case btx.DB() != s.db.at().DB:
 		return nil, fmt.Errorf("%w: it is of another handle", kv.ErrTxClosed)
 	}
 	t := &joinedTx{s: s, tx: newTx(s.pages(btx))}
@@ -46,7 +46,7 @@ func (t *joinedTx) check() error {
 	if err := t.s.gate.reason(); err != nil {
 		return err
 	}
-	if t.tx.btx.DB() != t.s.db {
+	if t.tx.btx.DB() == nil {
 		t.tx.end()
 	}
 	return nil

@@ -9,9 +9,7 @@ import (
 	"time"
 
 	"github.com/snibdb/snib/internal/durable"
-	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 )
 
 // errReplaced says that the file which was opened is no longer the one at the
@@ -24,8 +22,11 @@ var errReplaced = errors.New("file was replaced while it was opened")
 //
 // A new database is made complete beside the path, in a file named
 // "<name>.creating-*", and appears at the path in one step that never
-// replaces a file; a crash may leave the other file behind, which nobody
-// reads. A file of zero bytes counts as missing.
+// replaces a file. What a crash may leave of that, and of copies, Open removes
+// from the directory (durable.Sweep). A file of zero bytes counts as missing.
+//
+// Whoever removes or replaces the file afterwards ends the service of the
+// store: ErrGone. A process that changes its root directory must do so before.
 //
 // Errors: ErrLocked; ErrForeign and kv.ErrCorrupt, the file being left as it
 // is; kv.ErrReadOnly if the file or directory may not be written; what Init
@@ -34,6 +35,12 @@ func Open(path string, o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	given, err := filepath.Abs(path) // the process may change its directory
+	if err != nil {
+		given = "" // it is in one that has gone
+	} else {
+		path = given
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // what lies beside it and is renamed to it must be there
@@ -44,8 +51,10 @@ func Open(path string, o Options) (*Store, error) {
 		s, err := open(path, o, left)
 		if !errors.Is(err, errReplaced) {
 			if err != nil {
-				return nil, fmt.Errorf("open: %w", err)
+				return nil, fmt.Errorf("open: %w", whoHas(path, err))
 			}
+			s.path = given
+			opened.add(s.db.at().file)
 			return s, nil
 		}
 		if !left.pause() {
@@ -73,28 +82,54 @@ func open(path string, o Options, left *patience) (*Store, error) {
 	if err != nil {
 		return nil, fileError(err)
 	}
+	bo := o.bolt(info.Size())
 	h := &hook{left: left, bucket: o.Bucket}
-	db, err := h.open(path, bolt.Options{
+	db, err := h.open(path, bo)
+	if err != nil {
+		return nil, fileError(err)
+	}
+	settle(db)
+	s := newStore(db, h.file, o)
+	if s.db.at().roomy = roomy(bo, info.Size()); !s.db.at().roomy && bo.InitialMmapSize > 0 {
+		o.Logger.Warn("little address space: writers will wait for readers when the file grows", "mapped", bo.InitialMmapSize)
+	}
+	if h.empty {
+		private(h.file, o.Logger) // nobody has made it as we would
+	}
+	if err := s.settleIn(h.empty); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if removed, err := durable.Sweep(path); err != nil || len(removed) > 0 {
+		o.Logger.Info("removed what a crash had left beside the file", "files", removed, "error", err)
+	}
+	return s, nil
+}
+
+// bolt are bbolt's options for a file of size bytes.
+func (o *Options) bolt(size int64) bolt.Options {
+	return bolt.Options{
 		Timeout:         o.LockTimeout,
 		FreelistType:    bolt.FreelistArrayType,
 		NoSync:          o.InsecureNoSync,
 		MaxSize:         int(min(max(o.MaxSize, 0), maxInt)),
-		InitialMmapSize: mapSize(info.Size()),
+		InitialMmapSize: affordable(mapSize(size), size),
 
 		// Only for Open, which would write a missing free list at once, into
 		// a file that may not be ours.
 		NoFreelistSync: true,
-	})
-	if err != nil {
-		return nil, fileError(err)
 	}
+}
+
+// roomy reports whether o maps as much ahead of a file of size bytes as Open
+// wants.
+func roomy(o bolt.Options, size int64) bool {
+	return o.InitialMmapSize > 0 && o.InitialMmapSize == mapSize(size)
+}
+
+// settle sets what cannot be said in options.
+func settle(db *bolt.DB) {
 	db.NoFreelistSync = false
 	db.AllocSize = growStep
-	s := newStore(db, h.file, o)
-	if err := s.settleIn(h.empty); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return s, nil
 }
 
 const maxInt = int64(^uint(0) >> 1)
@@ -102,7 +137,7 @@ const maxInt = int64(^uint(0) >> 1)
 // settleIn looks for our bucket. Only in a file that was empty it is made.
 func (s *Store) settleIn(empty bool) error {
 	if empty {
-		if err := populate(s.db, s.opt); err != nil {
+		if err := populate(s.db.at().DB, s.opt); err != nil {
 			return err
 		}
 	}
@@ -212,12 +247,12 @@ var link = os.Link
 // create makes a database at path, or at least an empty file, unless one
 // appears there first.
 func create(path string, o Options) error {
-	name, err := prepare(path, o)
+	f, err := prepare(path, o)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(name)
-	switch err := link(name, path); {
+	defer f.Remove()
+	switch err := link(f.Name(), path); {
 	case err == nil:
 		return durable.SyncDir(path)
 	case errors.Is(err, fs.ErrExist):
@@ -227,14 +262,14 @@ func create(path string, o Options) error {
 		return nil
 	}
 	// No hard links here. An empty file is put at the path, to be adopted.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	empty, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	return empty.Close()
 }
 
 // adopt replaces an empty file by a complete database, holding the lock of the
@@ -257,58 +292,46 @@ func adopt(path string, o Options, left *patience) error {
 	if err := h.examine(f, path); err != nil || !h.empty {
 		return err
 	}
-	name, err := prepare(path, o)
+	whole, err := prepare(path, o)
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(name, path); err != nil {
+	if err := os.Rename(whole.Name(), path); err != nil {
 		o.Logger.Warn("create in place", "cause", err)
-		return os.Remove(name)
+		whole.Remove()
+		return nil
 	}
+	whole.Close()
 	return durable.SyncDir(path)
 }
 
-// prepare makes a complete database beside path and returns its name.
-func prepare(path string, o Options) (name string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".creating-*") // mode 0600
+// prepare makes a complete database beside path.
+func prepare(path string, o Options) (*durable.Temp, error) {
+	f, err := durable.Beside(path, "creating")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	done := false
 	defer func() { // Init may also panic or end the goroutine
-		err = errors.Join(err, f.Close())
-		if !done || err != nil {
-			os.Remove(f.Name())
+		if !done {
+			f.Remove()
 		}
 	}()
 	db, err := bolt.Open(f.Name(), 0o600, &bolt.Options{Timeout: o.LockTimeout, NoSync: o.InsecureNoSync})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer db.Close() // again, if it was
 	if err := errors.Join(populate(db, o), db.Close()); err != nil {
-		return "", err
+		return nil, err
 	}
 	if !o.InsecureNoSync {
-		err = f.Sync()
+		if err := f.Sync(); err != nil {
+			return nil, err
+		}
 	}
 	done = true
-	return f.Name(), err
-}
-
-// fileError puts what went wrong with the file in the words of package kv.
-func fileError(err error) error {
-	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return ErrLocked
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		return fmt.Errorf("%w: %w", kv.ErrCorrupt, err)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, readOnlyFS):
-		return fmt.Errorf("%w: %w", kv.ErrReadOnly, err)
-	case isFull(err):
-		return fmt.Errorf("%w: %w", kv.ErrFull, err)
-	}
-	return err
+	return f, nil
 }
 
 // patience is what is left of a wait.

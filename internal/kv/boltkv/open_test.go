@@ -226,7 +226,7 @@ func TestReplacedWhileWaiting(t *testing.T) {
 		runtime.Gosched()
 	}
 	must(t, os.Rename(copied, path))
-	must(t, first.Close())
+	want(t, "Close of what was replaced", first.Close(), ErrGone)
 	s := checked(t, <-opened, path)
 	same(t, "opened", read(s, "k"), "copy")
 	put(t, s, "k", "kept")
@@ -570,4 +570,26 @@ func TestUnreadable(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+// A reader does not hold up the growth of a file that is small, on 32 bits
+// either.
+func TestReaderDoesNotHoldUpGrowth(t *testing.T) {
+	if mapSize(0) == 0 {
+		t.Skip("nothing is mapped ahead here")
+	}
+	o := options()
+	o.InsecureNoSync = true
+	s := newStoreIn(t, o)
+	must(t, s.View(ctx, func(kv.Reader) error {
+		done := make(chan error)
+		go func() {
+			var err error
+			for i := range 40 {
+				err = errors.Join(err, s.Apply(ctx, func(tx kv.Tx) error { return bulk(tx, fmt.Sprint("bulk ", i), 500<<10) }))
+			}
+			done <- err
+		}()
+		return <-done
+	}))
 }

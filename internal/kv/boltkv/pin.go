@@ -31,25 +31,26 @@ func (s *Store) Pin(ctx context.Context) (kv.Snapshot, error) {
 	return p, nil
 }
 
-func (s *Store) beginRead() (btx *bolt.Tx, err error) {
+func (s *Store) beginRead() (btx *bolt.Tx, number uint64, err error) {
 	if err := s.intact(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = s.jam(p)
 		}
 	}()
-	btx, err = s.db.Begin(false)
+	btx, h, err := s.db.begin()
 	if err != nil {
-		return nil, s.beginFailed(err)
+		return nil, 0, s.beginFailed(err)
 	}
 	s.saw(btx)
-	return btx, nil
+	return btx, h.number, nil
 }
 
-// Version implements kv.Snapshot: bbolt numbers its commits.
-func (p *slot) Version() uint64 { return p.id }
+// Version implements kv.Snapshot: bbolt numbers its commits, in each file that
+// Compact makes anew.
+func (p *slot) Version() uint64 { return p.number<<48 | p.id }
 
 // Release implements kv.Snapshot. A second Release does nothing, as long as
 // nobody else has the slot.

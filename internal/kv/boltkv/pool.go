@@ -66,6 +66,7 @@ type slot struct {
 	pool     *pool
 	epoch    uint64 // of the pool before the transaction began
 	id       uint64 // of the transaction
+	number   uint64 // of the file; see handle
 	metas    [2]*uint64
 	panicked bool // what debug.SetPanicOnFault was before
 
@@ -74,7 +75,7 @@ type slot struct {
 
 func (p *pool) init(s *Store) {
 	p.s = s
-	p.keep = keepable(s.db)
+	p.keep = keepable(s.db.at().DB)
 	p.slots = make([]slot, min(max(4, 2*runtime.GOMAXPROCS(0)), 64))
 	for i := range p.slots {
 		p.slots[i].pool = p
@@ -126,6 +127,13 @@ func mapBase(info *bolt.Info) unsafe.Pointer {
 	return *(*unsafe.Pointer)(unsafe.Pointer(&info.Data))
 }
 
+// mappedMetas returns the two meta pages as they lie in the map, good as long as
+// btx, a read transaction, is open.
+func mappedMetas(btx *bolt.Tx) []byte {
+	info := btx.DB().Info()
+	return unsafe.Slice((*byte)(mapBase(info)), 2*info.PageSize)
+}
+
 func latest(metas [2]*uint64) uint64 {
 	return max(atomic.LoadUint64(metas[0]), atomic.LoadUint64(metas[1]))
 }
@@ -172,13 +180,13 @@ func (p *slot) refill() error {
 	if err := s.gate.enter(); err != nil {
 		return err
 	}
-	btx, err := s.beginRead()
+	btx, number, err := s.beginRead()
 	if err != nil {
 		s.gate.leave()
 		return err
 	}
 	p.pool.open.Add(1)
-	p.pages, p.epoch, p.id, p.metas = s.pages(btx), epoch, uint64(btx.ID()), metaIDs(s.db)
+	p.pages, p.epoch, p.id, p.number, p.metas = s.pages(btx), epoch, uint64(btx.ID()), number, metaIDs(btx.DB())
 	if p.pool.keep {
 		p.pool.arm()
 	}

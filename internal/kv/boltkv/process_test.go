@@ -141,4 +141,5 @@ func TestKilledWhileCreating(t *testing.T) {
 	same(t, "files left behind", len(left), 1)
 	s := openAt(t, path, initialised())
 	same(t, "Init", read(s, "init"), "done")
+	alone(t, path)
 }

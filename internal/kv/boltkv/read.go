@@ -3,7 +3,6 @@ package boltkv
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
@@ -66,38 +65,6 @@ func (s *Store) view(btx *bolt.Tx, fn func(kv.Reader) error) error {
 
 // viewReader is a reader of View: Bolt opens it.
 type viewReader struct{ reader }
-
-// intact compares the length of the file with what it has been. Reading and,
-// worse, writing a file that somebody cut would fail at random places, one of
-// them inside bbolt with its locks held.
-func (s *Store) intact() error {
-	if s.file == nil {
-		return nil
-	}
-	// The mark first: the file may grow, and the mark with it, after we have
-	// looked at the length.
-	high := s.high.Load()
-	size, err := fileSize(s.file)
-	if err != nil {
-		return fmt.Errorf("look at the file: %w", err)
-	}
-	if size < high {
-		err := fmt.Errorf("%w: the file has %d bytes and had %d", kv.ErrCorrupt, size, high)
-		s.poison(err)
-		return err
-	}
-	return nil
-}
-
-// saw notes how long the file is at least, now that a transaction has begun.
-func (s *Store) saw(btx *bolt.Tx) {
-	for size := btx.Size(); ; {
-		high := s.high.Load()
-		if size <= high || s.high.CompareAndSwap(high, size) {
-			return
-		}
-	}
-}
 
 // jam is for a panic inside bbolt's Begin: it keeps locks that nothing can
 // give back, so that no transaction can begin any more.

@@ -43,11 +43,11 @@ func (r *room) freed() bool { return r.keys <= 0 && r.bytes <= slack }
 // step sets how much the file grows in the transaction that is about to
 // commit. bbolt reads AllocSize only under the lock that the caller holds.
 func (s *Store) step(frees bool) {
-	if s.file == nil || s.opt.MaxSize <= 0 {
+	if s.db.at().file == nil || s.opt.MaxSize <= 0 {
 		return
 	}
-	s.db.AllocSize = growStep
+	s.db.at().AllocSize = growStep
 	if frees {
-		s.db.AllocSize = s.pageSize
+		s.db.at().AllocSize = s.pageSize
 	}
 }

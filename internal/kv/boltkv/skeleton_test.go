@@ -158,7 +158,7 @@ func TestSkeletonOfSoundFiles(t *testing.T) {
 	s, err := Open(path, options())
 	must(t, err)
 	defer s.Close()
-	s.db.NoSync = true
+	s.db.at().NoSync = true
 	for commit := range 400 {
 		must(t, s.Exclusive(ctx, func(tx kv.Tx) error {
 			for range rnd.IntN(1 << rnd.IntN(10)) {

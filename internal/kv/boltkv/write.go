@@ -224,7 +224,7 @@ func (s *Store) enqueue(m *member) (lead bool, err error) {
 // BusyTimeout know nothing, because the application can hold it; and where
 // commits are shared, one more would only delay the next.
 func (s *Store) mayLead() bool {
-	if s.file == nil || s.last.Load() > 1 {
+	if s.db.at().file == nil || s.last.Load() > 1 {
 		return false
 	}
 	s.leads.Lock()
