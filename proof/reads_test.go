@@ -2,7 +2,6 @@ package proof_test
 
 import (
 	"fmt"
-	"math/bits"
 	"path/filepath"
 	"runtime"
 	"sync"

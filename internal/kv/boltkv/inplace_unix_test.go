@@ -38,7 +38,7 @@ func TestCompactInPlaceGoesOn(t *testing.T) {
 		must(t, s.Compact(ctx, func(done, total int64) {
 			once.Do(func() {
 				go func() { queue <- s.Apply(ctx, putting("waited", "v")) }()
-				queued(s, 1)
+				queued(t, s, 1)
 			})
 		}))
 		must(t, <-queue)
