@@ -24,7 +24,7 @@ func TestASessionOfAFamilyIsShortAndOnlyRefreshReplacesIt(t *testing.T) {
 		_, err := db.RenewSession(ctx, s.Token.Reveal())
 		wantErr(t, err, snib.ErrInvalidSession)
 		want := s
-		want.Token = snib.Token{}
+		want.Token, want.ReadAt = snib.Token{}, clock.Now()
 		if got := must(db.ExtendSession(ctx, s.Token.Reveal()))(t); !reflect.DeepEqual(got, want) {
 			t.Errorf("extended %+v, want it unchanged: %+v", got, want)
 		}
@@ -220,7 +220,7 @@ func TestANewPasswordDetachesTheKeptSession(t *testing.T) {
 	refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
 	got := must(db.ValidateSession(ctx, s.Token.Reveal()))(t)
 	want := s
-	want.Token, want.RefreshTokenID = snib.Token{}, ""
+	want.Token, want.RefreshTokenID, want.ReadAt = snib.Token{}, "", clock.Now()
 	want.AbsoluteUntil = want.IdleUntil // it cannot be extended beyond what it had
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("kept %+v, want %+v", got, want)

@@ -27,6 +27,7 @@ type Session struct {
 	RefreshTokenID RefreshTokenID
 
 	State           SessionState // when it was read
+	ReadAt          time.Time    // when that was, by the database's clock
 	CreatedAt       time.Time    // of this token
 	AuthenticatedAt time.Time    // of the log-in; kept through renewals
 	LastUsedAt      time.Time    // as of the log-in, renewal or last extension that was written
@@ -95,6 +96,7 @@ func (tx *Tx) newSessionValue(s *codec.Session) Session {
 		UserID:          UserID(s.UserID),
 		RefreshTokenID:  RefreshTokenID(s.FamilyID),
 		State:           tx.sessionState(s),
+		ReadAt:          clock.Time(tx.now),
 		CreatedAt:       clock.Time(s.CreatedAt),
 		AuthenticatedAt: clock.Time(s.AuthTime),
 		LastUsedAt:      clock.Time(s.LastUsedAt),

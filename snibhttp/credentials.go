@@ -11,17 +11,26 @@ import (
 type credentials struct {
 	bearer  bool
 	token   string   // of the Authorization header
-	cookies []string // the values of all cookies of our name
+	cookies []string // the values of the cookies of our name, the last of them
+	count   int      // of all cookies of our name
 }
+
+// maxCookies bounds how many cookies of our name are looked at, and so what a
+// request can cost. Browsers send those of longer paths first: ours, whose path
+// is the shortest, is among the last.
+const maxCookies = 8
 
 // presented takes the credentials out of a request. ErrAuthorization if it has
 // more than one Authorization header: two programs on the way might each
-// believe another one.
+// believe another one. Under Options.IgnoreAuthorization there is none.
 //
 // A token is accepted in these two places only: one in an address would be in
 // logs, histories and Referer headers.
 func (m *Manager) presented(r *http.Request) (credentials, error) {
 	lines := r.Header["Authorization"]
+	if m.o.IgnoreAuthorization {
+		lines = nil
+	}
 	if len(lines) > 1 {
 		return credentials{}, ErrAuthorization
 	}
@@ -30,7 +39,8 @@ func (m *Manager) presented(r *http.Request) (credentials, error) {
 			return credentials{bearer: true, token: token}, nil
 		}
 	}
-	return credentials{cookies: cookieValues(r.Header["Cookie"], m.cookie)}, nil
+	values := cookieValues(r.Header["Cookie"], m.cookie)
+	return credentials{cookies: values[max(0, len(values)-maxCookies):], count: len(values)}, nil
 }
 
 // bearerToken returns the token of an Authorization header of the Bearer
