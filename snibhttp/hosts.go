@@ -54,8 +54,8 @@ func (l *hostList) allows(host string) bool {
 	return ok && l.names[name]
 }
 
-// localName reports whether nobody outside of a local network can make a name
-// lead to it: it is an address, or belongs to no public domain.
+// localName reports whether a name is out of reach of a stranger's DNS: an
+// address, or a name of no public domain.
 func localName(name string) bool {
 	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
 		return true

@@ -84,8 +84,8 @@ func (m *Manager) logOrigin(r *http.Request) {
 		"remedy", m.remedy(r, origin, site))
 }
 
-// remedy says what would let a refused request through, if it is an honest
-// one.
+// remedy names the setting that lets a refused request through, should it be an
+// honest one.
 func (m *Manager) remedy(r *http.Request, origin, site string) string {
 	scheme, host, _ := strings.Cut(origin, "://")
 	switch {

@@ -89,7 +89,7 @@ type visit struct {
 	user     snib.User
 }
 
-// who is what FromContext returns. There need not be a visit.
+// who returns the session and user as FromContext does. A nil visit has none.
 func (v *visit) who() (snib.Session, snib.User, bool) {
 	if v == nil || !v.signedIn {
 		return snib.Session{}, snib.User{}, false

@@ -20,7 +20,7 @@ const maxDeletions = 48
 // of these but what we set ourselves, of path / and no domain. That one must
 // never go without the others, and behind a proxy that strips a prefix of the
 // path there may be others that are not found: they would be alone then, and
-// the user in the account of who planted them. As it is, the next request has
+// the user in the planter's account. As it is, the next request has
 // ours alone, or two of the name again.
 //
 // One of path / and the host's own domain is told from ours by browsers, and
