@@ -26,7 +26,7 @@ func TestCreateRefreshTokenGivesAShortSessionThatOnlyRefreshReplaces(t *testing.
 		_, err := db.RenewSession(ctx, s.Token.Reveal())
 		wantErr(t, err, snib.ErrInvalidSession)
 		want := s
-		want.Token = snib.Token{}
+		want.Token, want.ReadAt = snib.Token{}, clock.Now()
 		if got := must(db.ExtendSession(ctx, s.Token.Reveal()))(t); !reflect.DeepEqual(got, want) {
 			t.Errorf("extended %+v, want it unchanged: %+v", got, want)
 		}
@@ -222,7 +222,7 @@ func TestUpdateUserPasswordDetachesTheKeptSession(t *testing.T) {
 	refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
 	got := must(db.ValidateSession(ctx, s.Token.Reveal()))(t)
 	want := s
-	want.Token, want.RefreshTokenID = snib.Token{}, ""
+	want.Token, want.RefreshTokenID, want.ReadAt = snib.Token{}, "", clock.Now()
 	want.AbsoluteUntil = want.IdleUntil // it cannot be extended beyond what it had
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("kept %+v, want %+v", got, want)

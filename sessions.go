@@ -28,6 +28,7 @@ type Session struct {
 	RefreshTokenID RefreshTokenID
 
 	State           SessionState // when it was read
+	ReadAt          time.Time    // when that was, by the database's clock
 	CreatedAt       time.Time    // of this token
 	AuthenticatedAt time.Time    // of the log-in; kept through renewals
 	LastUsedAt      time.Time    // as of the log-in, renewal or last extension that was written
@@ -112,6 +113,7 @@ func (tx *Tx) publicSession(v *codec.SessionView) Session {
 		UserID:          UserID(all[id:user]),
 		RefreshTokenID:  RefreshTokenID(all[user:born]),
 		State:           tx.stateOf(v),
+		ReadAt:          clock.Time(tx.rec.Now),
 		CreatedAt:       clock.Time(key.Time()),
 		AuthenticatedAt: clock.Time(v.AuthTime()),
 		LastUsedAt:      clock.Time(v.LastUsedAt()),

@@ -144,3 +144,108 @@ func TestSetSessionNeedsAToken(t *testing.T) {
 		t.Error("the session ended, or a cookie was set")
 	}
 }
+
+// TestABrowserSessionCookie ends with the browser: by the option, or by what
+// the log-in says, which goes before.
+func TestABrowserSessionCookie(t *testing.T) {
+	for _, c := range []struct {
+		option bool
+		said   any
+		want   bool // it outlives the browser
+	}{
+		{false, nil, true}, {true, nil, false}, {false, false, false}, {true, true, true}, {false, true, true}, {true, false, false},
+	} {
+		s := newSite(t, func(_ *snib.Options, o *snibhttp.Options) { o.BrowserSession = c.option })
+		attributes := snib.Attributes{}
+		if c.said != nil {
+			attributes[snibhttp.AttrPersistent] = c.said
+		}
+		s.mux.HandleFunc("/in", func(w http.ResponseWriter, r *http.Request) {
+			_, err := s.m.LogIn(w, r, s.user, attributes)
+			s.answer(w, r, err)
+		})
+		s.mux.HandleFunc("/set", func(w http.ResponseWriter, r *http.Request) {
+			session, err := s.db.CreateSession(r.Context(), s.user, snib.SessionOptions{Attributes: attributes})
+			if err == nil {
+				err = s.m.SetSession(w, r, session)
+			}
+			s.answer(w, r, err)
+		})
+		for _, path := range []string{"/in", "/set"} {
+			res := s.do(s.request("POST", path))
+			wantStatus(t, res, http.StatusNoContent)
+			name, token, age, rest := attributesOf(res.Header.Get("Set-Cookie"))
+			if (age != "") != c.want || strings.Contains(rest, "Expires") || name != "__Host-notes" || rest != "Path=/; HttpOnly; Secure; SameSite=Lax" || !s.valid(token) {
+				t.Errorf("option %v, said %v: %s: Max-Age %q, %s", c.option, c.said, path, age, rest)
+			}
+		}
+	}
+}
+
+// TestPersistentIsABool: a form's text would mean "yes" whatever it says.
+func TestPersistentIsABool(t *testing.T) {
+	s := newSite(t, nil)
+	a := snib.Attributes{snibhttp.AttrPersistent: "false"}
+	w := httptest.NewRecorder()
+	_, err := s.m.LogIn(w, s.request("POST", "/"), s.user, a)
+	wantInput(t, err, "Attributes[persistent]")
+	session, err := s.db.CreateSession(t.Context(), s.user, snib.SessionOptions{Attributes: a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantInput(t, s.m.SetSession(w, s.request("POST", "/"), session), "Attributes[persistent]")
+	if list, err := s.db.ListUserSessions(t.Context(), s.user.ID); err != nil || len(list) != 0 || len(w.Header()["Set-Cookie"]) != 0 {
+		t.Errorf("%d sessions, %v, %v", len(list), err, w.Header())
+	}
+}
+
+// TestTheCookieLastsAsLongAsTheSession, which may be for ever, while browsers
+// drop a cookie 400 days after it was set.
+func TestTheCookieLastsAsLongAsTheSession(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		absolute, every time.Duration
+		persistent      bool
+		days, most      int // until when it is used; how often the cookie is set again
+	}{
+		{-1, day, true, 1200, 1000},
+		{-1, 10 * day, true, 1200, 100}, // idle each time
+		{500 * day, day, true, 499, 300},
+		{90 * day, day, true, 89, 0},
+		{400 * day, day, true, 399, 0},
+		{-1, day, false, 600, 0},
+	} {
+		s := newSite(t, func(o *snib.Options, h *snibhttp.Options) {
+			o.Sessions = snib.SessionPolicy{Active: 36 * time.Hour, Absolute: c.absolute}
+			h.BrowserSession = !c.persistent
+		})
+		first := s.do(s.request("POST", "/sign-in")).Cookies()[0]
+		token, start, again := first.Value, s.clock.Clock.Now(), 0
+		expires := start.Add(time.Duration(first.MaxAge) * time.Second)
+		for now := start; now.Before(start.Add(time.Duration(c.days) * day)); now = s.clock.Advance(c.every - 3*time.Minute) {
+			if c.persistent && !now.Before(expires) {
+				t.Fatalf("%v: the browser has dropped the cookie after %v", c, now.Sub(start))
+			}
+			for range 3 { // of which at most one writes
+				res := s.do(s.request("GET", "/closed", cookie+token))
+				wantStatus(t, res, 200)
+				for _, set := range res.Cookies() {
+					if again++; set.Value != token || set.MaxAge <= 0 || now.Sub(start) < 200*day {
+						t.Errorf("%v: set again after %v: %v", c, now.Sub(start), set.MaxAge)
+					}
+					expires = now.Add(time.Duration(set.MaxAge) * time.Second)
+				}
+				now = s.clock.Advance(time.Minute)
+				if bearer := s.do(s.request("GET", "/closed", "Authorization: Bearer "+token)); len(bearer.Cookies()) != 0 {
+					t.Error("a client with a bearer token got a cookie")
+				}
+			}
+		}
+		if again > c.most || c.most > 0 && again == 0 {
+			t.Errorf("%v: set again %d times, at most %d", c, again, c.most)
+		}
+		if end := start.Add(c.absolute); c.absolute > 0 && expires.After(end) {
+			t.Errorf("%v: the cookie outlives the session", c)
+		}
+	}
+}

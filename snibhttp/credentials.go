@@ -11,17 +11,26 @@ import (
 type credentials struct {
 	bearer  bool
 	token   string   // of the Authorization header
-	cookies []string // the values of all cookies of our name
+	cookies []string // the values of the cookies of our name, the last of them
+	count   int      // of all cookies of our name
 }
+
+// maxCookies bounds how many cookies of our name are looked at, and so what a
+// request can cost. Browsers send those of longer paths first: ours, whose path
+// is the shortest, is among the last.
+const maxCookies = 8
 
 // presented takes the credentials out of a request. ErrAuthorization if it has
 // more than one Authorization header: two programs on the way might each
-// believe another one.
+// believe another one. Under Options.IgnoreAuthorization there is none.
 //
 // A token is accepted in these two places only: one in an address would be in
 // logs, histories and Referer headers.
 func (m *Manager) presented(r *http.Request) (credentials, error) {
 	lines := r.Header["Authorization"]
+	if m.o.IgnoreAuthorization {
+		lines = nil
+	}
 	if len(lines) > 1 {
 		return credentials{}, ErrAuthorization
 	}
@@ -30,7 +39,8 @@ func (m *Manager) presented(r *http.Request) (credentials, error) {
 			return credentials{bearer: true, token: token}, nil
 		}
 	}
-	return credentials{cookies: cookieValues(r.Header["Cookie"], m.cookie)}, nil
+	values, count := cookieValues(r.Header["Cookie"], m.cookie, maxCookies)
+	return credentials{cookies: values, count: count}, nil
 }
 
 // bearerToken returns the token of an Authorization header of the Bearer
@@ -46,19 +56,24 @@ func bearerToken(line string) (token string, bearer bool) {
 	return token, strings.EqualFold(scheme, "Bearer")
 }
 
-// cookieValues returns the values of all cookies of a name in the Cookie
-// headers, in their order. It splits as browsers join (RFC 6265, 4.2.1), trims
+// cookieValues returns the values of the cookies of a name in the Cookie
+// headers, in their order, the last of them if there are more than most, and how
+// many there are. It splits as browsers join (RFC 6265, 4.2.1), trims
 // as net/http does, and leaves nothing out that looks like a cookie of that
 // name: net/http skips values it finds malformed, and a second cookie must not
 // hide in that.
-func cookieValues(lines []string, name string) (values []string) {
+func cookieValues(lines []string, name string, most int) (values []string, count int) {
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
 			key, value, _ := strings.Cut(textproto.TrimString(pair), "=")
-			if textproto.TrimString(key) == name {
-				values = append(values, value)
+			if textproto.TrimString(key) != name {
+				continue
 			}
+			if count++; count > most {
+				values = values[:copy(values, values[1:])]
+			}
+			values = append(values, value)
 		}
 	}
-	return values
+	return values, count
 }

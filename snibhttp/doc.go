@@ -25,11 +25,18 @@
 //
 // It is HttpOnly, SameSite=Lax, of Path=/ and no Domain, and Secure with the
 // prefix __Host- under the profile [HTTPS], which is the default. The browser
-// keeps it until the session's absolute deadline, at most 400 days; whether
-// the session is still good is for the database to say. If a request has two of
-// the name, it is signed out, they are deleted and a warning is logged:
-// another port or host has planted one. A cookie whose session has ended is
-// left alone, as deleting it could hit that of a log-in in another tab.
+// keeps it until the session's absolute deadline; whether the session is still
+// good is for the database to say. Browsers drop a cookie after 400 days: that
+// of a session that lives longer is set again in the second half of that time,
+// with the same token. Options.BrowserSession, or [AttrPersistent] for one
+// log-in ("remember me"), makes a cookie that ends with the browser.
+//
+// A request with two of the name is signed out, and a warning is logged:
+// another port or host has planted one. The answer deletes the planted ones,
+// under every path and domain that they can have, and leaves ours for the next
+// request, or for none while a planted one is left. A cookie whose session has
+// ended is left alone, as deleting it could hit that of a log-in in another
+// tab.
 //
 // # Cross-site requests
 //
@@ -37,23 +44,34 @@
 // Upgrade) must come from a page of this program. That is decided by Origin and
 // Sec-Fetch-Site as [http.CrossOriginProtection] does, and more strictly: with
 // neither header it is refused, as is an Origin that differs in its scheme,
-// WebSocket handshakes included; only Options.TrustedOrigins are excepted, who
-// may thus act as the user. It holds whether there is a cookie or not, hence
+// host or port, WebSocket handshakes included; only Options.TrustedOrigins are
+// excepted, who may thus act as the user. A Host is compared as browsers write
+// it: a proxy may add the scheme's own port. Each refusal is logged with the
+// setting that would let it through. It holds whether there is a cookie or not, hence
 // for sign-up and sign-in too, in the middleware and once more in the methods
 // that set or delete the cookie. Safe methods (GET, HEAD, OPTIONS) pass:
 // handlers must change nothing for them.
 //
 // Requests with a bearer token are exempt: a browser sends none by itself.
 // Endpoints for programs that have neither headers nor token yet (a native
-// log-in, a webhook) do not belong behind this middleware.
+// log-in, a webhook) do not belong behind this middleware, and a handler that
+// answers CORS preflights belongs in front of it.
+//
+// The callback of a provider that posts its answer (form_post) comes from
+// another site, without the cookie. Take it outside of this middleware, let it
+// do nothing but redirect by 303 to a GET of this program, and there compare
+// the state with the one kept in a cookie. TrustedOrigins would trust the
+// provider with every request.
 //
 // # Native clients
 //
 // If there is an Authorization header of the scheme Bearer, it alone decides:
-// the cookie is neither read nor set. Its token is that of a session. Clients
+// the cookie is neither read nor set; Options.IgnoreAuthorization is for
+// proxies that send one of their own. Its token is that of a session. Clients
 // that keep a refresh token exchange it at [Manager.TokenHandler] and end it at
 // [Manager.RevokeHandler]; the handler that logs them in calls
-// [snib.DB.CreateRefreshToken] and answers with [WriteTokens].
+// [snib.DB.CreateRefreshToken] and answers with [WriteTokens]. A refresh token
+// that comes twice has been copied: Options.Reused tells the program.
 //
 // # Caches, streams and failures
 //
@@ -68,8 +86,10 @@
 //
 // Who can run a script in a page of the program, or listen to plain HTTP, acts
 // as the user. Under the plain-HTTP profiles the cookie is seen, and can be
-// shadowed, by programs on other ports of the host. This package does not
-// throttle: see snib.Options.BeforeAuth.
+// replaced, by programs on other ports of the host. One that they plant where
+// there is no other, before a log-in say, is a log-in to an account of theirs:
+// a page that takes something of the user's should show whose account it is.
+// This package does not throttle: see snib.Options.BeforeAuth.
 //
 // no-store keeps pages out of caches on disk. Chromium keeps the last ones in
 // memory all the same, and going back after a sign-out shows them, unless the

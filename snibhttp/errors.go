@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -109,7 +110,11 @@ func (m *Manager) statusOf(r *http.Request, err error) int {
 		}
 	}
 	if !gone(r) {
-		m.log.Error("snibhttp: answered 503", "method", r.Method, "error", err)
+		kind := lineTrouble
+		if errors.Is(err, snib.ErrBusy) || errors.Is(err, context.DeadlineExceeded) {
+			kind = lineBusy // which a flood can bring about, and must not hide the others
+		}
+		m.logLine(kind, slog.LevelError, "snibhttp: answered 503", "method", r.Method, "error", err)
 	}
 	return http.StatusServiceUnavailable
 }

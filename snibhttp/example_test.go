@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,8 +20,14 @@ import (
 // browse sends a request as a browser does from a page of the program, prints
 // the status, and returns the cookie that was set.
 func browse(h http.Handler, method, target string, cookies ...*http.Cookie) []*http.Cookie {
-	r := httptest.NewRequest(method, "https://notes.example"+target, nil)
+	return send(h, method, target, nil, cookies...)
+}
+
+// send is browse with a form.
+func send(h http.Handler, method, target string, form url.Values, cookies ...*http.Cookie) []*http.Cookie {
+	r := httptest.NewRequest(method, "https://notes.example"+target, strings.NewReader(form.Encode()))
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	for _, c := range cookies {
 		r.AddCookie(c)
 	}
@@ -65,7 +72,7 @@ func Example() {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /sign-in", func(w http.ResponseWriter, r *http.Request) {
-		session, _, err := db.LogIn(r.Context(), "email", r.FormValue("email"), r.FormValue("password"), sessions.SessionOptions(r))
+		session, _, err := db.LogIn(r.Context(), "email", r.PostFormValue("email"), r.PostFormValue("password"), sessions.SessionOptions(r))
 		if err == nil {
 			err = sessions.SetSession(w, r, session)
 		}
@@ -89,15 +96,15 @@ func Example() {
 	site := sessions.Optional(mux) // for http.Server.Handler
 
 	browse(site, "GET", "/account")
-	browse(site, "POST", "/sign-in?email=ada@example.com&password=wrong")
-	cookies := browse(site, "POST", "/sign-in?email=ada@example.com&password=correct+horse+battery")
+	send(site, "POST", "/sign-in", url.Values{"email": {"ada@example.com"}, "password": {"wrong"}})
+	cookies := send(site, "POST", "/sign-in", url.Values{"email": {"ada@example.com"}, "password": {"correct horse battery"}})
 	browse(site, "GET", "/account", cookies...)
 	browse(site, "POST", "/sign-out", cookies...)
 	browse(site, "GET", "/account", cookies...)
 	// Output:
 	// GET /account 401 Unauthorized. Sign in to go on.
-	// POST /sign-in?email=ada@example.com&password=wrong 401 Unauthorized. Sign in to go on.
-	// POST /sign-in?email=ada@example.com&password=correct+horse+battery 303
+	// POST /sign-in 401 Unauthorized. Sign in to go on.
+	// POST /sign-in 303
 	// GET /account 200 Hello Ada
 	// POST /sign-out 303
 	// GET /account 401 Unauthorized. Sign in to go on.
@@ -130,6 +137,40 @@ func ExampleManager_LogIn() {
 	// Output:
 	// GET /callback 200 signed in
 	// __Host-notes true true 7776000
+}
+
+// A log-in with "remember me": the cookie of who does not tick it ends with the
+// browser.
+func ExampleManager_SetSession() {
+	db, _, done := open()
+	defer done()
+	sessions, err := snibhttp.New(db, &snibhttp.Options{App: "notes"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	signIn := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		options := sessions.SessionOptions(r)
+		options.Attributes[snibhttp.AttrPersistent] = r.PostFormValue("remember") == "yes"
+		session, _, err := db.LogIn(r.Context(), "email", r.PostFormValue("email"), r.PostFormValue("password"), options)
+		if err == nil {
+			err = sessions.SetSession(w, r, session)
+		}
+		if err != nil {
+			sessions.Error(w, r, err)
+		}
+	})
+	form := url.Values{"email": {"ada@example.com"}, "password": {"correct horse battery"}}
+	for _, remember := range []string{"", "yes"} {
+		form.Set("remember", remember)
+		for _, c := range send(signIn, "POST", "/sign-in", form) {
+			fmt.Println(c.Name, c.MaxAge)
+		}
+	}
+	// Output:
+	// POST /sign-in 200
+	// __Host-notes 0
+	// POST /sign-in 200
+	// __Host-notes 7776000
 }
 
 // A native client logs in, then exchanges its refresh token.

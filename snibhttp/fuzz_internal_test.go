@@ -23,6 +23,7 @@ func FuzzCredentials(f *testing.F) {
 		{"__Host-notes=a b,c\x00", "BEARERx y"},
 		{"a=b;__Host-notes\r=;1  ", "\tBear~3\xc6Jer\tx"},
 		{"__host-notes=1;\u00a0__Host-notes=2", "Bearer\u00a0x"},
+		{"__Host-notes=a;" + strings.Repeat("__Host-notes=b;", 9) + "__Host-notes=c", ""},
 	} {
 		f.Add(seed[0], seed[1])
 	}
@@ -33,21 +34,26 @@ func FuzzCredentials(f *testing.F) {
 		if err != nil || got.bearer {
 			t.Fatalf("without Authorization: %+v, %v", got, err)
 		}
+		found, _ := cookieValues(r.Header["Cookie"], m.cookie, 1<<20)
+		if got.count != len(found) || len(got.cookies) > maxCookies || len(got.cookies) < min(len(found), maxCookies) ||
+			!slices.Equal(got.cookies, found[len(found)-len(got.cookies):]) {
+			t.Errorf("%q: %d counted, %q kept of %q", cookies, got.count, got.cookies, found)
+		}
 		theirs := r.CookiesNamed(m.cookie)
 		for _, c := range theirs {
 			value := c.Value
 			if c.Quoted {
 				value = `"` + value + `"`
 			}
-			if !slices.Contains(got.cookies, value) {
-				t.Errorf("%q: net/http finds %q, we %q", cookies, value, got.cookies)
+			if !slices.Contains(found, value) {
+				t.Errorf("%q: net/http finds %q, we %q", cookies, value, found)
 			}
 		}
-		if len(got.cookies) < len(theirs) {
-			t.Errorf("%q: net/http finds %d, we %d", cookies, len(theirs), len(got.cookies))
+		if len(found) < len(theirs) {
+			t.Errorf("%q: net/http finds %d, we %d", cookies, len(theirs), len(found))
 		}
-		if n := strings.Count(cookies, m.cookie); len(got.cookies) > n {
-			t.Errorf("%q: %d cookies in %d names", cookies, len(got.cookies), n)
+		if n := strings.Count(cookies, m.cookie); len(found) > n {
+			t.Errorf("%q: %d cookies in %d names", cookies, len(found), n)
 		}
 		checkAuthorization(t, m, r, authorization)
 	})
@@ -78,4 +84,40 @@ func checkAuthorization(t *testing.T, m *Manager, r *http.Request, authorization
 func isBearer(line string) bool {
 	words := strings.FieldsFunc(line, func(c rune) bool { return c == ' ' || c == '\t' })
 	return len(words) > 0 && strings.EqualFold(words[0], "Bearer")
+}
+
+// FuzzHosts: an entry of Options.Hosts that New accepts is matched by itself,
+// in whatever case and with the scheme's own port, and by no other port or
+// name.
+func FuzzHosts(f *testing.F) {
+	for _, seed := range []string{"localhost:8080", "App.example.com", "[::1]:443", "[0:0::1]", "127.0.0.1:80", "a_b.", "*.example", "127.1", "[::1", "::1", "a:b:c", "a:", ":80", "\u212a"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, host string) {
+		for _, profile := range []Profile{HTTPS, InsecureLAN} {
+			o := &Options{App: "a", Profile: profile, Hosts: []string{host}}
+			if o.check() != nil {
+				continue
+			}
+			l := o.hostList()
+			name, port, ok := parseHost(host)
+			if !ok || !l.allows(name+port) || !l.allows(strings.ToUpper(name+port)) || port == "" && !l.allows(name+l.port) {
+				t.Errorf("%v %q: does not match itself: %q %q", profile, host, name, port)
+			}
+			for _, other := range []string{"x" + name + port, name + ":1", name + "x" + port, name + ".attacker.example" + port, ""} {
+				if other != name+port && l.allows(other) {
+					t.Errorf("%v %q: accepts %q", profile, host, other)
+				}
+			}
+		}
+		if validOrigin("https://"+host) != (strings.ToLower(host) == host && (&Options{App: "a", Hosts: []string{host}}).check() == nil && canonical(host)) {
+			t.Errorf("%q: as an origin %v", host, validOrigin("https://"+host))
+		}
+	})
+}
+
+// canonical reports whether browsers would write a valid host so in an origin.
+func canonical(host string) bool {
+	name, port, _ := parseHost(host)
+	return name+port == host && port != ":443"
 }

@@ -3,6 +3,7 @@ package snibhttp
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"net/http"
 
@@ -19,24 +20,25 @@ import (
 //
 // ErrCrossOrigin, ErrHost and ErrAuthorization, the last also for a request
 // with a bearer token, which gets no cookie; they are found here if no
-// middleware has looked. ErrInvalidInput if s has no Token. Others are of the
+// middleware has looked. ErrInvalidInput if s has no Token, or [AttrPersistent]
+// is no bool. Others are of the
 // database. With an error there is no cookie, and s is ended if it can be.
 func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Session) error {
 	if s.Token.Reveal() == "" {
 		return &snib.InputError{Field: "Session.Token", Reason: "must be there"}
 	}
-	carried, err := m.mayEnter(r)
+	c, err := m.mayEnter(r, s.Attributes())
 	if err == nil {
-		err = m.end(r.Context(), carried)
+		err = m.end(r.Context(), c.cookies)
 	}
 	if err != nil {
 		// Nobody will ever have its token.
 		if err := m.db.RevokeSessionByID(context.WithoutCancel(r.Context()), s.ID); err != nil {
-			m.log.Warn("snibhttp: a session that nobody holds was not ended", "session", s.ID, "error", err)
+			m.logLine(lineOrphan, slog.LevelWarn, "snibhttp: a session that nobody holds was not ended", "session", s.ID, "error", err)
 		}
 		return err
 	}
-	m.setCookie(w, s)
+	m.enter(w, r, c, s)
 	return nil
 }
 
@@ -52,16 +54,18 @@ func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Sess
 // new one without its Token, which is in the cookie. When to call it, and
 // other errors, are as of SetSession and [snib.DB.CreateSession].
 func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, u snib.User, attributes snib.Attributes) (snib.Session, error) {
-	carried, err := m.mayEnter(r)
+	o := m.SessionOptions(r)
+	maps.Copy(o.Attributes, attributes)
+	c, err := m.mayEnter(r, o.Attributes)
 	if err != nil {
 		return snib.Session{}, err
 	}
-	o := m.SessionOptions(r)
-	maps.Copy(o.Attributes, attributes)
 	var s snib.Session
 	err = m.db.Update(r.Context(), func(tx *snib.Tx) (err error) {
-		if err := endAll(tx, carried); err != nil { // first, as it makes room
-			return err
+		for _, token := range c.cookies { // first, as it makes room
+			if err := tx.RevokeToken(token); err != nil {
+				return err
+			}
 		}
 		s, err = tx.CreateSession(u, o)
 		return err
@@ -69,7 +73,7 @@ func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, u snib.User, att
 	if err != nil {
 		return snib.Session{}, err
 	}
-	m.setCookie(w, s)
+	m.enter(w, r, c, s)
 	s.Token = snib.Token{}
 	return s, nil
 }
@@ -80,7 +84,7 @@ func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, u snib.User, att
 //
 // ErrMethod for a request that changes nothing (GET), which any page can have
 // sent; ErrCrossOrigin, ErrHost and ErrAuthorization as SetSession. Others are
-// of the database: then nothing is ended and the cookie stays.
+// of the database: then the cookie stays, for another try.
 func (m *Manager) LogOut(w http.ResponseWriter, r *http.Request) error {
 	c, err := m.mayLeave(r)
 	if err != nil {
@@ -92,9 +96,7 @@ func (m *Manager) LogOut(w http.ResponseWriter, r *http.Request) error {
 	if err := m.end(context.WithoutCancel(r.Context()), c.cookies); err != nil {
 		return err
 	}
-	if !c.bearer {
-		m.deleteCookie(w)
-	}
+	m.leave(w, r, c)
 	return nil
 }
 
@@ -114,9 +116,7 @@ func (m *Manager) LogOutEverywhere(w http.ResponseWriter, r *http.Request) error
 	if err != nil && !errors.Is(err, snib.ErrUserNotFound) { // deleted meanwhile, with all there was
 		return err
 	}
-	if !c.bearer {
-		m.deleteCookie(w)
-	}
+	m.leave(w, r, c)
 	return nil
 }
 
@@ -139,14 +139,25 @@ func (m *Manager) LogOutOthers(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// mayEnter returns the tokens that a request carries which is to get a cookie.
-// More than one is no obstacle: all of them end.
-func (m *Manager) mayEnter(r *http.Request) ([]string, error) {
+// mayEnter returns the credentials of a request that is to get the cookie of a
+// session with these attributes. More than one is no obstacle: all of them end.
+func (m *Manager) mayEnter(r *http.Request, a snib.Attributes) (credentials, error) {
 	c, err := m.admit(r)
 	if err == nil && c.bearer {
 		err = ErrAuthorization
 	}
-	return c.cookies, err
+	if err == nil {
+		_, err = m.persistent(a)
+	}
+	return c, err
+}
+
+// enter sets the cookie of a session that was made.
+func (m *Manager) enter(w http.ResponseWriter, r *http.Request, c credentials, s snib.Session) {
+	if c.count > 1 {
+		m.deletePlanted(w, r, true)
+	}
+	m.setCookie(w, s.Token.Reveal(), s)
 }
 
 // mayLeave returns the credentials of a request that is to end sessions.
@@ -156,6 +167,17 @@ func (m *Manager) mayLeave(r *http.Request) (credentials, error) {
 		err = ErrMethod
 	}
 	return c, err
+}
+
+// leave deletes the cookie of a session that was ended.
+func (m *Manager) leave(w http.ResponseWriter, r *http.Request, c credentials) {
+	if c.bearer {
+		return
+	}
+	if c.count > 1 {
+		m.deletePlanted(w, r, true)
+	}
+	m.deleteCookie(w)
 }
 
 // whoever returns who is signed in: as the middleware found, or, where there
@@ -177,21 +199,12 @@ func (m *Manager) whoever(r *http.Request, c credentials) (snib.Session, snib.Us
 	return s, u, err
 }
 
-// end ends what tokens stand for in one commit, or none if there is nothing to
-// end.
+// end ends what tokens stand for. Each is looked up before the writer is asked
+// for, so that strangers hold up nobody; should one fail, a later try ends the
+// rest.
 func (m *Manager) end(ctx context.Context, tokens []string) error {
-	switch len(tokens) {
-	case 0:
-		return nil
-	case 1:
-		return m.db.RevokeToken(ctx, tokens[0])
-	}
-	return m.db.Update(ctx, func(tx *snib.Tx) error { return endAll(tx, tokens) })
-}
-
-func endAll(tx *snib.Tx, tokens []string) error {
 	for _, token := range tokens {
-		if err := tx.RevokeToken(token); err != nil {
+		if err := m.db.RevokeToken(ctx, token); err != nil {
 			return err
 		}
 	}

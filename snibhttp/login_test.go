@@ -315,3 +315,39 @@ func TestLogOutThatFailsKeepsTheCookie(t *testing.T) {
 		t.Error("the session has ended")
 	}
 }
+
+// TestManyCookiesCostLittle: what strangers send is looked up a few times, and
+// never in the writer's turn. Ours, which browsers send last, is among it.
+func TestManyCookiesCostLittle(t *testing.T) {
+	other := newSite(t, nil)
+	_, unknown := other.session()
+	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = busyTimeout })
+	many := strings.Repeat("__Host-notes="+unknown+"; ", 9000)
+	before := s.commits()
+	s.busy(func() {
+		for path, most := range map[string]int{"/sign-out": 8, "/looked/sign-out": 8, "/open": 0, "/everywhere": 2} {
+			got := s.clock.count(func() {
+				res := s.do(s.request("POST", path, "Cookie: "+many+"a=b"))
+				if want := path != "/everywhere"; (res.StatusCode < 400) != want {
+					t.Errorf("%s: %s", path, res.Status)
+				}
+			})
+			if got > most {
+				t.Errorf("%s: %d transactions, at most %d", path, got, most)
+			}
+		}
+	})
+	if got := s.commits(); got != before {
+		t.Errorf("%d commits", got-before)
+	}
+	for _, path := range []string{"/sign-out", "/sign-in", "/log-in"} {
+		_, token := s.session()
+		wantStatus(t, s.do(s.request("POST", path, "Cookie: "+many+"__Host-notes="+token)), http.StatusNoContent)
+		if s.valid(token) {
+			t.Errorf("%s: the session that came last is still good", path)
+		}
+	}
+	if got := s.log.String(); strings.Count(got, "count=9000") == 0 {
+		t.Errorf("log %q", got)
+	}
+}

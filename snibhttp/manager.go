@@ -7,20 +7,22 @@ import (
 	"unicode"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/clock"
 )
 
 // Manager puts the accounts of a database behind the handlers of net/http.
 // All its methods are safe for concurrent use. It keeps nothing but its
-// settings; there may be several to a database.
+// settings and how much it has logged; there may be several to a database.
 type Manager struct {
 	db      *snib.DB
 	o       Options
 	cookie  string // its name
 	origin  string // the scheme of our own origin, with "://"
-	hosts   map[string]bool
+	hosts   hostList
 	trusted map[string]bool
 	base    *http.CrossOriginProtection
 	log     *slog.Logger
+	lines   limiter // of the log
 
 	admitted *visit // of every request that Protect has let through
 }
@@ -29,7 +31,7 @@ type Manager struct {
 // after the server. A field of o that is missing or out of its bounds is
 // ErrInvalidInput, as a [snib.InputError] that names it.
 func New(db *snib.DB, o *Options) (*Manager, error) {
-	m := &Manager{db: db, base: http.NewCrossOriginProtection(), trusted: make(map[string]bool)}
+	m := &Manager{db: db, base: http.NewCrossOriginProtection(), trusted: make(map[string]bool), lines: limiter{now: clock.New(nil).Wall}}
 	m.admitted = &visit{manager: m}
 	if o != nil {
 		m.o = *o
@@ -46,7 +48,7 @@ func New(db *snib.DB, o *Options) (*Manager, error) {
 		}
 		m.trusted[origin] = true
 	}
-	m.hosts = m.o.hostSet()
+	m.hosts = m.o.hostList()
 	m.o.Hosts, m.o.TrustedOrigins = nil, nil // the caller's; both are in the sets
 	if m.o.SameSite == 0 {
 		m.o.SameSite = http.SameSiteLaxMode
@@ -66,10 +68,15 @@ func New(db *snib.DB, o *Options) (*Manager, error) {
 	return m, nil
 }
 
-// The session attributes that the Manager records.
+// The session attributes that the Manager records, and one that it reads.
 const (
 	AttrAddress   = "address"    // of the client, at most 64 bytes
 	AttrUserAgent = "user_agent" // as the client calls itself, at most 256 bytes
+
+	// AttrPersistent says whether the cookie outlives the browser, as a bool
+	// that a log-in may put among the attributes of its session: whether the
+	// user has ticked "remember me". Without it, Options.BrowserSession does.
+	AttrPersistent = "persistent"
 )
 
 // SessionOptions returns what to give to [snib.DB.LogIn] or CreateRefreshToken
@@ -78,10 +85,13 @@ const (
 // whatever the client says. More may be put into the map; it is the caller's.
 func (m *Manager) SessionOptions(r *http.Request) snib.SessionOptions {
 	return snib.SessionOptions{Attributes: snib.Attributes{
-		AttrAddress:   printable(m.o.ClientAddr(r), 64),
+		AttrAddress:   m.address(r),
 		AttrUserAgent: printable(r.UserAgent(), 256),
 	}}
 }
+
+// address is that of the client, as it is shown.
+func (m *Manager) address(r *http.Request) string { return printable(m.o.ClientAddr(r), 64) }
 
 // printable drops what is not valid UTF-8 or cannot be seen from text, and
 // what goes beyond most bytes: it will be shown in a list.

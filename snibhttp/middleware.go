@@ -3,6 +3,7 @@ package snibhttp
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -62,12 +63,20 @@ func (m *Manager) Require(next http.Handler) http.Handler {
 // Optional or Require, as they were then: a session that next ends or begins
 // is not in it. ok is false, and both are zero, if nobody is signed in. The
 // Session has no Token.
+//
+// Of several Managers it is the one whose middleware is the innermost:
+// [Manager.FromContext] asks a certain one.
 func FromContext(ctx context.Context) (s snib.Session, u snib.User, ok bool) {
 	v, _ := ctx.Value(visitKey{}).(*visit)
-	if v == nil || !v.signedIn {
-		return snib.Session{}, snib.User{}, false
-	}
-	return v.session, v.user, true
+	return v.who()
+}
+
+// FromContext is the function of this name for the middleware of this Manager:
+// where administrators and users have databases of their own, one is never
+// taken for the other.
+func (m *Manager) FromContext(ctx context.Context) (s snib.Session, u snib.User, ok bool) {
+	v, _ := ctx.Value(m).(*visit)
+	return v.who()
 }
 
 // A visit is what the middleware has found out about a request. It is written
@@ -80,19 +89,41 @@ type visit struct {
 	user     snib.User
 }
 
+// who returns the session and user as FromContext does. A nil visit has none.
+func (v *visit) who() (snib.Session, snib.User, bool) {
+	if v == nil || !v.signedIn {
+		return snib.Session{}, snib.User{}, false
+	}
+	return v.session, v.user, true
+}
+
 type visitKey struct{}
 
+// A visitContext has a visit under two keys: that of the last middleware that a
+// request went through, and the Manager's own, which another one inside does
+// not shadow.
+type visitContext struct {
+	context.Context
+	visit *visit
+}
+
+// Value returns the visit, or what the context around has.
+func (c visitContext) Value(key any) any {
+	if key == (visitKey{}) || key == c.visit.manager {
+		return c.visit
+	}
+	return c.Context.Value(key)
+}
+
 func withVisit(r *http.Request, v *visit) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+	return r.WithContext(visitContext{r.Context(), v})
 }
 
 // visitOf returns what a middleware of this Manager has found out already, or
 // nil.
 func (m *Manager) visitOf(r *http.Request) *visit {
-	if v, _ := r.Context().Value(visitKey{}).(*visit); v != nil && v.manager == m {
-		return v
-	}
-	return nil
+	v, _ := r.Context().Value(m).(*visit)
+	return v
 }
 
 // look admits a request and finds out who sent it. If it is refused, look has
@@ -124,15 +155,15 @@ func (m *Manager) find(w http.ResponseWriter, r *http.Request) (*visit, error) {
 	token := c.token
 	switch {
 	case c.bearer:
-	case len(c.cookies) == 0:
+	case c.count == 0:
 		return v, nil
-	case len(c.cookies) > 1:
+	case c.count > 1:
 		// Somebody on another port or host of this name has planted one.
-		// There is no telling which, and taking the wrong one would be to
-		// work in somebody else's account.
-		m.log.Warn("snibhttp: more than one cookie of our name, taken as signed out",
-			"cookie", m.cookie, "count", len(c.cookies), "address", m.SessionOptions(r).Attributes[AttrAddress])
-		m.deleteCookie(w)
+		// There is no telling which by the request, and taking the wrong one
+		// would be to work in somebody else's account.
+		m.logLine(lineCookies, slog.LevelWarn, "snibhttp: more than one cookie of our name, taken as signed out",
+			"cookie", m.cookie, "count", c.count, "address", m.address(r))
+		m.deletePlanted(w, r, false)
 		return v, nil
 	default:
 		token = c.cookies[0]
@@ -140,7 +171,9 @@ func (m *Manager) find(w http.ResponseWriter, r *http.Request) (*visit, error) {
 	v.session, v.user, err = m.validate(r.Context(), token)
 	switch {
 	case err == nil:
-		v.signedIn = true
+		if v.signedIn = true; !c.bearer {
+			m.keepCookie(w, token, v.session)
+		}
 	case !errors.Is(err, snib.ErrInvalidSession):
 		return nil, err
 	case c.bearer:
@@ -163,10 +196,12 @@ func (m *Manager) validate(ctx context.Context, token string) (snib.Session, sni
 	case errors.Is(err, snib.ErrInvalidSession):
 		// Idle or dead: ExtendSession knows, and writes only for the first.
 		// Of two requests at once, one writes and the other finds it done.
-		if _, err := m.db.ExtendSession(ctx, token); err != nil {
+		extended, err := m.db.ExtendSession(ctx, token)
+		if err != nil {
 			return snib.Session{}, snib.User{}, err
 		}
-		return m.db.ValidateSessionUser(ctx, token)
+		_, u, err = m.db.ValidateSessionUser(ctx, token)
+		return extended, u, err
 	case err != nil || !s.ExtendDue:
 		return s, u, err
 	}
@@ -178,7 +213,7 @@ func (m *Manager) validate(ctx context.Context, token string) (snib.Session, sni
 		return extended, u, nil
 	case ctx.Err() == nil && mayGoUnwritten(err):
 		// A full disk or a busy writer shuts nobody out.
-		m.log.Warn("snibhttp: the use of a session was not written", "session", s.ID, "error", err)
+		m.logLine(lineUnwritten, slog.LevelWarn, "snibhttp: the use of a session was not written", "session", s.ID, "error", err)
 		return s, u, nil
 	}
 	return snib.Session{}, snib.User{}, err

@@ -440,3 +440,60 @@ func TestWhatHappensBetweenLookAndExtension(t *testing.T) {
 		}
 	}
 }
+
+// TestAnotherProgramsAuthorization: a proxy in front sends a bearer token of
+// its own with every request. The cookie counts, and so does the origin.
+func TestAnotherProgramsAuthorization(t *testing.T) {
+	s := newSite(t, func(_ *snib.Options, o *snibhttp.Options) { o.IgnoreAuthorization = true })
+	session, token := s.session()
+	proxy := "Authorization: Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2ln"
+	for what, headers := range map[string][]string{
+		"one": {proxy}, "two": {proxy, proxy}, "our own": {"Authorization: Bearer " + token}, "another scheme": {"Authorization: Basic YTpi"},
+	} {
+		if got := body(t, s.do(s.request("GET", "/open", headers...))); got != "nobody" {
+			t.Errorf("%s, without the cookie: %s", what, got)
+		}
+		wantStatus(t, s.do(s.request("GET", "/closed", headers...)), http.StatusUnauthorized)
+		if got := body(t, s.do(s.request("GET", "/closed", append(headers, cookie+token)...))); !strings.Contains(got, string(session.ID)) {
+			t.Errorf("%s, with the cookie: %s", what, got)
+		}
+		r := s.request("POST", "/open", append(headers, cookie+token)...)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		wantStatus(t, s.do(r), http.StatusForbidden)
+		for _, path := range []string{"/sign-in", "/log-in"} {
+			cookieOf(t, s.do(s.request("POST", path, headers...)))
+		}
+		_, mine := s.session()
+		if wantStatus(t, s.do(s.request("POST", "/sign-out", append(headers, cookie+mine)...)), http.StatusNoContent); s.valid(mine) || !s.valid(token) {
+			t.Errorf("%s: signing out ended the wrong session", what)
+		}
+	}
+}
+
+// TestFromContextOfAManager: administrators and users in databases of their
+// own, each behind the other's middleware.
+func TestFromContextOfAManager(t *testing.T) {
+	a, b := newSite(t, nil), newSite(t, nil)
+	_, token := a.session()
+	var asked bool
+	h := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked = true
+		if _, u, ok := a.m.FromContext(r.Context()); !ok || u.ID != a.user.ID {
+			t.Errorf("of the one whose token came: %v", ok)
+		}
+		if _, _, ok := b.m.FromContext(r.Context()); ok {
+			t.Error("of the other: somebody is signed in")
+		}
+	})
+	for _, both := range []http.Handler{a.m.Optional(b.m.Optional(h)), b.m.Optional(a.m.Optional(h)), a.m.Optional(b.m.Protect(a.m.Require(h)))} {
+		asked = false
+		if got := a.clock.count(func() { a.serve(both, a.request("GET", "/", cookie+token)) }); got != 1 || !asked {
+			t.Errorf("%d looks, answered: %v", got, asked)
+		}
+	}
+	for _, ctx := range []context.Context{context.Background(), context.WithValue(context.Background(), a, b)} {
+		if _, _, ok := a.m.FromContext(ctx); ok {
+			t.Error("somebody is signed in without a middleware")
+		}
+	}
+}

@@ -4,10 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/snibdb/snib"
 )
@@ -24,15 +21,25 @@ type Options struct {
 	// Profile is how browsers reach the program. Default HTTPS.
 	Profile Profile
 
-	// Hosts are the values that the Host header of a request may have, each
-	// a name or address with the port, unless that is the scheme's own:
+	// Hosts are the names by which browsers reach the program, each a name or
+	// address with the port, unless that is the scheme's own:
 	// "localhost:8080", "app.example.com". A request for another one is
 	// refused with 421, whatever its method, before anything is looked up.
+	// Case does not count, nor does the scheme's own port, which some proxies
+	// add. An entry that no browser sends is refused by New.
 	//
-	// Required under Loopback, where each must be localhost, a name that ends
-	// in .localhost, or a loopback address: a page of anybody's can point its
-	// own host name at 127.0.0.1 (DNS rebinding) and is then, to the browser,
-	// of the same origin as this program. Elsewhere empty accepts every Host.
+	// Any page can point its own host name at 127.0.0.1 or at a device (DNS
+	// rebinding) and is then, to the browser, of the same origin as this
+	// program. Hence:
+	//   - under Loopback, Hosts is required, and each must be localhost, a
+	//     name that ends in .localhost, or a loopback address. One without a
+	//     port stands for all its ports, for where ports are forwarded
+	//     (docker -p, ssh -L).
+	//   - under InsecureLAN, empty accepts addresses and the names that no
+	//     stranger can own: those without a dot, and under .local, .internal,
+	//     .home.arpa and .localhost.
+	//   - under HTTPS, empty accepts every host: an attacker has no
+	//     certificate for a name that leads here.
 	Hosts []string
 
 	// SameSite of the cookie: http.SameSiteLaxMode, the default, or
@@ -46,6 +53,18 @@ type Options struct {
 	// Name the program's own public origin here if a proxy in front of it
 	// changes the Host header. At most 64.
 	TrustedOrigins []string
+
+	// IgnoreAuthorization is for a proxy in front that sends a header
+	// Authorization of its own with every request, which would otherwise lock
+	// everybody out. The header is then not read at all, so native clients
+	// have no way in: give their endpoints a Manager of their own.
+	IgnoreAuthorization bool
+
+	// BrowserSession makes cookies that end with the browser, unless the log-in
+	// says otherwise by [AttrPersistent]. The session itself lives on in the
+	// database as Options.Sessions there says; and a browser that is set to
+	// open the tabs of last time keeps such cookies too.
+	BrowserSession bool
 
 	// ClientAddr returns the address of the client, to be shown in the list
 	// of sessions. Default: that of RemoteAddr. Set it if a proxy is in front
@@ -61,9 +80,19 @@ type Options struct {
 	// WWW-Authenticate are set already. It is called concurrently.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, err error)
 
+	// Reused is called when TokenHandler is presented a refresh token that was
+	// used before: somebody holds a copy, and the family is ended. Tell the
+	// user. It is called again each time a token of that family comes, which
+	// its holders can repeat: e.ID tells families apart. It is called
+	// concurrently, before the answer, which waits for it. nil disables it.
+	Reused func(r *http.Request, e *snib.ReuseError)
+
 	// Logger receives what an operator wants to see: each 503 with its
-	// reason, and duplicate cookies. nil discards. No token, and nothing of
-	// a request but its method and the client's address, is in it.
+	// reason, requests refused for their origin or host with the setting that
+	// would let them through, and duplicate cookies; at most 20 lines of a
+	// kind a minute. nil discards. Of a request, only its method, Host,
+	// Origin, Sec-Fetch-Site and the client's address are in it, and never a
+	// token.
 	Logger *slog.Logger
 }
 
@@ -136,10 +165,10 @@ func (o *Options) check() error {
 		return invalid("TrustedOrigins", `must each be as browsers write an origin: "https://app.example.com"`)
 	}
 	for _, h := range o.Hosts {
-		name, ok := hostName(h)
+		name, _, ok := parseHost(h)
 		switch {
 		case !ok:
-			return invalid("Hosts", `must each be as in a Host header: "localhost:8080"`)
+			return invalid("Hosts", `must each be as browsers send it: "localhost:8080", "xn--bcher-kva.example"`)
 		case o.Profile == Loopback && !loopbackName(name):
 			return invalid("Hosts", "must each be localhost, under .localhost or a loopback address, under Loopback")
 		}
@@ -163,57 +192,6 @@ func validApp(app string) bool {
 		}
 	}
 	return true
-}
-
-// validOrigin reports whether a browser could send origin: anything else would
-// be accepted here and never match.
-func validOrigin(origin string) bool {
-	u, err := url.Parse(origin)
-	return err == nil && u.Scheme != "" && u.Host != "" && u.Port() != defaultPort(u.Scheme) &&
-		origin == strings.ToLower(u.Scheme+"://"+u.Host)
-}
-
-// defaultPort is what browsers leave out of a Host and of an Origin. Schemes
-// that have none get a port that no URL has.
-func defaultPort(scheme string) string {
-	switch scheme {
-	case "https":
-		return "443"
-	case "http":
-		return "80"
-	}
-	return "none"
-}
-
-// hostName returns the name or address in the value of a Host header.
-func hostName(host string) (name string, ok bool) {
-	u, err := url.Parse("//" + host)
-	if err != nil || u.Host != host || u.Hostname() == "" || strings.HasSuffix(host, ":") {
-		return "", false
-	}
-	return u.Hostname(), true
-}
-
-// loopbackName reports whether browsers take a name for this machine without
-// asking the network.
-func loopbackName(name string) bool {
-	name = strings.ToLower(name)
-	ip, err := netip.ParseAddr(name)
-	return name == "localhost" || strings.HasSuffix(name, ".localhost") || err == nil && ip.IsLoopback()
-}
-
-// hostSet is the values of a Host header that are accepted.
-func (o *Options) hostSet() map[string]bool {
-	if len(o.Hosts) == 0 {
-		return nil
-	}
-	set := make(map[string]bool)
-	for _, h := range o.Hosts {
-		h = strings.ToLower(h)
-		set[strings.TrimSuffix(h, ":"+defaultPort(o.Profile.scheme()))] = true
-		set[h] = true
-	}
-	return set
 }
 
 // remoteAddr is the default of Options.ClientAddr: the address of the peer

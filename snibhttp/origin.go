@@ -10,22 +10,27 @@ import (
 // was sent from. A page of another site can make a browser send a request, but
 // not one with an Authorization header of the page's choosing.
 func (m *Manager) admit(r *http.Request) (credentials, error) {
-	if !m.hostAllowed(r) {
-		return credentials{}, ErrHost
+	if err := m.checkHost(r); err != nil {
+		return credentials{}, err
 	}
 	c, err := m.presented(r)
 	if err != nil {
 		return credentials{}, err
 	}
 	if !c.bearer && !m.sameOrigin(r) {
+		m.logOrigin(r)
 		return credentials{}, ErrCrossOrigin
 	}
 	return c, nil
 }
 
-// hostAllowed is Options.Hosts.
-func (m *Manager) hostAllowed(r *http.Request) bool {
-	return m.hosts == nil || m.hosts[strings.ToLower(r.Host)]
+// checkHost is Options.Hosts.
+func (m *Manager) checkHost(r *http.Request) error {
+	if m.hosts.allows(r.Host) {
+		return nil
+	}
+	m.logHost(r)
+	return ErrHost
 }
 
 // sameOrigin reports whether a request changes nothing, or was sent by a page
@@ -35,7 +40,8 @@ func (m *Manager) hostAllowed(r *http.Request) bool {
 //   - a request with neither Origin nor Sec-Fetch-Site is refused: every
 //     browser sends one of them, and others have bearer tokens;
 //   - an Origin must be equal in scheme, host and port, whatever
-//     Sec-Fetch-Site says; without that, plain HTTP can forge for HTTPS;
+//     Sec-Fetch-Site says; without that, plain HTTP can forge for HTTPS. The
+//     Host is taken as browsers write it, whatever a proxy made of it;
 //   - the handshake of a WebSocket is a GET and yet opens the way to anything;
 //   - either header twice is refused.
 func (m *Manager) sameOrigin(r *http.Request) bool {
@@ -50,14 +56,15 @@ func (m *Manager) sameOrigin(r *http.Request) bool {
 	if origin == "" && site == "" {
 		return false
 	}
+	host := m.hosts.canonical(r.Host)
 	unsafe := *r
-	unsafe.Method = http.MethodPost // also for a handshake
+	unsafe.Method, unsafe.Host = http.MethodPost, host // also for a handshake
 	if m.base.Check(&unsafe) != nil {
 		return false
 	}
-	host, ours := strings.CutPrefix(origin, m.origin)
+	named, ours := strings.CutPrefix(origin, m.origin)
 	switch {
-	case origin == "", m.trusted[origin], ours && host == r.Host:
+	case origin == "", m.trusted[origin], ours && named != "" && named == host:
 		return true
 	case origin == "null":
 		// What a page of ours sends under Referrer-Policy: no-referrer. That

@@ -23,7 +23,8 @@ const maxForm = 8 << 10
 //
 // Errors are in JSON as of RFC 6749, 5.2. A refresh token that is unknown,
 // expired, ended or was used before is invalid_grant with 400, after which the
-// client asks its user to log in; with 503 and Retry-After it keeps the token
+// client asks its user to log in; the program hears of the last by
+// Options.Reused. With 503 and Retry-After it keeps the token
 // and tries again. No cookie and no Authorization header is read, and none
 // set; the Host is, as of Options.Hosts. Other parameters are ignored, save
 // that each may be there once, and that scope, if there is one, is
@@ -38,8 +39,8 @@ func (m *Manager) RevokeHandler() http.Handler { return m.endpoint(m.revoke) }
 
 // WriteTokens answers with what CreateRefreshToken or Refresh has just
 // returned, in JSON as of RFC 6749, 5.1: access_token, which is the session's
-// and is sent as a bearer token; token_type; expires_in, the life of the
-// session in seconds from when it was made; refresh_token. It is for the
+// and is sent as a bearer token; token_type; expires_in, the seconds that the
+// session is still valid for; refresh_token. It is for the
 // handler by which a native client logs in. An error is that of w.
 func WriteTokens(w http.ResponseWriter, s snib.Session, t snib.RefreshToken) error {
 	return writeJSON(w, http.StatusOK, struct {
@@ -47,7 +48,7 @@ func WriteTokens(w http.ResponseWriter, s snib.Session, t snib.RefreshToken) err
 		TokenType    string `json:"token_type"`
 		ExpiresIn    int64  `json:"expires_in"`
 		RefreshToken string `json:"refresh_token"`
-	}{s.Token.Reveal(), "Bearer", int64(s.ActiveUntil.Sub(s.CreatedAt) / time.Second), t.Token.Reveal()})
+	}{s.Token.Reveal(), "Bearer", int64(s.ActiveUntil.Sub(s.ReadAt) / time.Second), t.Token.Reveal()})
 }
 
 func (m *Manager) refresh(w http.ResponseWriter, r *http.Request, form url.Values) error {
@@ -63,6 +64,9 @@ func (m *Manager) refresh(w http.ResponseWriter, r *http.Request, form url.Value
 		return oauthError("invalid_scope")
 	}
 	s, t, err := m.db.Refresh(r.Context(), token)
+	if e, ok := errors.AsType[*snib.ReuseError](err); ok && m.o.Reused != nil {
+		m.o.Reused(r, e)
+	}
 	switch {
 	case errors.Is(err, snib.ErrInvalidRefreshToken), errors.Is(err, snib.ErrRefreshTokenReused):
 		return oauthError("invalid_grant")
@@ -131,8 +135,8 @@ func (m *Manager) oauthAnswer(w http.ResponseWriter, r *http.Request, err error)
 // form reads the form of a request, which is its whole body and has each
 // parameter once. What is in the address would be logged, and is refused.
 func (m *Manager) form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	if !m.hostAllowed(r) {
-		return nil, ErrHost
+	if err := m.checkHost(r); err != nil {
+		return nil, err
 	}
 	if r.Method != http.MethodPost {
 		return nil, ErrMethod

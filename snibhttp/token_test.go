@@ -274,3 +274,61 @@ func TestATokenAnswerThatIsLost(t *testing.T) {
 	}
 	tokensOf(t, s.do(s.post("/token", form)))
 }
+
+// TestExpiresInIsWhatIsLeft of a session in an answer that is repeated, and of
+// its cookie if it is given one.
+func TestExpiresInIsWhatIsLeft(t *testing.T) {
+	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.Refresh.Session = 20 * time.Second })
+	token := s.refreshToken()
+	form := "grant_type=refresh_token&refresh_token=" + token
+	if got := tokensOf(t, s.do(s.post("/token", form))); got.Expires != 20 {
+		t.Errorf("expires_in %d at first", got.Expires)
+	}
+	s.clock.Advance(18500 * time.Millisecond)
+	got := tokensOf(t, s.do(s.post("/token", form)))
+	if !s.valid(got.Access) || got.Expires != 1 { // and a half
+		t.Errorf("expires_in %d of a repeated answer", got.Expires)
+	}
+	session, refresh, err := s.db.Refresh(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	if err := snibhttp.WriteTokens(w, session, refresh); err != nil {
+		t.Fatal(err)
+	}
+	if got := tokensOf(t, w.Result()); got.Expires != 1 {
+		t.Errorf("WriteTokens: expires_in %d", got.Expires)
+	}
+	res := s.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.answer(w, r, s.m.SetSession(w, r, session))
+	}), s.request("POST", "/"))
+	if got := res.Cookies()[0].MaxAge; got != 1 {
+		t.Errorf("Max-Age %d", got)
+	}
+}
+
+// TestReuseIsToldToTheProgram, which the client's answer is not.
+func TestReuseIsToldToTheProgram(t *testing.T) {
+	var told []*snib.ReuseError
+	s := newSite(t, func(_ *snib.Options, o *snibhttp.Options) {
+		o.Reused = func(r *http.Request, e *snib.ReuseError) {
+			if told = append(told, e); r.URL.Path != "/token" {
+				t.Errorf("told of a request to %s", r.URL.Path)
+			}
+		}
+	})
+	spent := "grant_type=refresh_token&refresh_token=" + s.refreshToken()
+	next := tokensOf(t, s.do(s.post("/token", spent)))
+	tokensOf(t, s.do(s.post("/token", "grant_type=refresh_token&refresh_token="+next.Refresh)))
+	wantOAuthError(t, "unknown", s.do(s.post("/token", "grant_type=refresh_token&refresh_token=x")), 400, "invalid_grant")
+	if len(told) != 0 {
+		t.Errorf("told of no reuse: %v", told)
+	}
+	for i := range 2 {
+		wantOAuthError(t, "reuse", s.do(s.post("/token", spent)), 400, "invalid_grant")
+		if len(told) != i+1 || told[i].UserID != s.user.ID || told[i].ID == "" || told[i].ID != told[0].ID {
+			t.Errorf("told %v", told)
+		}
+	}
+}

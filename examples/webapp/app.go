@@ -4,6 +4,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/snibdb/snib"
@@ -60,7 +62,7 @@ func open(c config) (*app, error) {
 	a.sessions, err = snibhttp.New(a.db, &snibhttp.Options{
 		App:     "snib-webapp",
 		Profile: snibhttp.Loopback,
-		Hosts:   c.hosts,
+		Hosts:   anyPort(c.hosts),
 		Refuse:  a.refuse,
 		Logger:  a.log,
 	})
@@ -69,6 +71,16 @@ func open(c config) (*app, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// anyPort returns hosts without their ports, which stand for all: who forwards
+// a port (ssh -L, docker -p) reaches the program by another one.
+func anyPort(hosts []string) (names []string) {
+	for _, h := range hosts {
+		u := url.URL{Host: h}
+		names = append(names, strings.TrimSuffix(h, ":"+u.Port()))
+	}
+	return names
 }
 
 // handler returns everything that the program serves.

@@ -37,7 +37,7 @@ type page struct {
 }
 
 // notices are what a page can say at its top, by the parameter "done" of its
-// address: words of ours only, as anybody can make a link.
+// address: words of ours only, and not for a link that another site has made.
 var notices = map[string]string{
 	"email":      "Your e-mail address is changed.",
 	"password":   "Your password is changed, and every other device is signed out.",
@@ -62,7 +62,7 @@ func (a *app) render(w http.ResponseWriter, r *http.Request, status int, name st
 	if _, user, ok := snibhttp.FromContext(r.Context()); ok {
 		p.Name = displayName(user)
 	}
-	if status == http.StatusOK {
+	if site := r.Header.Get("Sec-Fetch-Site"); status == http.StatusOK && (site == "same-origin" || site == "") {
 		p.Notice = notices[r.URL.Query().Get("done")]
 	}
 	var body bytes.Buffer

@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 )
 
@@ -34,7 +35,7 @@ func (a *app) refuse(w http.ResponseWriter, r *http.Request, status int, _ error
 // next returns where to go after signing in: a page of the account, whatever
 // the link said. An address that anybody can choose could lead anywhere.
 func next(wanted string) string {
-	if strings.HasPrefix(wanted, "/account/") {
+	if wanted = path.Clean(wanted); strings.HasPrefix(wanted, "/account/") {
 		u := url.URL{Path: wanted} // escaped: no query, no host
 		return u.EscapedPath()
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -102,7 +103,9 @@ func TestAfterSigningInNobodyIsLedElsewhere(t *testing.T) {
 		"//elsewhere.example":      "/account",
 		"https://elsewhere.test/":  "/account",
 		"/\\elsewhere.example":     "/account",
-		"/account/../sign-up":      "/sign-up",
+		"/account/../sign-up":      "/account",
+		"/account/../..//x":        "/account",
+		"/account/./profile":       "/account/profile",
 		"javascript:alert(1)":      "/account",
 		"/account/%0d%0aSet-Cooki": "/account/%0d%0aSet-Cooki",
 	} {
@@ -146,6 +149,63 @@ func TestOtherSitesCanSendNothing(t *testing.T) {
 		}
 	}
 	ada.get("/account").want(t, "/account", http.StatusOK, "ada@example.com")
+}
+
+// TestNoPasswordInAnAddress: addresses are in logs and histories. A form that
+// comes in one is as if it had not come.
+func TestNoPasswordInAnAddress(t *testing.T) {
+	s := newSite(t)
+	s.signUp("ada")
+	query := "?" + url.Values{"email": {"ada@example.com"}, "username": {"eve"}, "password": {password}, "new_password": {password}}.Encode()
+	b := s.browser()
+	b.post("/sign-in"+query).wantError(t, "/sign-in", "email", "Enter your e-mail address.")
+	b.post("/sign-in"+query, "email", "ada@example.com").wantError(t, "/sign-in", "password", "Enter your password.")
+	b.post("/sign-up"+query).wantError(t, "/sign-up", "email", "Enter your e-mail address.")
+	b.get("/account").want(t, "/sign-in", http.StatusOK, "Sign in")
+}
+
+// TestNoticesAreNotForged: a link on another site leads to a page that says
+// nothing has been done.
+func TestNoticesAreNotForged(t *testing.T) {
+	s := newSite(t)
+	for site, want := range map[string]bool{"same-origin": true, "": true, "cross-site": false, "same-site": false, "none": false} {
+		r, err := http.NewRequest("GET", s.url+"/?done=deleted", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if site != "" {
+			r.Header.Set("Sec-Fetch-Site", site)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if got := strings.Contains(string(text), "Your account is deleted"); err != nil || got != want {
+			t.Errorf("from %q: says so: %v, %v", site, got, err)
+		}
+	}
+}
+
+// TestAForwardedPort is another than the one that the program listens on.
+func TestAForwardedPort(t *testing.T) {
+	s := newSite(t)
+	for host, want := range map[string]int{"localhost:9000": 200, "127.0.0.1:9000": 200, "[::1]:9000": 200, "elsewhere.example:9000": 421} {
+		r, err := http.NewRequest("GET", s.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s: %s", host, res.Status)
+		}
+	}
 }
 
 func TestHeadersOfEveryAnswer(t *testing.T) {
@@ -245,9 +305,9 @@ func TestTheProgramServesUntilItIsInterrupted(t *testing.T) {
 		seen.Write(buffer[:n])
 	}
 	_, rest, _ := strings.Cut(seen.String(), "Open ")
-	url, _, _ := strings.Cut(rest, " ")
+	address, _, _ := strings.Cut(rest, " ")
 	client := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
-	res, err := client.Get(url)
+	res, err := client.Get(address)
 	if err != nil {
 		t.Fatal(err)
 	}

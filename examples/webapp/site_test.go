@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
@@ -51,7 +52,9 @@ func (s *site) start(addr string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.app, err = open(config{path: s.path, hosts: hosts, options: *snibtest.Fast(nil), terminal: &s.terminal, log: &s.log})
+	o := snibtest.Fast(nil)
+	o.Now = stepping()
+	s.app, err = open(config{path: s.path, hosts: hosts, options: *o, terminal: &s.terminal, log: &s.log})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -63,6 +66,23 @@ func (s *site) start(addr string) {
 	s.stop = func() {
 		server.Close()
 		snibtest.CheckAndClose(s.t, s.app.db)
+	}
+}
+
+// stepping returns a clock that never gives the same millisecond twice, so that
+// sessions are listed in the order in which they were made.
+func stepping() func() time.Time {
+	var mu sync.Mutex
+	var last time.Time
+	return func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := time.Now(); now.Sub(last) >= time.Millisecond {
+			last = now
+		} else {
+			last = last.Add(time.Millisecond)
+		}
+		return last
 	}
 }
 

@@ -155,3 +155,19 @@ func TestSizes(t *testing.T) {
 	})
 	examined(t, n, "functions")
 }
+
+// TestFormsAreReadFromTheBody: FormValue and Form take what is in the address
+// too, where a password would be in logs and histories. Examples are copied.
+func TestFormsAreReadFromTheBody(t *testing.T) {
+	n := 0
+	for _, s := range sources() {
+		n++
+		ast.Inspect(s.tree, func(node ast.Node) bool {
+			if e, ok := node.(*ast.SelectorExpr); ok && e.Sel.Name == "FormValue" {
+				t.Errorf("%s: FormValue: use PostFormValue", at(e))
+			}
+			return true
+		})
+	}
+	examined(t, n, "files")
+}
