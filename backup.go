@@ -76,8 +76,9 @@ func (db *DB) BackupFile(ctx context.Context, path string, opts *CopyOptions) er
 // deleted stays in the file itself, in other copies, and in blocks that the
 // disk has retired.
 //
-// With the path of the database itself and Replace it is Compact. Without
-// Replace that is fs.ErrExist like any other.
+// With the path of the database itself and Replace it is Compact; under New
+// that is ErrInvalidInput (path). Without Replace it is fs.ErrExist like any
+// other.
 //
 // Errors are those of BackupFile. opts may be nil.
 func (db *DB) CompactTo(ctx context.Context, path string, opts *CopyOptions) error {

@@ -18,8 +18,8 @@ import (
 // values; the total, which is that of pages, is more than there will be.
 //
 // If path is that of the store's own file, which needs replace, it is Compact;
-// ErrOwnFile by another hard link to the file, which would then be of two
-// contents.
+// ErrOwnFile on a store of Attach, and by another hard link to the file, which
+// would then be of two contents.
 func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error {
 	if err := s.admitCopy(ctx); err != nil {
 		return err
@@ -29,7 +29,7 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 	switch {
 	case err != nil:
 		return err
-	case own && replace && !s.named(path):
+	case own && replace && (s.db.at().file == nil || !s.named(path)):
 		return ErrOwnFile
 	case own && replace:
 		return s.Compact(ctx, told)

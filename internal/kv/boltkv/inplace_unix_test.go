@@ -170,6 +170,7 @@ func TestCompactThatCannotReplaceChangesNothing(t *testing.T) {
 		worn(t, s)
 		if s.db.at().file == nil {
 			want(t, "the application's handle", s.Compact(ctx, nil), errors.ErrUnsupported)
+			want(t, "by its path", s.CompactTo(ctx, s.db.Path(), true, nil), ErrOwnFile)
 			return
 		}
 		ended, cancel := context.WithCancel(ctx)
