@@ -249,11 +249,14 @@ func encoded(t *testing.T, v any) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var w writer
-	if err := encode(msgpack.NewEncoder(&w), c); err != nil {
-		t.Fatal(err)
+	b := appendValue(nil, c)
+	if want := byMsgpack(t, c); !bytes.Equal(b, want) {
+		t.Fatalf("%v is % x, msgpack writes % x", c, b, want)
 	}
-	return w.b
+	if back, rest := decodeValue(b); len(rest) != 0 || !bytes.Equal(appendValue(nil, back), b) {
+		t.Fatalf("% x is read as %v, with %d bytes left", b, back, len(rest))
+	}
+	return b
 }
 
 // allocated returns the bytes that the process has allocated so far.
