@@ -1,0 +1,104 @@
+package phc
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+// A systemVector is one of testdata/hash_vectors.json: a hash as a system keeps
+// it, as a string or in parts, and the password it was made from.
+type systemVector struct {
+	System, Hash, Password, Source string
+	Key                            *Key
+
+	Weak    bool   // has to be wrapped
+	Refused string // how the refusal ends
+	Kept    bool   // right, and never replaced
+	Never   bool   // accepted, and no password is right
+}
+
+func readSystems(t testing.TB) []systemVector {
+	t.Helper()
+	text, err := os.ReadFile("testdata/hash_vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []systemVector
+	if err := json.Unmarshal(text, &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 61 {
+		t.Fatalf("%d vectors, want 61", len(list))
+	}
+	return list
+}
+
+// TestSystemsMoveIn imports a hash of each system and logs its user in.
+func TestSystemsMoveIn(t *testing.T) {
+	h, _ := newHasher(t, Config{ImportTime: -1, Queue: 1000})
+	for _, v := range readSystems(t) {
+		t.Run(v.System, func(t *testing.T) {
+			t.Parallel()
+			foreign := Foreign{Source: v.Source, Text: v.Hash, Key: v.Key}
+			if _, err := h.Convert(foreign); v.Weak != errors.Is(err, ErrWeak) {
+				t.Errorf("Convert: %v, weak %v", err, v.Weak)
+			}
+			hash, err := h.Import(t.Context(), foreign)
+			if v.Refused != "" {
+				if err == nil || !strings.HasSuffix(err.Error(), v.Refused) {
+					t.Errorf("Import: %v, want %q", err, v.Refused)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if raceDetector && strings.Contains(string(hash), "rounds=656000") {
+				return
+			}
+			ok, own, err := h.VerifyAndRehash(t.Context(), hash, v.Password)
+			if ok == v.Never || err != nil {
+				t.Errorf("the right password: %v, %v", ok, err)
+			}
+			if (own == "") != (v.Never || v.Kept) {
+				t.Errorf("replaced by %q", own)
+			}
+			wrong := []string{"wrong password"}
+			if !v.Kept {
+				wrong = append(wrong, v.Password[:len(v.Password)-1])
+			}
+			for _, p := range wrong {
+				if ok, err := h.Verify(t.Context(), hash, p); ok || err != nil {
+					t.Errorf("%q: %v, %v", p, ok, err)
+				}
+			}
+		})
+	}
+}
+
+// TestSourcesNarrowNothing reads strings that say themselves what they are
+// under the name of every source, alike, but for Meteor, whose bcrypt and
+// Argon2 are over something else than the password.
+func TestSourcesNarrowNothing(t *testing.T) {
+	for _, v := range readSystems(t) {
+		want, err := Import("", v.Hash, Limits{})
+		if v.Key != nil || v.Source != "" || err != nil {
+			continue
+		}
+		for _, source := range Sources() {
+			got, err := Import(source, v.Hash, Limits{})
+			if source == "meteor" && (strings.HasPrefix(v.Hash, "$2") || strings.HasPrefix(v.Hash, "$argon2id$")) {
+				if got == want || err != nil {
+					t.Errorf("%s, %s: %q, %v", source, v.System, got, err)
+				}
+				continue
+			}
+			if got != want || err != nil {
+				t.Errorf("%s, %s: %q, %v, want %q", source, v.System, got, err, want)
+			}
+		}
+	}
+}
