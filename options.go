@@ -257,8 +257,17 @@ func (o *Options) settings() (*settings, error) {
 	if err := s.checkDeclarations(); err != nil {
 		return nil, err
 	}
+	hasher, err := phc.NewHasher(s.hasherConfig())
+	if err != nil {
+		return nil, hasherError(err)
+	}
+	s.hasher = hasher
+	return s, nil
+}
+
+func (s *settings) hasherConfig() phc.Config {
 	p := s.Passwords
-	hasher, err := phc.NewHasher(phc.Config{
+	return phc.Config{
 		Params: phc.Params{MemoryKiB: p.MemoryKiB, Time: p.Time, Parallelism: p.Parallelism},
 		Limits: phc.Limits{MemoryBytes: p.MaxHashMemory},
 		Memory: p.GateMemory,
@@ -268,12 +277,7 @@ func (o *Options) settings() (*settings, error) {
 		ImportTime: p.MaxImportTime,
 		Peppers:    p.ForeignPeppers,
 		Verifier:   p.ForeignVerifier,
-	})
-	if err != nil {
-		return nil, hasherError(err)
 	}
-	s.hasher = hasher
-	return s, nil
 }
 
 // hasherError names the field of PasswordPolicy that the hasher refused.

@@ -1,6 +1,8 @@
 package phc
 
 import (
+	"crypto/md5"
+	"crypto/sha512"
 	"encoding/json"
 	"errors"
 	"os"
@@ -99,6 +101,29 @@ func TestSourcesNarrowNothing(t *testing.T) {
 			if got != want || err != nil {
 				t.Errorf("%s, %s: %q, %v, want %q", source, v.System, got, err, want)
 			}
+		}
+	}
+}
+
+// TestLongPasswordsAreNotCut: schemes that hash the password in each round look
+// at a part of a long one, and take no other for it.
+func TestLongPasswordsAreNotCut(t *testing.T) {
+	long := strings.Repeat("a", maxShaCryptText)
+	crypt := Parsed{scheme: sha512Crypt, n: [3]uint64{minRounds}, salt: []byte("salt")}
+	crypt.key = shaCrypt(sha512.New, long, crypt.salt, minRounds)
+	wide := strings.Repeat("a", maxRoundsIn)
+	phpass := Parsed{scheme: phpassMD5, n: [3]uint64{minPhpass}, salt: []byte("saltsalt")}
+	phpass.key = iterate(md5.New(), phpass.salt, wide, 1<<minPhpass)
+	for _, tt := range []struct {
+		p        Parsed
+		password string
+		want     bool
+	}{
+		{crypt, long, true}, {crypt, long + "a", false}, {crypt, long[1:], false},
+		{phpass, wide, true}, {phpass, wide + "a", false}, {phpass, wide[1:], false},
+	} {
+		if ok, err := tt.p.scheme.match(&tt.p, tt.password); ok != tt.want || err != nil {
+			t.Errorf("%s, %d bytes: %v, %v", tt.p.scheme.name, len(tt.password), ok, err)
 		}
 	}
 }
