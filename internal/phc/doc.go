@@ -118,7 +118,7 @@
 //
 // An import is also refused if a verification would take longer than
 // [Config.ImportTime], by an estimate: the parameters times what a unit of work
-// takes on this machine, measured once on samples of a few milliseconds.
+// takes on this machine, measured once on short samples.
 //
 // # Sources
 //

@@ -8,8 +8,8 @@ import (
 )
 
 // A pace is the time, in nanoseconds, that one unit of a scheme's work takes on
-// this machine. It is measured when it is first needed, on a sample of a few
-// milliseconds, and turns the parameters of a hash into seconds before any work
+// this machine. It is measured when it is first needed, on samples of about
+// a millisecond, and turns the parameters of a hash into seconds before any work
 // is done on its behalf.
 var paces struct {
 	mu sync.Mutex
@@ -17,10 +17,11 @@ var paces struct {
 }
 
 // samples is how often a pace is measured. The least time counts: whatever else
-// the machine does only makes a sample slower.
-const samples = 3
+// the machine does only makes a sample slower. Samples are short, so that on a
+// busy machine too some are not interrupted.
+const samples = 20
 
-// Cost estimates how long a verification of p takes on this machine, on one
+// Cost estimates how long a verification of p takes on this machine, on one idle
 // core and for the worst password: a form that is not known takes two passes.
 // It is zero for what the application verifies, and under the race detector,
 // where the time says nothing about the program without it.
@@ -57,18 +58,18 @@ func (p *Parsed) work() uint64 {
 func (p *Parsed) sampleWork() [3]uint64 {
 	switch p.scheme.params[0] {
 	case "m":
-		return [3]uint64{8 << 10, 1, 1}
+		return [3]uint64{1 << 10, 1, 1}
 	case "ln":
 		if len(p.scheme.params) == 1 {
-			return [3]uint64{8}
+			return [3]uint64{minPhpass}
 		}
-		return [3]uint64{12, 8, 1}
+		return [3]uint64{9, 8, 1}
 	case "i":
-		return [3]uint64{4096}
+		return [3]uint64{2048}
 	case "cost":
-		return [3]uint64{6}
+		return [3]uint64{4}
 	}
-	return [3]uint64{500}
+	return [3]uint64{200}
 }
 
 // pace returns that of the scheme of p. The sample's password is as long as
