@@ -15,11 +15,9 @@ func (db *DB) SetVerified(f func()) { db.verified = f }
 
 // ObserveHashes replaces the hasher by one that tells each pass it computes.
 func (db *DB) ObserveHashes(observe func(class string)) error {
-	p := db.o.Passwords
-	hasher, err := phc.NewHasher(phc.Config{
-		Params:  phc.Params{MemoryKiB: p.MemoryKiB, Time: p.Time, Parallelism: p.Parallelism},
-		Observe: observe,
-	})
+	config := db.o.hasherConfig()
+	config.Observe = observe
+	hasher, err := phc.NewHasher(config)
 	if err == nil {
 		db.o.hasher = hasher
 	}

@@ -168,6 +168,34 @@ type PasswordPolicy struct {
 	// every password.
 	MaxHashMemory uint64
 
+	// MaxImportTime is how long, on one core of this machine, verifying an
+	// imported hash may take: ImportUser refuses what takes longer, by an
+	// estimate that counts both forms of a password where the other system's
+	// is not known. Default 1 s; negative: whatever the fixed bounds allow.
+	// Until their users have logged in, such hashes are what a stranger can
+	// make the program compute.
+	MaxImportTime time.Duration
+
+	// ForeignPeppers are secrets of other systems that followed the passwords
+	// when these were hashed, as Devise's config.pepper, by names of 1–32 of
+	// [a-z0-9-] that UserImport.PasswordPepper uses. The file has the names
+	// only. One that is missing later refuses the passwords of its users, and
+	// is logged. At most 16, of 1,024 bytes.
+	ForeignPeppers map[string]string
+
+	// ForeignVerifier verifies passwords of users whose hashes were imported
+	// under a source of the application's own, "x-…": it tells whether
+	// password is the one that hash was made from. A right one is hashed anew
+	// and the function is not called again for that user. It gets the
+	// password as it came in, 1–1,024 bytes of UTF-8.
+	//
+	// It is called with a turn at the gate, from several goroutines, and must
+	// compare in constant time. ctx ends after 10 s; a call that has not
+	// returned by then keeps its turn and refuses the password. So does one
+	// that fails or panics; its error is logged and must not hold the
+	// password. nil: there are no such hashes.
+	ForeignVerifier func(ctx context.Context, source, hash, password string) (bool, error)
+
 	// GateMemory is how much memory, in bytes, hashing may use at once;
 	// further calls wait, in their order. Default GOMAXPROCS times the memory
 	// of one hash, at least 32 MiB each. Never more than GOMAXPROCS run at
@@ -231,14 +259,7 @@ func (o *Options) settings() (*settings, error) {
 	if err := s.checkDeclarations(); err != nil {
 		return nil, err
 	}
-	p := s.Passwords
-	hasher, err := phc.NewHasher(phc.Config{
-		Params: phc.Params{MemoryKiB: p.MemoryKiB, Time: p.Time, Parallelism: p.Parallelism},
-		Limits: phc.Limits{MemoryBytes: p.MaxHashMemory},
-		Memory: p.GateMemory,
-		Queue:  p.Queue,
-		Rand:   s.Rand,
-	})
+	hasher, err := phc.NewHasher(s.hasherConfig())
 	if err != nil {
 		return nil, hasherError(err)
 	}
@@ -246,10 +267,25 @@ func (o *Options) settings() (*settings, error) {
 	return s, nil
 }
 
+func (s *settings) hasherConfig() phc.Config {
+	p := s.Passwords
+	return phc.Config{
+		Params: phc.Params{MemoryKiB: p.MemoryKiB, Time: p.Time, Parallelism: p.Parallelism},
+		Limits: phc.Limits{MemoryBytes: p.MaxHashMemory},
+		Memory: p.GateMemory,
+		Queue:  p.Queue,
+		Rand:   s.Rand,
+
+		ImportTime: p.MaxImportTime,
+		Peppers:    p.ForeignPeppers,
+		Verifier:   p.ForeignVerifier,
+	}
+}
+
 // hasherError names the field of PasswordPolicy that the hasher refused.
 func hasherError(err error) error {
-	text := strings.NewReplacer("Limits.MemoryBytes", "MaxHashMemory", "Limits.Work", "2,097,152").Replace(err.Error())
-	field, reason, _ := strings.Cut(strings.TrimPrefix(text, "phc: Params."), " ")
+	text := strings.NewReplacer("Limits.MemoryBytes", "MaxHashMemory", "Limits.Work", "2,097,152", "phc: Peppers", "phc: ForeignPeppers").Replace(err.Error())
+	field, reason, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(text, "phc: "), "Params."), " ")
 	return &InputError{Field: "Options.Passwords." + field, Reason: reason}
 }
 

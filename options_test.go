@@ -58,8 +58,27 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 	"Passwords.Time":          {func(o *snib.Options) { o.Passwords.Time = 1 << 31 }},
 	"Passwords.Parallelism":   {func(o *snib.Options) { o.Passwords.MemoryKiB, o.Passwords.Parallelism = 8, 2 }},
 	"Passwords.MaxHashMemory": {func(o *snib.Options) { o.Passwords.MemoryKiB, o.Passwords.MaxHashMemory = 64, 1024 }},
-	"Passwords.GateMemory":    nil,
-	"Passwords.Queue":         nil,
+	"Passwords.MaxImportTime": nil,
+	"Passwords.ForeignPeppers": {
+		func(o *snib.Options) { o.Passwords.ForeignPeppers = map[string]string{"": "pepper"} },
+		func(o *snib.Options) { o.Passwords.ForeignPeppers = map[string]string{"Old": "pepper"} },
+		func(o *snib.Options) {
+			o.Passwords.ForeignPeppers = map[string]string{strings.Repeat("x", 33): "pepper"}
+		},
+		func(o *snib.Options) { o.Passwords.ForeignPeppers = map[string]string{"old": ""} },
+		func(o *snib.Options) {
+			o.Passwords.ForeignPeppers = map[string]string{"old": strings.Repeat("x", 1025)}
+		},
+		func(o *snib.Options) {
+			o.Passwords.ForeignPeppers = map[string]string{}
+			for i := range 17 {
+				o.Passwords.ForeignPeppers[fmt.Sprint("p", i)] = "pepper"
+			}
+		},
+	},
+	"Passwords.ForeignVerifier": nil,
+	"Passwords.GateMemory":      nil,
+	"Passwords.Queue":           nil,
 	"Providers": {
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"": snib.Exact} },
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"Email": snib.Email} },

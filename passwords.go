@@ -202,7 +202,7 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, al
 // ErrInvalidCredentials for every reason that a stranger could cause.
 func (db *DB) verdict(u *codec.User, ok bool, err error) error {
 	switch {
-	case errors.Is(err, phc.ErrMalformed) || errors.Is(err, phc.ErrLimits):
+	case phc.Unusable(err):
 		db.o.Logger.Error("snib: a stored password hash cannot be used", "user", u.ID, "error", err)
 		return ErrInvalidCredentials
 	case err != nil:

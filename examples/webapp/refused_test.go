@@ -19,6 +19,7 @@ import (
 func TestErrorsAreShownAtTheirFields(t *testing.T) {
 	s := newSite(t)
 	ada := s.signUp("ada")
+	before := s.user("ada@example.com")
 	s.signUp("joan")
 	long := strings.Repeat("x", 301)
 	for _, c := range []struct {

@@ -18,6 +18,20 @@ var (
 	// readable here, such as crypt's $6$ or Argon2 version 16.
 	ErrUnsupported = errors.New("phc: unsupported kind of password hash")
 
+	// ErrWeak: the string is a digest that costs nothing to guess and that
+	// only [Hasher.Import] takes in, because it has to be hashed for that.
+	ErrWeak = errors.New("phc: the digest is too weak to be stored as it is")
+
+	// ErrSlow: a verification would take longer here than Config.ImportTime.
+	ErrSlow = errors.New("phc: verifying the password hash takes too long here")
+
+	// ErrMissing: the hash needs a pepper or a verifier that [Config] lacks.
+	ErrMissing = errors.New("phc: the password hash needs what is not configured")
+
+	// ErrVerifier: the application's verifier failed, panicked or did not
+	// return in time.
+	ErrVerifier = errors.New("phc: the verifier of the password hash failed")
+
 	// ErrAmbiguous: more than one system writes such strings, for different
 	// computations. The caller has to name the source.
 	ErrAmbiguous = errors.New("phc: the password hash does not say which system made it")
@@ -25,6 +39,18 @@ var (
 	// ErrUnknownSource: [Import] was given a name that is not in [Sources].
 	ErrUnknownSource = errors.New("phc: unknown source of password hashes")
 )
+
+// Unusable reports whether err, of [Hasher.Verify], is about the stored hash or
+// the application's verifier, and not about the call: no password can be
+// verified until whoever keeps the data has seen to it.
+func Unusable(err error) bool {
+	for _, about := range []error{ErrMalformed, ErrLimits, ErrMissing, ErrVerifier} {
+		if errors.Is(err, about) {
+			return true
+		}
+	}
+	return false
+}
 
 // ErrBusy is returned by the methods of [Hasher] that hash, when as many calls
 // as [Config.Queue] allows are waiting already. Nothing was computed; the
@@ -50,6 +76,9 @@ const (
 
 func malformed(what string) error { return &hashError{ErrMalformed, what} }
 func beyond(what string) error    { return &hashError{ErrLimits, what} }
+func unsupported(kind string) error {
+	return &hashError{ErrUnsupported, kind}
+}
 
 // hashError adds to a sentinel which part of a string it is about.
 type hashError struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"math/bits"
+	"strconv"
 	"strings"
 )
 
@@ -42,27 +43,46 @@ func fromPadded64(text, what string) ([]byte, error) {
 	return decode(base64.StdEncoding.Strict(), text, what)
 }
 
-// fromDotted64 reads passlib's base64, which has a dot for the plus sign.
-func fromDotted64(text, what string) ([]byte, error) {
-	return decode(strict64, strings.ReplaceAll(text, ".", "+"), what)
+// fromLoose64 reads base64 with or without padding, with the alphabet's last
+// two characters in any of the spellings in use: + and /, . and /, - and _.
+func fromLoose64(text, what string) ([]byte, error) {
+	if len(text)%4 == 0 {
+		text = strings.TrimSuffix(strings.TrimSuffix(text, "="), "=")
+	}
+	return decode(strict64, loose64(text), what)
+}
+
+func loose64(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case '.', '-':
+			return '+'
+		case '_':
+			return '/'
+		}
+		return r
+	}, text)
 }
 
 // noPassword reads the mark of a user who has none.
 func noPassword(string) (Parsed, error) { return Parsed{}, nil }
 
 // readPHC reads what is written as in the stored syntax, where the form of the
-// password is not said: passlib's scrypt, and Argon2 everywhere.
+// password is not said: passlib's scrypt, and Argon2 everywhere. Some pad.
 func readPHC(sch *scheme) reader {
 	return func(rest string) (Parsed, error) {
-		p, err := sch.parse(rest)
-		if err != nil {
-			return Parsed{}, err
-		}
-		if p.form != formNFKC {
+		if strings.Contains(rest, "pw=") || strings.Contains(rest, "pepper=") {
 			return Parsed{}, malformed("unknown parameter")
 		}
+		fields := strings.Split(rest, "$")
+		for i := max(0, len(fields)-2); i < len(fields); i++ {
+			if len(fields[i])%4 == 0 {
+				fields[i] = strings.TrimSuffix(strings.TrimSuffix(fields[i], "="), "=")
+			}
+		}
+		p, err := sch.parse(strings.Join(fields, "$"))
 		p.form = formBoth
-		return p, nil
+		return p, err
 	}
 }
 
@@ -72,25 +92,96 @@ func readArgon2(sch *scheme) reader {
 	read := readPHC(sch)
 	return func(rest string) (Parsed, error) {
 		if strings.HasPrefix(rest, "v=16$") || strings.HasPrefix(rest, "m=") {
-			return Parsed{}, ErrUnsupported
+			return Parsed{}, unsupported("Argon2 version 16")
 		}
 		return read(rest)
 	}
 }
 
-// readPBKDF2 reads "iterations$salt$key".
+// readCryptScrypt reads "ln=…,r=…,p=…$salt$key", where n= and, in Kratos, an ln
+// that is no logarithm stand for N.
+func readCryptScrypt(rest string) (Parsed, error) {
+	name, after, _ := strings.Cut(rest, "=")
+	digits, tail, _ := strings.Cut(after, ",")
+	n, err := number(digits, "N")
+	if err != nil {
+		return Parsed{}, err
+	}
+	if name == "n" || name == "ln" && n > 30 {
+		if bits.OnesCount64(n) != 1 {
+			return Parsed{}, malformed("N is not a power of two")
+		}
+		rest = "ln=" + strconv.Itoa(bits.TrailingZeros64(n)) + "," + tail
+	}
+	return readPHC(scryptKey)(rest)
+}
+
+// readPBKDF2 reads "iterations$salt$key", where the first can be a list that
+// names them i or w, along with the digest f and the length l.
 func readPBKDF2(sch *scheme, fromSalt, fromKey decoder) reader {
 	return func(rest string) (Parsed, error) {
 		parts, err := split(rest, "$", 3)
 		if err != nil {
 			return Parsed{}, err
 		}
-		p := Parsed{scheme: sch, form: formBoth}
-		if p.n[0], err = number(parts[0], "iterations"); err != nil {
+		params, err := readPBKDF2Params(sch, parts[0])
+		if err != nil {
 			return Parsed{}, err
 		}
-		return p.with(parts[1], fromSalt, parts[2], fromKey)
+		p := Parsed{scheme: params.scheme, form: formBoth, n: [3]uint64{params.iterations}}
+		if p, err = p.with(parts[1], fromSalt, parts[2], fromKey); err != nil {
+			return Parsed{}, err
+		}
+		if params.length != 0 && params.length != uint64(len(p.key)) {
+			return Parsed{}, malformed("length of the key")
+		}
+		return p, nil
 	}
+}
+
+type pbkdf2Params struct {
+	scheme             *scheme
+	iterations, length uint64
+}
+
+func readPBKDF2Params(sch *scheme, text string) (pbkdf2Params, error) {
+	p := pbkdf2Params{scheme: sch}
+	if !strings.Contains(text, "=") {
+		n, err := number(text, "iterations")
+		p.iterations = n
+		return p, err
+	}
+	for _, param := range strings.Split(text, ",") {
+		name, value, _ := strings.Cut(param, "=")
+		var err error
+		switch name {
+		case "i", "w":
+			p.iterations, err = number(value, "iterations")
+		case "l":
+			p.length, err = number(value, "length")
+		case "f":
+			p.scheme, err = pbkdf2Of(value)
+		default:
+			err = malformed("unknown parameter")
+		}
+		if err != nil {
+			return pbkdf2Params{}, err
+		}
+	}
+	return p, nil
+}
+
+// pbkdf2Of returns the scheme with the digest named, in any case.
+func pbkdf2Of(digest string) (*scheme, error) {
+	switch strings.ToLower(digest) {
+	case "sha1":
+		return pbkdf2SHA1, nil
+	case "sha256":
+		return pbkdf2SHA256, nil
+	case "sha512":
+		return pbkdf2SHA512, nil
+	}
+	return nil, unsupported("PBKDF2 with another digest than SHA-1, SHA-256 and SHA-512")
 }
 
 // readBcrypt reads what follows "$2": the variant, two digits of cost, and 22
@@ -102,7 +193,7 @@ func readBcrypt(sch *scheme) reader {
 		switch variant {
 		case "a", "b", "y":
 		case "", "x":
-			return Parsed{}, ErrUnsupported
+			return Parsed{}, unsupported("bcrypt $2" + variant + "$")
 		default:
 			return Parsed{}, malformed("variant of bcrypt")
 		}
@@ -208,12 +299,24 @@ func readLucia(r uint64, f form) reader {
 	}
 }
 
-// refuseTwoParts is the last format of the source without a name. Two parts
-// are Lucia or Better Auth, with r=8 or r=16, over the password raw or in NFKC;
-// to guess would be to import hashes that refuse their owners.
-func refuseTwoParts(rest string) (Parsed, error) {
+// refuseAmbiguous is for strings that the systems named read differently.
+func refuseAmbiguous(systems string) reader {
+	return func(string) (Parsed, error) {
+		return Parsed{}, &hashError{ErrAmbiguous, systems}
+	}
+}
+
+// refuseBare is the last format of the source without a name. Two parts are
+// Lucia or Better Auth, with r=8 or r=16, over the password raw or in NFKC, or
+// a digest and its salt in this order or that; to guess would be to import
+// hashes that refuse their owners.
+func refuseBare(rest string) (Parsed, error) {
 	if _, err := readLucia(8, formRaw)(rest); err == nil {
-		return Parsed{}, ErrAmbiguous
+		return Parsed{}, &hashError{ErrAmbiguous, "a version of lucia, or better-auth"}
+	}
+	text, _, two := strings.Cut(rest, ":")
+	if b, err := fromHex(text, ""); err == nil && two && len(b) == 16 {
+		return Parsed{}, &hashError{ErrAmbiguous, "joomla, vbulletin or oscommerce"}
 	}
 	return Parsed{}, unread(rest)
 }

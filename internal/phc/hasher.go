@@ -3,10 +3,13 @@ package phc
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -42,6 +45,21 @@ type Config struct {
 	// [ErrBusy] at once. Zero means 64 times GOMAXPROCS, negative none.
 	Queue int
 
+	// ImportTime is how long, on one core, a verification of an imported hash
+	// may take here, estimated. Zero means 1 s, negative any time that Limits
+	// allow.
+	ImportTime time.Duration
+
+	// Peppers follow the passwords of imported hashes that name them. Their
+	// names are 1 to 32 of [a-z0-9-]. At most 16, of 1 to 1,024 bytes.
+	Peppers map[string]string
+
+	// Verifier verifies the hashes that were imported under a name of the
+	// application's own. It gets the password as it came in and holds a turn
+	// of the gate until it returns; after 10 s, or when the context ends, it
+	// is waited for no longer. Its error, or panic, is [ErrVerifier].
+	Verifier Verifier
+
 	// Rand is where salts come from. Nil means crypto/rand. It is read by one
 	// goroutine at a time.
 	Rand io.Reader
@@ -62,7 +80,13 @@ type Config struct {
 // hash's class and on the password, never on whether they match; only a match
 // can be followed by a rehash.
 type Hasher struct {
-	limits  Limits
+	limits     Limits
+	importTime time.Duration
+	peppers    map[string]string
+	verifier   Verifier
+
+	verifierTime time.Duration
+
 	observe func(class string)
 	gate    *gate
 	slot    uint64 // the least weight of a computation in the gate
@@ -80,7 +104,16 @@ func NewHasher(c Config) (*Hasher, error) {
 	if err := c.Params.check(c.Limits); err != nil {
 		return nil, err
 	}
-	h := &Hasher{limits: c.Limits, observe: c.Observe, rand: c.Rand}
+	if err := checkPeppers(c.Peppers); err != nil {
+		return nil, err
+	}
+	h := &Hasher{
+		limits: c.Limits, importTime: c.ImportTime, peppers: maps.Clone(c.Peppers), verifier: c.Verifier,
+		verifierTime: verifierTime, observe: c.Observe, rand: c.Rand,
+	}
+	if h.importTime == 0 {
+		h.importTime = time.Second
+	}
 	if h.observe == nil {
 		h.observe = func(string) {}
 	}
@@ -108,6 +141,21 @@ func NewHasher(c Config) (*Hasher, error) {
 	return h, nil
 }
 
+func checkPeppers(peppers map[string]string) error {
+	if len(peppers) > 16 {
+		return fmt.Errorf("phc: Peppers must be at most 16")
+	}
+	for name, text := range peppers {
+		switch {
+		case !validLabel(name):
+			return fmt.Errorf("phc: Peppers must have names of 1–32 of [a-z0-9-]")
+		case text == "" || len(text) > maxPassword:
+			return fmt.Errorf("phc: Peppers must be of 1–1,024 bytes")
+		}
+	}
+	return nil
+}
+
 // Hash returns a new hash of the NFKC form of password with a fresh salt. The
 // error is a [PasswordError], [ErrBusy], the context's, or one of Config.Rand.
 func (h *Hasher) Hash(ctx context.Context, password string) (Hash, error) {
@@ -130,10 +178,11 @@ func (h *Hasher) Hash(ctx context.Context, password string) (Hash, error) {
 //
 // The empty hash, which means that there is no password, is verified against
 // a decoy: false, after the work of one hash with the current parameters. So
-// is one that cannot be parsed or is above the limits, and Verify then also
-// returns [ErrMalformed] or [ErrLimits], for the caller to report to whoever
-// keeps the data. The other errors are a [PasswordError], [ErrBusy] and the
-// context's. With an error, ok is false.
+// is one that cannot be parsed, is above the limits or needs what is not
+// configured, and Verify then also returns [ErrMalformed], [ErrLimits] or
+// [ErrMissing], for the caller to report to whoever keeps the data. The other
+// errors are [ErrVerifier], a [PasswordError], [ErrBusy] and the context's. With
+// an error, ok is false.
 func (h *Hasher) Verify(ctx context.Context, hash Hash, password string) (ok bool, err error) {
 	ok, _, err = h.verify(ctx, hash, password, false)
 	return ok, err
@@ -160,7 +209,7 @@ func (h *Hasher) verify(ctx context.Context, hash Hash, password string, rehash 
 	}
 	target, unusable := h.current, error(nil)
 	if hash != "" {
-		if target, unusable = Parse(string(hash), h.limits); unusable != nil {
+		if target, unusable = h.usable(hash); unusable != nil {
 			target = h.current
 		}
 	}
@@ -181,9 +230,14 @@ func (h *Hasher) verify(ctx context.Context, hash Hash, password string, rehash 
 	if err != nil {
 		return false, "", err
 	}
-	defer leave()
+	defer func() { leave() }()
 
-	ok, err := h.match(&target, password)
+	ok, err := h.match(ctx, &target, password)
+	if hangs := (*stuck)(nil); errors.As(err, &hangs) {
+		// It goes on computing, so its turn ends only when it returns.
+		turn := leave
+		leave = func() { go func() { <-hangs.done; turn() }() }
+	}
 	switch {
 	case err != nil:
 		return false, "", err
@@ -195,12 +249,36 @@ func (h *Hasher) verify(ctx context.Context, hash Hash, password string, rehash 
 	return true, h.compute(password, salt), nil
 }
 
+// usable returns hash taken apart, if it can be verified here.
+func (h *Hasher) usable(hash Hash) (Parsed, error) {
+	p, err := Parse(string(hash), h.limits)
+	if err == nil {
+		err = h.lacks(&p)
+	}
+	return p, err
+}
+
+// lacks reports what verifying p would need and h does not have.
+func (h *Hasher) lacks(p *Parsed) error {
+	if _, ok := h.peppers[p.pepper]; p.pepper != "" && !ok {
+		return &hashError{ErrMissing, "the pepper " + p.pepper}
+	}
+	if p.scheme == appScheme && h.verifier == nil {
+		return &hashError{ErrMissing, "a verifier for " + p.name}
+	}
+	return nil
+}
+
 // match runs all passes that the form of p asks for, also after one of them
 // has matched. The caller has entered the gate.
-func (h *Hasher) match(p *Parsed, password string) (bool, error) {
-	found := false
+func (h *Hasher) match(ctx context.Context, p *Parsed, password string) (bool, error) {
+	if p.scheme == appScheme {
+		h.observe(p.Class())
+		return h.callVerifier(ctx, p, password)
+	}
+	found, pepper := false, h.peppers[p.pepper]
 	for _, input := range p.form.inputs(password) {
-		ok, err := p.scheme.match(p, input)
+		ok, err := p.scheme.match(p, input+pepper)
 		if err != nil {
 			return false, err
 		}
@@ -214,7 +292,7 @@ func (h *Hasher) match(p *Parsed, password string) (bool, error) {
 func (h *Hasher) compute(password string, salt []byte) Hash {
 	p := h.current
 	p.salt = salt
-	p.key = deriveArgon2(argon2.IDKey, &p, Normalize(password), ownKey)
+	p.key = deriveArgon2(argon2.IDKey, &p, []byte(Normalize(password)), ownKey)
 	h.observe(p.Class())
 	return Hash(p.String())
 }
@@ -257,7 +335,7 @@ func (h *Hasher) Foreign(hash Hash) bool {
 }
 
 func (h *Hasher) foreign(p *Parsed) bool {
-	if p.scheme != argon2id || p.form != formNFKC {
+	if p.scheme != argon2id || p.form != formNFKC || p.pepper != "" {
 		return true
 	}
 	has, want := p.n, h.current.n

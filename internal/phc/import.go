@@ -1,101 +1,26 @@
 package phc
 
-import "strings"
-
-// A format is one way in which other systems spell a hash: those strings that
-// begin with prefix. read gets what follows it.
-type format struct {
-	prefix string
-	read   reader
-}
-
-// A source is a system, or a family of them, whose strings are known to mean
-// one thing. The first format whose prefix fits reads the string.
-type source struct {
-	name    string
-	formats []format
-}
-
-// The formats, by the system that writes them.
-var (
-	argon2Formats = []format{
-		{"$argon2id$", readArgon2(argon2id)},
-		{"$argon2i$", readArgon2(argon2i)},
-	}
-	bcryptFormats = []format{
-		{"$2", readBcrypt(bcryptPlain)},
-	}
-	passlibFormats = join(argon2Formats, bcryptFormats, []format{
-		{"$scrypt$", readPHC(scryptKey)},
-		{"$pbkdf2$", readPBKDF2(pbkdf2SHA1, fromDotted64, fromDotted64)},
-		{"$pbkdf2-sha256$", readPBKDF2(pbkdf2SHA256, fromDotted64, fromDotted64)},
-		{"$pbkdf2-sha512$", readPBKDF2(pbkdf2SHA512, fromDotted64, fromDotted64)},
-		{"$bcrypt-sha256$v=2,t=2b,r=", readPasslibBcrypt(bcryptHMACSHA256)},
-		{"$bcrypt-sha256$2a,", readPasslibBcrypt(bcryptSHA256B64)},
-		{"$bcrypt-sha256$2b,", readPasslibBcrypt(bcryptSHA256B64)},
-	})
-	djangoFormats = []format{
-		{"pbkdf2_sha256$", readPBKDF2(pbkdf2SHA256, fromText, fromPadded64)},
-		{"pbkdf2_sha1$", readPBKDF2(pbkdf2SHA1, fromText, fromPadded64)},
-		{"argon2$argon2id$", readArgon2(argon2id)},
-		{"argon2$argon2i$", readArgon2(argon2i)},
-		{"bcrypt_sha256$$2", readBcrypt(bcryptSHA256Hex)},
-		{"bcrypt$$2", readBcrypt(bcryptPlain)},
-		{"scrypt$", readDjangoScrypt},
-	}
-	werkzeugFormats = []format{
-		{"pbkdf2:sha1:", readPBKDF2(pbkdf2SHA1, fromText, fromHex)},
-		{"pbkdf2:sha256:", readPBKDF2(pbkdf2SHA256, fromText, fromHex)},
-		{"pbkdf2:sha512:", readPBKDF2(pbkdf2SHA512, fromText, fromHex)},
-		{"scrypt:", readWerkzeugScrypt},
-	}
-	luciaS2Formats = []format{
-		{"s2:", readLucia(16, formNFKC)},
-	}
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
 )
 
-// sources is the whole list, in the order of [Sources]; the first has no name.
-var sources = []source{
-	{"", join(passlibFormats, djangoFormats, werkzeugFormats, luciaS2Formats, []format{{"", refuseTwoParts}})},
-	{"lucia-0.1", []format{{"", readLucia(8, formRaw)}}},
-	// Lucia 1 and 2 write s2, and read two parts as what their predecessors
-	// left behind: made over the raw password, and from some version on looked
-	// up over NFKC, which let those in whose password is the same in both.
-	{"lucia-1", join(luciaS2Formats, []format{{"", readLucia(8, formBoth)}})},
-	{"lucia-2", join(luciaS2Formats, []format{{"", readLucia(8, formBoth)}})},
-	// Lucia 3 dropped the mark but not the parameters; two parts mean r=16
-	// here. It still reads s2.
-	{"lucia-3", join(luciaS2Formats, []format{{"", readLucia(16, formNFKC)}})},
-	{"better-auth", []format{{"", readLucia(16, formNFKC)}}},
-	{"django", join(djangoFormats, []format{{"!", noPassword}})},
-	{"werkzeug", werkzeugFormats},
-	{"passlib", passlibFormats},
-	{"bcrypt", bcryptFormats},
-	{"argon2", argon2Formats},
-}
+// A Foreign is a hash of another system, as a string or taken apart.
+type Foreign struct {
+	// Source is one of [Sources] or a name of the application's own, which
+	// begins with [AppPrefix]. It tells apart strings that two systems read
+	// differently, and narrows nothing: strings that say themselves what they
+	// are can be read under every name but the application's own.
+	Source string
 
-// unsupported are prefixes of kinds that are known, and not read here.
-var unsupported = []string{
-	"$", "{", "md5$", "sha1$", "sha224$", "sha256$", "sha384$", "sha512$",
-	"crypt$", "unsalted_", "plain$", "pbkdf2:", "bcrypt$", "argon2$",
-}
+	Text string // of at most 1,024 bytes; "" if there is a Key
+	Key  *Key   // for systems that keep the parts in columns
 
-// join returns one slice with all formats, sharing memory with none.
-func join(lists ...[]format) []format {
-	var all []format
-	for _, list := range lists {
-		all = append(all, list...)
-	}
-	return all
-}
-
-// Sources returns the names that [Import] knows, besides "".
-func Sources() []string {
-	var names []string
-	for _, s := range sources[1:] {
-		names = append(names, s.name)
-	}
-	return names
+	// Pepper names one of [Config.Peppers] that followed the password when it
+	// was hashed. "" is none.
+	Pepper string
 }
 
 // Import converts a hash string of another system to the stored syntax, under
@@ -104,55 +29,125 @@ func Sources() []string {
 // and no error, for the "!" by which the source django marks a user without a
 // password.
 //
-// The error is [ErrUnknownSource]; [ErrAmbiguous] for "salt:hexkey" without a
-// source, which different systems compute differently; [ErrUnsupported],
+// The error is [ErrUnknownSource]; [ErrAmbiguous] for strings which different
+// systems compute differently, without a source that says which; [ErrWeak] for
+// a digest that only [Hasher.Import] can take in; [ErrUnsupported],
 // [ErrMalformed] or [ErrLimits]. What it returns, [Parse] accepts under the same
 // limits.
 func Import(source, foreign string, l Limits) (Hash, error) {
-	formats, ok := formatsOf(source)
-	if !ok {
-		return "", ErrUnknownSource
+	return store(convert(Foreign{Source: source, Text: foreign}, l))
+}
+
+// Convert is [Import] for what cannot be said in one string, and checks what
+// verification will need from h: a pepper, a verifier, and time.
+// The further errors are [ErrMissing], and [ErrSlow] above Config.ImportTime.
+func (h *Hasher) Convert(f Foreign) (Hash, error) { return store(h.convert(f)) }
+
+// Import is [Hasher.Convert], and takes digests in that are too weak to be
+// stored: it hashes them as if they were passwords, waiting at the gate for its
+// turn. The error can also be [ErrBusy], the context's, or one of Config.Rand.
+func (h *Hasher) Import(ctx context.Context, f Foreign) (Hash, error) {
+	p, err := h.convert(f)
+	if err != nil || !p.bare {
+		return store(p, err)
 	}
-	if err := plain(foreign); err != nil {
-		return "", err
-	}
-	p, err := read(formats, foreign)
+	salt, err := h.newSalt()
 	if err != nil {
 		return "", err
 	}
-	if p.scheme == nil {
-		return "", nil
-	}
-	if err := p.check(l); err != nil {
+	leave, err := h.gate.enter(ctx, h.weight(&h.current))
+	if err != nil {
 		return "", err
+	}
+	defer leave()
+	return store(h.wrap(p, salt), nil)
+}
+
+// store returns the stored syntax of what convert has returned.
+func store(p Parsed, err error) (Hash, error) {
+	switch {
+	case err != nil:
+		return "", err
+	case p.scheme == nil: // there is no password
+		return "", nil
+	case p.bare:
+		return "", ErrWeak
 	}
 	return Hash(p.String()), nil
 }
 
-func formatsOf(name string) ([]format, bool) {
-	for _, s := range sources {
-		if s.name == name {
-			return s.formats, true
-		}
+func (h *Hasher) convert(f Foreign) (Parsed, error) {
+	p, err := convert(f, h.limits)
+	if err != nil || p.scheme == nil {
+		return Parsed{}, err
 	}
-	return nil, false
+	if err := h.lacks(&p); err != nil {
+		return Parsed{}, err
+	}
+	if p.bare {
+		return p, nil
+	}
+	if cost := p.Cost(); h.importTime > 0 && cost > h.importTime {
+		return Parsed{}, &hashError{ErrSlow, fmt.Sprintf("about %v, more than %v", cost.Round(100*time.Millisecond), h.importTime)}
+	}
+	return p, nil
+}
+
+// convert reads f. The zero Parsed, without an error, is that of no password.
+func convert(f Foreign, l Limits) (Parsed, error) {
+	p, err := f.read(l)
+	if err != nil || p.scheme == nil {
+		return Parsed{}, err
+	}
+	if p.pepper = f.Pepper; p.pepper != "" && (!validLabel(p.pepper) || p.scheme == appScheme) {
+		return Parsed{}, malformed("pepper")
+	}
+	if block := p.scheme.block; block != 0 && len(p.key) > block {
+		// Whoever guesses needs the first block only; so do we.
+		p.key = p.key[:block]
+	}
+	if p.bare {
+		return p, nil // checked against what wrap adds, which is in bounds
+	}
+	if err := p.check(l); err != nil {
+		return Parsed{}, err
+	}
+	return p, nil
+}
+
+func (f Foreign) read(l Limits) (Parsed, error) {
+	switch {
+	case f.Key != nil && f.Text != "":
+		return Parsed{}, malformed("both a string and a key")
+	case strings.HasPrefix(f.Source, AppPrefix):
+		return appParsed(f.Source, []byte(f.Text))
+	}
+	formats, ok := formatsOf(f.Source)
+	if !ok {
+		return Parsed{}, ErrUnknownSource
+	}
+	if f.Key != nil {
+		return f.Key.parsed()
+	}
+	if err := plain(f.Text); err != nil {
+		return Parsed{}, err
+	}
+	return read(formats, f.Text)
 }
 
 func read(formats []format, foreign string) (Parsed, error) {
 	for _, f := range formats {
-		if rest, ok := strings.CutPrefix(foreign, f.prefix); ok {
-			return f.read(rest)
+		rest, ok := strings.CutPrefix(foreign, f.prefix)
+		if !ok {
+			continue
 		}
+		p, err := f.read(rest)
+		if err != nil && f.prefix == "" {
+			if kind := kindOf(foreign); kind != "" {
+				return Parsed{}, unsupported(kind)
+			}
+		}
+		return p, err
 	}
 	return Parsed{}, unread(foreign)
-}
-
-// unread says why no format fits.
-func unread(foreign string) error {
-	for _, prefix := range unsupported {
-		if strings.HasPrefix(foreign, prefix) {
-			return ErrUnsupported
-		}
-	}
-	return malformed("unknown syntax")
 }

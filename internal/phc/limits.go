@@ -13,6 +13,7 @@ const (
 	maxSalt   = 256
 	minKey    = 16 // bytes; a shorter one could be hit by chance
 	maxKey    = 128
+	maxNumber = math.MaxUint32 // any parameter
 
 	maxIterations = 5_000_000 // PBKDF2, over all blocks of the key
 	maxCost       = 16        // bcrypt
@@ -28,9 +29,10 @@ type Limits struct {
 	MemoryBytes uint64
 
 	// Work bounds m·t of Argon2 (KiB times passes) and N·r·p of scrypt.
-	// Default 2 Mi (2,097,152), which is a few seconds on one core for
-	// either. PBKDF2 (5,000,000 iterations) and bcrypt (cost 16) have fixed
-	// bounds of the same order.
+	// Default 2 Mi (2,097,152), which takes seconds on one core, and twice
+	// that where the form of the password is not known. The other schemes
+	// have fixed bounds of the same order. What an import may bring is
+	// bounded by time besides, see [Config.ImportTime].
 	Work uint64
 }
 
@@ -52,7 +54,7 @@ func (l Limits) withDefaults() Limits {
 func (l Limits) allow(memory, work uint64) error {
 	l = l.withDefaults()
 	if memory > l.MemoryBytes {
-		return beyond("memory")
+		return beyond(fmt.Sprintf("memory, %d MiB", memory>>20))
 	}
 	if work > l.Work {
 		return beyond("work")

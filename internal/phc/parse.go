@@ -2,7 +2,6 @@ package phc
 
 import (
 	"encoding/base64"
-	"math"
 	"strconv"
 	"strings"
 )
@@ -19,6 +18,9 @@ type Parsed struct {
 	form   form
 	salt   []byte
 	key    []byte
+	pepper string // the name of what follows the password; "" is nothing
+	name   string // appScheme: of the source
+	bare   bool   // a digest that was read and not wrapped yet; never stored
 }
 
 // strict64 is the base64 of the stored syntax: standard alphabet, no padding,
@@ -42,6 +44,9 @@ func Parse(s string, l Limits) (Parsed, error) {
 	}
 	name, rest, _ := strings.Cut(rest, "$")
 	sch := schemes[name]
+	if sch == appScheme {
+		return parseApp(rest)
+	}
 	if sch == nil {
 		return Parsed{}, malformed("unknown scheme")
 	}
@@ -89,23 +94,16 @@ func (sch *scheme) parse(rest string) (Parsed, error) {
 	return p.with(fields[1], fromStrict64, fields[2], fromStrict64)
 }
 
-// parseParams reads "name=number" for each name of the scheme, in its order
-// and nothing else, then the form of the password unless it is the usual one.
+// parseParams reads "name=number" for each name of the scheme, in its order,
+// then the form of the password unless it is the usual one, then the pepper if
+// there is one, and nothing else.
 func (p *Parsed) parseParams(s string) error {
 	names, list := p.scheme.params, strings.Split(s, ",")
-	if len(list) == len(names)+1 {
-		switch list[len(names)] {
-		case formRaw.text():
-			p.form = formRaw
-		case formBoth.text():
-			p.form = formBoth
-		default:
-			return malformed("unknown parameter")
-		}
-		list = list[:len(names)]
-	}
-	if len(list) != len(names) {
+	if len(list) < len(names) {
 		return malformed("number of parameters")
+	}
+	if err := p.parseOptional(list[len(names):]); err != nil {
+		return err
 	}
 	for i, name := range names {
 		digits, ok := strings.CutPrefix(list[i], name+"=")
@@ -117,6 +115,32 @@ func (p *Parsed) parseParams(s string) error {
 			return err
 		}
 		p.n[i] = n
+	}
+	return nil
+}
+
+// parseOptional reads what follows the parameters that a scheme always has.
+func (p *Parsed) parseOptional(list []string) error {
+	if len(list) > 0 && strings.HasPrefix(list[0], "pw=") {
+		switch list[0] {
+		case formRaw.text():
+			p.form = formRaw
+		case formBoth.text():
+			p.form = formBoth
+		default:
+			return malformed("unknown form of the password")
+		}
+		list = list[1:]
+	}
+	if len(list) > 0 {
+		name, ok := strings.CutPrefix(list[0], "pepper=")
+		if !ok || !validLabel(name) {
+			return malformed("unknown parameter")
+		}
+		p.pepper, list = name, list[1:]
+	}
+	if len(list) > 0 {
+		return malformed("number of parameters")
 	}
 	return nil
 }
@@ -133,7 +157,7 @@ func number(digits, what string) (uint64, error) {
 		}
 	}
 	n, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || n > math.MaxUint32 {
+	if err != nil || n > maxNumber {
 		return 0, beyond(what)
 	}
 	return n, nil
@@ -167,6 +191,9 @@ func (p Parsed) with(salt string, fromSalt decoder, key string, fromKey decoder)
 
 // check reports whether p may be computed. Every way to a Parsed ends here.
 func (p *Parsed) check(l Limits) error {
+	if p.scheme == appScheme {
+		return nil // parseApp and appParsed have
+	}
 	if len(p.salt) < minSalt || len(p.salt) > maxSalt {
 		return malformed("length of the salt")
 	}
@@ -178,6 +205,9 @@ func (p *Parsed) check(l Limits) error {
 
 // String returns the stored syntax of p.
 func (p Parsed) String() string {
+	if p.scheme == appScheme {
+		return p.appString()
+	}
 	var b strings.Builder
 	b.WriteString("$" + p.scheme.name + "$")
 	if p.scheme.version != "" {
@@ -192,6 +222,9 @@ func (p Parsed) String() string {
 // Class returns the scheme and the parameters, which is all that the time of a
 // verification depends on, without salt and key: "scrypt ln=14 r=8 p=1 pw=raw".
 func (p Parsed) Class() string {
+	if p.scheme == appScheme {
+		return "app " + p.name
+	}
 	return p.scheme.name + " " + strings.Join(p.paramTexts(), " ")
 }
 
@@ -202,6 +235,9 @@ func (p *Parsed) paramTexts() []string {
 	}
 	if p.form != formNFKC {
 		list = append(list, p.form.text())
+	}
+	if p.pepper != "" {
+		list = append(list, "pepper="+p.pepper)
 	}
 	return list
 }

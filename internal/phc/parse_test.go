@@ -32,6 +32,24 @@ func TestParseAcceptsOneSpelling(t *testing.T) {
 		{"$bcrypt-sha256-hex$cost=4$" + salt16 + "$" + key23, "bcrypt-sha256-hex cost=4"},
 		{"$bcrypt-sha256-b64$cost=4$" + salt16 + "$" + key23, "bcrypt-sha256-b64 cost=4"},
 		{"$bcrypt-hmac-sha256$cost=4$" + salt16 + "$" + key23, "bcrypt-hmac-sha256 cost=4"},
+		{"$bcrypt-wp-sha384$cost=4,pw=both$" + salt16 + "$" + key23, "bcrypt-wp-sha384 cost=4 pw=both"},
+		{"$bcrypt$cost=4,pw=both,pepper=old-site$" + salt16 + "$" + key23, "bcrypt cost=4 pw=both pepper=old-site"},
+		{"$bcrypt$cost=4,pepper=1$" + salt16 + "$" + key23, "bcrypt cost=4 pepper=1"},
+		{"$argon2id-sha256-hex$v=19$m=8,t=1,p=1,pw=both$" + salt16 + "$" + key16, "argon2id-sha256-hex m=8 t=1 p=1 pw=both"},
+		{"$scrypt-aes256-ctr$ln=14,r=8,p=1,pw=both$" + salt16 + "$" + base64Of(64), "scrypt-aes256-ctr ln=14 r=8 p=1 pw=both"},
+		{"$phpass-md5$ln=7,pw=both$" + base64Of(8) + "$" + key16, "phpass-md5 ln=7 pw=both"},
+		{"$phpass-sha512$ln=20,pw=both$" + base64Of(8) + "$" + key32, "phpass-sha512 ln=20 pw=both"},
+		{"$sha256-crypt$rounds=1000,pw=both$" + salt16 + "$" + key32, "sha256-crypt rounds=1000 pw=both"},
+		{"$sha512-crypt$rounds=1000000,pw=both$AA$" + base64Of(64), "sha512-crypt rounds=1000000 pw=both"},
+		{"$app$x-old-site$eA", "app x-old-site"},
+		{"$app$x-2$" + base64Of(MaxAppText), "app x-2"},
+	}
+	for _, name := range []string{"md5", "sha1", "sha256", "sha512", "salt-md5", "salt-sha1", "hmac-md5", "hmac-sha1",
+		"hmac-sha256", "hmac-sha512", "twice-sha1", "hex-twice-md5"} {
+		tests = append(tests, struct{ hash, class string }{
+			"$argon2id-" + name + "$v=19$m=8,t=1,p=1,pw=both$" + salt16 + "$" + key32,
+			"argon2id-" + name + " m=8 t=1 p=1 pw=both",
+		})
 	}
 	seen := make(map[string]bool)
 	for _, tt := range tests {
@@ -107,6 +125,25 @@ var refused = map[error][]string{
 		"$pbkdf2-sha256$i=0$" + salt16 + "$" + key16,
 		"$bcrypt$cost=3$" + salt16 + "$" + key23,
 		"$bcrypt$cost=32$" + salt16 + "$" + key23,
+		"$phpass-md5$ln=6$" + base64Of(8) + "$" + key16,
+		"$phpass-md5$ln=31$" + base64Of(8) + "$" + key16,
+		"$phpass-md5$ln=7$" + base64Of(7) + "$" + key16,
+		"$phpass-md5$ln=7$" + base64Of(8) + "$" + key32,
+		"$phpass-sha512$ln=7$" + base64Of(8) + "$" + key16,
+		"$sha256-crypt$rounds=999$" + salt16 + "$" + key32,
+		"$sha256-crypt$rounds=5000$" + base64Of(17) + "$" + key32,
+		"$sha512-crypt$rounds=5000$" + salt16 + "$" + key32,
+		"$argon2id-md5$v=19$m=8,t=1,p=1$" + base64Of(15) + "$" + key32, // less than our own salt
+		"$argon2id-md5$m=8,t=1,p=1$" + salt16 + "$" + key32,
+		// peppers
+		"$bcrypt$cost=4,pepper=$" + salt16 + "$" + key23,
+		"$bcrypt$cost=4,pepper=A$" + salt16 + "$" + key23,
+		"$bcrypt$cost=4,pepper=a,pw=both$" + salt16 + "$" + key23,
+		"$bcrypt$cost=4,pepper=a,pepper=b$" + salt16 + "$" + key23,
+		"$bcrypt$cost=4,pepper=" + strings.Repeat("a", 33) + "$" + salt16 + "$" + key23,
+		// the application's own
+		"$app$", "$app$x-a", "$app$x-a$", "$app$a$eA", "$app$x-$eA", "$app$x-A$eA", "$app$x-a$eA==", "$app$x-a$eA$eA",
+		"$app$x-a$eB", "$app$x-a$" + base64Of(MaxAppText+1), "$app$x-" + strings.Repeat("a", 33) + "$eA",
 		// salt and key: length
 		"$argon2id$v=19$m=8,t=1,p=1$$" + key16,
 		"$argon2id$v=19$m=8,t=1,p=1$" + salt16 + "$",
