@@ -15,8 +15,6 @@ import (
 // Names of works that the document of the goals looks for.
 const (
 	WorkView         = "view"
-	WorkAlone        = "create beside 0 closures that fail"
-	WorkFailing64    = "create beside 64 closures that fail"
 	WorkSleeping     = "create beside a closure that sleeps 20 ms"
 	WorkPatience     = "create within 100 ms beside a closure of 1 s, longest"
 	WorkClosures     = "closure"

@@ -93,16 +93,19 @@ func (s *snibStore) AddUsers(list []peer.User) error {
 // AddSessions implements peer.Store.
 func (s *snibStore) AddSessions(userIDs []string, each func(string)) error {
 	return addSessions(userIDs, each, s.update, func(tx *snib.Tx, id string) (string, error) {
-		session, err := tx.CreateSession(snib.UserID(id), snib.SessionOptions{})
+		session, err := tx.CreateSession(imported(id), snib.SessionOptions{})
 		return session.Token.Reveal(), err
 	})
 }
+
+// imported is what a session is made for: a user that AddUsers has imported.
+func imported(id string) snib.UserID { return snib.UserID(id) }
 
 func (s *snibStore) update(fn func(*snib.Tx) error) error { return s.db.Update(ctx, fn) }
 
 // CreateSession implements peer.Store.
 func (s *snibStore) CreateSession(userID string) (string, error) {
-	session, err := s.db.CreateSession(ctx, snib.UserID(userID), snib.SessionOptions{})
+	session, err := s.db.CreateSession(ctx, imported(userID), snib.SessionOptions{})
 	return session.Token.Reveal(), err
 }
 
@@ -144,7 +147,7 @@ func (s *snibStore) Extend(token string) error {
 
 // StartFamily implements peer.Refresher.
 func (s *snibStore) StartFamily(userID string) (refresh, session string, err error) {
-	se, rt, err := s.db.CreateRefreshToken(ctx, snib.UserID(userID), snib.SessionOptions{})
+	se, rt, err := s.db.CreateRefreshToken(ctx, imported(userID), snib.SessionOptions{})
 	return rt.Token.Reveal(), se.Token.Reveal(), err
 }
 
@@ -170,7 +173,7 @@ func (s *snibStore) LogIn(identifier, password string) (string, error) {
 func (s *snibStore) CreateWithin(d time.Duration, userID string) error {
 	limited, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	_, err := s.db.CreateSession(limited, snib.UserID(userID), snib.SessionOptions{})
+	_, err := s.db.CreateSession(limited, imported(userID), snib.SessionOptions{})
 	return err
 }
 
