@@ -137,7 +137,8 @@ func wellFormed(t *testing.T, svg string) {
 
 func TestGoalsAreJudged(t *testing.T) {
 	atMost := part{func(*Result) float64 { return 2 }, 3, false, times}
-	over, missing, least := atMost, atMost, atMost
+	over, missing, least, free := atMost, atMost, atMost, atMost
+	free.limit = 0
 	over.limit = 1
 	least.least = true
 	missing.figure = func(*Result) float64 { return 0 }
@@ -148,6 +149,7 @@ func TestGoalsAreJudged(t *testing.T) {
 		"reached":         {[]part{atMost}, "2.00×", "yes"},
 		"above":           {[]part{atMost, over}, "2.00× / 2.00×", "no"},
 		"below the least": {[]part{least}, "2.00×", "no"},
+		"no goal":         {[]part{free}, "2.00×", "–"},
 		"not measured":    {[]part{atMost, missing}, "2.00× / –", "–"},
 	} {
 		g := goal{parts: c.parts}
@@ -174,7 +176,8 @@ func TestGoalsFindTheirFigures(t *testing.T) {
 		{"times as fast", faster("create", 64, "bbolt")(r), 20},
 		{"a size that was not measured", toFloor("validate", 1_000_000, 1)(r), 0},
 		{"a contender that was not measured", faster("create", 64, "sqlite-full")(r), 0},
-		{"a value", figure("file", 10_000)(r), 3e6},
+		{"ratio to the same checks", toChecks("validate", 10_000, 1)(r), 0.5},
+		{"a value", figure("file", 10_000, 0)(r), 3e6},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: got %v, want %v", c.name, c.got, c.want)

@@ -30,15 +30,15 @@ func Spread(values []float64) float64 {
 // Ratio compares round by round, because what else the machine does changes
 // from round to round and is the same for both within one. It returns the
 // median of the quotients, 0 if there is nothing to compare.
-func Ratio(values, floor []float64) float64 {
-	n := min(len(values), len(floor))
-	var quotients []float64
-	for i := range n {
+func Ratio(values, floor []float64) float64 { return Median(quotients(values, floor)) }
+
+func quotients(values, floor []float64) (list []float64) {
+	for i := range min(len(values), len(floor)) {
 		if q := values[i] / floor[i]; floor[i] > 0 && !math.IsNaN(q) {
-			quotients = append(quotients, q)
+			list = append(list, q)
 		}
 	}
-	return Median(quotients)
+	return list
 }
 
 // Before is the contender that stands for the commit before.

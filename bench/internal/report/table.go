@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -32,7 +33,7 @@ func (r *Result) cells(row *Row) []string {
 	if b := row.Batches; b != nil {
 		batches = Value(b.P10, Ns) + "–" + Value(b.P90, Ns)
 	}
-	cells = append(cells, batches, orDash(row.CPU > 0, Value(row.CPU, Ns)), ratio(row.Ratio), ratio(row.Checked), ratio(row.Before),
+	cells = append(cells, batches, orDash(row.CPU > 0, Value(row.CPU, Ns)), ratio(row.Ratio), ratio(row.Checked), r.beforeCell(row),
 		orDash(row.Unit == NsPerOp && row.Value > 0, Count(int(1e9/max(1, row.Value)))),
 		orDash(row.Heap > 0 || row.Allocs > 0, fmt.Sprintf("%.1f", row.Allocs)))
 	latency := row.Response
@@ -54,6 +55,16 @@ func (r *Result) durability(peer string) string {
 		}
 	}
 	return ""
+}
+
+// beforeCell is the ratio to the commit before, with that of the best and of
+// the worst round: below 1 the present commit is faster.
+func (r *Result) beforeCell(row *Row) string {
+	if row.Before == 0 {
+		return "-"
+	}
+	list := quotients(row.Rounds, r.Find(row.Work, row.Sessions, row.Workers, Before).Rounds)
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", row.Before, slices.Min(list), slices.Max(list))
 }
 
 func ratio(v float64) string { return orDash(v > 0, fmt.Sprintf("%.2f", v)) }
