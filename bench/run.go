@@ -29,19 +29,20 @@ type config struct {
 	seed             uint64
 	dir              string
 	json, html, doc  string
-	probe            string
+	probe, before    string
+	serve            bool
 	progress, output io.Writer
 }
 
 // suites are all there are, in the order they run.
-var suites = []string{"limits", "read", "write", "mixed", "contention", "login", "size", "pages", "sweep"}
+var suites = []string{"limits", "read", "write", "mixed", "contention", "closures", "login", "size", "check", "pages", "sweep"}
 
 func parse(args []string, stdout, stderr io.Writer) (*config, error) {
 	c := &config{progress: stderr, output: stdout}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	suite := f.String("suite", "all", "what to measure: all, or some of "+strings.Join(suites, ","))
-	contenders := f.String("peers", "all", "who is measured: all, or some of "+strings.Join(names(peers.All()), ",")+"; the floor always is")
+	contenders := f.String("peers", "all", "who is measured: all, or some of "+strings.Join(names(peers.All()), ",")+"; the floor and "+peers.Checked+" always are")
 	sizes := f.String("n", "10000,100000", "sessions in the store, with a tenth as many users; 1000000 and 10000000 take their time")
 	writers := f.String("writers", "1,64,512", "writers at once, of the creation of sessions")
 	f.IntVar(&c.rounds, "rounds", 3, "rounds, in each of which every contender has its turn")
@@ -53,6 +54,8 @@ func parse(args []string, stdout, stderr io.Writer) (*config, error) {
 	f.StringVar(&c.html, "html", "", "write a page of plots into this folder")
 	f.StringVar(&c.doc, "doc", "", "measure nothing: put the figures of this result into ../docs/PERFORMANCE.md")
 	f.StringVar(&c.probe, "probe", "", "measure nothing but the memory of this store; the harness calls itself so")
+	f.StringVar(&c.before, "before", "", "measure snib of this commit too, by turns in the same run, and print the ratio of each row")
+	f.BoolVar(&c.serve, "serve", false, "measure what another process of the harness asks for; the harness calls itself so")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -115,6 +118,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return err
 	case c.probe != "":
 		return load.Probe(c.probe, stdout)
+	case c.serve:
+		return load.Serve(os.Stdin, stdout)
 	case c.doc != "":
 		return report.UpdateDocument(filepath.Join("..", "docs", "PERFORMANCE.md"), c.doc)
 	}
@@ -142,7 +147,7 @@ func (c *config) show(result *report.Result) error {
 }
 
 // measure runs everything that was asked for.
-func (c *config) measure() (*report.Result, error) {
+func (c *config) measure() (_ *report.Result, err error) {
 	dir, err := c.workDir()
 	if err != nil {
 		return nil, err
@@ -161,13 +166,22 @@ func (c *config) measure() (*report.Result, error) {
 		Commit: report.Commit(), Machine: machine, Versions: versions(chosen),
 		Settings: report.Settings{
 			Suites: c.suites, Sessions: c.sizes, Writers: c.writers, Rounds: c.rounds, Millis: c.sample.Milliseconds(),
-			Rate: c.rate, Seed: c.seed, Floor: peers.Floor,
+			Rate: c.rate, Seed: c.seed, Floor: peers.Floor, Checked: peers.Checked,
 		},
 	}
 	for _, p := range chosen {
 		r.Peers = append(r.Peers, report.PeerInfo{Name: p.Name, Note: p.Note, Durability: string(p.Durability)})
 	}
 	s := newSession(c, dir, chosen, started)
+	if c.before != "" {
+		other, end, err := c.startBefore(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, end()) }()
+		s.before, r.Settings.Before = other.Remote, other.commit
+		r.Peers = append(r.Peers, report.PeerInfo{Name: report.Before, Note: "snib at commit " + other.commit + ", " + other.harness, Durability: string(peer.Synced)})
+	}
 	if err := s.all(); err != nil {
 		return nil, err
 	}
@@ -197,7 +211,7 @@ func (c *config) workDir() (string, error) {
 func (c *config) contenders(dir string) ([]peer.Peer, error) {
 	var list []peer.Peer
 	for _, p := range peers.All() {
-		if p.Name != peers.Floor && !slices.Contains(c.peers, p.Name) {
+		if p.Name != peers.Floor && p.Name != peers.Checked && !slices.Contains(c.peers, p.Name) {
 			continue
 		}
 		check := filepath.Join(dir, "check-"+p.Name)

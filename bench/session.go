@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/snibdb/snib/bench/internal/load"
 	"github.com/snibdb/snib/bench/internal/peer"
-	"github.com/snibdb/snib/bench/internal/peers"
 	"github.com/snibdb/snib/bench/internal/report"
 )
 
@@ -24,7 +22,11 @@ type session struct {
 	started time.Time
 	runner  load.Runner
 	rows    []report.Row
+	before  *load.Remote // nil: no other commit is measured beside
 }
+
+// beforePeer stands for snib of another commit.
+var beforePeer = peer.Peer{Name: report.Before, Durability: peer.Synced}
 
 func newSession(c *config, dir string, list []peer.Peer, started time.Time) *session {
 	s := &session{config: c, dir: dir, chosen: list, started: started}
@@ -82,7 +84,15 @@ func (s *session) size(n int) (err error) {
 		}
 		subjects = append(subjects, subject)
 	}
-	if err := s.measured(subjects); err != nil {
+	if s.before != nil {
+		s.say("filling that of the other commit")
+		subject, err := s.before.Subject(beforePeer, filepath.Join(s.dir, fmt.Sprintf("%s-%d", report.Before, n)), n)
+		if err != nil {
+			return err
+		}
+		subjects = append(subjects, subject)
+	}
+	if err := s.figures(subjects, false); err != nil {
 		return err
 	}
 	for _, c := range s.cases(n) {
@@ -90,49 +100,18 @@ func (s *session) size(n int) (err error) {
 			return err
 		}
 	}
-	return s.after(subjects)
+	return s.figures(subjects, true)
 }
 
-// measured are the suites that look at the stores as they were filled, and at
-// snib's alone.
-func (s *session) measured(subjects []*load.Subject) error {
-	for _, subject := range subjects {
-		if s.has("size") {
-			s.say("size of " + subject.Peer.Name)
-			if err := s.add(load.Size(subject)); err != nil {
-				return err
-			}
-		}
-		if subject.Peer.Name != peers.Snib().Name {
+// figures takes those of the stores as they were filled, or those that are
+// taken last.
+func (s *session) figures(subjects []*load.Subject, after bool) error {
+	for _, f := range load.Figures() {
+		if !s.has(f.Suite) || f.After != after {
 			continue
 		}
-		if s.has("size") {
-			program, err := os.Executable()
-			if err != nil {
-				return err
-			}
-			if err := s.add(load.MemoryOf(subject, program)); err != nil {
-				return err
-			}
-		}
-		if s.has("sweep") {
-			s.say("sweeping")
-			if err := s.add(load.Sweep(subject, load.Plan{Rate: s.rate, Seed: s.seed})); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// after are the suites that change a store and are not measured in rounds.
-func (s *session) after(subjects []*load.Subject) error {
-	for _, subject := range subjects {
-		if subject.Peer.Name == peers.Snib().Name && s.has("pages") {
-			s.say("pages written")
-			if err := s.add(load.Pages(subject)); err != nil {
-				return err
-			}
+		if err := s.add(s.runner.Figures(f, subjects)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -148,15 +127,9 @@ func (s *session) add(rows []report.Row, err error) error {
 // the others make the stores larger. A log-in takes the same time whatever
 // the size, so it is measured at the first one alone.
 func (s *session) cases(n int) (list []load.Case) {
-	for _, suite := range []struct {
-		name  string
-		cases []load.Case
-	}{
-		{"read", load.Reads()}, {"write", load.Writes(s.writers)}, {"mixed", load.Mixed()},
-		{"contention", load.Contention()}, {"login", load.Logins()},
-	} {
-		if s.has(suite.name) && (suite.name != "login" || n == s.sizes[0]) {
-			list = append(list, suite.cases...)
+	for _, suite := range suites {
+		if s.has(suite) && (suite != "login" || n == s.sizes[0]) {
+			list = append(list, load.Cases(suite, s.writers)...)
 		}
 	}
 	return list

@@ -12,6 +12,26 @@ import (
 // can reports whether a store has a part.
 func can[Part any](s peer.Store) bool { _, ok := s.(Part); return ok }
 
+// Cases are those of a suite. The names of works are what results of different
+// commits are compared by, so they stay.
+func Cases(suite string, writers []int) []Case {
+	switch suite {
+	case "read":
+		return Reads()
+	case "write":
+		return Writes(writers)
+	case "mixed":
+		return Mixed()
+	case "contention":
+		return Contention()
+	case "closures":
+		return Beside()
+	case "login":
+		return Logins()
+	}
+	return nil
+}
+
 // Reads are the cases of validation: by one goroutine, and by as many as run
 // at once.
 func Reads() []Case {
@@ -19,9 +39,10 @@ func Reads() []Case {
 	for _, workers := range oneAndAll() {
 		list = append(list,
 			Case{Suite: "read", Work: "validate", Workers: workers, Reads: true, Prepare: warm, Run: validate},
+			Case{Suite: "read", Work: "validate newest 1 %", Workers: workers, Reads: true, Run: validateNewest},
 			Case{Suite: "read", Work: "validate+user", Workers: workers, Reads: true, Can: can[peer.UserStore], Prepare: warm, Run: validateUser})
 	}
-	return list
+	return append(list, Case{Suite: "read", Work: fmt.Sprintf("list of %d sessions", PerUser), Workers: 1, Reads: true, Can: can[peer.Lister], Run: listing})
 }
 
 // oneAndAll are one worker and as many as there are processors.
@@ -39,7 +60,7 @@ func warm(s *Subject, _ Plan) error {
 	store, ok := s.Store.(peer.UserStore)
 	for i := range s.Tokens.Len() {
 		_, err := s.Store.Validate(s.Tokens.At(i))
-		if err == nil && ok && i%PerUser == 0 {
+		if err == nil && ok && i < len(s.Users) { // the first round has one of each
 			_, err = store.ValidateUser(s.Tokens.At(i))
 		}
 		if err != nil {
@@ -47,6 +68,25 @@ func warm(s *Subject, _ Plan) error {
 		}
 	}
 	return nil
+}
+
+func validateNewest(s *Subject, p Plan) (Sample, error) {
+	op := s.validation()
+	op.pick = s.Tokens.pickNewest
+	return twice(p, op)
+}
+
+// listing lists the sessions of any user, which were made over time. Nobody has
+// fewer than after filling.
+func listing(s *Subject, p Plan) (Sample, error) {
+	store, want := s.Store.(peer.Lister), min(s.Sessions, PerUser)
+	return twice(p, operation{s.pickUsers, func(_ int, _ *rand.Rand, user string) error {
+		n, err := store.ListSessions(user)
+		if err == nil && n < want {
+			err = fmt.Errorf("%d sessions are listed, not %d", n, want)
+		}
+		return err
+	}})
 }
 
 func validate(s *Subject, p Plan) (Sample, error) { return twice(p, s.validation()) }
@@ -143,16 +183,24 @@ func refresh(s *Subject, p Plan) (Sample, error) {
 	}})
 }
 
-// deletion deletes users with so many sessions, each made for it.
+// overTimeName is the name of a work on a user with sessions made over time.
+func overTimeName(work string, sessions int) string {
+	if sessions == 1 {
+		return work + " with 1"
+	}
+	return fmt.Sprintf("%s with %d made over time", work, sessions)
+}
+
+// deletion deletes users with so many sessions, each user made for it.
 func deletion(sessions int) Case {
 	perRound := 100
 	if sessions > 100 {
 		perRound = 4
 	}
 	return Case{
-		Suite: "write", Work: fmt.Sprintf("delete user with %d", sessions), Workers: 1, Can: can[peer.UserStore],
+		Suite: "write", Work: overTimeName("delete user", sessions), Workers: 1, Can: can[peer.UserStore],
 		Prepare: func(s *Subject, p Plan) error {
-			ids, _, err := s.newUsers(perRound*p.Rounds, sessions)
+			ids, err := s.busyUsers(perRound*p.Rounds, sessions)
 			s.prepared = ids
 			return err
 		},

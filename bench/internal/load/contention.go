@@ -1,16 +1,14 @@
 package load
 
-import (
-	"sync"
-	"sync/atomic"
-)
-
 // Names of works that the document of the goals looks for.
 const (
 	WorkIdle       = "validate, idle, p99"
 	WorkContention = "validate while 64 create, p99"
 	WorkSweepIdle  = "validate before a sweep, p99"
 	WorkSweep      = "validate during a sweep, p99"
+
+	WorkSweepCreateIdle = "create before a sweep, p50"
+	WorkSweepCreate     = "create during a sweep, p50"
 )
 
 const (
@@ -22,8 +20,8 @@ const (
 // create durable sessions.
 func Contention() []Case {
 	return []Case{
-		{Suite: "contention", Work: WorkIdle, Workers: 1, Reads: true, P99: true, Run: idle},
-		{Suite: "contention", Work: WorkContention, Workers: 1, Reads: true, P99: true, Run: contended},
+		{Suite: "contention", Work: WorkIdle, Workers: 1, Reads: true, Quantile: 99, Run: idle},
+		{Suite: "contention", Work: WorkContention, Workers: 1, Reads: true, Quantile: 99, Run: beside(creators, creating, idle)},
 	}
 }
 
@@ -31,28 +29,4 @@ func idle(s *Subject, p Plan) (Sample, error) {
 	p.For *= 2
 	p.Rate *= readsPerRate
 	return openLoop(p, s.validation())
-}
-
-func contended(s *Subject, p Plan) (Sample, error) {
-	var stop atomic.Bool
-	var failed error
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		failed = parallel(creators, func(w int) error {
-			k := p.picker(1000+w, s.creation())
-			for !stop.Load() {
-				if err := k.do(w, k.rng, k.next()); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	})
-	sample, err := idle(s, p)
-	stop.Store(true)
-	wg.Wait()
-	if err == nil {
-		err = failed
-	}
-	return sample, err
 }

@@ -37,7 +37,10 @@ func Limits(dir string) ([]report.Row, error) {
 		for range 3 {
 			s, err := sample()
 			failed = errors.Join(failed, err)
-			row.Rounds = append(row.Rounds, s.NsPerOp())
+			row.Rounds, row.Means = append(row.Rounds, s.NsPerOp()), append(row.Means, s.Mean())
+			if s.CPU > 0 {
+				row.CPUs = append(row.CPUs, s.CPUPerOp())
+			}
 			row.Heap = s.Heap
 		}
 		rows = append(rows, row)

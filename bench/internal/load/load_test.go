@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -181,28 +182,104 @@ func TestEveryWorkRuns(t *testing.T) {
 		subjects = append(subjects, s)
 	}
 	r := Runner{Rounds: 1, For: 2 * time.Millisecond, Rate: 500, Seed: 1}
-	for _, cases := range [][]Case{Reads(), Writes([]int{1, 8}), Mixed(), Contention(), Logins()} {
-		for _, c := range cases {
+	for _, suite := range []string{"read", "write", "mixed", "contention", "closures", "login"} {
+		list := Cases(suite, []int{1, 8})
+		if len(list) == 0 {
+			t.Errorf("no cases of %s", suite)
+		}
+		for _, c := range list {
 			rows, err := r.Run(c, subjects)
 			if err != nil {
 				t.Errorf("%s: %v", c.Work, err)
 			}
 			for _, row := range rows {
-				if row.Value <= 0 {
-					t.Errorf("%s of %s took no time", c.Work, row.Peer)
+				if row.Rounds[0] <= 0 || c.Quantile == 0 && (row.CPUs[0] <= 0 || row.Means[0] <= 0) {
+					t.Errorf("%s of %s took no time: %+v", c.Work, row.Peer, row)
 				}
 			}
 		}
 	}
-	ours := subjects[1]
-	for name, rows := range map[string]int{"size": 2, "pages": 7, "sweep": 3} {
-		got, err := map[string]func(*Subject) (int, error){
-			"size":  func(s *Subject) (int, error) { rows, err := Size(s); return len(rows), err },
-			"pages": func(s *Subject) (int, error) { rows, err := Pages(s); return len(rows), err },
-			"sweep": func(s *Subject) (int, error) { rows, err := Sweep(s, Plan{Rate: 100}); return len(rows), err },
-		}[name](ours)
-		if err != nil || got != rows {
-			t.Errorf("%s: %d rows, %v; want %d", name, got, err, rows)
+	for name, want := range map[string]int{"file and open": 4, "check": 1, "sweep": 5, "pages": 10} {
+		i := slices.IndexFunc(Figures(), func(f Figure) bool { return f.Name == name })
+		rows, err := r.Figures(Figures()[i], subjects)
+		if err != nil || len(rows) != want {
+			t.Errorf("%s: %d rows, %v; want %d", name, len(rows), err, want)
+		}
+		for _, row := range rows {
+			if row.Rounds[0] <= 0 {
+				t.Errorf("%s is nothing: %+v", row.Work, row)
+			}
+		}
+	}
+}
+
+// TestMedianOfBatches: one batch that lost the processor is not the figure.
+func TestMedianOfBatches(t *testing.T) {
+	calls := 0
+	s, err := hotLoop(Plan{For: 50 * time.Millisecond, Workers: 1}, operation{do: func(int, *rand.Rand, string) error {
+		if calls++; calls == 10 {
+			<-time.After(40 * time.Millisecond)
+		}
+		return nil
+	}})
+	if err != nil || s.NsPerOp()*5 > s.Mean() {
+		t.Errorf("median %.0f ns, mean %.0f ns, %v: a pause of 40 ms is in the median", s.NsPerOp(), s.Mean(), err)
+	}
+	if s.CPU <= 0 || s.CPU > 35*time.Millisecond {
+		t.Errorf("%v of processors: the pause used none", s.CPU)
+	}
+}
+
+// TestOverTime: sessions of one user lie apart, between those of others, and
+// everybody gets as many as the rounds are.
+func TestOverTime(t *testing.T) {
+	users, others := []string{"a", "b"}, make([]string, 300)
+	for i := range others {
+		others[i] = fmt.Sprint("other", i)
+	}
+	order := overTime(users, 50, others, 64)
+	if len(order) != 50*64 {
+		t.Fatalf("%d sessions, want %d", len(order), 50*64)
+	}
+	count, together := map[string]int{}, 0
+	for i, id := range order {
+		count[id]++
+		if i > 0 && order[i-1] == id {
+			together++
+		}
+	}
+	if count["a"] != 50 || count["b"] != 50 || count["other0"] < 10 || together > 2 {
+		t.Errorf("%d and %d sessions of the users, %d of another, %d beside one of the same user", count["a"], count["b"], count["other0"], together)
+	}
+}
+
+// TestNewestAreTheLast: the newest hundredth is at the end, as tokens come in
+// the order of creation.
+func TestNewestAreTheLast(t *testing.T) {
+	var tokens Tokens
+	for i := range 1000 {
+		tokens.Add(fmt.Sprint(i))
+	}
+	var list [picks]string
+	tokens.pickNewest(rand.New(rand.NewPCG(1, 1)), list[:])
+	for _, token := range list {
+		if len(token) != 3 || token < "990" {
+			t.Errorf("token %s of 1,000 is not among the newest ten", token)
+		}
+	}
+}
+
+// TestBatchesOfSeveralWorkers: a batch is eight operations of each, and few
+// batches are no figure.
+func TestBatchesOfSeveralWorkers(t *testing.T) {
+	now := time.Now()
+	for workers, want := range map[int]int{1: 100, 2: 5, 8: 0} {
+		l := newLaps(workers)
+		for range 100 {
+			l.done(now, now.Add(time.Microsecond))
+		}
+		if got := len(l.batches()); got != want {
+			t.Errorf("%d workers: %d batches of 100 operations, want %d", workers, got, want)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func Mixed() []Case {
 	return []Case{
 		{Suite: "mixed", Work: "mixed day", Workers: mixWorkers, Can: able, Prepare: prepareMixed, Run: mixed},
 		{Suite: "mixed", Work: WorkMixedFree, Workers: mixWorkers, Can: able, Prepare: prepareMixed, Run: mixedFree},
-		{Suite: "mixed", Work: "mixed day at a rate, p99", Workers: mixWorkers, Can: able, Prepare: prepareMixed, Run: mixedAtRate, P99: true},
+		{Suite: "mixed", Work: "mixed day at a rate, p99", Workers: mixWorkers, Can: able, Prepare: prepareMixed, Run: mixedAtRate, Quantile: 99},
 	}
 }
 
@@ -44,19 +44,17 @@ type mixWorker struct {
 
 func prepareMixed(s *Subject, p Plan) error {
 	list := make([]*mixWorker, p.Workers)
-	s.series++
 	// Users of its own: what earlier works ended must not be missed.
-	users := peer.MoreUsers("m"+string(rune('a'+s.series)), 0, max(p.Workers, min(len(s.Users), 20_000)))
-	var tokens Tokens
-	if err := s.Store.Fill(users, 1, tokens.Add); err != nil {
+	ids, err := s.moreUsers(max(p.Workers, min(len(s.Users), 20_000)))
+	if err != nil {
 		return err
 	}
-	ids := make([]string, len(users))
-	for i, u := range users {
-		ids[i] = u.ID
+	var tokens Tokens
+	if err := s.Store.AddSessions(ids, tokens.Add); err != nil {
+		return err
 	}
 	for w := range list {
-		list[w] = &mixWorker{s: s, w: w, users: len(users) / p.Workers, tokens: map[int]string{}, families: map[int]string{}}
+		list[w] = &mixWorker{s: s, w: w, users: len(ids) / p.Workers, tokens: map[int]string{}, families: map[int]string{}}
 		for i := range list[w].users {
 			list[w].tokens[i] = tokens.At(i*p.Workers + w)
 		}

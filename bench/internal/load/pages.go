@@ -11,10 +11,9 @@ import (
 	"github.com/snibdb/snib/bench/internal/report"
 )
 
-// Pages counts the pages that each operation of snib writes, through a bbolt
-// handle that snib works on (snib.New). The pages of bbolt's freelist and its
-// meta page are among them.
-func Pages(s *Subject) (rows []report.Row, err error) {
+// Pages counts the pages that each operation of snib writes, all trees together,
+// through a bbolt handle that snib works on (snib.New).
+func Pages(s *Subject, _ Plan) (rows []report.Row, err error) {
 	if err := s.Store.Close(); err != nil {
 		return nil, err
 	}
@@ -32,62 +31,89 @@ func Pages(s *Subject) (rows []report.Row, err error) {
 	return rows, errors.Join(err, err2)
 }
 
+// counted operations of each work: few where each is large.
+const (
+	manyOps = 256
+	allOps  = 512
+	fewOps  = 4
+)
+
 func (s *Subject) pages(handle *bolt.DB) (rows []report.Row, err error) {
-	const ops = 256
-	victims, _, err := s.newUsers(ops, PerUser)
-	if err != nil {
-		return nil, err
-	}
 	store := s.Store.(interface {
 		peer.Store
 		peer.UserStore
 		peer.Extender
 		peer.Refresher
 	})
-	tokens := make([]string, ops)
-	create := func(i int, rng *rand.Rand) error {
-		_, err := store.CreateSession(s.Users[rng.IntN(len(s.Users))])
-		return err
-	}
+	var victims []string
+	tokens := make([]string, manyOps)
+	create := func(_ int, rng *rand.Rand) error { return creating(s, rng) }
+	rotate := func(i int, _ *rand.Rand) (err error) { tokens[i], _, err = store.Refresh(tokens[i]); return err }
+	remove := func(i int, _ *rand.Rand) error { return store.DeleteUser(victims[i]) }
 	for _, c := range []struct {
-		work    string
-		workers int
-		op      func(i int, rng *rand.Rand) error
+		work         string
+		workers, ops int
+		sessions     int // of users made before
+		op           func(i int, rng *rand.Rand) error
 	}{
-		{"pages of create", 1, create},
-		{"pages of create", 64, create},
-		{"pages of extend", 1, func(i int, rng *rand.Rand) error { return store.Extend(s.Tokens.At(rng.IntN(s.Tokens.Len()))) }},
-		{"pages of a new family", 64, func(i int, rng *rand.Rand) (err error) {
+		{"pages of create", 1, manyOps, 0, create},
+		{"pages of create", 64, manyOps, 0, create},
+		{"pages of create", 512, allOps, 0, create},
+		{"pages of extend", 1, manyOps, 0, func(i int, rng *rand.Rand) error { return store.Extend(s.Tokens.At(rng.IntN(s.Tokens.Len()))) }},
+		{"pages of a new family", 64, manyOps, 0, func(i int, rng *rand.Rand) (err error) {
 			tokens[i], _, err = store.StartFamily(s.Users[rng.IntN(len(s.Users))])
 			return err
 		}},
-		{"pages of refresh", 1, func(i int, _ *rand.Rand) (err error) { tokens[i], _, err = store.Refresh(tokens[i]); return err }},
-		{"pages of refresh", 64, func(i int, _ *rand.Rand) (err error) { tokens[i], _, err = store.Refresh(tokens[i]); return err }},
-		{"pages of delete user with 10", 1, func(i int, _ *rand.Rand) error { return store.DeleteUser(victims[i]) }},
+		{"pages of refresh", 1, manyOps, 0, rotate},
+		{"pages of refresh", 64, manyOps, 0, rotate},
+		{overTimeName("pages of delete user", 1), 1, manyOps, 1, remove},
+		{overTimeName("pages of delete user", 10), 1, manyOps, 10, remove},
+		{overTimeName("pages of delete user", 1000), 1, fewOps, 1000, remove},
 	} {
-		before := written(handle)
-		err := parallel(c.workers, func(w int) error {
-			rng := Plan{Seed: 1}.rng(w)
-			for i := w; i < ops; i += c.workers {
-				if err := c.op(i, rng); err != nil {
-					return err
-				}
+		if c.sessions > 0 {
+			if victims, err = s.busyUsers(c.ops, c.sessions); err != nil {
+				return nil, err
 			}
-			return nil
-		})
+		}
+		pages, err := pagesOf(handle, c.workers, c.ops, c.op)
 		if err != nil {
 			return nil, err
 		}
-		row := s.figure("pages", c.work, report.PagesPerOp, (written(handle)-before)/ops)
+		row := s.figure("pages", c.work, report.PagesPerOp, pages/float64(c.ops))
 		row.Workers = c.workers
 		rows = append(rows, row)
 	}
 	return rows, nil
 }
 
-// written counts the pages that bbolt has written, the meta page of each commit
-// among them; a node larger than a page counts once.
-func written(handle *bolt.DB) float64 {
+// pagesOf is how many pages some operations write.
+func pagesOf(handle *bolt.DB, workers, ops int, op func(i int, rng *rand.Rand) error) (float64, error) {
+	before, err := written(handle)
+	if err != nil {
+		return 0, err
+	}
+	err = parallel(workers, func(w int) error {
+		rng := Plan{Seed: 1}.rng(w)
+		for i := w; i < ops; i += workers {
+			if err := op(i, rng); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	after, err2 := written(handle)
+	return after - before, errors.Join(err, err2)
+}
+
+// written counts the pages that bbolt has written, each of a node that is larger
+// than one: all that transactions have allocated, which are the nodes they
+// change and the freelist, and the meta page of each commit.
+func written(handle *bolt.DB) (float64, error) {
 	stats := handle.Stats().TxStats
-	return float64(stats.GetWrite())
+	pages := float64(stats.GetPageAlloc()) / float64(handle.Info().PageSize)
+	err := handle.View(func(tx *bolt.Tx) error {
+		pages += float64(tx.ID()) // of the last commit
+		return nil
+	})
+	return pages, err
 }

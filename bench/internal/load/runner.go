@@ -14,8 +14,8 @@ import (
 type Case struct {
 	Suite, Work string
 	Workers     int
-	Reads       bool // left to those that are not WritesOnly
-	P99         bool // the figure is a response time, not the time an operation
+	Reads       bool    // left to those that are not WritesOnly
+	Quantile    float64 // not 0: the figure is this one of the response times, not the time an operation
 	// Can reports whether a contender has what the work needs.
 	Can func(peer.Store) bool
 	// Prepare is called once before the first round, not timed. May be nil.
@@ -38,19 +38,18 @@ type Runner struct {
 func (r *Runner) Run(c Case, subjects []*Subject) ([]report.Row, error) {
 	var able []*Subject
 	for _, s := range subjects {
-		if c.Can == nil || c.Can(s.Store) {
-			if !c.Reads || !s.Peer.WritesOnly {
-				able = append(able, s)
-			}
+		ok, err := s.can(c)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			able = append(able, s)
 		}
 	}
 	samples := make([][]Sample, len(able))
 	for _, s := range able {
-		if c.Prepare == nil {
-			continue
-		}
 		r.say("%s: preparing %s", c.Work, s.Peer.Name)
-		if err := c.Prepare(s, r.plan(c, 0)); err != nil {
+		if err := s.prepare(c, r.plan(c, 0)); err != nil {
 			return nil, fmt.Errorf("%s: %s: preparing: %w", s.Peer.Name, c.Work, err)
 		}
 	}
@@ -59,7 +58,7 @@ func (r *Runner) Run(c Case, subjects []*Subject) ([]report.Row, error) {
 			i := (k + round) % len(able)
 			s := able[i]
 			r.say("%s, %s sessions, %d workers, round %d of %d: %s", c.Work, report.Count(s.Sessions), c.Workers, round+1, r.Rounds, s.Peer.Name)
-			sample, err := c.Run(s, r.plan(c, round))
+			sample, err := s.run(c, r.plan(c, round))
 			if err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", s.Peer.Name, c.Work, err)
 			}
@@ -71,6 +70,31 @@ func (r *Runner) Run(c Case, subjects []*Subject) ([]report.Row, error) {
 		rows[i] = c.row(s, samples[i])
 	}
 	return rows, nil
+}
+
+// can reports whether the contender has what a work needs.
+func (s *Subject) can(c Case) (bool, error) {
+	if s.remote != nil {
+		return s.remote.can(c)
+	}
+	return (c.Can == nil || c.Can(s.Store)) && !(c.Reads && s.Peer.WritesOnly), nil
+}
+
+func (s *Subject) prepare(c Case, p Plan) error {
+	switch {
+	case s.remote != nil:
+		return s.remote.prepare(c, p)
+	case c.Prepare != nil:
+		return c.Prepare(s, p)
+	}
+	return nil
+}
+
+func (s *Subject) run(c Case, p Plan) (Sample, error) {
+	if s.remote != nil {
+		return s.remote.run(c, p)
+	}
+	return c.Run(s, p)
 }
 
 func (r *Runner) plan(c Case, round int) Plan {
@@ -87,21 +111,25 @@ func (c Case) row(s *Subject, samples []Sample) report.Row {
 	row := report.Row{
 		Suite: c.Suite, Work: c.Work, Sessions: s.Sessions, Workers: c.Workers, Peer: s.Peer.Name, Unit: report.NsPerOp,
 	}
-	var allocs, heap []float64
+	var allocs, heap, batches []float64
 	var service, response []*hdrhistogram.Histogram
-	if c.P99 {
+	if c.Quantile > 0 {
 		row.Unit = report.Ns
 	}
 	for _, sample := range samples {
 		value := sample.NsPerOp()
-		if c.P99 {
-			value = float64(sample.Response.ValueAtQuantile(99))
+		if c.Quantile > 0 {
+			value = float64(sample.Response.ValueAtQuantile(c.Quantile))
+		} else {
+			row.Means = append(row.Means, sample.Mean())
+			row.CPUs = append(row.CPUs, sample.CPUPerOp()) // at a rate the harness spins
 		}
 		row.Rounds = append(row.Rounds, value)
+		batches = append(batches, sample.Batches...)
 		allocs, heap = append(allocs, sample.Allocs), append(heap, sample.Heap)
 		service, response = append(service, sample.Service), append(response, sample.Response)
 	}
-	row.Value = report.Median(row.Rounds)
+	row.Batches = report.NewBatches(batches)
 	row.Allocs, row.Heap = report.Median(allocs), report.Median(heap)
 	row.Service, row.Response = latency(merge(service)), latency(merge(response))
 	return row

@@ -18,40 +18,51 @@ import (
 
 // Names of figures that the document of the goals looks for.
 const (
-	WorkFile       = "file"
-	WorkOpen       = "open"
-	WorkHeapOpen   = "heap after open"
-	WorkHeapUsed   = "heap after 100 k validations"
-	WorkRSS        = "resident after 100 k validations, without the file's pages"
-	WorkRSSFile    = "resident pages of the file after 100 k validations"
-	probeTokens    = "tokens"
-	probeSessions  = 100_000
-	opensPerRounds = 3
+	WorkFile      = "file"
+	WorkOpen      = "open"
+	WorkHeapOpen  = "heap after open"
+	WorkHeapUsed  = "heap after 100 k validations"
+	WorkRSS       = "resident after 100 k validations, without the file's pages"
+	WorkRSSFile   = "resident pages of the file after 100 k validations"
+	WorkCheck     = "check of all"
+	probeTokens   = "tokens"
+	probeSessions = 100_000
 )
 
 // Size looks at a store after filling: how large its files are and how long it
 // takes to open. The harness must not have worked on it yet.
-func Size(s *Subject) (rows []report.Row, err error) {
+func Size(s *Subject, _ Plan) (rows []report.Row, err error) {
 	if s.Peer.Durability == peer.Memory {
 		return nil, nil
 	}
 	rows = append(rows, s.figure("size", WorkFile, report.Bytes, float64(s.FileSize)))
-	open := s.figure("size", WorkOpen, report.Ns)
-	for range opensPerRounds {
-		if err := s.Store.Close(); err != nil {
-			return nil, err
-		}
-		start := time.Now()
+	if err := s.Store.Close(); err != nil {
+		return nil, err
+	}
+	open, err := s.timed("size", WorkOpen, func() (err error) {
 		if s.Store, err = s.Peer.Open(s.dir, peer.Options{}); err != nil {
-			return nil, err
+			return err
 		}
 		// An open store answers: what is done at the first call counts too.
-		if _, err := s.Store.Validate(s.Tokens.At(0)); err != nil {
-			return nil, err
-		}
-		open.Rounds = append(open.Rounds, float64(time.Since(start)))
-	}
-	return append(rows, open), nil
+		_, err = s.Store.Validate(s.Tokens.At(0))
+		return err
+	})
+	return append(rows, open), err
+}
+
+// Check verifies every record of the file once.
+func Check(s *Subject, _ Plan) ([]report.Row, error) {
+	row, err := s.timed("check", WorkCheck, s.Store.(peer.Checker).Check)
+	return []report.Row{row}, err
+}
+
+// timed is the time of one call, and that of processors.
+func (s *Subject) timed(suite, work string, do func() error) (report.Row, error) {
+	start, used := time.Now(), processorTime()
+	err := do()
+	row := s.figure(suite, work, report.Ns, float64(time.Since(start)))
+	row.CPUs = []float64{float64(processorTime() - used)}
+	return row, err
 }
 
 func (s *Subject) figure(suite, work, unit string, values ...float64) report.Row {
@@ -62,8 +73,12 @@ func (s *Subject) figure(suite, work, unit string, values ...float64) report.Row
 type probed struct{ Open, Used report.Memory }
 
 // MemoryOf measures the memory of a process that does nothing but open snib's
-// store and validate sessions. program is the harness itself.
-func MemoryOf(s *Subject, program string) ([]report.Row, error) {
+// store and validate sessions.
+func MemoryOf(s *Subject, _ Plan) ([]report.Row, error) {
+	program, err := os.Executable() // the harness itself
+	if err != nil {
+		return nil, err
+	}
 	if err := s.writeTokens(); err != nil {
 		return nil, err
 	}

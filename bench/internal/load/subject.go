@@ -2,6 +2,7 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -41,11 +42,18 @@ func (t *Tokens) at(i int) []byte {
 }
 
 // pick puts copies of any tokens into a list, in memory that they share.
-func (t *Tokens) pick(rng *rand.Rand, into []string) {
+func (t *Tokens) pick(rng *rand.Rand, into []string) { t.pickFrom(0, rng, into) }
+
+// pickNewest is pick among the newest hundredth.
+func (t *Tokens) pickNewest(rng *rand.Rand, into []string) {
+	t.pickFrom(t.Len()-max(1, t.Len()/100), rng, into)
+}
+
+func (t *Tokens) pickFrom(first int, rng *rand.Rand, into []string) {
 	var text strings.Builder
 	var ends [picks]int
 	for i := range into {
-		text.Write(t.at(rng.IntN(t.Len())))
+		text.Write(t.at(first + rng.IntN(t.Len()-first)))
 		ends[i] = text.Len()
 	}
 	from := 0
@@ -60,12 +68,13 @@ type Subject struct {
 	Store    peer.Store
 	Sessions int // that it was filled with
 	Users    []string
-	Tokens   Tokens
+	Tokens   Tokens        // in the order of creation
 	FileSize int64         // after filling and closing
 	FillTime time.Duration // all of filling
 	dir      string
-	prepared any // what the Prepare of the present work made
-	series   int // of users made so far, for names
+	remote   *Remote // not nil: another process does the work, and Store is nil
+	prepared any     // what the Prepare of the present work made
+	series   int     // of users made so far, for names
 }
 
 // PerUser is how many sessions each user has after filling.
@@ -82,10 +91,11 @@ func NewSubject(p peer.Peer, dir string, n int) (*Subject, error) {
 	}
 	s.Store = store
 	users := peer.Users(max(1, n/PerUser))
-	for _, u := range users {
-		s.Users = append(s.Users, u.ID)
+	s.Users = idsOf(users)
+	err = store.AddUsers(users)
+	if err == nil {
+		err = store.AddSessions(overTime(s.Users, min(n, PerUser), nil, 0), s.Tokens.Add)
 	}
-	err = store.Fill(users, min(n, PerUser), s.Tokens.Add)
 	if err == nil && p.Durability != peer.Memory {
 		err = s.Reopen()
 	}
@@ -110,6 +120,9 @@ func (s *Subject) Reopen() (err error) {
 
 // Close closes the store and removes its files.
 func (s *Subject) Close() error {
+	if s.remote != nil {
+		return s.remote.closeStore()
+	}
 	err := s.Store.Close()
 	if e := os.RemoveAll(s.dir); err == nil {
 		err = e
@@ -117,18 +130,56 @@ func (s *Subject) Close() error {
 	return err
 }
 
-// newUsers adds users with so many sessions each, of no other name than any
-// before.
-func (s *Subject) newUsers(n, sessions int) ([]string, Tokens, error) {
+// moreUsers adds users without sessions, of no other name than any before.
+func (s *Subject) moreUsers(n int) ([]string, error) {
 	s.series++
-	users := peer.MoreUsers(fmt.Sprintf("x%d", s.series), 0, n)
-	ids := make([]string, n)
+	users := peer.MoreUsers(fmt.Sprintf("x%dx", s.series), 0, n)
+	return idsOf(users), s.Store.AddUsers(users)
+}
+
+// apart is how many sessions lie between two that a user made over time, at
+// least: some pages of any store, but of one so small that it has few.
+func (s *Subject) apart() int { return min(64, s.Sessions/100) }
+
+// busyUsers adds users with so many sessions each that were made over time,
+// between those of other users, whom it adds too. Every contender gets them so,
+// as sessions come in life: where they are in its file is its own affair.
+func (s *Subject) busyUsers(n, sessions int) ([]string, error) {
+	ids, err := s.moreUsers(n)
+	if err != nil || sessions == 1 {
+		return ids, errors.Join(err, s.Store.AddSessions(ids, func(string) {}))
+	}
+	others, err := s.moreUsers(max(0, s.apart()-n) * sessions / PerUser)
+	if err != nil {
+		return nil, err
+	}
+	return ids, s.Store.AddSessions(overTime(ids, sessions, others, s.apart()), func(string) {})
+}
+
+// overTime is the order in which users come who make so many sessions each: in
+// each round every user once, and others until so many have come, shuffled.
+func overTime(users []string, rounds int, others []string, apart int) (order []string) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	next := 0
+	for range rounds {
+		from := len(order)
+		order = append(order, users...)
+		for i := len(users); i < apart && len(others) > 0; i++ {
+			order = append(order, others[next%len(others)])
+			next++
+		}
+		round := order[from:]
+		rng.Shuffle(len(round), func(i, k int) { round[i], round[k] = round[k], round[i] })
+	}
+	return order
+}
+
+func idsOf(users []peer.User) []string {
+	ids := make([]string, len(users))
 	for i, u := range users {
 		ids[i] = u.ID
 	}
-	var tokens Tokens
-	err := s.Store.Fill(users, sessions, tokens.Add)
-	return ids, tokens, err
+	return ids
 }
 
 func (s *Subject) pickUsers(rng *rand.Rand, into []string) {

@@ -13,10 +13,36 @@ import (
 	"github.com/snibdb/snib/bench/internal/report"
 )
 
+// createsPerRate is how many creations a second, as a part of the rate: one
+// caller must be able to keep to it.
+const createsPerRate = 20
+
 // Sweep measures snib's removal of sessions that have long expired, and
-// validations of live ones meanwhile: on a copy of the file, read with a clock
-// that is past the life of all that it was filled with.
+// validations and creations of live ones meanwhile: each on a copy of the file,
+// read with a clock that is past the life of all that it was filled with.
 func Sweep(s *Subject, p Plan) (rows []report.Row, err error) {
+	reads, err := s.sweepBeside(p.Rate*readsPerRate, p.Seed, 99, [2]string{WorkSweepIdle, WorkSweep}, func(store peer.Store, live *Tokens, _ []string) operation {
+		return operation{live.pick, func(_ int, _ *rand.Rand, token string) error {
+			_, err := store.Validate(token)
+			return err
+		}}
+	})
+	if err != nil {
+		return nil, err
+	}
+	writes, err := s.sweepBeside(max(1, p.Rate/createsPerRate), p.Seed, 50, [2]string{WorkSweepCreateIdle, WorkSweepCreate}, func(store peer.Store, _ *Tokens, users []string) operation {
+		return operation{do: func(_ int, rng *rand.Rand, _ string) error {
+			_, err := store.CreateSession(users[rng.IntN(len(users))])
+			return err
+		}}
+	})
+	return append(reads, writes[1:]...), err
+}
+
+// sweepBeside measures a sweep, and other work before and during it.
+func (s *Subject) sweepBeside(rate int, seed uint64, quantile float64, works [2]string,
+	work func(peer.Store, *Tokens, []string) operation,
+) (rows []report.Row, err error) {
 	dir := s.dir + "-sweep"
 	if err := s.copyTo(dir); err != nil {
 		return nil, err
@@ -27,56 +53,52 @@ func Sweep(s *Subject, p Plan) (rows []report.Row, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close(), os.RemoveAll(dir)) }()
+	const users = 100
 	var live Tokens
-	if err := store.Fill(peer.MoreUsers("l", 0, 100), PerUser, live.Add); err != nil {
+	list := peer.MoreUsers("l", 0, users)
+	if err := errors.Join(store.AddUsers(list), store.AddSessions(overTime(idsOf(list), PerUser, nil, 0), live.Add)); err != nil {
 		return nil, err
 	}
-	read := operation{live.pick, func(_ int, _ *rand.Rand, token string) error {
-		_, err := store.Validate(token)
-		return err
-	}}
-	p.Workers, p.Rate = 1, p.Rate*readsPerRate
-	p.For = time.Second
-	before, err := openLoop(p, read)
+	op := work(store, &live, idsOf(list))
+	p := Plan{Workers: 1, Rate: rate, Seed: seed, For: time.Second}
+	before, err := openLoop(p, op)
 	if err != nil {
 		return nil, err
 	}
-	during, removed, took, err := whileSweeping(store.(interface{ Sweep() (int, error) }), p, read)
+	during, sweep, err := s.whileSweeping(store.(peer.Sweeper), p, op)
 	if err != nil {
 		return nil, err
 	}
-	row := s.figure("sweep", "sweep, a dead session", report.NsPerOp, float64(took)/float64(max(1, removed)))
-	c := Case{Suite: "sweep", Workers: 1, P99: true}
-	c.Work = WorkSweepIdle
-	rows = []report.Row{row, c.row(s, []Sample{before})}
-	c.Work = WorkSweep
+	c := Case{Suite: "sweep", Workers: 1, Quantile: quantile}
+	c.Work = works[0]
+	rows = []report.Row{sweep, c.row(s, []Sample{before})}
+	c.Work = works[1]
 	return append(rows, c.row(s, []Sample{during})), nil
 }
 
-// whileSweeping measures reads for as long as the sweep takes.
-func whileSweeping(store interface{ Sweep() (int, error) }, p Plan, read operation) (s Sample, removed int, took time.Duration, err error) {
+// whileSweeping measures other work for as long as the sweep takes.
+func (s *Subject) whileSweeping(store peer.Sweeper, p Plan, op operation) (sample Sample, row report.Row, err error) {
 	done := make(chan error, 1)
-	start := time.Now()
 	go func() {
-		var err error
-		removed, err = store.Sweep()
-		took = time.Since(start)
+		start := time.Now()
+		removed, err := store.Sweep()
+		row = s.figure("sweep", "sweep, a dead session", report.NsPerOp, float64(time.Since(start))/float64(max(1, removed)))
 		done <- err
 	}()
-	s.Service, s.Response = newHistogram(), newHistogram()
+	sample.Service, sample.Response = newHistogram(), newHistogram()
 	p.For = 50 * time.Millisecond
 	for {
-		part, err := openLoop(p, read)
+		part, err := openLoop(p, op)
 		if err != nil {
 			<-done
-			return s, 0, 0, err
+			return sample, row, err
 		}
-		s.Ops, s.Elapsed = s.Ops+part.Ops, s.Elapsed+part.Elapsed
-		s.Service.Merge(part.Service)
-		s.Response.Merge(part.Response)
+		sample.Ops, sample.Elapsed = sample.Ops+part.Ops, sample.Elapsed+part.Elapsed
+		sample.Service.Merge(part.Service)
+		sample.Response.Merge(part.Response)
 		select {
 		case err := <-done:
-			return s, removed, took, err
+			return sample, row, err
 		default:
 		}
 	}

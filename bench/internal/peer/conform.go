@@ -41,7 +41,7 @@ func (c *conformity) run() (err error) {
 		do   func() error
 	}{
 		{"fill", c.fill}, {"create", c.create}, {"foreign tokens", c.foreign}, {"user", c.user}, {"extend", c.extend},
-		{"end", c.end}, {"refresh", c.refresh}, {"reopen", c.reopen},
+		{"end", c.end}, {"list", c.list}, {"closures", c.closures}, {"refresh", c.refresh}, {"reopen", c.reopen},
 		{"delete user", c.deleteUser}, {"reopen after delete", c.reopen}, {"expire", c.expire},
 	} {
 		if err := step.do(); err != nil {
@@ -78,6 +78,24 @@ func (c *conformity) look() error {
 	return nil
 }
 
+// list compares each user's list with the sessions that are live.
+func (c *conformity) list() error {
+	s, ok := c.store.(Lister)
+	if !ok {
+		return nil
+	}
+	want := map[string]int{}
+	for _, id := range c.live {
+		want[id]++
+	}
+	for _, u := range Users(3) {
+		if got, err := s.ListSessions(u.ID); err != nil || got != want[u.ID] {
+			return fmt.Errorf("%d sessions of %s are listed, %v; want %d", got, u.ID, err, want[u.ID])
+		}
+	}
+	return nil
+}
+
 func (c *conformity) refused(token string) error {
 	if _, err := c.store.Validate(token); !errors.Is(err, ErrRefused) {
 		return fmt.Errorf("a dead or foreign token: got %v, want ErrRefused", err)
@@ -86,14 +104,22 @@ func (c *conformity) refused(token string) error {
 }
 
 func (c *conformity) fill() error {
-	users := Users(3)
-	var tokens []string
-	err := c.store.Fill(users, 4, func(token string) { tokens = append(tokens, token) })
-	if err == nil && len(tokens) != 12 {
-		err = fmt.Errorf("filled %d sessions, want 12", len(tokens))
+	const each = 4
+	var owners, tokens []string
+	for range each {
+		for _, u := range Users(3) {
+			owners = append(owners, u.ID)
+		}
+	}
+	if err := c.store.AddUsers(Users(3)); err != nil {
+		return err
+	}
+	err := c.store.AddSessions(owners, func(token string) { tokens = append(tokens, token) })
+	if err == nil && len(tokens) != len(owners) {
+		err = fmt.Errorf("filled %d sessions, want %d", len(tokens), len(owners))
 	}
 	for i, token := range tokens {
-		c.live[token] = users[i/4].ID
+		c.live[token] = owners[i]
 	}
 	return err
 }
@@ -186,6 +212,28 @@ func (c *conformity) end() error {
 		c.dead = append(c.dead, token)
 	}
 	return nil
+}
+
+// closures checks that each kind runs its function and returns its error.
+func (c *conformity) closures() error {
+	s, ok := c.store.(Closures)
+	if !ok {
+		return nil
+	}
+	failed, ran := errors.New("failed on purpose"), 0
+	if err := s.Update(func(write func() error) error { ran++; return errors.Join(write(), failed) }); !errors.Is(err, failed) {
+		return fmt.Errorf("a closure that fails: got %v", err)
+	}
+	if err := s.Update(func(write func() error) error { ran++; return write() }); err != nil {
+		return err
+	}
+	if err := s.View(func() error { ran++; return nil }); err != nil {
+		return err
+	}
+	if ran < 3 {
+		return errors.New("a closure did not run")
+	}
+	return s.ViewUser(Users(1)[0].ID)
 }
 
 func (c *conformity) refresh() error {

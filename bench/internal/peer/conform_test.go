@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -30,15 +31,46 @@ func (m *memory) add(into map[string]*kept, user string) string {
 	return token
 }
 
-func (m *memory) Fill(users []User, n int, each func(string)) error {
+func (m *memory) AddUsers(users []User) error {
 	for _, u := range users {
 		m.users[u.ID] = u.Identifier
-		for range n {
-			each(m.add(m.sessions, u.ID))
-		}
 	}
 	return nil
 }
+
+func (m *memory) AddSessions(users []string, each func(string)) error {
+	for _, id := range users {
+		each(m.add(m.sessions, id))
+	}
+	return nil
+}
+
+func (m *memory) ListSessions(user string) (n int, err error) {
+	for _, k := range m.sessions {
+		if k.user == user || m.broken == "lists those of others" {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (m *memory) Update(fn func(func() error) error) error {
+	err := fn(func() error { return nil })
+	if m.broken == "takes a closure's error for none" {
+		return nil
+	}
+	return err
+}
+
+func (m *memory) View(fn func() error) error {
+	if m.broken == "runs no closure" {
+		return nil
+	}
+	return fn()
+}
+
+func (m *memory) ViewUser(string) error  { return nil }
+func (m *memory) Backup(io.Writer) error { return nil }
 
 func (m *memory) CreateSession(user string) (string, error) {
 	if m.users[user] == "" && m.broken != "creates for nobody" {
@@ -157,6 +189,7 @@ func TestCheckFindsDefects(t *testing.T) {
 	for _, c := range []struct{ defect, step string }{
 		{"any secret", "foreign tokens"}, {"never expires", "expire"}, {"wrong user", "fill"}, {"wrong identifier", "user"},
 		{"ends nothing", "end"}, {"keeps the sessions", "delete user"}, {"keeps the user", "delete user"}, {"creates for nobody", "delete user"}, {"deletes too much", "delete user"},
+		{"lists those of others", "list"}, {"takes a closure's error for none", "closures"}, {"runs no closure", "closures"},
 		{"extend ends", "extend"}, {"takes used refresh tokens", "refresh"}, {"keeps the old session", "refresh"}, {"forgets", "reopen"},
 	} {
 		t.Run(c.defect, func(t *testing.T) {

@@ -4,6 +4,7 @@ package peer
 
 import (
 	"errors"
+	"io"
 	"time"
 )
 
@@ -71,9 +72,13 @@ type User struct {
 // A Store is an open contender. Its methods are safe for concurrent use and
 // take ErrRefused for their answer where a token is not accepted.
 type Store interface {
-	// Fill adds users with so many sessions each, in large transactions, and
-	// hands each token over in the order of creation.
-	Fill(users []User, sessions int, each func(token string)) error
+	// AddUsers adds users, in large transactions.
+	AddUsers(users []User) error
+
+	// AddSessions makes a session for each of these users, in this order and
+	// in large transactions, and hands each token over in the same order. A
+	// user may be named more than once.
+	AddSessions(userIDs []string, each func(token string)) error
 
 	// CreateSession makes a session of a user who exists.
 	CreateSession(userID string) (token string, err error)
@@ -118,8 +123,47 @@ type (
 		Refresh(refresh string) (next, session string, err error)
 	}
 
+	// A Lister lists the live sessions of a user, each read and, but by the
+	// floor, decoded. It returns how many there are.
+	Lister interface {
+		ListSessions(userID string) (int, error)
+	}
+
 	// A LogIner verifies a password by itself and makes a session.
 	LogIner interface {
 		LogIn(identifier, password string) (token string, err error)
+	}
+
+	// Closures are transactions in which the program's own code runs.
+	Closures interface {
+		// Update runs fn in a transaction that writes; write puts one row of
+		// the program's own. What fn returns is returned, and anything but nil
+		// undoes the row.
+		Update(fn func(write func() error) error) error
+
+		// View runs fn in a transaction that reads.
+		View(fn func() error) error
+
+		// ViewUser gets one user's record in a transaction that reads.
+		ViewUser(userID string) error
+
+		// Backup copies the store to w in one transaction that reads.
+		Backup(w io.Writer) error
+	}
+
+	// A Patient can make a session within a time, or give up with an error
+	// that is context.DeadlineExceeded.
+	Patient interface {
+		CreateWithin(d time.Duration, userID string) error
+	}
+
+	// A Checker verifies every record of its file.
+	Checker interface {
+		Check() error
+	}
+
+	// A Sweeper removes what has been dead for a day, and returns how much.
+	Sweeper interface {
+		Sweep() (int, error)
 	}
 )

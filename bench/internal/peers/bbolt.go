@@ -26,7 +26,7 @@ var bboltFloor = peer.Peer{
 		if err != nil {
 			return nil, err
 		}
-		return &bareStore{recordStore: newRecordStore(e, o), db: e.db}, nil
+		return &bareStore{boltStore{newRecordStore(e, o), e.db}}, nil
 	},
 }
 
@@ -41,13 +41,16 @@ var bboltBatch = peer.Peer{
 		if err != nil {
 			return nil, err
 		}
-		return newRecordStore(e, o), nil
+		return &boltStore{newRecordStore(e, o), e.db}, nil
 	},
 }
 
-var bboltApp = peer.Peer{
-	Name:       "bbolt-app",
-	Note:       "a program of its own on bbolt that makes the same checks: View, hash, deadline; one Update for each write",
+// What a careful program on bbolt pays: the same bytes, every check that snib
+// makes of them.
+var bboltChecks = peer.Peer{
+	Name: Checked,
+	Note: "the same checks on bbolt: View and Get of the same bytes, checksum, hash of the secret, epoch, deadlines by the clock, " +
+		"user present and enabled; one Update for each write",
 	Modules:    bboltModule,
 	Durability: peer.Synced,
 	Open: func(dir string, o peer.Options) (peer.Store, error) {
@@ -55,15 +58,18 @@ var bboltApp = peer.Peer{
 		if err != nil {
 			return nil, err
 		}
-		return newRecordStore(e, o), nil
+		return &boltStore{newRecordStore(e, o), e.db}, nil
 	},
 }
 
-// bareStore reads without any check.
-type bareStore struct {
+// boltStore is a recordStore whose handle of bbolt is at hand.
+type boltStore struct {
 	*recordStore
 	db *bolt.DB
 }
+
+// bareStore reads without any check.
+type bareStore struct{ boltStore }
 
 func (s *bareStore) Validate(token string) (string, error) {
 	if len(token) < peer.IDLength {
@@ -97,6 +103,20 @@ func (s *bareStore) ValidateUser(token string) (string, error) {
 	return "", err
 }
 
+// ListSessions gets every record of the user's and decodes none.
+func (s *bareStore) ListSessions(userID string) (n int, err error) {
+	err = s.view(func(r reader) error {
+		n = 0
+		return s.eachSession(r, userID, func(_, value []byte) error {
+			if value != nil {
+				n++
+			}
+			return nil
+		})
+	})
+	return n, err
+}
+
 var boltBuckets = [spaceCount][]byte{[]byte("users"), []byte("sessions"), []byte("user_sessions"), []byte("families")}
 
 type boltEngine struct {
@@ -121,7 +141,7 @@ func openBolt(dir string, o peer.Options, batch bool) (*boltEngine, error) {
 		e.write = db.Batch
 	}
 	return e, db.Update(func(tx *bolt.Tx) error {
-		for _, name := range boltBuckets {
+		for _, name := range append(boltBuckets[:], ownBucket) {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

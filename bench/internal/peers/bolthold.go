@@ -74,33 +74,14 @@ func (s *holdStore) addSession(tx *bolt.Tx, userID string) (string, error) {
 	})
 }
 
-// Fill implements peer.Store.
-func (s *holdStore) Fill(list []peer.User, count int, each func(string)) error {
-	const most = 3000
-	perTx := max(1, most/(count+1))
-	for len(list) > 0 {
-		part := list[:min(perTx, len(list))]
-		list = list[len(part):]
-		err := s.store.Bolt().Update(func(tx *bolt.Tx) error {
-			for _, u := range part {
-				if err := s.addUser(tx, u); err != nil {
-					return err
-				}
-				for range count {
-					token, err := s.addSession(tx, u.ID)
-					if err != nil {
-						return err
-					}
-					each(token)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// AddUsers implements peer.Store.
+func (s *holdStore) AddUsers(list []peer.User) error {
+	return addUsers(list, s.store.Bolt().Update, s.addUser)
+}
+
+// AddSessions implements peer.Store.
+func (s *holdStore) AddSessions(userIDs []string, each func(string)) error {
+	return addSessions(userIDs, each, s.store.Bolt().Update, s.addSession)
 }
 
 // CreateSession implements peer.Store.
@@ -151,6 +132,18 @@ func (s *holdStore) ValidateUser(token string) (identifier string, err error) {
 		return err
 	})
 	return identifier, err
+}
+
+// ListSessions implements peer.Lister.
+func (s *holdStore) ListSessions(userID string) (n int, err error) {
+	var list []holdSession
+	err = s.store.Find(&list, bolthold.Where("UserID").Eq(userID).Index("UserID"))
+	for i := range list {
+		if list[i].ActiveUntil.After(s.now()) {
+			n++
+		}
+	}
+	return n, err
 }
 
 // Extend implements peer.Extender.

@@ -58,9 +58,12 @@ func gorillaRequest(cookie string) *http.Request {
 	return r
 }
 
-// Fill implements peer.Store.
-func (s *gorillaStore) Fill(list []peer.User, count int, each func(string)) error {
-	return fillOneByOne(s, list, count, each)
+// AddUsers implements peer.Store. It has none.
+func (s *gorillaStore) AddUsers([]peer.User) error { return nil }
+
+// AddSessions implements peer.Store.
+func (s *gorillaStore) AddSessions(userIDs []string, each func(string)) error {
+	return createEach(s, userIDs, each)
 }
 
 // CreateSession implements peer.Store.

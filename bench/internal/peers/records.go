@@ -47,7 +47,8 @@ type writer interface {
 // same bytes, without what snib adds (clock, epoch, bounds per user, versions).
 type recordStore struct {
 	engine
-	now func() time.Time
+	now   func() time.Time
+	epoch uint64 // that of all sessions; nothing moves it here
 }
 
 func newRecordStore(e engine, o peer.Options) *recordStore {
@@ -87,43 +88,26 @@ func (s *recordStore) newSession(w writer, userID, familyID string) (id, token s
 	return id, token, w.put(userSessions, codec.AppendPair(nil, userID, id), nil)
 }
 
-// Fill implements peer.Store.
-func (s *recordStore) Fill(list []peer.User, count int, each func(string)) error {
-	const most = 3000
-	perTx := max(1, most/(2*count+1))
-	for len(list) > 0 {
-		part := list[:min(perTx, len(list))]
-		list = list[len(part):]
-		var tokens []string
-		err := s.update("", func(w writer) error {
-			tokens = tokens[:0]
-			for _, u := range part {
-				record, err := userRecord(u, s.now().UnixMilli())
-				if err == nil {
-					err = w.put(users, []byte(u.ID), record)
-				}
-				if err != nil {
-					return err
-				}
-				for range count {
-					_, token, err := s.newSession(w, u.ID, "")
-					if err != nil {
-						return err
-					}
-					tokens = append(tokens, token)
-				}
-			}
-			return nil
-		})
+// AddUsers implements peer.Store.
+func (s *recordStore) AddUsers(list []peer.User) error {
+	return addUsers(list, s.fill, func(w writer, u peer.User) error {
+		record, err := userRecord(u, s.now().UnixMilli())
 		if err != nil {
 			return err
 		}
-		for _, token := range tokens {
-			each(token)
-		}
-	}
-	return nil
+		return w.put(users, []byte(u.ID), record)
+	})
 }
+
+// AddSessions implements peer.Store.
+func (s *recordStore) AddSessions(userIDs []string, each func(string)) error {
+	return addSessions(userIDs, each, s.fill, func(w writer, id string) (string, error) {
+		_, token, err := s.newSession(w, id, "")
+		return token, err
+	})
+}
+
+func (s *recordStore) fill(fn func(writer) error) error { return s.update("", fn) }
 
 // CreateSession implements peer.Store.
 func (s *recordStore) CreateSession(userID string) (token string, err error) {
@@ -159,10 +143,16 @@ func (s *recordStore) session(r reader, token string) (codec.Session, error) {
 	if err != nil {
 		return codec.Session{}, err
 	}
-	if !peer.SameHash(record.SecretHash[:], hash[:]) || record.ActiveUntil <= s.now().UnixMilli() {
+	if !peer.SameHash(record.SecretHash[:], hash[:]) || !s.alive(&record) {
 		return codec.Session{}, peer.ErrRefused
 	}
 	return record, nil
+}
+
+// alive compares the epoch and all three deadlines, as snib does.
+func (s *recordStore) alive(r *codec.Session) bool {
+	now := s.now().UnixMilli()
+	return r.Epoch == s.epoch && now < r.ActiveUntil && now < r.IdleUntil && now < r.AbsoluteUntil
 }
 
 func errIf(absent bool) error {
@@ -197,10 +187,48 @@ func (s *recordStore) ValidateUser(token string) (identifier string, err error) 
 		if err != nil {
 			return err
 		}
+		if user.ID != record.UserID || user.DisabledAt != 0 {
+			return peer.ErrRefused
+		}
 		identifier = user.Identities[0].Identifier
 		return nil
 	})
 	return identifier, err
+}
+
+// ListSessions implements peer.Lister.
+func (s *recordStore) ListSessions(userID string) (n int, err error) {
+	err = s.view(func(r reader) error {
+		n = 0
+		return s.eachSession(r, userID, func(id, value []byte) error {
+			record, err := codec.DecodeSession(id, value)
+			if err == nil && record.UserID == userID && s.alive(&record) {
+				n++
+			}
+			return err
+		})
+	})
+	return n, err
+}
+
+// eachSession gets every session that the index has of a user.
+func (s *recordStore) eachSession(r reader, userID string, do func(id, value []byte) error) error {
+	from, to := codec.PairRange(userID)
+	keys, err := r.keys(userSessions, from, to)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		_, id, _ := codec.SplitPair(key)
+		value, err := r.get(sessions, id)
+		if err == nil {
+			err = do(id, value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Extend implements peer.Extender.
@@ -258,61 +286,6 @@ func (s *recordStore) DeleteUser(userID string) error {
 		}
 		return w.del(users, []byte(userID))
 	})
-}
-
-// StartFamily implements peer.Refresher.
-func (s *recordStore) StartFamily(userID string) (refresh, session string, err error) {
-	err = s.update(userID, func(w writer) (err error) {
-		if err := mustHaveUser(w, userID); err != nil {
-			return err
-		}
-		now := s.now()
-		f := codec.Family{ID: peer.NewID("rft_", now), UserID: userID, CreatedAt: now.UnixMilli(), AuthTime: now.UnixMilli()}
-		refresh, session, err = s.rotate(w, &f)
-		return err
-	})
-	return refresh, session, err
-}
-
-// rotate gives a family its next token and session.
-func (s *recordStore) rotate(w writer, f *codec.Family) (refresh, session string, err error) {
-	now := s.now()
-	if f.SessionID, session, err = s.newSession(w, f.UserID, f.ID); err != nil {
-		return "", "", err
-	}
-	f.Previous = f.Current
-	refresh, f.Current = peer.NewToken(f.ID)
-	f.Generation++
-	f.RotatedAt = now.UnixMilli()
-	f.IdleUntil, f.AbsoluteUntil = now.Add(peer.Life).UnixMilli(), now.Add(peer.Life).UnixMilli()
-	return refresh, session, w.put(families, []byte(f.ID), f.Append(nil))
-}
-
-// Refresh implements peer.Refresher.
-func (s *recordStore) Refresh(token string) (next, session string, err error) {
-	id, hash, ok := peer.ParseToken(token)
-	if !ok {
-		return "", "", peer.ErrRefused
-	}
-	err = s.update(id, func(w writer) error {
-		value, err := w.get(families, []byte(id))
-		if err != nil || value == nil {
-			return errors.Join(err, errIf(value == nil && err == nil))
-		}
-		f, err := codec.DecodeFamily([]byte(id), value)
-		if err != nil {
-			return err
-		}
-		if !peer.SameHash(f.Current[:], hash[:]) || f.IdleUntil <= s.now().UnixMilli() {
-			return peer.ErrRefused
-		}
-		if err := dropSession(w, f.UserID, f.SessionID); err != nil {
-			return err
-		}
-		next, session, err = s.rotate(w, &f)
-		return err
-	})
-	return next, session, err
 }
 
 // Close implements peer.Store.

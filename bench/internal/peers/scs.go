@@ -34,9 +34,12 @@ func newSCS(store scs.Store) *scsStore {
 	return &scsStore{manager: m, close: func() error { return nil }}
 }
 
-// Fill implements peer.Store.
-func (s *scsStore) Fill(list []peer.User, count int, each func(string)) error {
-	return fillOneByOne(s, list, count, each)
+// AddUsers implements peer.Store. It has none.
+func (s *scsStore) AddUsers([]peer.User) error { return nil }
+
+// AddSessions implements peer.Store.
+func (s *scsStore) AddSessions(userIDs []string, each func(string)) error {
+	return createEach(s, userIDs, each)
 }
 
 // CreateSession implements peer.Store.

@@ -1,9 +1,9 @@
 package peers
 
 import (
+	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -79,77 +79,29 @@ func refused(err error, answers ...error) error {
 	return err
 }
 
-// Fill implements peer.Store. Users come back in no order, as they do, so that
-// the index by user fills as it would; the tokens are handed over user by user.
-func (s *snibStore) Fill(users []peer.User, sessions int, each func(string)) error {
-	err := s.inParts(len(users), 4, func(tx *snib.Tx, n int) error { return importUser(tx, users[n]) })
-	if err != nil {
-		return err
-	}
-	tokens := make([]string, len(users)*sessions)
-	create := func(tx *snib.Tx, n, d int) error {
-		session, err := tx.CreateSession(imported(users[n].ID), snib.SessionOptions{})
-		tokens[n*sessions+d] = session.Token.Reveal()
-		return err
-	}
-	if sessions >= 100 { // they are to be deleted, and lie together as the others' do
-		err := s.inParts(len(tokens), 2, func(tx *snib.Tx, i int) error { return create(tx, i/sessions, i%sessions) })
-		return s.hand(tokens, each, err)
-	}
-	rng := rand.New(rand.NewPCG(1, 1))
-	for d := range sessions {
-		order := rng.Perm(len(users))
-		err := s.inParts(len(users), 2, func(tx *snib.Tx, n int) error { return create(tx, order[n], d) })
-		if err != nil {
-			return err
-		}
-	}
-	return s.hand(tokens, each, nil)
-}
-
-// hand hands tokens over, unless there was an error.
-func (s *snibStore) hand(tokens []string, each func(string), err error) error {
-	if err == nil {
-		for _, token := range tokens {
-			each(token)
-		}
-	}
-	return err
-}
-
-// inParts runs do for each number below n, in transactions as large as they
-// may be; do makes so many writes.
-func (s *snibStore) inParts(n, writes int, do func(tx *snib.Tx, i int) error) error {
-	const most = 3000
-	for from := 0; from < n; from += most / writes {
-		err := s.db.Update(ctx, func(tx *snib.Tx) error {
-			for i := from; i < min(n, from+most/writes); i++ {
-				if err := do(tx, i); err != nil {
-					return err
-				}
-			}
-			return nil
+// AddUsers implements peer.Store.
+func (s *snibStore) AddUsers(list []peer.User) error {
+	return addUsers(list, s.update, func(tx *snib.Tx, u peer.User) error {
+		_, err := tx.ImportUser(snib.UserImport{
+			ID: snib.UserID(u.ID), Provider: "email", Identifier: u.Identifier,
+			PasswordHash: u.PasswordHash, Attributes: u.Attributes,
 		})
-		if err != nil {
-			return fmt.Errorf("filling: %w", err)
-		}
-	}
-	return nil
-}
-
-func importUser(tx *snib.Tx, u peer.User) error {
-	_, err := tx.ImportUser(snib.UserImport{
-		ID: snib.UserID(u.ID), Provider: "email", Identifier: u.Identifier,
-		PasswordHash: u.PasswordHash, Attributes: u.Attributes,
+		return err
 	})
-	return err
 }
 
-// imported is a user as read after the import, which every program has at hand
-// that has just authenticated one.
-func imported(id string) snib.User {
-	return snib.User{ID: snib.UserID(id), CredentialVersion: 1}
+// AddSessions implements peer.Store.
+func (s *snibStore) AddSessions(userIDs []string, each func(string)) error {
+	return addSessions(userIDs, each, s.update, func(tx *snib.Tx, id string) (string, error) {
+		session, err := tx.CreateSession(imported(id), snib.SessionOptions{})
+		return session.Token.Reveal(), err
+	})
 }
+
+// imported is what a session is made for: a user that AddUsers has imported.
+func imported(id string) snib.UserID { return snib.UserID(id) }
+
+func (s *snibStore) update(fn func(*snib.Tx) error) error { return s.db.Update(ctx, fn) }
 
 // CreateSession implements peer.Store.
 func (s *snibStore) CreateSession(userID string) (string, error) {
@@ -173,6 +125,12 @@ func (s *snibStore) ValidateUser(token string) (string, error) {
 		return "", refused(err, snib.ErrInvalidSession)
 	}
 	return user.Identities[0].Identifier, nil
+}
+
+// ListSessions implements peer.Lister.
+func (s *snibStore) ListSessions(userID string) (int, error) {
+	list, err := s.db.ListUserSessions(ctx, snib.UserID(userID))
+	return len(list), err
 }
 
 // DeleteUser implements peer.UserStore.
@@ -211,7 +169,45 @@ func (s *snibStore) LogIn(identifier, password string) (string, error) {
 	return session.Token.Reveal(), nil
 }
 
-// Sweep removes what has been dead for a day.
+// CreateWithin implements peer.Patient.
+func (s *snibStore) CreateWithin(d time.Duration, userID string) error {
+	limited, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	_, err := s.db.CreateSession(limited, imported(userID), snib.SessionOptions{})
+	return err
+}
+
+// Update implements peer.Closures.
+func (s *snibStore) Update(fn func(write func() error) error) error {
+	return s.db.Update(ctx, func(tx *snib.Tx) error { return fn(func() error { return putOwn(tx.Bolt()) }) })
+}
+
+// View implements peer.Closures.
+func (s *snibStore) View(fn func() error) error {
+	return s.db.View(ctx, func(*snib.Tx) error { return fn() })
+}
+
+// ViewUser implements peer.Closures.
+func (s *snibStore) ViewUser(userID string) error {
+	return s.db.View(ctx, func(tx *snib.Tx) error {
+		_, err := tx.GetUser(snib.UserID(userID))
+		return err
+	})
+}
+
+// Backup implements peer.Closures.
+func (s *snibStore) Backup(w io.Writer) error { return s.db.Backup(ctx, w) }
+
+// Check implements peer.Checker.
+func (s *snibStore) Check() error {
+	report, err := s.db.Check(ctx)
+	if err == nil && report.Found > 0 {
+		err = errors.New("the file has problems")
+	}
+	return err
+}
+
+// Sweep implements peer.Sweeper.
 func (s *snibStore) Sweep() (int, error) { return s.db.Sweep(ctx) }
 
 // Close implements peer.Store.

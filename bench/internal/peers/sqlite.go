@@ -75,6 +75,7 @@ CREATE INDEX IF NOT EXISTS families_by_user ON families(user_id);`
 const (
 	findSession = iota
 	findSessionUser
+	listSessions
 	addUser
 	addSession
 	touchSession
@@ -89,14 +90,16 @@ const (
 var statements = [statementCount]string{
 	findSession:     `SELECT user_id, secret_hash, active_until FROM sessions WHERE id = ?`,
 	findSessionUser: `SELECT u.identifier, u.attributes, s.secret_hash, s.active_until FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?`,
-	addUser:         `INSERT INTO users VALUES (?, ?, ?, ?, ?, ?)`,
-	addSession:      `INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-	touchSession:    `UPDATE sessions SET active_until = ?, last_used_at = ? WHERE id = ?`,
-	dropSessionRow:  `DELETE FROM sessions WHERE id = ?`,
-	dropUser:        `DELETE FROM users WHERE id = ?`,
-	addFamily:       `INSERT INTO families VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-	findFamily:      `SELECT user_id, session_id, current, generation, idle_until FROM families WHERE id = ?`,
-	rotateFamily:    `UPDATE families SET session_id = ?, previous = current, current = ?, generation = ?, idle_until = ?, rotated_at = ? WHERE id = ?`,
+	listSessions: `SELECT id, family_id, secret_hash, active_until, idle_until, absolute_until, created_at, auth_time, last_used_at
+		FROM sessions WHERE user_id = ?`,
+	addUser:        `INSERT INTO users VALUES (?, ?, ?, ?, ?, ?)`,
+	addSession:     `INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	touchSession:   `UPDATE sessions SET active_until = ?, last_used_at = ? WHERE id = ?`,
+	dropSessionRow: `DELETE FROM sessions WHERE id = ?`,
+	dropUser:       `DELETE FROM users WHERE id = ?`,
+	addFamily:      `INSERT INTO families VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	findFamily:     `SELECT user_id, session_id, current, generation, idle_until FROM families WHERE id = ?`,
+	rotateFamily:   `UPDATE families SET session_id = ?, previous = current, current = ?, generation = ?, idle_until = ?, rotated_at = ? WHERE id = ?`,
 }
 
 type sqlStore struct {
@@ -193,45 +196,24 @@ func (s *sqlStore) together(calls []*call[func(sqlTx) error]) {
 	}
 }
 
-// Fill implements peer.Store.
-func (s *sqlStore) Fill(list []peer.User, count int, each func(string)) error {
-	const most = 3000
-	perTx := max(1, most/(count+1))
-	for len(list) > 0 {
-		part := list[:min(perTx, len(list))]
-		list = list[len(part):]
-		err := s.update(func(tx sqlTx) error {
-			for _, u := range part {
-				if err := s.fillUser(tx, u, count, each); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// AddUsers implements peer.Store.
+func (s *sqlStore) AddUsers(list []peer.User) error { return addUsers(list, s.update, s.addUser) }
 
-func (s *sqlStore) fillUser(tx sqlTx, u peer.User, count int, each func(string)) error {
+func (s *sqlStore) addUser(tx sqlTx, u peer.User) error {
 	attributes, err := codec.AppendAttributes(nil, u.Attributes, codec.Bounds{})
 	if err != nil {
 		return err
 	}
 	now := s.now().UnixMilli()
-	if err := tx.exec(addUser, u.ID, u.Identifier, u.PasswordHash, now, now, attributes); err != nil {
-		return err
-	}
-	for range count {
-		_, token, err := s.newSession(tx, u.ID, "")
-		if err != nil {
-			return err
-		}
-		each(token)
-	}
-	return nil
+	return tx.exec(addUser, u.ID, u.Identifier, u.PasswordHash, now, now, attributes)
+}
+
+// AddSessions implements peer.Store.
+func (s *sqlStore) AddSessions(userIDs []string, each func(string)) error {
+	return addSessions(userIDs, each, s.update, func(tx sqlTx, id string) (string, error) {
+		_, token, err := s.newSession(tx, id, "")
+		return token, err
+	})
 }
 
 func (s *sqlStore) newSession(tx sqlTx, userID, familyID string) (id, token string, err error) {

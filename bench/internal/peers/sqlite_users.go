@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"database/sql"
 	"errors"
 
 	"github.com/snibdb/snib/bench/internal/peer"
@@ -18,6 +19,28 @@ func (s *sqlStore) ValidateUser(token string) (identifier string, err error) {
 	var deadline int64
 	err = s.reading[findSessionUser].QueryRow(id).Scan(&identifier, &attributes, &stored, &deadline)
 	return identifier, s.check(err, stored, hash, deadline)
+}
+
+// ListSessions implements peer.Lister.
+func (s *sqlStore) ListSessions(userID string) (n int, err error) {
+	rows, err := s.reading[listSessions].QueryContext(ctx, userID)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	now := s.now().UnixMilli()
+	for rows.Next() {
+		var id, family string
+		var hash sql.RawBytes
+		var active, idle, absolute, created, auth, used int64
+		if err := rows.Scan(&id, &family, &hash, &active, &idle, &absolute, &created, &auth, &used); err != nil {
+			return n, err
+		}
+		if now < active && now < idle && now < absolute {
+			n++
+		}
+	}
+	return n, rows.Err()
 }
 
 // presented checks a token inside of a transaction.

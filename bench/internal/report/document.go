@@ -63,11 +63,12 @@ func split(text string) (before, inner, after string, err error) {
 func (r *Result) Figures() string {
 	var b strings.Builder
 	m := r.Machine
-	fmt.Fprintf(&b, "\nMeasured on %s at commit %s: %s, %d processors, %s, kernel %s, stores on %s, %s. Medians of %d rounds.\n\n",
-		r.Started.Format("2 January 2006"), r.Commit, m.CPU, m.Processors, m.System, m.Kernel, m.FileSystem, m.Go, r.Settings.Rounds)
+	fmt.Fprintf(&b, "\nMeasured on %s at commit %s: %s, %d processors, %s, kernel %s, stores on %s, %s. Medians of %d rounds of %d ms, "+
+		"each of them the median of its batches; in brackets the time of processors.\n\n",
+		r.Started.Format("2 January 2006"), r.Commit, m.CPU, m.Processors, m.System, m.Kernel, m.FileSystem, m.Go, r.Settings.Rounds, r.Settings.Millis)
 	if m.Busy() {
-		fmt.Fprintf(&b, "**These figures are provisional: the machine had other work (load %.1f). They show that the harness runs, not how fast "+
-			"anything is, and no goal is judged by them.**\n\n", m.Load)
+		fmt.Fprintf(&b, "**These figures are provisional: the machine had other work (load %.1f). Counts and sizes hold, ratios roughly, times do not, "+
+			"and no goal is judged by them.**\n\n", m.Load)
 	}
 	b.WriteString("| work | goal | measured | reached |\n|---|---|---|---|\n")
 	for _, g := range goals {
@@ -88,10 +89,17 @@ func (r *Result) contenders(b *strings.Builder) {
 		title, work string
 		workers     int
 	}{
-		{"ValidateSession", "validate", 1}, {"ValidateSessionUser", "validate+user", 1},
+		{"ValidateSession", "validate", 1}, {"ValidateSession on two processors", "validate", 2},
+		{"ValidateSession of the newest 1 %", "validate newest 1 %", 1}, {"ValidateSessionUser", "validate+user", 1},
 		{"CreateSession, 1 writer", "create", 1}, {"CreateSession, 64 writers, for each session", "create", 64},
-		{"DeleteUser with 1,000 sessions", "delete user with 1000", 1}, {"Refresh, 64 at once", "refresh", 64},
-		{"Size of the files", "file", 0},
+		{"CreateSession, 512 writers, for each session", "create", 512},
+		{"ListUserSessions of 10", "list of 10 sessions", 1},
+		{"DeleteUser with 10 sessions made over time", "delete user with 10 made over time", 1},
+		{"DeleteUser with 1,000 sessions made over time", deleteThousand, 1}, {"Refresh, 64 at once", "refresh", 64},
+		{"Size of the files", "file", 0}, {"Open", "open", 0}, {"Check", "check of all", 0},
+		{"Pages of one create", "pages of create", 1}, {"Pages of one refresh", "pages of refresh", 1},
+		{"Pages of deleting a user with 10 made over time", "pages of delete user with 10 made over time", 1},
+		{"Pages of deleting a user with 1,000 made over time", "pages of " + deleteThousand, 1},
 	} {
 		sizes := r.sizes(c.work)
 		if len(sizes) == 0 {
@@ -120,6 +128,9 @@ func (r *Result) contender(b *strings.Builder, p PeerInfo, work string, workers 
 		line += " " + Value(row.Value, row.Unit)
 		if row.Ratio > 0 && row.Peer != r.Settings.Floor && row.Unit == NsPerOp {
 			line += fmt.Sprintf(", %.2g×", row.Ratio)
+		}
+		if row.CPU > 0 && row.Unit == NsPerOp {
+			line += " (" + Value(row.CPU, Ns) + ")"
 		}
 		line += " |"
 	}

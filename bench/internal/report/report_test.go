@@ -20,14 +20,15 @@ func sample() *Result {
 		Format: Format, Started: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), Seconds: 12, Commit: "0123456789ab",
 		Machine:  Machine{CPU: "A <fast> one", Processors: 2, System: "linux/amd64", Kernel: "6", FileSystem: "ext4", Go: "go1.26"},
 		Versions: map[string]string{"example.com/b": "v1", "example.com/a": "v2"},
-		Settings: Settings{Sessions: []int{10_000, 100_000}, Writers: []int{1, 64}, Rounds: 3, Floor: "bbolt"},
+		Settings: Settings{Sessions: []int{10_000, 100_000}, Writers: []int{1, 64}, Rounds: 3, Floor: "bbolt", Checked: "bbolt-checks"},
 		Peers:    []PeerInfo{{"bbolt", "the floor", "fsync"}, {"snib", "this & that", "fsync"}},
 	}
 	for _, n := range r.Settings.Sessions {
+		r.Rows = append(r.Rows, Row{Suite: "read", Work: "validate", Sessions: n, Workers: 1, Peer: "bbolt-checks", Unit: NsPerOp, Rounds: []float64{800, 800, 820}})
 		for i, name := range []string{"bbolt", "snib"} {
 			v := float64(1000 - 600*i)
 			r.Rows = append(r.Rows,
-				Row{Suite: "read", Work: "validate", Sessions: n, Workers: 1, Peer: name, Unit: NsPerOp, Rounds: []float64{v, v, v + 10}, Allocs: 1, Heap: 96, Service: curve},
+				Row{Suite: "read", Work: "validate", Sessions: n, Workers: 1, Peer: name, Unit: NsPerOp, Rounds: []float64{v, v, v + 10}, CPUs: []float64{v + 50}, Batches: &Batches{9, v - 10, v + 30}, Allocs: 1, Heap: 96, Service: curve},
 				Row{Suite: "write", Work: "create", Sessions: n, Workers: 1, Peer: name, Unit: NsPerOp, Rounds: []float64{2e6}, Service: curve},
 				Row{Suite: "write", Work: "create", Sessions: n, Workers: 64, Peer: name, Unit: NsPerOp, Rounds: []float64{2e6 / float64(1+19*i)}},
 				Row{Suite: "size", Work: "file", Sessions: n, Peer: name, Unit: Bytes, Rounds: []float64{float64(300 * n)}})
@@ -65,8 +66,8 @@ func TestTableShowsFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`(?m)^validate +10 k +1 +snib +400 ns +1% +0\.40 +2\.5 M +1\.0 +900 ns +2 µs +9 µs +fsync$`,
-		`(?m)^create +100 k +64 +snib +100 µs +0\.05 +10 k +- `,
+		`(?m)^validate +10 k +1 +snib +400 ns +1% +390 ns–430 ns +450 ns +0\.40 +0\.50 +- +2\.5 M +1\.0 +900 ns +2 µs +9 µs +fsync$`,
+		`(?m)^create +100 k +64 +snib +100 µs +- +- +0\.05 +- +- +10 k +- `,
 		`(?m)^file +100 k +- +bbolt +30\.0 MB `,
 	} {
 		if !regexp.MustCompile(want).MatchString(b.String()) {
@@ -136,7 +137,8 @@ func wellFormed(t *testing.T, svg string) {
 
 func TestGoalsAreJudged(t *testing.T) {
 	atMost := part{func(*Result) float64 { return 2 }, 3, false, times}
-	over, missing, least := atMost, atMost, atMost
+	over, missing, least, free := atMost, atMost, atMost, atMost
+	free.limit = 0
 	over.limit = 1
 	least.least = true
 	missing.figure = func(*Result) float64 { return 0 }
@@ -147,6 +149,7 @@ func TestGoalsAreJudged(t *testing.T) {
 		"reached":         {[]part{atMost}, "2.00×", "yes"},
 		"above":           {[]part{atMost, over}, "2.00× / 2.00×", "no"},
 		"below the least": {[]part{least}, "2.00×", "no"},
+		"no goal":         {[]part{free}, "2.00×", "–"},
 		"not measured":    {[]part{atMost, missing}, "2.00× / –", "–"},
 	} {
 		g := goal{parts: c.parts}
@@ -173,7 +176,8 @@ func TestGoalsFindTheirFigures(t *testing.T) {
 		{"times as fast", faster("create", 64, "bbolt")(r), 20},
 		{"a size that was not measured", toFloor("validate", 1_000_000, 1)(r), 0},
 		{"a contender that was not measured", faster("create", 64, "sqlite-full")(r), 0},
-		{"a value", figure("file", 10_000)(r), 3e6},
+		{"ratio to the same checks", toChecks("validate", 10_000, 1)(r), 0.5},
+		{"a value", figure("file", 10_000, 0)(r), 3e6},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: got %v, want %v", c.name, c.got, c.want)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -34,7 +35,9 @@ type Settings struct {
 	Millis   int64    `json:"millis"` // of one sample
 	Rate     int      `json:"rate"`   // operations a second of the open loops
 	Seed     uint64   `json:"seed"`
-	Floor    string   `json:"floor"` // the contender that ratios are taken against
+	Floor    string   `json:"floor"`             // the contender that ratios are taken against
+	Checked  string   `json:"checked,omitempty"` // and the one that makes the same checks
+	Before   string   `json:"before,omitempty"`  // the commit that was measured beside
 }
 
 // PeerInfo says what a contender is.
@@ -61,13 +64,35 @@ type Row struct {
 	Workers  int       `json:"workers,omitempty"`  // goroutines at once
 	Peer     string    `json:"peer"`
 	Unit     string    `json:"unit"`
-	Rounds   []float64 `json:"rounds"`           // one value a round
-	Value    float64   `json:"value"`            // their median
-	Ratio    float64   `json:"ratio,omitempty"`  // to the floor: the median of the rounds' ratios
-	Allocs   float64   `json:"allocs,omitempty"` // an operation, of one worker
-	Heap     float64   `json:"heap,omitempty"`   // bytes allocated an operation, of one worker
+	Rounds   []float64 `json:"rounds"`            // one value a round: the median of its batches
+	Value    float64   `json:"value"`             // their median
+	Means    []float64 `json:"means,omitempty"`   // one a round, with all that came between batches
+	Batches  *Batches  `json:"batches,omitempty"` // of all rounds
+	CPUs     []float64 `json:"cpus,omitempty"`    // ns of processors an operation, one a round
+	CPU      float64   `json:"cpu,omitempty"`     // their median
+	Ratio    float64   `json:"ratio,omitempty"`   // to the floor: the median of the rounds' ratios
+	Checked  float64   `json:"checked,omitempty"` // to the contender that makes the same checks
+	Before   float64   `json:"before,omitempty"`  // to the same work of the commit before
+	Allocs   float64   `json:"allocs,omitempty"`  // an operation, of one worker
+	Heap     float64   `json:"heap,omitempty"`    // bytes allocated an operation, of one worker
 	Service  *Latency  `json:"service,omitempty"`
 	Response *Latency  `json:"response,omitempty"`
+}
+
+// Batches are how long an operation took in batches of them.
+type Batches struct {
+	Count int     `json:"count"`
+	P10   float64 `json:"p10"`
+	P90   float64 `json:"p90"`
+}
+
+// NewBatches looks at batches; nil if there are none.
+func NewBatches(list []float64) *Batches {
+	if len(list) == 0 {
+		return nil
+	}
+	s := slices.Sorted(slices.Values(list))
+	return &Batches{len(s), s[len(s)/10], s[(9*len(s))/10]}
 }
 
 // Latency is a distribution in nanoseconds. That of service times begins when

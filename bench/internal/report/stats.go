@@ -30,32 +30,45 @@ func Spread(values []float64) float64 {
 // Ratio compares round by round, because what else the machine does changes
 // from round to round and is the same for both within one. It returns the
 // median of the quotients, 0 if there is nothing to compare.
-func Ratio(values, floor []float64) float64 {
-	n := min(len(values), len(floor))
-	var quotients []float64
-	for i := range n {
+func Ratio(values, floor []float64) float64 { return Median(quotients(values, floor)) }
+
+func quotients(values, floor []float64) (list []float64) {
+	for i := range min(len(values), len(floor)) {
 		if q := values[i] / floor[i]; floor[i] > 0 && !math.IsNaN(q) {
-			quotients = append(quotients, q)
+			list = append(list, q)
 		}
 	}
-	return Median(quotients)
+	return list
 }
 
-// Finish fills the medians in, and the ratio of every row to the row of the
-// floor at the same work, and puts the rows of one work together.
+// Before is the contender that stands for the commit before.
+const Before = "before"
+
+// Finish fills the medians in, and the ratio of every row to the rows of the
+// floor, of the same checks and of the commit before at the same work, and puts
+// the rows of one work together.
 func (r *Result) Finish() {
 	place := map[[2]string]int{}
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		row.Value = Median(row.Rounds)
-		if floor := r.Find(row.Work, row.Sessions, row.Workers, r.Settings.Floor); floor != nil {
-			row.Ratio = Ratio(row.Rounds, floor.Rounds)
+		row.Value, row.CPU = Median(row.Rounds), Median(row.CPUs)
+		row.Ratio, row.Checked = r.against(row, r.Settings.Floor), r.against(row, r.Settings.Checked)
+		if row.Peer == subject {
+			row.Before = r.against(row, Before)
 		}
 		if _, ok := place[row.group()]; !ok {
 			place[row.group()] = i
 		}
 	}
 	slices.SortStableFunc(r.Rows, func(a, b Row) int { return place[a.group()] - place[b.group()] })
+}
+
+// against is a row's ratio to that of another contender, 0 if there is none.
+func (r *Result) against(row *Row, peer string) float64 {
+	if other := r.Find(row.Work, row.Sessions, row.Workers, peer); other != nil {
+		return Ratio(row.Rounds, other.Rounds)
+	}
+	return 0
 }
 
 // group is what rows have in common that are compared with each other.

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -11,11 +12,11 @@ import (
 // Table writes all rows as one table.
 func (r *Result) Table(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "work\tsessions\tworkers\tcontender\tvalue\t±\t× floor\tper second\tallocs\tp50\tp99\tp99.9\tdurability")
+	fmt.Fprintln(t, "work\tsessions\tworkers\tcontender\tvalue\t±\tbatches 10–90 %\tcpu\t× floor\t× checks\t× before\tper second\tallocs\tp50\tp99\tp99.9\tdurability")
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		if i > 0 && row.Peer == r.Settings.Floor && row.group() != r.Rows[i-1].group() {
-			fmt.Fprintln(t, strings.Repeat("\t", 12))
+			fmt.Fprintln(t, strings.Repeat("\t", 16))
 		}
 		fmt.Fprintln(t, strings.Join(r.cells(row), "\t"))
 	}
@@ -27,14 +28,14 @@ func (r *Result) cells(row *Row) []string {
 	if len(row.Rounds) > 1 {
 		spread = fmt.Sprintf("%.0f%%", 100*Spread(row.Rounds))
 	}
-	cells := []string{row.Work, Count(row.Sessions), orDash(row.Workers > 0, fmt.Sprint(row.Workers)), row.Peer, Value(row.Value, row.Unit), spread,
-		orDash(row.Ratio > 0, fmt.Sprintf("%.2f", row.Ratio)), "-", "-"}
-	if row.Unit == NsPerOp && row.Value > 0 {
-		cells[7] = Count(int(1e9 / row.Value))
+	cells := []string{row.Work, Count(row.Sessions), orDash(row.Workers > 0, fmt.Sprint(row.Workers)), row.Peer, Value(row.Value, row.Unit), spread}
+	batches := "-"
+	if b := row.Batches; b != nil {
+		batches = Value(b.P10, Ns) + "–" + Value(b.P90, Ns)
 	}
-	if row.Heap > 0 || row.Allocs > 0 {
-		cells[8] = fmt.Sprintf("%.1f", row.Allocs)
-	}
+	cells = append(cells, batches, orDash(row.CPU > 0, Value(row.CPU, Ns)), ratio(row.Ratio), ratio(row.Checked), r.beforeCell(row),
+		orDash(row.Unit == NsPerOp && row.Value > 0, Count(int(1e9/max(1, row.Value)))),
+		orDash(row.Heap > 0 || row.Allocs > 0, fmt.Sprintf("%.1f", row.Allocs)))
 	latency := row.Response
 	if latency == nil {
 		latency = row.Service
@@ -55,6 +56,18 @@ func (r *Result) durability(peer string) string {
 	}
 	return ""
 }
+
+// beforeCell is the ratio to the commit before, with that of the best and of
+// the worst round: below 1 the present commit is faster.
+func (r *Result) beforeCell(row *Row) string {
+	if row.Before == 0 {
+		return "-"
+	}
+	list := quotients(row.Rounds, r.Find(row.Work, row.Sessions, row.Workers, Before).Rounds)
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", row.Before, slices.Min(list), slices.Max(list))
+}
+
+func ratio(v float64) string { return orDash(v > 0, fmt.Sprintf("%.2f", v)) }
 
 func orDash(ok bool, text string) string {
 	if ok {
