@@ -17,6 +17,7 @@ import (
 func TestAPageOnAnotherPortCanChangeNothing(t *testing.T) {
 	needsBrowser(t)
 	p := newProgram(t)
+	p.warns = "refused a cross-origin request"
 	b := newBrowser(p)
 	b.signUp()
 	var visits atomic.Int64
@@ -44,4 +45,41 @@ func TestAPageOnAnotherPortCanChangeNothing(t *testing.T) {
 	}
 	b.open("/account")
 	b.sees(address)
+}
+
+// TestAnotherPortPlantsCookies of the program's name, each with a good token of
+// mallory's: all ports of localhost share cookies. The user is never in
+// mallory's account, and not even signed out.
+func TestAnotherPortPlantsCookies(t *testing.T) {
+	needsBrowser(t)
+	p := newProgram(t)
+	p.warns = "more than one cookie of our name"
+	mallory, b := newBrowser(p), newBrowser(p)
+	mallory.open("/sign-up")
+	mallory.send(200, "/account", "email", "mallory@example.com", "username", "mallory", "new_password", password)
+	token := mallory.cookies()[0].Value
+	var attributes []string
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, a := range attributes {
+			w.Header().Add("Set-Cookie", "snib-webapp="+token+"; "+a)
+		}
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, `<!doctype html><title>Elsewhere</title><link rel="icon" href="data:,">`)
+	}))
+	t.Cleanup(other.Close)
+	elsewhere := strings.Replace(other.URL, "127.0.0.1", "localhost", 1) + "/"
+	plant := func(list ...string) {
+		attributes = list
+		b.loads(200, elsewhere, chromedp.Navigate(elsewhere))
+	}
+
+	b.signUp()
+	plant("Path=/account", "Path=/account/", "Path=/account/profile", "Path=/account; Domain=localhost")
+	b.open("/account/profile") // by way of /sign-in, which finds the user signed in again
+	b.open("/account")
+	b.sees(address)
+
+	if kept := b.cookies(); len(kept) != 1 {
+		t.Errorf("the browser keeps %d cookies", len(kept))
+	}
 }

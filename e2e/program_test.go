@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,6 +40,7 @@ type program struct {
 	lines  chan string
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
+	warns  string // what each line of stderr must have in it; "": there is none
 }
 
 // newProgram starts the application with a new database on a free port.
@@ -111,8 +113,17 @@ func (p *program) stop() {
 	}
 	for range p.lines { // up to the end, before Wait closes the pipe
 	}
-	if err := p.cmd.Wait(); err != nil || p.stderr.Len() > 0 {
-		p.t.Errorf("the program: %v, %s", err, p.stderr.String())
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Error(err)
+	}
+	lines := slices.Collect(strings.Lines(p.stderr.String()))
+	if p.warns != "" && len(lines) == 0 {
+		p.t.Errorf("the program did not warn of %q", p.warns)
+	}
+	for _, line := range lines {
+		if p.warns == "" || !strings.Contains(line, p.warns) {
+			p.t.Errorf("the program: %s", line)
+		}
 	}
 	p.cmd = nil
 }

@@ -87,7 +87,11 @@ func TestMiddlewareAllocations(t *testing.T) {
 	if got := count("Protect"); got > 3 {
 		t.Errorf("Protect: %v allocations, at most 3", got)
 	}
-	if got := count("Require") - count("look"); got > 6 {
+	got := count("Require") - count("look")
+	for range 9 { // pools are emptied by collections, and at random by the race detector
+		got = min(got, count("Require")-count("look"))
+	}
+	if got > 6 {
 		t.Errorf("Require: %v allocations more than its look, at most 6", got)
 	}
 }

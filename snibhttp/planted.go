@@ -23,9 +23,9 @@ const maxDeletions = 48
 // the user in the planter's account. As it is, the next request has
 // ours alone, or two of the name again.
 //
-// One of path / and the host's own domain is told from ours by browsers, and
-// not by all programs: it goes where ours is set or deleted next, as rewritten
-// says.
+// One of path / and the host's own domain is another than ours to most
+// browsers, and ours itself to some (to Chromium, where the host is localhost):
+// it goes where the same answer sets or deletes ours, which rewritten says.
 func (m *Manager) deletePlanted(w http.ResponseWriter, r *http.Request, rewritten bool) {
 	if m.o.Profile == HTTPS {
 		m.deleteCookie(w)

@@ -175,8 +175,8 @@ func TestSigningInTakesPlantedCookiesAway(t *testing.T) {
 	}
 }
 
-// TestAPlantedCookieOfTheHostsDomain is another than ours to browsers, though
-// not to the cookies of net/http. It goes with the next sign-in.
+// TestAPlantedCookieOfTheHostsDomain is another than ours to most browsers, and
+// the same to the cookies of net/http. It goes with the next sign-in.
 func TestAPlantedCookieOfTheHostsDomain(t *testing.T) {
 	s := newSite(t, func(_ *snib.Options, o *snibhttp.Options) { o.Profile = snibhttp.InsecureLAN })
 	planted := func(method, path string) (found bool) {
