@@ -1,14 +1,11 @@
 package snib
 
 import (
-	"context"
 	"errors"
-	"maps"
 	"time"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
-	"github.com/snibdb/snib/internal/records"
 )
 
 // Attributes are what a program keeps about a user or a session beside what
@@ -92,38 +89,4 @@ func checkAttributeName(field, name string) error {
 		return &InputError{Field: field, Reason: "has a name that " + reason}
 	}
 	return nil
-}
-
-// UpdateUserAttributes changes the attributes given, and only those: a key
-// that is not given is left alone, nil is stored as null, [Unset] removes the
-// key. It returns the updated user. Values are replaced whole; nested maps are
-// not merged. ErrUserNotFound, ErrAttributeTaken (a [AttributeTakenError]
-// names it), ErrInvalidInput (Attributes).
-func (db *DB) UpdateUserAttributes(ctx context.Context, id UserID, a Attributes) (User, error) {
-	return result(ctx, "update attributes", db.update, func(tx *Tx) (User, error) {
-		return tx.UpdateUserAttributes(id, a)
-	})
-}
-
-// UpdateUserAttributes is [DB.UpdateUserAttributes] in this transaction.
-func (tx *Tx) UpdateUserAttributes(id UserID, a Attributes) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, _ *records.Cascade) error { return tx.mergeAttributes(u, a) })
-}
-
-// mergeAttributes changes the attributes of a record and recomputes the index
-// entries that it owns, after looking whether they are free.
-func (tx *Tx) mergeAttributes(u *codec.User, changes Attributes) error {
-	merged := map[string]any(decodeAttributes(u.Attributes))
-	maps.Copy(merged, changes)
-	maps.DeleteFunc(merged, func(_ string, v any) bool { _, gone := v.(unset); return gone })
-	raw, err := encodeAttributes(merged, userBounds)
-	if err != nil {
-		return err
-	}
-	entries, err := tx.rec.Entries(tx.rec.Declared.Indexes, merged)
-	if err != nil {
-		return err
-	}
-	u.Attributes, u.Entries = raw, entries
-	return tx.rec.EntriesFree(u)
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 
-	"github.com/snibdb/snib/internal/kv/boltkv"
+	"github.com/snibdb/snib/internal/kv"
 )
 
 // Progress is how far something that runs long has come.
@@ -25,14 +25,6 @@ type CopyOptions struct {
 }
 
 func (o *CopyOptions) replace() bool { return o != nil && o.Replace }
-
-// told returns what the engine tells of the progress of op.
-func (s *settings) told(op string) func(done, total int64) {
-	if s.Progress == nil {
-		return nil
-	}
-	return func(done, total int64) { s.Progress(Progress{Op: op, Done: done, Total: total}) }
-}
 
 // Backup writes a copy of the database file to w, as of one moment, while
 // others go on reading and writing: the whole file, buckets of the
@@ -106,7 +98,7 @@ func (db *DB) Compact(ctx context.Context) error {
 // copied is what the outcome of making a copy comes to.
 func (db *DB) copied(op string, err error) error {
 	switch {
-	case errors.Is(err, boltkv.ErrOwnFile):
+	case errors.Is(err, kv.ErrOwnFile):
 		err = &InputError{Field: "path", Reason: "must not be that of the database"}
 	case err == nil:
 		db.o.Logger.Info("snib: a copy of the file was made", "op", op)

@@ -1,9 +1,249 @@
 package snib
 
 import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/durable"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
+	"github.com/snibdb/snib/internal/records"
 )
+
+// This file alone names the engine.
+
+// Open opens the database at path, and creates it with mode 0600 if there is
+// no file: completely, or not at all. Only one process at a time can have it
+// open; opts may be nil.
+//
+// Besides errors of the operating system (a missing directory), it returns
+// ErrLocked, ErrReadOnly, ErrForeignFile, ErrNewerFormat and ErrCorrupt,
+// which leave the file untouched, ErrInvalidInput for an option, and
+// [ConflictError] for declarations that the users in the file contradict.
+func Open(path string, opts *Options) (*DB, error) {
+	return OpenContext(context.Background(), path, opts)
+}
+
+// OpenContext is Open, which ctx ends: between the steps of an upgrade and of
+// building an index, the file stays as it was. A file that waits for its lock
+// waits for Options.LockTimeout all the same.
+func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
+	if path == "" {
+		return nil, during("open", &InputError{Field: "path", Reason: "is required"})
+	}
+	db, err := prepare(opts)
+	if err != nil {
+		return nil, during("open", err)
+	}
+	s, err := boltkv.Open(path, db.o.engine(db.initialise))
+	if err != nil {
+		return nil, during("open", err)
+	}
+	return db.start(ctx, s)
+}
+
+// New keeps the accounts in one bucket, "snib", of a bbolt database that the
+// application has opened and goes on using. Close leaves it open. opts may be
+// nil.
+//
+// What Open sees to is the application's here: the file's mode, its lock and
+// who else waits for it, the check of a damaged file before it is mapped,
+// MaxSize, and a map large enough that a long read does not stall growth
+// (bbolt.Options.InitialMmapSize). After a failed sync only this library
+// refuses to go on. A handle with NoSync is refused with ErrInvalidInput
+// unless Options.InsecureNoSync is set.
+//
+// Do not call it inside a transaction of b, for which it would wait. It
+// returns ErrForeignFile if the bucket "snib" is another program's,
+// ErrNewerFormat, ErrCorrupt, ErrReadOnly (a new bucket on a read-only
+// handle), ErrInvalidInput and [ConflictError], as Open does.
+//
+// Several DBs on one handle see each other's commits. They must declare the
+// same Providers and Indexes (or leave them nil), as each reads them only when
+// it is made.
+func New(b *bolt.DB, opts *Options) (*DB, error) {
+	if b == nil {
+		return nil, during("open", &InputError{Field: "b", Reason: "is required"})
+	}
+	db, err := prepare(opts)
+	if err != nil {
+		return nil, during("open", err)
+	}
+	s, err := boltkv.Attach(b, db.o.engine(db.initialise))
+	if errors.Is(err, boltkv.ErrNoSync) {
+		err = &InputError{Field: "b", Reason: "must not have NoSync set, without Options.InsecureNoSync"}
+	}
+	if err != nil {
+		return nil, during("open", err)
+	}
+	return db.start(context.Background(), s)
+}
+
+// prepare makes a DB as far as it can be without a store.
+func prepare(opts *Options) (*DB, error) {
+	s, err := opts.settings()
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{o: *s, clock: clock.New(s.Now)}
+	db.file = &records.File{Config: records.Config{
+		Failures: failures, Clock: db.clock, Rand: s.Rand,
+		MaxSessions: s.Sessions.MaxPerUser, MaxFamilies: s.Refresh.MaxPerUser,
+	}}
+	if _, err := rand.Read(db.refreshKey[:]); err != nil {
+		return nil, fmt.Errorf("reading random bytes: %w", err)
+	}
+	return db, nil
+}
+
+// start brings the store to what the options declare and makes db usable. It
+// closes the store if it cannot.
+func (db *DB) start(ctx context.Context, s store) (*DB, error) {
+	db.store = s
+	if err := db.adopt(ctx); err != nil {
+		return nil, during("open", errors.Join(err, s.Close()))
+	}
+	db.opened = db.clock.Latest()
+	db.startSweeper()
+	return db, nil
+}
+
+// Close stores the clock, ends the background sweep, waits for transactions
+// that are open and closes the file (a handle given to New stays open). Every
+// later call of a method that touches the file returns ErrClosed. A second Close returns what
+// the first did. Inside a closure it does nothing: ErrNested.
+func (db *DB) Close() error {
+	if err := db.storeFloor(); errors.Is(err, ErrNested) {
+		return during("close", err)
+	}
+	db.closeOnce.Do(func() {
+		db.stopSweeper()
+		db.closeErr = during("close", db.store.Close())
+	})
+	return db.closeErr
+}
+
+// store is a kv.Store that can join transactions which the application began.
+type store interface {
+	kv.Store
+	Join(*bolt.Tx) (kv.Tx, error)
+	Extend([]kv.SpaceSpec)
+	Stats() boltkv.Stats
+	InPlace() error // ErrFileGone unless the path still leads to the file
+	Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error
+	BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error
+	Compact(ctx context.Context, told func(done, total int64)) error
+	CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error
+}
+
+// Join returns a Tx that works inside btx, a transaction that the application
+// began on the handle it gave to New; ErrTxClosed if btx has ended or is of
+// another handle. What it does is committed when the
+// application commits. It may commit after an error that a method returned, as
+// with Update; but when storage itself has failed, every later call returns
+// that error, and the application must roll back. The time is fixed when Join
+// is called.
+//
+// The Tx ends with btx: ErrTxClosed. On the goroutine that called Join, the
+// methods of db return ErrNested until btx, if it is writable, ends; use the
+// Tx, and do not write through btx.DB() either.
+func (db *DB) Join(btx *bolt.Tx) (*Tx, error) {
+	w, err := db.store.Join(btx)
+	if err != nil {
+		return nil, during("join", err)
+	}
+	var writer kv.Tx
+	if btx.Writable() {
+		writer = w
+	}
+	tx, err := db.begin(w, writer)
+	if err != nil {
+		return nil, during("join", err)
+	}
+	// What a method can answer without the engine, such as a malformed id,
+	// must not be answered either when btx has ended.
+	tx.gone = func() bool { return btx.DB() == nil }
+	return tx, nil
+}
+
+// Bolt returns the bbolt transaction under tx, for rows of the application's
+// own in the same transaction. Leave the bucket "snib" alone, and do not keep
+// it beyond the closure. In Update, taking it counts as writing: there is a
+// commit whatever comes. It is nil after tx has ended.
+func (tx *Tx) Bolt() *bolt.Tx {
+	btx, _ := tx.Underlying().(*bolt.Tx)
+	return btx
+}
+
+// Underlying is the engine's own transaction under tx, for programs that know
+// which engine it is: a *bbolt.Tx, with what Bolt says of it. It is nil after
+// tx has ended.
+func (tx *Tx) Underlying() any {
+	if tx.ended {
+		return nil
+	}
+	if btx, ok := boltkv.Bolt(tx.rec.R); ok {
+		return btx
+	}
+	return nil
+}
+
+// RepairFile is [DB.Repair] for a file that Open refuses, because what it says
+// of itself is damaged. Where it does not say any more which Indexes and
+// Providers it declares, those of opts are taken; without Providers there it
+// is ErrInvalidInput (Options.Providers) if the keys in the file show that the
+// defaults were not declared. It returns errors of Open as well, and
+// fs.ErrNotExist instead of creating a file.
+func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, error) {
+	db, err := prepare(opts)
+	if err != nil {
+		return RepairReport{}, during("repair", err)
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.Size() == 0 {
+		err = ErrForeignFile
+	}
+	if err == nil {
+		db.store, err = boltkv.Open(path, db.o.engine(db.initialise))
+	}
+	if err != nil {
+		return RepairReport{}, during("repair", err)
+	}
+	report, err := db.Repair(ctx)
+	return report, errors.Join(err, db.store.Close())
+}
+
+// engine returns the options of the store underneath. init fills a new one.
+func (s *settings) engine(init func(kv.Tx) error) boltkv.Options {
+	return boltkv.Options{
+		Bucket:         "snib",
+		Spaces:         records.Spaces,
+		LockTimeout:    max(s.LockTimeout, 1), // not to wait is to look once
+		BusyTimeout:    s.BusyTimeout,
+		InsecureNoSync: s.InsecureNoSync,
+		MaxSize:        s.MaxSize,
+		Init:           init,
+		Logger:         s.Logger,
+	}
+}
 
 // dropTrees removes spaces of an earlier format, by name.
 func dropTrees(w kv.Tx, names ...string) error { return boltkv.Drop(w, names...) }
+
+// copyFile copies a database that no process has open into f, page by page.
+func copyFile(ctx context.Context, f *durable.File, from string, wait time.Duration, told func(done, total int64)) error {
+	return boltkv.CopyFile(ctx, f, from, wait, told)
+}
+
+// placeFile puts f at path, in the place of a database if that may be.
+func placeFile(f *durable.File, path string, replace bool, wait time.Duration) error {
+	return boltkv.Place(f, path, replace, wait)
+}

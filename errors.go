@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/snibdb/snib/internal/kv"
-	"github.com/snibdb/snib/internal/kv/boltkv"
 	"github.com/snibdb/snib/internal/records"
 )
 
@@ -112,12 +111,12 @@ var (
 	// ErrClosed, by all later ones: writes, copies, sweeps and Close look at the
 	// path, reads only at the open file. Nothing is acknowledged afterwards.
 	// What was written before is in the file that is gone.
-	ErrFileGone = boltkv.ErrGone
+	ErrFileGone = kv.ErrGone
 
 	// ErrLocked: another process, or another DB of this one, has the file open,
 	// and went on having it for Options.LockTimeout; the text says which.
 	// Returned by Open, Restore and RepairFile.
-	ErrLocked = boltkv.ErrLocked
+	ErrLocked = kv.ErrLocked
 
 	// ErrReadOnly: the file lies in a read-only place or may not be written
 	// by this process (Open), or the write was asked of a View or of a

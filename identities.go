@@ -3,41 +3,11 @@ package snib
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/records"
 )
-
-// An Identity is one way in: what a provider calls the user.
-type Identity struct {
-	Provider   string    // 1–32 of [a-z0-9_-]: "email", "username", "github", …
-	Identifier string    // as it was given; compared by the provider's rule
-	LinkedAt   time.Time // when the user got it
-}
-
-// An IdentifierRule says which identifiers of a provider are the same. The
-// record keeps the spelling; send mail to the stored identifier, never to what
-// a form contained.
-type IdentifierRule string
-
-// The rules. None of them finds look-alikes: Cyrillic "аdmin" is another
-// Username than Latin "admin".
-const (
-	// Exact compares bytes: 1–256 of valid UTF-8 without control characters.
-	Exact IdentifierRule = "exact"
-
-	// Email takes ASCII with one @ between two non-empty parts and no white
-	// space, and ignores ASCII case; nothing else, no dots, no plus signs.
-	Email IdentifierRule = "email"
-
-	// Username is the profile UsernameCaseMapped of RFC 8265, which ignores
-	// case and width, without @ / \ and colon.
-	Username IdentifierRule = "username"
-)
-
-func (r IdentifierRule) valid() bool { return r == Exact || r == Email || r == Username }
 
 // identity checks the two parts of an identity and folds the identifier.
 func identity(d *records.Declared, provider, identifier string, now int64) (codec.Identity, error) {

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/snibdb/snib/internal/fold"
-	"github.com/snibdb/snib/internal/kv"
-	"github.com/snibdb/snib/internal/kv/boltkv"
 	"github.com/snibdb/snib/internal/phc"
 	"github.com/snibdb/snib/internal/records"
 )
@@ -386,20 +384,6 @@ func (s *settings) checkDeclarations() error {
 	return nil
 }
 
-// engine returns the options of the store underneath. init fills a new one.
-func (s *settings) engine(init func(kv.Tx) error) boltkv.Options {
-	return boltkv.Options{
-		Bucket:         "snib",
-		Spaces:         records.Spaces,
-		LockTimeout:    max(s.LockTimeout, 1), // not to wait is to look once
-		BusyTimeout:    s.BusyTimeout,
-		InsecureNoSync: s.InsecureNoSync,
-		MaxSize:        s.MaxSize,
-		Init:           init,
-		Logger:         s.Logger,
-	}
-}
-
 // lockedReader makes a caller's Rand safe for concurrent use.
 type lockedReader struct {
 	mu sync.Mutex
@@ -410,4 +394,34 @@ func (l *lockedReader) Read(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.r.Read(p)
+}
+
+// An IdentifierRule says which identifiers of a provider are the same. The
+// record keeps the spelling; send mail to the stored identifier, never to what
+// a form contained.
+type IdentifierRule string
+
+// The rules. None of them finds look-alikes: Cyrillic "аdmin" is another
+// Username than Latin "admin".
+const (
+	// Exact compares bytes: 1–256 of valid UTF-8 without control characters.
+	Exact IdentifierRule = "exact"
+
+	// Email takes ASCII with one @ between two non-empty parts and no white
+	// space, and ignores ASCII case; nothing else, no dots, no plus signs.
+	Email IdentifierRule = "email"
+
+	// Username is the profile UsernameCaseMapped of RFC 8265, which ignores
+	// case and width, without @ / \ and colon.
+	Username IdentifierRule = "username"
+)
+
+func (r IdentifierRule) valid() bool { return r == Exact || r == Email || r == Username }
+
+// told returns what the engine tells of the progress of op.
+func (s *settings) told(op string) func(done, total int64) {
+	if s.Progress == nil {
+		return nil
+	}
+	return func(done, total int64) { s.Progress(Progress{Op: op, Done: done, Total: total}) }
 }

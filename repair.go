@@ -2,11 +2,8 @@ package snib
 
 import (
 	"context"
-	"errors"
-	"os"
 
 	"github.com/snibdb/snib/internal/kv"
-	"github.com/snibdb/snib/internal/kv/boltkv"
 	"github.com/snibdb/snib/internal/records"
 )
 
@@ -59,29 +56,4 @@ func (db *DB) Repair(ctx context.Context) (RepairReport, error) {
 		Before: newCheckReport(done.Before), Repairs: problems(done.Repairs), Repaired: done.Repaired,
 		Quarantined: done.Quarantined, NotKept: done.NotKept,
 	}, during("repair", err)
-}
-
-// RepairFile is [DB.Repair] for a file that Open refuses, because what it says
-// of itself is damaged. Where it does not say any more which Indexes and
-// Providers it declares, those of opts are taken; without Providers there it
-// is ErrInvalidInput (Options.Providers) if the keys in the file show that the
-// defaults were not declared. It returns errors of Open as well, and
-// fs.ErrNotExist instead of creating a file.
-func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, error) {
-	db, err := prepare(opts)
-	if err != nil {
-		return RepairReport{}, during("repair", err)
-	}
-	info, err := os.Stat(path)
-	if err == nil && info.Size() == 0 {
-		err = ErrForeignFile
-	}
-	if err == nil {
-		db.store, err = boltkv.Open(path, db.o.engine(db.initialise))
-	}
-	if err != nil {
-		return RepairReport{}, during("repair", err)
-	}
-	report, err := db.Repair(ctx)
-	return report, errors.Join(err, db.store.Close())
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/snibdb/snib/internal/durable"
-	"github.com/snibdb/snib/internal/kv/boltkv"
 	"github.com/snibdb/snib/internal/records"
 )
 
@@ -73,14 +72,14 @@ func (o *RestoreOptions) restore(ctx context.Context, backup, path string) (Rest
 	}
 	defer f.Discard()
 	wait := max(s.LockTimeout, 1)
-	if err := boltkv.CopyFile(ctx, f, backup, wait, s.told("restore")); err != nil {
+	if err := copyFile(ctx, f, backup, wait, s.told("restore")); err != nil {
 		return RestoreReport{}, err
 	}
 	report, err := o.examine(ctx, f.Name(), s.Options)
 	if err != nil {
 		return report, err
 	}
-	if err := boltkv.Place(f, path, o.Replace, wait); err != nil {
+	if err := placeFile(f, path, o.Replace, wait); err != nil {
 		return report, err
 	}
 	s.Logger.Warn("snib: a backup was restored", "newest", report.Newest, "users", report.Users, "ended", report.Ended, "kept", o.KeepSessions)

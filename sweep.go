@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -143,15 +141,6 @@ func (db *DB) sweepQuarantine(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-// A sweeper is the goroutine that sweeps in the background, and the figures of
-// all sweeps.
-type sweeper struct {
-	sweeps, swept atomic.Int64
-
-	cancel context.CancelFunc
-	done   sync.WaitGroup
 }
 
 func (db *DB) startSweeper() {

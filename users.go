@@ -3,7 +3,7 @@ package snib
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,8 +11,14 @@ import (
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/records"
-	"github.com/snibdb/snib/internal/token"
 )
+
+// An Identity is one way in: what a provider calls the user.
+type Identity struct {
+	Provider   string    // 1–32 of [a-z0-9_-]: "email", "username", "github", …
+	Identifier string    // as it was given; compared by the provider's rule
+	LinkedAt   time.Time // when the user got it
+}
 
 // User is an account as it was when it was read.
 type User struct {
@@ -112,86 +118,6 @@ func (tx *Tx) updateUser(id UserID, change func(u *codec.User, c *records.Cascad
 	return newUser(u), nil
 }
 
-// NewUser is what CreateUser makes a user of.
-type NewUser struct {
-	// Provider and Identifier are the primary identity. Required.
-	Provider, Identifier string
-
-	// Password is for DB.CreateUser only, as hashing has no place in a
-	// transaction. Its rules are those of HashPassword. "" and no
-	// PasswordHash is a user without a password.
-	Password string
-
-	// PasswordHash is a password hashed before, by DB.HashPassword. At most
-	// one of the two is given.
-	PasswordHash PasswordHash
-
-	// Attributes, within the bounds of [Attributes].
-	Attributes Attributes
-}
-
-// CreateUser makes a user and returns it. ErrIdentityTaken,
-// ErrAttributeTaken, ErrBusy (the queue for hashing), ErrInvalidInput
-// (Provider, Identifier, Password, Attributes).
-func (db *DB) CreateUser(ctx context.Context, n NewUser) (User, error) {
-	if n.Password != "" {
-		if !n.PasswordHash.isZero() {
-			return User{}, during("create user", &InputError{Field: "PasswordHash", Reason: "must not be given along with Password"})
-		}
-		hash, err := db.HashPassword(ctx, n.Password)
-		if err != nil {
-			return User{}, err
-		}
-		n.Password, n.PasswordHash = "", hash
-	}
-	return result(ctx, "create user", db.update, func(tx *Tx) (User, error) { return tx.CreateUser(n) })
-}
-
-// CreateUser is [DB.CreateUser] in this transaction, without Password.
-func (tx *Tx) CreateUser(n NewUser) (User, error) {
-	if err := tx.writing(); err != nil {
-		return User{}, err
-	}
-	if n.Password != "" {
-		return User{}, &InputError{Field: "Password", Reason: "must be hashed before the transaction: DB.HashPassword"}
-	}
-	id, err := token.NewUserID(tx.rec.Now, tx.db.o.Rand)
-	if err != nil {
-		return User{}, err
-	}
-	u := codec.User{ID: id, CreatedAt: tx.rec.Now}
-	if !n.PasswordHash.isZero() {
-		setPassword(&u, n.PasswordHash, tx.rec.Now)
-	}
-	return tx.addUser(&u, n.Provider, n.Identifier, n.Attributes)
-}
-
-// addUser writes a new user: its identity and attributes checked, folded and
-// looked for first. Its credential version begins anywhere, so that what was
-// proven of a user who had the id before proves nothing of this one.
-func (tx *Tx) addUser(u *codec.User, provider, identifier string, a Attributes) (User, error) {
-	version, err := token.NewSecret(tx.db.o.Rand)
-	if err != nil {
-		return User{}, err
-	}
-	u.CredentialVersion = max(1, binary.BigEndian.Uint64(version[:])>>1)
-	x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
-	if err != nil {
-		return User{}, err
-	}
-	u.Identities = []codec.Identity{x}
-	if err := tx.mergeAttributes(u, a); err != nil {
-		return User{}, err
-	}
-	if err := tx.rec.IdentityFree(x, u.ID); err != nil {
-		return User{}, err
-	}
-	if err := tx.rec.PutUser(&codec.User{}, u); err != nil {
-		return User{}, err
-	}
-	return newUser(*u), nil
-}
-
 // GetUser returns the user id. ErrUserNotFound.
 func (db *DB) GetUser(ctx context.Context, id UserID) (User, error) {
 	return read(ctx, db, "get user", (*Tx).GetUser, id)
@@ -275,4 +201,38 @@ func (tx *Tx) EnableUser(id UserID) (User, error) {
 		}
 		return nil
 	})
+}
+
+// UpdateUserAttributes changes the attributes given, and only those: a key
+// that is not given is left alone, nil is stored as null, [Unset] removes the
+// key. It returns the updated user. Values are replaced whole; nested maps are
+// not merged. ErrUserNotFound, ErrAttributeTaken (a [AttributeTakenError]
+// names it), ErrInvalidInput (Attributes).
+func (db *DB) UpdateUserAttributes(ctx context.Context, id UserID, a Attributes) (User, error) {
+	return result(ctx, "update attributes", db.update, func(tx *Tx) (User, error) {
+		return tx.UpdateUserAttributes(id, a)
+	})
+}
+
+// UpdateUserAttributes is [DB.UpdateUserAttributes] in this transaction.
+func (tx *Tx) UpdateUserAttributes(id UserID, a Attributes) (User, error) {
+	return tx.updateUser(id, func(u *codec.User, _ *records.Cascade) error { return tx.mergeAttributes(u, a) })
+}
+
+// mergeAttributes changes the attributes of a record and recomputes the index
+// entries that it owns, after looking whether they are free.
+func (tx *Tx) mergeAttributes(u *codec.User, changes Attributes) error {
+	merged := map[string]any(decodeAttributes(u.Attributes))
+	maps.Copy(merged, changes)
+	maps.DeleteFunc(merged, func(_ string, v any) bool { _, gone := v.(unset); return gone })
+	raw, err := encodeAttributes(merged, userBounds)
+	if err != nil {
+		return err
+	}
+	entries, err := tx.rec.Entries(tx.rec.Declared.Indexes, merged)
+	if err != nil {
+		return err
+	}
+	u.Attributes, u.Entries = raw, entries
+	return tx.rec.EntriesFree(u)
 }

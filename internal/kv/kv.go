@@ -172,6 +172,11 @@ var (
 	ErrCorrupt  = errors.New("database is damaged")
 	ErrForeign  = errors.New("file belongs to another program")
 
+	// Of engines that keep a file.
+	ErrLocked  = errors.New("database file is locked")
+	ErrGone    = errors.New("database file was removed or replaced while it was open")
+	ErrOwnFile = errors.New("the path is that of the database itself")
+
 	// ErrAgain says that nothing is wrong and that the reads of this
 	// transaction must begin anew. View, Update, Apply and Exclusive run
 	// their closure again and never return it; from a Snapshot it is the

@@ -53,7 +53,7 @@ import (
 var (
 	// ErrLocked is returned by Open when another process, or another Open in
 	// this one, kept the file until LockTimeout was over.
-	ErrLocked = errors.New("database file is locked")
+	ErrLocked = kv.ErrLocked
 
 	// ErrForeign is returned by Open for a file that is not bbolt's, or is
 	// bbolt's and has no bucket of ours. The file is left as it is.

@@ -13,7 +13,7 @@ import (
 
 // ErrOwnFile is returned for a path at which the store's own file lies, where
 // that cannot be meant.
-var ErrOwnFile = errors.New("the path is that of the database itself")
+var ErrOwnFile = kv.ErrOwnFile
 
 // Backup writes a copy of the whole file, as of one moment, to w: what else
 // is in it and its free pages too. Others read and write meanwhile.

@@ -6,14 +6,15 @@ import (
 	"io/fs"
 	"syscall"
 
-	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/snibdb/snib/internal/kv"
 )
 
 // ErrGone is why a store of Open serves no more when its file has lost its
 // name, or its path leads to another file. Commits would go to a file that
 // nobody finds, beside a second one that others take for the first.
-var ErrGone = errors.New("database file was removed or replaced while it was open")
+var ErrGone = kv.ErrGone
 
 // intact looks at the open file before a transaction. Reading and, worse,
 // writing a file that somebody cut would fail at random places, one of them

@@ -1,0 +1,89 @@
+package snib
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/token"
+)
+
+// NewUser is what CreateUser makes a user of.
+type NewUser struct {
+	// Provider and Identifier are the primary identity. Required.
+	Provider, Identifier string
+
+	// Password is for DB.CreateUser only, as hashing has no place in a
+	// transaction. Its rules are those of HashPassword. "" and no
+	// PasswordHash is a user without a password.
+	Password string
+
+	// PasswordHash is a password hashed before, by DB.HashPassword. At most
+	// one of the two is given.
+	PasswordHash PasswordHash
+
+	// Attributes, within the bounds of [Attributes].
+	Attributes Attributes
+}
+
+// CreateUser makes a user and returns it. ErrIdentityTaken,
+// ErrAttributeTaken, ErrBusy (the queue for hashing), ErrInvalidInput
+// (Provider, Identifier, Password, Attributes).
+func (db *DB) CreateUser(ctx context.Context, n NewUser) (User, error) {
+	if n.Password != "" {
+		if !n.PasswordHash.isZero() {
+			return User{}, during("create user", &InputError{Field: "PasswordHash", Reason: "must not be given along with Password"})
+		}
+		hash, err := db.HashPassword(ctx, n.Password)
+		if err != nil {
+			return User{}, err
+		}
+		n.Password, n.PasswordHash = "", hash
+	}
+	return result(ctx, "create user", db.update, func(tx *Tx) (User, error) { return tx.CreateUser(n) })
+}
+
+// CreateUser is [DB.CreateUser] in this transaction, without Password.
+func (tx *Tx) CreateUser(n NewUser) (User, error) {
+	if err := tx.writing(); err != nil {
+		return User{}, err
+	}
+	if n.Password != "" {
+		return User{}, &InputError{Field: "Password", Reason: "must be hashed before the transaction: DB.HashPassword"}
+	}
+	id, err := token.NewUserID(tx.rec.Now, tx.db.o.Rand)
+	if err != nil {
+		return User{}, err
+	}
+	u := codec.User{ID: id, CreatedAt: tx.rec.Now}
+	if !n.PasswordHash.isZero() {
+		setPassword(&u, n.PasswordHash, tx.rec.Now)
+	}
+	return tx.addUser(&u, n.Provider, n.Identifier, n.Attributes)
+}
+
+// addUser writes a new user: its identity and attributes checked, folded and
+// looked for first. Its credential version begins anywhere, so that what was
+// proven of a user who had the id before proves nothing of this one.
+func (tx *Tx) addUser(u *codec.User, provider, identifier string, a Attributes) (User, error) {
+	version, err := token.NewSecret(tx.db.o.Rand)
+	if err != nil {
+		return User{}, err
+	}
+	u.CredentialVersion = max(1, binary.BigEndian.Uint64(version[:])>>1)
+	x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
+	if err != nil {
+		return User{}, err
+	}
+	u.Identities = []codec.Identity{x}
+	if err := tx.mergeAttributes(u, a); err != nil {
+		return User{}, err
+	}
+	if err := tx.rec.IdentityFree(x, u.ID); err != nil {
+		return User{}, err
+	}
+	if err := tx.rec.PutUser(&codec.User{}, u); err != nil {
+		return User{}, err
+	}
+	return newUser(*u), nil
+}
