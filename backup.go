@@ -8,13 +8,6 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
-// Progress is how far something that runs long has come.
-type Progress struct {
-	Op    string // "check", "repair", "backup", "compact" or "restore"
-	Done  int64  // records of a check or repair, else bytes
-	Total int64  // likewise, once it is known; of "compact" it is a bound
-}
-
 // CopyOptions are for methods that make a file. nil and the zero value are the
 // defaults.
 type CopyOptions struct {

@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -34,6 +35,23 @@ type DB struct {
 	// verified, a hook for tests, is called between the verification of a
 	// password and the transaction that relies on it.
 	verified func()
+}
+
+// store is a kv.Store in a file of its own, or in one of the application's.
+type store interface {
+	kv.Store
+	Extend([]kv.SpaceSpec)
+	InPlace() error // ErrFileGone unless the path still leads to the file
+	Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error
+	BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error
+	Compact(ctx context.Context, told func(done, total int64)) error
+	CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error
+
+	// join works inside a transaction that the application began.
+	join(any) (kv.Tx, error)
+
+	// figures are the store's part of Stats.
+	figures() Stats
 }
 
 // View runs fn on one snapshot: everything that fn reads through tx is of one
@@ -81,13 +99,23 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	})
 }
 
-// read runs fn on a snapshot: the form of every reading method of DB. Given a
+// read runs fn on a snapshot, again if the engine asks for it: the form of every
+// reading method of DB. Given a
 // function and its argument instead of a closure, and with a Tx that was used
 // before, it allocates nothing.
-func read[A, T any](ctx context.Context, db *DB, op string, fn func(*Tx, A) (T, error), arg A) (out T, err error) {
+func read[A, T any](ctx context.Context, db *DB, op string, fn func(*Tx, A) (T, error), arg A) (T, error) {
+	for {
+		out, err := readOnce(ctx, db, fn, arg)
+		if !errors.Is(err, kv.ErrAgain) { // of engines over a network
+			return out, during(op, err)
+		}
+	}
+}
+
+func readOnce[A, T any](ctx context.Context, db *DB, fn func(*Tx, A) (T, error), arg A) (out T, err error) {
 	snapshot, err := db.store.Pin(ctx)
 	if err != nil {
-		return out, during(op, err)
+		return out, err
 	}
 	tx := spareTx.Get().(*Tx)
 	defer func() {
@@ -98,7 +126,7 @@ func read[A, T any](ctx context.Context, db *DB, op string, fn func(*Tx, A) (T, 
 		spareTx.Put(tx)
 		if err != nil {
 			var zero T
-			out, err = zero, during(op, err)
+			out = zero
 		}
 	}()
 	tx.db = db

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -19,6 +18,20 @@ import (
 )
 
 // This file alone names the engine.
+
+// bbolt is the engine as a store.
+type bbolt struct{ *boltkv.Store }
+
+func (b bbolt) join(btx any) (kv.Tx, error) { return b.Join(btx.(*bolt.Tx)) }
+
+func (b bbolt) figures() Stats {
+	s := b.Stats()
+	return Stats{
+		FileBytes: s.FileBytes, FreeBytes: s.FreeBytes,
+		Commits: s.Commits, Operations: s.Members, Replays: s.Replays, Largest: s.LargestGroup,
+		Busy: s.BusyTimeouts, WaitingWrites: s.Waiting, OpenReaders: s.OpenReaders,
+	}
+}
 
 // Open opens the database at path, and creates it with mode 0600 if there is
 // no file: completely, or not at all. Only one process at a time can have it
@@ -47,7 +60,7 @@ func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 	if err != nil {
 		return nil, during("open", err)
 	}
-	return db.start(ctx, s)
+	return db.start(ctx, bbolt{s})
 }
 
 // New keeps the accounts in one bucket, "snib", of a bbolt database that the
@@ -84,7 +97,7 @@ func New(b *bolt.DB, opts *Options) (*DB, error) {
 	if err != nil {
 		return nil, during("open", err)
 	}
-	return db.start(context.Background(), s)
+	return db.start(context.Background(), bbolt{s})
 }
 
 // prepare makes a DB as far as it can be without a store.
@@ -131,19 +144,6 @@ func (db *DB) Close() error {
 	return db.closeErr
 }
 
-// store is a kv.Store that can join transactions which the application began.
-type store interface {
-	kv.Store
-	Join(*bolt.Tx) (kv.Tx, error)
-	Extend([]kv.SpaceSpec)
-	Stats() boltkv.Stats
-	InPlace() error // ErrFileGone unless the path still leads to the file
-	Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error
-	BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error
-	Compact(ctx context.Context, told func(done, total int64)) error
-	CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error
-}
-
 // Join returns a Tx that works inside btx, a transaction that the application
 // began on the handle it gave to New; ErrTxClosed if btx has ended or is of
 // another handle. What it does is committed when the
@@ -156,7 +156,7 @@ type store interface {
 // methods of db return ErrNested until btx, if it is writable, ends; use the
 // Tx, and do not write through btx.DB() either.
 func (db *DB) Join(btx *bolt.Tx) (*Tx, error) {
-	w, err := db.store.Join(btx)
+	w, err := db.store.join(btx)
 	if err != nil {
 		return nil, during("join", err)
 	}
@@ -212,7 +212,9 @@ func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, 
 		err = ErrForeignFile
 	}
 	if err == nil {
-		db.store, err = boltkv.Open(path, db.o.engine(db.initialise))
+		var s *boltkv.Store
+		s, err = boltkv.Open(path, db.o.engine(db.initialise))
+		db.store = bbolt{s}
 	}
 	if err != nil {
 		return RepairReport{}, during("repair", err)

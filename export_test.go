@@ -65,7 +65,7 @@ func OpenTwice(path string, opts *Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return db.start(context.Background(), s)
+	return db.start(context.Background(), bbolt{s})
 }
 
 // Kind is a row of the table of kinds, for tests outside of the package.

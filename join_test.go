@@ -80,7 +80,7 @@ func TestJoinRefusesTransactionsThatEndedOrAreOthers(t *testing.T) {
 	if err := btx.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true}) {
+	for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true, "Underlying": true}) {
 		if err := call(t, tx, name); !errors.Is(err, snib.ErrTxClosed) {
 			t.Errorf("%s after the commit: %v, want ErrTxClosed", name, err)
 		}
@@ -101,7 +101,7 @@ func TestJoinRefusesTransactionsThatEndedOrAreOthers(t *testing.T) {
 	}
 	err = b.View(func(btx *bolt.Tx) error {
 		tx := must(db.Join(btx))(t)
-		for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true}) {
+		for _, name := range methodNames(t, txType, map[string]bool{"Bolt": true, "Underlying": true}) {
 			if err := call(t, tx, name); errors.Is(err, snib.ErrReadOnly) == reading[name] {
 				t.Errorf("%s in a joined read transaction: %v", name, err)
 			}
@@ -155,4 +155,23 @@ func attached(tb testing.TB) (*bolt.DB, *snib.DB) {
 	db := must(snib.New(b, snibtest.Fast(nil)))(tb)
 	tb.Cleanup(func() { snibtest.CheckAndClose(tb, db) })
 	return b, db
+}
+
+// TestUnderlyingIsTheTransactionOfTheEngine: programs that know the engine get
+// its transaction, and nothing of one that has ended.
+func TestUnderlyingIsTheTransactionOfTheEngine(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	var kept *snib.Tx
+	if err := db.View(ctx, func(tx *snib.Tx) error {
+		kept = tx
+		if btx, ok := tx.Underlying().(*bolt.Tx); !ok || btx != tx.Bolt() || btx.Writable() {
+			t.Errorf("got %T", tx.Underlying())
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if kept.Underlying() != nil || kept.Bolt() != nil {
+		t.Error("a transaction that has ended is handed out")
+	}
 }

@@ -425,3 +425,10 @@ func (s *settings) told(op string) func(done, total int64) {
 	}
 	return func(done, total int64) { s.Progress(Progress{Op: op, Done: done, Total: total}) }
 }
+
+// Progress is how far something that runs long has come.
+type Progress struct {
+	Op    string // "check", "repair", "backup", "compact" or "restore"
+	Done  int64  // records of a check or repair, else bytes
+	Total int64  // likewise, once it is known; of "compact" it is a bound
+}

@@ -38,23 +38,9 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	if err := db.view(ctx, func(*Tx) error { return nil }); err != nil {
 		return Stats{}, during("stats", err)
 	}
-	store := db.store.Stats()
-	running, waiting, refused := db.o.hasher.Stats()
-	return Stats{
-		FileBytes:     store.FileBytes,
-		FreeBytes:     store.FreeBytes,
-		Commits:       store.Commits,
-		Operations:    store.Members,
-		Replays:       store.Replays,
-		Largest:       store.LargestGroup,
-		Busy:          store.BusyTimeouts,
-		WaitingWrites: store.Waiting,
-		OpenReaders:   store.OpenReaders,
-		Sweeps:        db.sweeper.sweeps.Load(),
-		Swept:         db.sweeper.swept.Load(),
-		HashesRunning: running,
-		HashesWaiting: waiting,
-		HashesRefused: refused,
-		ClockBehind:   db.clock.Behind(),
-	}, nil
+	out := db.store.figures()
+	out.Sweeps, out.Swept = db.sweeper.sweeps.Load(), db.sweeper.swept.Load()
+	out.HashesRunning, out.HashesWaiting, out.HashesRefused = db.o.hasher.Stats()
+	out.ClockBehind = db.clock.Behind()
+	return out, nil
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/kv/faultkv"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -38,6 +40,32 @@ func TestValidateSessionAllocations(t *testing.T) {
 		t.Logf("%s: %v allocations", tt.name, got)
 		if got > tt.most && !raceDetector {
 			t.Errorf("%s: %v allocations, want at most %v", tt.name, got, tt.most)
+		}
+	}
+}
+
+// TestValidateSessionUserReadsAgain: an engine may ask for a read to be run
+// anew at any of its steps, and the answer is that of the last run.
+func TestValidateSessionUserReadsAgain(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	s := logIn(t, db, "a@example.com")
+	for n := int64(0); ; n++ {
+		var faulty *faultkv.Store
+		restore := db.WrapStore(func(inner kv.Store) kv.Store {
+			faulty = faultkv.Wrap(inner, faultkv.Faults{Fail: n, Again: true})
+			return faulty
+		})
+		got, who, err := db.ValidateSessionUser(ctx, s.Token.Reveal())
+		restore()
+		if err != nil || got.ID != s.ID || who.ID != u.ID {
+			t.Fatalf("again at operation %d: %v, %v, %v", n, got.ID, who.ID, err)
+		}
+		if !faulty.Failed() {
+			if n < 3 {
+				t.Errorf("only %d operations", n)
+			}
+			return
 		}
 	}
 }

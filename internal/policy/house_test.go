@@ -13,8 +13,9 @@ import (
 // improves it: the test fails for a bound that lies more than a tenth above
 // its figure. A package that is not named must have no cycle above maxCycle.
 var house = map[string]struct{ arrows, cycle int }{
-	".":                  {arrows: 241, cycle: 26},
-	"internal/kv/boltkv": {arrows: 100, cycle: 14},
+	".":                  {arrows: 154, cycle: 8},
+	"internal/kv/boltkv": {arrows: 145, cycle: 23},
+	"internal/phc":       {arrows: 127, cycle: 13},
 }
 
 // maxCycle is about the number of files that a reader can keep in mind at once.
@@ -23,7 +24,7 @@ const maxCycle = 8
 // Bounds of the root, lowered as above.
 const (
 	maxEntries = 102  // files and folders before the README is on the screen
-	maxRoot    = 6800 // lines of the root package without tests
+	maxRoot    = 5234 // lines of the root package without tests
 )
 
 // TestHouse measures how far a reader of one file is led through others, and
