@@ -240,7 +240,7 @@ const (
 	day                = 24 * time.Hour
 	defaultLockTimeout = 5 * time.Second
 	defaultBusyTimeout = 10 * time.Second
-	maxLife            = 100 * 365 * day
+	maxLife            = 30 * 365 * day // a record can name times of the next 34 years
 	maxGrace           = 5 * time.Minute
 )
 

@@ -62,7 +62,7 @@ func TestValidateSessionUserReadsAgain(t *testing.T) {
 			t.Fatalf("again at operation %d: %v, %v, %v", n, got.ID, who.ID, err)
 		}
 		if !faulty.Failed() {
-			if n < 3 {
+			if n < 2 {
 				t.Errorf("only %d operations", n)
 			}
 			return
