@@ -11,13 +11,13 @@ import (
 )
 
 // ErrGone is why a store of Open serves no more when its file has lost its
-// name, or its path leads to another file. Commits would go to a file that
-// nobody finds, beside a second one that others take for the first.
+// name, or its path leads to another file. Commits would go to a file that no
+// path leads to, beside a second one that others take for the first.
 var ErrGone = errors.New("database file was removed or replaced while it was open")
 
 // intact looks at the open file before a transaction. Reading and, worse,
-// writing a file that somebody cut would fail at random places, one of them
-// inside bbolt with its locks held. A file without a name is ErrGone.
+// writing a file that was cut would fail at random places, one of them inside
+// bbolt with its locks held. A file without a name is ErrGone.
 func (s *Store) intact() error {
 	h := s.db.enter()
 	defer h.entering.Add(-1)
@@ -63,8 +63,8 @@ func (s *Store) inPlace() error {
 	return nil
 }
 
-// displaced says what is at the path instead of the file; "" if that is the
-// file. A path that cannot be looked at proves nothing.
+// displaced describes the thing at the path instead of the file; "" if that is
+// the file. A path that cannot be looked at proves nothing.
 func (s *Store) displaced() string {
 	h := s.db.enter()
 	defer h.entering.Add(-1)
@@ -84,8 +84,8 @@ func (s *Store) displaced() string {
 	return ""
 }
 
-// gone ends the service, because of what was seen, and returns the reason why
-// it has ended.
+// gone ends the service, because of seen, and returns the reason why it has
+// ended.
 func (s *Store) gone(seen string) error {
 	s.poison(fmt.Errorf("%w: %s", ErrGone, seen))
 	return s.gate.reason()
