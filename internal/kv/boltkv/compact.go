@@ -46,7 +46,7 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 	return fullError(f.Commit(replace))
 }
 
-// compacted fills f with the contents of the snapshot r.
+// compacted fills f with the data that r sees.
 func (s *Store) compacted(ctx context.Context, f *durable.File, r kv.Reader, told func(done, total int64)) error {
 	btx, _ := under(r)
 	m := &meter{ctx: ctx, closed: s.gate.reason, told: told, total: btx.Size()}

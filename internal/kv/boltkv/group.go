@@ -264,7 +264,7 @@ func (g *group) settle(err error, p any) {
 	if g.hooks != 0 {
 		s.nest.leave(g.hooks)
 	}
-	if !g.committed { // the member that ended this goroutine has been answered, and is still in the list
+	if !g.committed { // the member that ended this goroutine has its answer already
 		g.members = slices.DeleteFunc(g.members, func(m *member) bool { return m.tx != nil && m.tx.gone })
 	}
 	switch {
@@ -322,8 +322,8 @@ func (g *group) again() {
 // bbolt.
 func (g *group) refused(err, cause error) {
 	if errors.Is(err, kv.ErrUnknown) {
-		// Later calls are refused, their outcome is not unknown: the reason
-		// tells of kv.ErrUnknown without being it.
+		// Later calls are refused and their outcome is known: the reason tells
+		// of kv.ErrUnknown without being it.
 		g.s.poison(fmt.Errorf("the outcome of a commit is unknown: %w", cause))
 		g.lost(err)
 		return

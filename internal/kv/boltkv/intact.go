@@ -11,8 +11,8 @@ import (
 )
 
 // ErrGone is why a store of Open serves no more when its file has lost its
-// name, or its path leads to another file. Commits would go to a file that no
-// path leads to, beside a second one that others take for the first.
+// name, or its path leads to another file. Commits would go to a file that
+// nobody finds, beside a second one that others take for the first.
 var ErrGone = errors.New("database file was removed or replaced while it was open")
 
 // intact looks at the open file before a transaction. Reading and, worse,
