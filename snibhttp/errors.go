@@ -69,12 +69,12 @@ const retryAfter = "1"
 
 // Error answers a request that got no further because of err, an error of a
 // method of this package or of [snib.DB]; the middleware answers by it too. The
-// status is the one that the error names; of the database's, 401 for a refused
-// log-in, session or token, 400 for an argument out of its bounds or a one-time
-// token that is not good, 409 for a taken identity or attribute, and 503 with
-// Retry-After for everything else, which is the database's own trouble and is
-// logged. The answer is that of Options.Refuse, or of [WriteStatus]; it never
-// says more of err than its status.
+// status is the one that the error names; of the database's, 401 for refused
+// credentials, 400 for an argument out of its bounds or a one-time token that
+// is not good, 409 for a taken identity or attribute, and 503 with Retry-After
+// for everything else, which is the database's own trouble and is logged. The
+// answer is that of Options.Refuse, or of [WriteStatus]; it never says more of
+// err than its status.
 //
 // If the client has gone (the context of r is canceled), the answer is a 503,
 // which is not read, without the hook and without a line in the log.

@@ -42,7 +42,8 @@ var (
 
 // Unusable reports whether err, of [Hasher.Verify], is about the stored hash or
 // the application's verifier, and not about the call: no password can be
-// verified until the operator has repaired the data or the configuration.
+// verified until the operator has repaired the data, the configuration or the
+// verifier.
 func Unusable(err error) bool {
 	for _, about := range []error{ErrMalformed, ErrLimits, ErrMissing, ErrVerifier} {
 		if errors.Is(err, about) {
