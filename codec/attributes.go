@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of attributes. They are part of the format: what exceeds them is not
+// Bounds of attributes. They are part of the format: a larger map is not
 // written, and is ErrCorrupt when read.
 const (
 	MaxAttributes     = 64       // names at the top level
@@ -17,7 +17,7 @@ const (
 )
 
 // Bounds are narrower bounds for one kind of record. A zero field is the bound
-// of the package, and none is wider.
+// of the package, and no field is wider.
 type Bounds struct {
 	Keys  int // names at the top level
 	Bytes int // encoded, all together
@@ -74,10 +74,10 @@ func canonicalAttributes(m map[string]any, b Bounds) (map[string]any, error) {
 	return out, nil
 }
 
-// DecodeAttributes decodes what AppendAttributes made, into canonical values
-// that are the caller's own. "" is the empty map. It succeeds on the
-// attributes of every record that a decoder of this package returned; else
-// the error is ErrCorrupt.
+// DecodeAttributes decodes the output of AppendAttributes, into canonical
+// values that are the caller's own. "" is the empty map. It succeeds on the
+// attributes of every record that a decoder of this package returned; else the
+// error is ErrCorrupt.
 func DecodeAttributes(raw string) (map[string]any, error) {
 	if raw == "" {
 		return map[string]any{}, nil

@@ -48,7 +48,7 @@ func DecodeBase32(dst []byte, text string) bool {
 	if len(text) != (8*len(dst)+4)/5 {
 		return false
 	}
-	var all byte // the digits' values or-ed: above 31 if one was none
+	var all byte // the digits' values or-ed: above 31 if one is not a digit
 	for ; len(dst) >= 5; text, dst = text[8:], dst[5:] {
 		var bits uint64
 		for i := range 8 {

@@ -17,8 +17,8 @@ import (
 // [MaxAttributeDepth] deep.
 //
 // Other integers and float32 are converted, and so is a json.Number: to an
-// int64 if it is an integer, else to a float64. A named type counts as what it
-// is made of. Slices and arrays of bytes become []byte, others []any; maps
+// int64 if it is an integer, else to a float64. A named type counts as its
+// underlying type. Slices and arrays of bytes become []byte, others []any; maps
 // with string keys become map[string]any; nil ones become empty ones, as only
 // an untyped nil is null. Times lose their location and monotonic reading.
 //
@@ -37,7 +37,7 @@ func Canonical(v any) (any, error) {
 	return out, nil
 }
 
-// reason is what a ValueError says; "" is no error.
+// reason is the text of a ValueError; "" is no error.
 type reason string
 
 const (
@@ -55,8 +55,8 @@ func badType(t reflect.Type) reason {
 	return reason("must not be of type " + t.String())
 }
 
-// A canonicaliser counts what the values would take encoded at least, so that
-// a value that contains itself, or one part very often, cannot run away.
+// A canonicaliser counts the least encoded size of the values, so that a value
+// that contains itself, or one part very often, cannot run away.
 type canonicaliser struct{ used, limit int }
 
 func (c *canonicaliser) spend(n int) reason {
@@ -209,7 +209,7 @@ func number(s string) (any, reason) {
 		return n, ""
 	}
 	if s == "" || strings.Trim(s, "0123456789+-.eE") != "" {
-		return nil, badNumber // what ParseFloat takes and JSON does not
+		return nil, badNumber // accepted by ParseFloat and not by JSON
 	}
 	if !strings.ContainsAny(s, ".eE") {
 		return nil, badInt

@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxCheckDepth bounds the recursion of Check, whatever its caller asks for.
+// maxCheckDepth bounds the recursion of Check, for any depth that its caller
+// asks for.
 const maxCheckDepth = 128
 
 // Check returns nil if b is exactly one value in the form in which this
@@ -24,8 +25,8 @@ const maxCheckDepth = 128
 // can occur twice, and every length is covered by bytes that are there.
 //
 // That last point makes it safe to hand b to a MessagePack decoder: many
-// allocate what a length claims before they look for the bytes, and recurse
-// as deep as the input says.
+// allocate a claimed length before they look for the bytes, and recurse as deep
+// as the input says.
 func Check(b []byte, maxDepth, maxItems int) error {
 	c := checker{items: maxItems}
 	rest, ok := c.value(b, min(maxDepth, maxCheckDepth))
@@ -35,8 +36,8 @@ func Check(b []byte, maxDepth, maxItems int) error {
 	return nil
 }
 
-// attributesLen returns how many of the bytes at the beginning of b are
-// encoded attributes: what AppendAttributes writes and DecodeAttributes reads
+// attributesLen returns how many of the bytes at the beginning of b are encoded
+// attributes: bytes that AppendAttributes writes and DecodeAttributes reads
 // without an error.
 func attributesLen(b []byte) (n int, ok bool) {
 	h, ok := readHead(b)
@@ -50,7 +51,7 @@ func attributesLen(b []byte) (n int, ok bool) {
 }
 
 // A checker walks a value, whose parts its methods take from the beginning of
-// b and return what follows.
+// b, returning the rest.
 type checker struct {
 	items int  // how many more values there may be
 	top   bool // the map walked next is that of the attributes themselves
@@ -139,7 +140,7 @@ func (c *checker) list(b []byte, h head, depth int) (rest []byte, ok bool) {
 	if h.n < h.min {
 		return nil, false
 	}
-	for range h.n { // ends with b, whatever h claims
+	for range h.n { // ends with b, for any claim of h
 		if b, ok = c.value(b, depth); !ok {
 			return nil, false
 		}

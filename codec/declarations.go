@@ -5,11 +5,11 @@ package codec
 //
 //	offset 9  dc + 2 + Indexes, dc + 2 + Providers, cf + 8 Version
 type Declarations struct {
-	Indexes   []Index    // nil if there are none
-	Providers []Provider // nil if there are none
+	Indexes   []Index    // nil if empty
+	Providers []Provider // nil if empty
 
 	// Version is raised by every change. 0 is not written: a file of format 1
-	// has none.
+	// has no version.
 	Version uint64
 }
 

@@ -4,19 +4,20 @@
 // use the library do not need it; tools that read a file without the library
 // may. The bytes are promised, the Go API is not: it may change in any release.
 //
-// # What it promises
+// # Promises
 //
-//   - Bytes are frozen per version. What this package writes for a value today
-//     it writes for ever; golden files in its tests hold that.
-//   - A decoder returns what was written or an error, and with an error the
+//   - Bytes are frozen per version. The encoding of a value stays the same for
+//     ever; golden files in its tests hold that.
+//   - A decoder returns the written value or an error, and with an error the
 //     zero value: [ErrCorrupt] for anything that this package does not write
 //     under that key, [ErrNewer] for a whole record of a later version.
 //   - Decoded values are the caller's own. Input may be memory that the engine
 //     maps and takes back; it is copied, once, and not changed. All strings of
 //     one record share that copy, so keeping one keeps the whole of it. Only
 //     views read in place: [SessionView], [FamilyView], [OneTimeView].
-//   - Time and memory are bounded by the length of the input, not by what it
-//     claims. No decoder of another library sees bytes that were not checked.
+//   - Time and memory are bounded by the length of the input, not by lengths
+//     that it claims. No decoder of another library sees bytes that were not
+//     checked.
 //   - All functions are safe for concurrent use.
 //
 // # Records
@@ -34,10 +35,10 @@
 // pages do not; it is no protection against an attacker with write access.
 //
 // A reader verifies the checksum first, then refuses a version above its own
-// ([ErrNewer]). Fields are only ever appended. Elements behind those that a
-// reader knows come from a newer program and are skipped, and are lost when an
-// older program replaces the record; a change that must not be lost so raises
-// the version instead, or [Format].MinReader.
+// ([ErrNewer]). Fields are only ever appended. Elements behind the known ones
+// come from a newer program and are skipped, and are lost when an older program
+// replaces the record; a change that must not be lost so raises the version
+// instead, or [Format].MinReader.
 //
 // Fields have one form each, and a reader accepts no other:
 //
@@ -56,20 +57,20 @@
 // [User], [UserRef], [Format], [State], [Declarations], [OwnerKey],
 // [OwnedSpaces].
 //
-// Append cannot fail. What a field may hold (lengths, valid UTF-8, numbers of
-// list elements) is for the caller to have checked, and attributes must come
-// from [AppendAttributes]: a record with other ones is written, and is
-// ErrCorrupt when it is read.
+// Append cannot fail. The caller must have checked the fields (lengths, valid
+// UTF-8, numbers of list elements), and attributes must come from
+// [AppendAttributes]: a record with other ones is written, and is ErrCorrupt
+// when it is read.
 //
 // # Owned records
 //
 // Records that belong to a user lie under an [OwnedKey]: the [Owner] of the
 // user, then an [OwnID] that begins with the time of creation. Their fields of
-// fixed width are packed into one byte string, the first element, so that those
-// that decide about a session lie at fixed offsets, and reading them compares a
-// few bytes and calls no decoder. Times there are 5 bytes, relative to the time
-// in the key; see [MaxOffset] and [Never]. The second element names the user:
-// 16 bytes for an id made by the library, text for any other.
+// fixed width are packed into one byte string, the first element, so that the
+// ones that decide about a session lie at fixed offsets, and reading them
+// compares a few bytes and calls no decoder. Times there are 5 bytes, relative
+// to the time in the key; see [MaxOffset] and [Never]. The second element names
+// the user: 16 bytes for an id made by the library, text for any other.
 //
 // View… verifies a record and reads it in place, without an allocation: enough
 // to compare the user and the secret, and to rank by deadlines. Decode copies

@@ -6,12 +6,12 @@ import (
 	"strconv"
 )
 
-// What decoding returns, to be compared with errors.Is. A decoder that
-// returns an error returns the zero value beside it. No error text holds a
-// key or a value.
+// The errors of decoding, to be compared with errors.Is. A decoder that returns
+// an error returns the zero value beside it. No error text holds a key or a
+// value.
 var (
-	// ErrCorrupt says that the bytes are not what this package wrote under
-	// that key: damage, a record of another key, or other software.
+	// ErrCorrupt says that this package did not write these bytes under that
+	// key: damage, a record of another key, or other software.
 	ErrCorrupt = errors.New("codec: record is damaged")
 
 	// ErrNewer says that the record is whole and has a version that this

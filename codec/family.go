@@ -32,7 +32,7 @@ import "encoding/binary"
 type Family struct {
 	Key           OwnedKey // not in the value; its time is that of the creation
 	UserID        string
-	Session       OwnID    // of the same owner: given by the last rotation; zero if none
+	Session       OwnID    // of the same owner: given by the last rotation; zero: no session
 	FamilyHash    [32]byte // of the part of the token that stays
 	Current       [32]byte // of the part that the next refresh presents
 	Previous      [32]byte // of the part before it
@@ -46,12 +46,12 @@ type Family struct {
 	AuthTime      int64  // of the log-in, not after the creation
 	RotatedAt     int64  // of the last rotation
 	RevokedAt     int64  // when a reuse was seen; Never if the family lives
-	Attributes    string // as AppendAttributes made them; "" is none
+	Attributes    string // as AppendAttributes made them; "" is no attributes
 
 	ForeignRun uint8    // generations in a row that were repeated to another client
 	Repeats    uint32   // answers that were repeated, in all
 	Nonce      [16]byte // random bytes of the last rotation
-	KeyID      string   // the key that the last rotation used; "" if none
+	KeyID      string   // the key that the last rotation used; "" without one
 	Client     [8]byte  // hash of the client's prefix at the last rotation
 }
 

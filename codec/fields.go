@@ -11,7 +11,7 @@ import (
 type text struct {
 	s     string
 	key   int // length of the key
-	shift int // what to add to an offset in the value
+	shift int // added to an offset in the value
 }
 
 // copyText copies key and value[from:to] in one allocation.
@@ -42,9 +42,9 @@ func (t text) attributes(p span) string {
 	return t.at(p)
 }
 
-// The forms of fields. Numbers have a fixed width. Records have many fields, and
-// writing one is not what a commit waits for: inlined, these functions would add
-// 16 KB to every program.
+// The forms of fields. Numbers have a fixed width. Records have many fields,
+// and a commit does not wait for their encoding: inlined, these functions would
+// add 16 KB to every program.
 
 //go:noinline
 func appendUint64(dst []byte, n uint64) []byte {
@@ -98,7 +98,7 @@ func appendSize(dst []byte, mark byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, mark+2), uint32(n))
 }
 
-// appendAttributes appends what AppendAttributes made; "" is the empty map.
+// appendAttributes appends the output of AppendAttributes; "" is the empty map.
 func appendAttributes(dst []byte, raw string) []byte {
 	if raw == "" {
 		return append(dst, markFixMap)

@@ -24,7 +24,7 @@ const (
 
 const (
 	signBit    = 1 << 63
-	escape     = 0x00 // in text and bytes: what follows says why it is there
+	escape     = 0x00 // in text and bytes: the next byte says why it is there
 	escapeZero = 0xff // a zero byte
 	escapeEnd  = 0x01 // the end
 	maxExact   = 1 << 53
@@ -47,8 +47,8 @@ const (
 // found under 5, and -0 under 0.
 //
 // The error is a *[ValueError] without a name: nil, lists, maps and other types
-// are not indexable, nor is what takes more than [MaxIndexValue] bytes. dst
-// comes back as it was then.
+// are not indexable, nor are values that take more than [MaxIndexValue] bytes.
+// dst comes back as it was then.
 func AppendIndexValue(dst []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case bool:

@@ -11,8 +11,8 @@ func AppendPair(dst []byte, a, b string) []byte {
 	return append(dst, b...)
 }
 
-// SplitPair takes apart what AppendPair made. The parts share the memory of
-// key. ok is false unless key has exactly one zero byte.
+// SplitPair takes apart a key of AppendPair. The parts share the memory of key.
+// ok is false unless key has exactly one zero byte.
 func SplitPair(key []byte) (a, b []byte, ok bool) {
 	a, b, ok = bytes.Cut(key, []byte{0})
 	if !ok || bytes.IndexByte(b, 0) >= 0 {
@@ -47,7 +47,7 @@ func AppendEntryKey(dst []byte, name, value, userID string) []byte {
 }
 
 // EntryRange returns the range [from, to) of exactly the entries of one value
-// of an attribute, whatever their user ids. A nil to is no upper end.
+// of an attribute, of all user ids. A nil to is no upper end.
 func EntryRange(name, value string) (from, to []byte) {
 	from = AppendUniqueKey(nil, name, value)
 	return from, afterPrefix(from)
@@ -55,7 +55,7 @@ func EntryRange(name, value string) (from, to []byte) {
 
 // afterPrefix returns the least key above all that begin with prefix: prefix
 // with its last byte raised, or, as ff cannot be, with the last other one
-// raised and what follows cut off. It is nil if there is none.
+// raised and the rest cut off. It is nil if there is no such key.
 func afterPrefix(prefix []byte) []byte {
 	n := raisable(prefix)
 	if n == 0 {

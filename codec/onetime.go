@@ -23,10 +23,10 @@ type OneTimeToken struct {
 	Purpose           string
 	SecretHash        [32]byte // of the token's secret
 	Epoch             uint32   // epoch of the file when the token was made
-	Flags             uint8    // none defined; kept
+	Flags             uint8    // no flag is defined; kept
 	ExpiresAt         int64
 	CredentialVersion uint64 // of the user when the token was made
-	Data              []byte // the application's, opaque; nil if there is none
+	Data              []byte // the application's, opaque; nil without data
 }
 
 const (

@@ -86,7 +86,7 @@ func (v *ownedView) AppendUserID(dst []byte) []byte {
 // Who returns the user of the record.
 func (v *ownedView) Who() Who { return Who{v.value, v.who} }
 
-// A Who is the user whom a record names. It shares the memory of the record.
+// A Who is the user that a record names. It shares the memory of the record.
 type Who struct {
 	value []byte
 	ref   userRef

@@ -29,7 +29,7 @@ func (id OwnID) Time() int64 {
 	return int64(binary.BigEndian.Uint32(id[:]))<<16 | int64(binary.BigEndian.Uint16(id[4:]))
 }
 
-// IsZero reports whether id is none.
+// IsZero reports whether id is zero, which is no id.
 func (id OwnID) IsZero() bool { return id == OwnID{} }
 
 // Lengths of an [OwnedKey].
@@ -86,7 +86,7 @@ func ParseOwnedKeyDigits(text string) (k OwnedKey, ok bool) {
 	return k, true
 }
 
-// ownID takes an id, or none.
+// ownID takes an id; zero if the record has no id there.
 func (r *reader) ownID() (id OwnID) {
 	copy(id[:], r.optional(OwnIDBytes))
 	return id

@@ -11,8 +11,8 @@ const MaxSpaceName = 64
 //
 //	offset 9  dc + 2 + Names, each a text
 type OwnedSpaces struct {
-	// Names are 1–64 of [a-z0-9_] each, strictly ascending, and none of a
-	// space that is not owned. Anything else is damage when it is read.
+	// Names are 1–64 of [a-z0-9_] each, strictly ascending, and all of owned
+	// spaces. Anything else is damage when it is read.
 	Names []string
 }
 

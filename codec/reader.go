@@ -58,8 +58,8 @@ func (r *reader) fixed(n int) []byte {
 	return b[1:]
 }
 
-// optional takes a byte string of n bytes that are not all zero, or of none,
-// which stands for all zero. It returns nil for none.
+// optional takes a byte string of n bytes that are not all zero, or an empty
+// one, which stands for all zero. It returns nil for an empty one.
 func (r *reader) optional(n int) []byte {
 	rest := r.value[r.off:]
 	if !r.bad && len(rest) >= 2 && rest[0] == markBin8 && rest[1] == 0 {
@@ -122,7 +122,7 @@ func sizeOf(b []byte, mark byte) (n, head int) {
 			return n, 3
 		}
 	case len(b) >= 5 && b[0] == mark+2:
-		// Cut to what an int of 32 bits holds: more than any value has.
+		// Cut to the maximum of an int of 32 bits: more than any value has.
 		if n = int(min(binary.BigEndian.Uint32(b[1:]), 1<<31-1)); n >= 1<<16 {
 			return n, 5
 		}

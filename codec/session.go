@@ -31,7 +31,7 @@ type Session struct {
 	AbsoluteUntil int64
 	AuthTime      int64 // of the log-in, not after the creation
 	LastUsedAt    int64
-	Attributes    string // as AppendAttributes made them; "" is none
+	Attributes    string // as AppendAttributes made them; "" is no attributes
 }
 
 // SessionPersistent is the bit of Session.Flags for a session that outlives

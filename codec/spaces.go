@@ -26,7 +26,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seed returns the checksum of what precedes the key in a record's checksum:
+// seed returns the checksum of the bytes before the key in a record's checksum:
 // the space's name and a zero byte, which no name contains.
 func seed(space string) uint32 {
 	return crc32.Checksum(append([]byte(space), 0), castagnoli)

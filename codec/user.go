@@ -19,13 +19,13 @@ type User struct {
 	CredentialVersion uint64 // 63 random bits at first; raised by one, never set back
 	DisabledAt        int64  // 0 is enabled
 	DisabledReason    string
-	PasswordHash      string // canonical hash string; "" is none
+	PasswordHash      string // canonical hash string; "" is no password
 	PasswordChangedAt int64
 	HashClass         uint64       // given no meaning here
 	PepperID          uint64       // given no meaning here
-	Identities        []Identity   // the primary one first; nil if none, which a user may have
-	Entries           []IndexEntry // what the record owns in the space attributes
-	Attributes        string       // as AppendAttributes made them; "" is none
+	Identities        []Identity   // the primary one first; may be nil
+	Entries           []IndexEntry // the keys that the record owns in the space attributes
+	Attributes        string       // as AppendAttributes made them; "" is no attributes
 }
 
 // Identity is a way to name a user: 94, text Provider, text Key, text
@@ -39,7 +39,7 @@ type Identity struct {
 
 // IndexEntry is one key of the space attributes: 93, text Name, binary Value,
 // c3 or c2 for Unique. A record lists the entries that it owns, so that they
-// can be removed whatever the rules for making them have become.
+// can be removed even after the rules for making them have changed.
 type IndexEntry struct {
 	Name   string
 	Value  string // the bytes that AppendIndexValue made

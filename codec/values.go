@@ -116,7 +116,7 @@ func appendLength(dst []byte, short, mark16 byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, mark16+1), uint32(n))
 }
 
-// decodeValue takes a value that b begins with, and returns what follows. b has
+// decodeValue takes a value that b begins with, and returns the rest. b has
 // been checked: lengths are covered, and it nests no deeper than it may.
 func decodeValue(b []byte) (v any, rest []byte) {
 	h, _ := readHead(b)

@@ -23,7 +23,7 @@ const (
 	markNegative = 0xe0 // the first of the small negative integers
 )
 
-// kind is what a mark begins.
+// kind is the kind of value that a mark begins.
 type kind uint8
 
 const (
@@ -83,7 +83,7 @@ var forms = [0x20]form{
 	0x1f: {kind: kindMap, size: 4, min: 1 << 16},
 }
 
-// kindOf returns what c begins.
+// kindOf returns the kind of value that c begins.
 func kindOf(c byte) kind {
 	switch {
 	case c < markFixMap:
@@ -152,9 +152,9 @@ func readForm(b []byte, h head) (head, bool) {
 	return h, true
 }
 
-// skip steps over n values of any MessagePack and returns what follows them.
-// It needs no memory, however deep they nest, and ends with b, however many
-// they claim to be, because every value takes a byte at least.
+// skip steps over n values of any MessagePack and returns the rest. It needs no
+// memory, however deep they nest, and ends with b, however many they claim to
+// be, because every value takes a byte at least.
 func skip(b []byte, n int) (rest []byte, ok bool) {
 	for open := uint64(n); open > 0; open-- {
 		h, ok := readHead(b)

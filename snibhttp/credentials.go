@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// credentials is what a request presents, as text that nothing has been looked
-// up for. If bearer is set, it alone counts, and cookies is empty.
+// credentials holds the tokens that a request presents, as text, before any
+// lookup. If bearer is set, it alone counts, and cookies is empty.
 type credentials struct {
 	bearer  bool
 	token   string   // of the Authorization header
@@ -15,14 +15,14 @@ type credentials struct {
 	count   int      // of all cookies of our name
 }
 
-// maxCookies bounds how many cookies of our name are looked at, and so what a
-// request can cost. Browsers send those of longer paths first: ours, whose path
-// is the shortest, is among the last.
+// maxCookies bounds how many cookies of our name are looked at, and so the cost
+// of a request. Browsers send those of longer paths first: ours, whose path is
+// the shortest, is among the last.
 const maxCookies = 8
 
 // presented takes the credentials out of a request. ErrAuthorization if it has
 // more than one Authorization header: two programs on the way might each
-// believe another one. Under Options.IgnoreAuthorization there is none.
+// believe another one. Options.IgnoreAuthorization ignores the header.
 //
 // A token is accepted in these two places only: one in an address would be in
 // logs, histories and Referer headers.
@@ -43,9 +43,9 @@ func (m *Manager) presented(r *http.Request) (credentials, error) {
 	return credentials{cookies: values, count: count}, nil
 }
 
-// bearerToken returns the token of an Authorization header of the Bearer
-// scheme (RFC 6750), and whether it is of that scheme at all: another one (of
-// a proxy in front, say) is not for us. What follows the scheme is taken as it
+// bearerToken returns the token of an Authorization header of the Bearer scheme
+// (RFC 6750), and whether it is of that scheme at all: another one (of a proxy
+// in front, say) is not for us. The text after the scheme is taken as it
 // stands; the database accepts one spelling only.
 func bearerToken(line string) (token string, bearer bool) {
 	line = strings.Trim(line, " \t")

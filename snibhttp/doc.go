@@ -9,15 +9,15 @@
 // A sign-in handler calls [snib.DB.LogIn] with [Manager.SessionOptions] and
 // gives the session to [Manager.SetSession]; where the user was authenticated
 // in another way, [Manager.LogIn] makes the session. Both end the session that
-// the request carries, so that nobody can plant one (fixation), and set the
-// cookie after the commit. [Manager.LogOut], [Manager.LogOutOthers] and
-// [Manager.LogOutEverywhere] end sessions. What these return goes to
+// the request carries, so that a planted one gains nothing (fixation), and set
+// the cookie after the commit. [Manager.LogOut], [Manager.LogOutOthers] and
+// [Manager.LogOutEverywhere] end sessions. Pass their errors to
 // [Manager.Error], unless the handler has its own answer.
 //
-// [Manager.Require] lets only those through who are signed in,
-// [Manager.Optional] everybody; behind both, [FromContext] tells who it is. A
-// request costs one look into the database and no write. A session in use is
-// extended in place, its token and cookie staying the same, at most once in
+// [Manager.Require] lets only signed-in requests through, [Manager.Optional]
+// all; behind both, [FromContext] returns the session and user. A request costs
+// one look into the database and no write. A session in use is extended in
+// place, its token and cookie staying the same, at most once in
 // Options.Sessions.ExtendEvery of the database: parallel requests and tabs
 // never log each other out.
 //
@@ -33,10 +33,9 @@
 //
 // A request with two of the name is signed out, and a warning is logged:
 // another port or host has planted one. The answer deletes the planted ones,
-// under every path and domain that they can have, and leaves ours for the next
-// request, or for none while a planted one is left. A cookie whose session has
-// ended is left alone, as deleting it could hit that of a log-in in another
-// tab.
+// under every path and domain that they can have, and leaves ours, which counts
+// again once no planted one is left. A cookie whose session has ended is left
+// alone, as deleting it could hit that of a log-in in another tab.
 //
 // # Cross-site requests
 //
@@ -45,17 +44,17 @@
 // Sec-Fetch-Site as [http.CrossOriginProtection] does, and more strictly: with
 // neither header it is refused, as is an Origin that differs in its scheme,
 // host or port, WebSocket handshakes included; only Options.TrustedOrigins are
-// excepted, who may thus act as the user. A Host is compared as browsers write
+// excepted, and may thus act as the user. A Host is compared as browsers write
 // it: a proxy may add the scheme's own port. Each refusal is logged with the
-// setting that would let it through. It holds whether there is a cookie or not, hence
-// for sign-up and sign-in too, in the middleware and once more in the methods
-// that set or delete the cookie. Safe methods (GET, HEAD, OPTIONS) pass:
-// handlers must change nothing for them.
+// setting that would let it through. It holds whether there is a cookie or not,
+// hence for sign-up and sign-in too, in the middleware and once more in the
+// methods that set or delete the cookie. Safe methods (GET, HEAD, OPTIONS)
+// pass: handlers must change nothing for them.
 //
-// Requests with a bearer token are exempt: a browser sends none by itself.
-// Endpoints for programs that have neither headers nor token yet (a native
-// log-in, a webhook) do not belong behind this middleware, and a handler that
-// answers CORS preflights belongs in front of it.
+// Requests with a bearer token are exempt: a browser sends no such token by
+// itself. Endpoints for programs that have neither headers nor token yet (a
+// native log-in, a webhook) do not belong behind this middleware, and a handler
+// that answers CORS preflights belongs in front of it.
 //
 // The callback of a provider that posts its answer (form_post) comes from
 // another site, without the cookie. Take it outside of this middleware, let it
@@ -75,21 +74,22 @@
 //
 // # Caches, streams and failures
 //
-// Answers to who is signed in, and all that set a cookie, are Cache-Control:
-// no-store; all that depend on it have Vary. The ResponseWriter is handed on
-// as it is: flushing, hijacking, http.ResponseController and HTTP/2 work.
+// Answers to signed-in requests, and all that set a cookie, are Cache-Control:
+// no-store; all that depend on it have Vary. The ResponseWriter is handed on as
+// it is: flushing, hijacking, http.ResponseController and HTTP/2 work.
 //
 // Trouble of the database is a 503 with Retry-After and a line in the log, and
-// signs nobody out. Options.Refuse replaces the answers of this package.
+// never signs a user out. Options.Refuse replaces the answers of this package.
 //
 // # What is not protected
 //
-// Who can run a script in a page of the program, or listen to plain HTTP, acts
-// as the user. Under the plain-HTTP profiles the cookie is seen, and can be
-// replaced, by programs on other ports of the host. One that they plant where
-// there is no other, before a log-in say, is a log-in to an account of theirs:
-// a page that takes something of the user's should show whose account it is.
-// This package does not throttle: see snib.Options.BeforeAuth.
+// An attacker that can run a script in a page of the program, or listen to
+// plain HTTP, acts as the user. Under the plain-HTTP profiles the cookie is
+// seen, and can be replaced, by programs on other ports of the host. One that
+// they plant where there is no other, before a log-in say, is a log-in to an
+// account of theirs: a page that takes something of the user's should show
+// whose account it is. This package does not throttle: see
+// snib.Options.BeforeAuth.
 //
 // no-store keeps pages out of caches on disk. Chromium keeps the last ones in
 // memory all the same, and going back after a sign-out shows them, unless the

@@ -13,9 +13,10 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// Why a request got no further. The status is what [Manager.Error] answers.
+// Errors of refused requests, each with the status that [Manager.Error]
+// answers.
 var (
-	// ErrUnauthenticated: nobody is signed in. 401.
+	// ErrUnauthenticated: the request is not signed in. 401.
 	ErrUnauthenticated = errors.New("not signed in")
 
 	// ErrBearerToken: the request has a bearer token that is not valid. 401.
@@ -38,8 +39,8 @@ var (
 	ErrMethod = errors.New("method is a safe one")
 )
 
-// statuses are the answers to errors that say something about the request.
-// Whatever else there is says something about the database: 503.
+// statuses are the answers to errors that say something about the request. Any
+// other error says something about the database: 503.
 var statuses = []struct {
 	err    error
 	status int
@@ -66,17 +67,17 @@ var statuses = []struct {
 // are a busy writer.
 const retryAfter = "1"
 
-// Error answers a request that got no further because of err, which is what a
-// method of this package or of [snib.DB] has returned; the middleware answers
-// by it too. The status is the one that the error names; of the database's, 401
-// where somebody was refused, 400 for an argument out of its bounds or a
-// one-time token that is not good, 409 for what is taken, and 503 with
-// Retry-After for everything else, which is the database's own trouble and is
-// logged. The answer is that of Options.Refuse, or of [WriteStatus]; it never
-// says more of err than its status.
+// Error answers a request that got no further because of err, an error of a
+// method of this package or of [snib.DB]; the middleware answers by it too. The
+// status is the one that the error names; of the database's, 401 for refused
+// credentials, 400 for an argument out of its bounds or a one-time token that
+// is not good, 409 for a taken identity or attribute, and 503 with Retry-After
+// for everything else, which is the database's own trouble and is logged. The
+// answer is that of Options.Refuse, or of [WriteStatus]; it never says more of
+// err than its status.
 //
-// If the client has gone (the context of r is canceled), the answer is a 503
-// that nobody reads, without the hook and without a line in the log.
+// If the client has gone (the context of r is canceled), the answer is a 503,
+// which is not read, without the hook and without a line in the log.
 func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 	status := m.statusOf(r, err)
 	h := w.Header()
@@ -89,8 +90,8 @@ func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
 		if gone(r) {
-			// Not nothing: that would be an empty 200, should what canceled
-			// the context be not the client.
+			// Answer all the same: without it, a context canceled by another
+			// cause than the client would get an empty 200.
 			WriteStatus(w, r, status)
 			return
 		}
@@ -102,7 +103,7 @@ func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 	WriteStatus(w, r, status)
 }
 
-// statusOf returns the status for an error and logs what is the database's.
+// statusOf returns the status for an error and logs those of the database.
 func (m *Manager) statusOf(r *http.Request, err error) int {
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
@@ -122,8 +123,8 @@ func (m *Manager) statusOf(r *http.Request, err error) int {
 // gone reports whether the client does not wait for an answer.
 func gone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
 
-// challenge is what a 401 must say of how to authenticate (RFC 9110, 11.6.1;
-// RFC 6750, 3). Browsers show no dialog for this scheme.
+// challenge tells with a 401 how to authenticate (RFC 9110, 11.6.1; RFC 6750,
+// 3). Browsers show no dialog for this scheme.
 func challenge(err error) string {
 	if errors.Is(err, ErrBearerToken) {
 		return `Bearer error="invalid_token"`
@@ -131,7 +132,7 @@ func challenge(err error) string {
 	return "Bearer"
 }
 
-// details say what to do about a status, to whoever sees it.
+// details tell the reader of a status how to proceed.
 var details = map[int]string{
 	http.StatusBadRequest:         "The request cannot be understood.",
 	http.StatusUnauthorized:       "Sign in to go on.",
@@ -142,7 +143,7 @@ var details = map[int]string{
 	http.StatusServiceUnavailable: "The request could not be handled now. Try again.",
 }
 
-// WriteStatus answers with a status and a short body that says what it means:
+// WriteStatus answers with a status and a short body that explains it:
 // application/problem+json (RFC 9457) if the client's Accept header prefers
 // JSON to text, else plain text. Nothing of the request is in it.
 func WriteStatus(w http.ResponseWriter, r *http.Request, status int) {
@@ -183,7 +184,7 @@ func prefersJSON(accept []string) bool {
 	return ofJSON > ofText
 }
 
-// weight returns the q of a media range, 1 if it has none.
+// weight returns the q of a media range, 1 if it has no q.
 func weight(parameters string) float64 {
 	for p := range strings.SplitSeq(parameters, ";") {
 		if key, value, _ := strings.Cut(p, "="); strings.EqualFold(strings.TrimSpace(key), "q") {

@@ -8,7 +8,7 @@ import (
 
 // A hostList decides by which names the program may be reached. Host headers
 // are compared as name and port, the scheme being the profile's: proxies send
-// what browsers do not, "App.example.com:443".
+// forms that browsers do not, "App.example.com:443".
 type hostList struct {
 	profile Profile
 	port    string          // the scheme's own, with a colon before it
@@ -146,8 +146,8 @@ func validScheme(scheme string) bool {
 		strings.Trim(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
 }
 
-// defaultPort is what browsers leave out of a Host and of an Origin. Schemes
-// that have none get a port that no URL has.
+// defaultPort is the port that browsers leave out of a Host and of an Origin.
+// Schemes without one get a port that no URL has.
 func defaultPort(scheme string) string {
 	switch scheme {
 	case "https":
@@ -159,7 +159,7 @@ func defaultPort(scheme string) string {
 }
 
 // hostDomains returns the domains that a cookie can have which a browser sends
-// to a host: none, its own, and its parents of two labels and more. To an
+// to a host: no domain, its own, and its parents of two labels and more. To an
 // address, only those without are sent.
 func hostDomains(host string) []string {
 	domains := []string{""}

@@ -13,7 +13,7 @@ import (
 // most of them, and must not fill a disk or hide a line that matters.
 const linesAMinute = 20
 
-// A lineKind is what is counted by itself.
+// A lineKind is a kind of log line with a counter of its own.
 type lineKind int
 
 const (
@@ -23,7 +23,7 @@ const (
 	lineBusy                      // 503, for want of a turn
 	lineTrouble                   // 503, for any other reason
 	lineUnwritten                 // a session whose use was not written
-	lineOrphan                    // a session that nobody holds
+	lineOrphan                    // a session without a holder
 	lineKinds
 )
 

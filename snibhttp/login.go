@@ -13,10 +13,10 @@ import (
 // SetSession signs the client in to s, which a method of the database has just
 // made and which has its Token: that of LogIn, say, with
 // [Manager.SessionOptions]. It ends the session that the request carries, in a
-// commit of its own, and then sets the cookie, so that who planted a cookie in
-// this browser gains nothing. Call it before anything of the body is written,
-// and not for a request that changes nothing (GET), unless something in it
-// proves that its user began it: the state of an OAuth callback, say.
+// commit of its own, and then sets the cookie, so that a cookie planted in this
+// browser gains nothing. Call it before anything of the body is written, and
+// not for a request that changes nothing (GET), unless something in it proves
+// that its user began it: the state of an OAuth callback, say.
 //
 // ErrCrossOrigin, ErrHost and ErrAuthorization, the last also for a request
 // with a bearer token, which gets no cookie; they are found here if no
@@ -32,7 +32,7 @@ func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Sess
 		err = m.end(r.Context(), c.cookies)
 	}
 	if err != nil {
-		// Nobody will ever have its token.
+		// No client will ever have its token.
 		if err := m.db.RevokeSessionByID(context.WithoutCancel(r.Context()), s.ID); err != nil {
 			m.logLine(lineOrphan, slog.LevelWarn, "snibhttp: a session that nobody holds was not ended", "session", s.ID, "error", err)
 		}
@@ -42,8 +42,8 @@ func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Sess
 	return nil
 }
 
-// LogIn creates a session for a user who was authenticated just now, and
-// signs the client in to it: u is what AuthenticateUser returned, or GetUser
+// LogIn creates a session for a user that was authenticated just now, and signs
+// the client in to it: u is the result of AuthenticateUser, or of GetUser
 // before a one-time token was used or an OAuth provider was asked. If the
 // user's credentials have changed since u was read, it is
 // snib.ErrInvalidCredentials and there is no session: see [snib.Proof].
@@ -78,9 +78,9 @@ func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, u snib.User, att
 	return s, nil
 }
 
-// LogOut ends the session that the request carries, and the refresh tokens
-// that belong to it, and deletes the cookie. Who is not signed in is no error.
-// It is done even if the client does not wait for the answer.
+// LogOut ends the session that the request carries, and the refresh tokens that
+// belong to it, and deletes the cookie. A request that is not signed in is no
+// error. It is done even if the client does not wait for the answer.
 //
 // ErrMethod for a request that changes nothing (GET), which any page can have
 // sent; ErrCrossOrigin, ErrHost and ErrAuthorization as SetSession. Others are
@@ -100,9 +100,9 @@ func (m *Manager) LogOut(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// LogOutEverywhere ends all sessions and refresh tokens of the user who is
-// signed in, and deletes the cookie. ErrUnauthenticated if nobody is; other
-// errors as LogOut.
+// LogOutEverywhere ends all sessions and refresh tokens of the signed-in user,
+// and deletes the cookie. ErrUnauthenticated if the request is not signed in;
+// other errors as LogOut.
 func (m *Manager) LogOutEverywhere(w http.ResponseWriter, r *http.Request) error {
 	c, err := m.mayLeave(r)
 	if err != nil {
@@ -120,9 +120,9 @@ func (m *Manager) LogOutEverywhere(w http.ResponseWriter, r *http.Request) error
 	return nil
 }
 
-// LogOutOthers ends all sessions and refresh tokens of the user who is signed
-// in except this session and the refresh token it was born of.
-// ErrUnauthenticated if nobody is; other errors as LogOut.
+// LogOutOthers ends all sessions and refresh tokens of the signed-in user
+// except this session and the refresh token it was born of. ErrUnauthenticated
+// if the request is not signed in; other errors as LogOut.
 func (m *Manager) LogOutOthers(w http.ResponseWriter, r *http.Request) error {
 	c, err := m.mayLeave(r)
 	if err != nil {
@@ -180,8 +180,8 @@ func (m *Manager) leave(w http.ResponseWriter, r *http.Request, c credentials) {
 	m.deleteCookie(w)
 }
 
-// whoever returns who is signed in: as the middleware found, or, where there
-// was none, as this finds.
+// whoever returns the signed-in session and user: those that the middleware
+// found, or, without a middleware, those of a lookup of its own.
 func (m *Manager) whoever(r *http.Request, c credentials) (snib.Session, snib.User, error) {
 	if v := m.visitOf(r); v != nil && v.looked {
 		if !v.signedIn {
@@ -199,9 +199,9 @@ func (m *Manager) whoever(r *http.Request, c credentials) (snib.Session, snib.Us
 	return s, u, err
 }
 
-// end ends what tokens stand for. Each is looked up before the writer is asked
-// for, so that strangers hold up nobody; should one fail, a later try ends the
-// rest.
+// end ends the sessions and families of tokens. Each is looked up before the
+// writer is asked for, so that strangers cannot hold up other callers; should
+// one fail, a later try ends the rest.
 func (m *Manager) end(ctx context.Context, tokens []string) error {
 	for _, token := range tokens {
 		if err := m.db.RevokeToken(ctx, token); err != nil {

@@ -79,10 +79,11 @@ const (
 	AttrPersistent = "persistent"
 )
 
-// SessionOptions returns what to give to [snib.DB.LogIn] or CreateRefreshToken
+// SessionOptions returns the options for [snib.DB.LogIn] or CreateRefreshToken
 // for a log-in by this request: the attributes [AttrAddress] and
 // [AttrUserAgent], by which users know their sessions in a list. The second is
-// whatever the client says. More may be put into the map; it is the caller's.
+// text of the client's choice. More may be put into the map; it is the
+// caller's.
 func (m *Manager) SessionOptions(r *http.Request) snib.SessionOptions {
 	return snib.SessionOptions{Attributes: snib.Attributes{
 		AttrAddress:   m.address(r),
@@ -93,8 +94,8 @@ func (m *Manager) SessionOptions(r *http.Request) snib.SessionOptions {
 // address is that of the client, as it is shown.
 func (m *Manager) address(r *http.Request) string { return printable(m.o.ClientAddr(r), 64) }
 
-// printable drops what is not valid UTF-8 or cannot be seen from text, and
-// what goes beyond most bytes: it will be shown in a list.
+// printable drops from text invalid UTF-8, unprintable characters, and the rest
+// beyond most bytes: it will be shown in a list.
 func printable(text string, most int) string {
 	text = strings.Map(func(c rune) rune {
 		if c == unicode.ReplacementChar || !unicode.IsPrint(c) {

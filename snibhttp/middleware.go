@@ -11,8 +11,8 @@ import (
 )
 
 // Protect lets requests through to next that come from where they may: see
-// "Cross-site requests" in the package comment. It looks nobody up and reads
-// no database. Optional and Require include it.
+// "Cross-site requests" in the package comment. It looks up no session and
+// reads no database. Optional and Require include it.
 func (m *Manager) Protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if m.visitOf(r) == nil {
@@ -26,16 +26,16 @@ func (m *Manager) Protect(next http.Handler) http.Handler {
 	})
 }
 
-// Optional does what Protect does, and gives next, by [FromContext], the
+// Optional does the work of Protect, and gives next, by [FromContext], the
 // session and user if the request is signed in. It is for a whole site, of
 // which parts are behind Require: those look nothing up again.
 //
-// A session that is idle, or whose use is due to be written, is extended
-// before next is called; that is the only write, and happens once in
+// A session that is idle, or whose use is due to be written, is extended before
+// next is called; that is the only write, and happens once in
 // Options.Sessions.ExtendEvery of the database. The cookie stays as it is.
-// Answers to who is signed in are Cache-Control: no-store unless next says
-// otherwise. A bearer token that is not valid is refused with 401, a cookie
-// that is not is none.
+// Answers to signed-in requests are Cache-Control: no-store unless next says
+// otherwise. A bearer token that is not valid is refused with 401, an invalid
+// cookie is ignored.
 func (m *Manager) Optional(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r, _, ok := m.look(w, r); ok {
@@ -44,8 +44,8 @@ func (m *Manager) Optional(next http.Handler) http.Handler {
 	})
 }
 
-// Require does what Optional does, and refuses with 401 who is not signed in.
-// Behind it, FromContext always has a session and user.
+// Require does the work of Optional, and refuses with 401 a request that is not
+// signed in. Behind it, FromContext always has a session and user.
 func (m *Manager) Require(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r, v, ok := m.look(w, r)
@@ -60,9 +60,9 @@ func (m *Manager) Require(next http.Handler) http.Handler {
 }
 
 // FromContext returns the session and user of a request that went through
-// Optional or Require, as they were then: a session that next ends or begins
-// is not in it. ok is false, and both are zero, if nobody is signed in. The
-// Session has no Token.
+// Optional or Require, as they were then: a session that next ends or begins is
+// not in it. ok is false, and both are zero, if the request is not signed in.
+// The Session has no Token.
 //
 // Of several Managers it is the one whose middleware is the innermost:
 // [Manager.FromContext] asks a certain one.
@@ -79,8 +79,8 @@ func (m *Manager) FromContext(ctx context.Context) (s snib.Session, u snib.User,
 	return v.who()
 }
 
-// A visit is what the middleware has found out about a request. It is written
-// before it is put into the context and not after.
+// A visit holds the middleware's findings about a request. It is written before
+// it is put into the context and not after.
 type visit struct {
 	manager  *Manager // whose middleware it was
 	looked   bool     // for a session: not by Protect
@@ -89,7 +89,8 @@ type visit struct {
 	user     snib.User
 }
 
-// who returns the session and user as FromContext does. A nil visit has none.
+// who returns the session and user as FromContext does. A nil visit has no
+// session.
 func (v *visit) who() (snib.Session, snib.User, bool) {
 	if v == nil || !v.signedIn {
 		return snib.Session{}, snib.User{}, false
@@ -107,7 +108,7 @@ type visitContext struct {
 	visit *visit
 }
 
-// Value returns the visit, or what the context around has.
+// Value returns the visit, or the value of the context around.
 func (c visitContext) Value(key any) any {
 	if key == (visitKey{}) || key == c.visit.manager {
 		return c.visit
@@ -119,20 +120,20 @@ func withVisit(r *http.Request, v *visit) *http.Request {
 	return r.WithContext(visitContext{r.Context(), v})
 }
 
-// visitOf returns what a middleware of this Manager has found out already, or
-// nil.
+// visitOf returns the visit that a middleware of this Manager has made already,
+// or nil.
 func (m *Manager) visitOf(r *http.Request) *visit {
 	v, _ := r.Context().Value(m).(*visit)
 	return v
 }
 
-// look admits a request and finds out who sent it. If it is refused, look has
-// answered and ok is false.
+// look admits a request and finds its session and user. If it is refused, look
+// has answered and ok is false.
 func (m *Manager) look(w http.ResponseWriter, r *http.Request) (_ *http.Request, _ *visit, ok bool) {
 	if v := m.visitOf(r); v != nil && v.looked {
 		return r, v, true
 	}
-	// Whoever asks, the answer depends on it.
+	// The answer depends on both headers, signed in or not.
 	w.Header().Add("Vary", "Cookie, Authorization")
 	v, err := m.find(w, r)
 	if err != nil {
@@ -158,9 +159,9 @@ func (m *Manager) find(w http.ResponseWriter, r *http.Request) (*visit, error) {
 	case c.count == 0:
 		return v, nil
 	case c.count > 1:
-		// Somebody on another port or host of this name has planted one.
-		// There is no telling which by the request, and taking the wrong one
-		// would be to work in somebody else's account.
+		// Another port or host of this name has planted one. There is no
+		// telling which by the request, and taking the wrong one would be to
+		// work in another user's account.
 		m.logLine(lineCookies, slog.LevelWarn, "snibhttp: more than one cookie of our name, taken as signed out",
 			"cookie", m.cookie, "count", c.count, "address", m.address(r))
 		m.deletePlanted(w, r, false)
@@ -212,7 +213,7 @@ func (m *Manager) validate(ctx context.Context, token string) (snib.Session, sni
 	case err == nil:
 		return extended, u, nil
 	case ctx.Err() == nil && mayGoUnwritten(err):
-		// A full disk or a busy writer shuts nobody out.
+		// A full disk or a busy writer shuts no user out.
 		m.logLine(lineUnwritten, slog.LevelWarn, "snibhttp: the use of a session was not written", "session", s.ID, "error", err)
 		return s, u, nil
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// Options is how a Manager behaves. Every field but App may be left at its
-// zero value, which is the safe one. New copies what it is given.
+// Options is how a Manager behaves. Every field but App may be left at its zero
+// value, which is the safe one. New copies its Options.
 type Options struct {
 	// App is the name of the application, and of its cookie: 1–32 of
 	// [A–Za–z0–9_-], beginning with a letter or digit. Required. Programs
@@ -22,11 +22,11 @@ type Options struct {
 	Profile Profile
 
 	// Hosts are the names by which browsers reach the program, each a name or
-	// address with the port, unless that is the scheme's own:
-	// "localhost:8080", "app.example.com". A request for another one is
-	// refused with 421, whatever its method, before anything is looked up.
-	// Case does not count, nor does the scheme's own port, which some proxies
-	// add. An entry that no browser sends is refused by New.
+	// address with the port, unless that is the scheme's own: "localhost:8080",
+	// "app.example.com". A request for another one is refused with 421, for any
+	// method, before anything is looked up. Case does not count, nor does the
+	// scheme's own port, which some proxies add. An entry that no browser sends
+	// is refused by New.
 	//
 	// Any page can point its own host name at 127.0.0.1 or at a device (DNS
 	// rebinding) and is then, to the browser, of the same origin as this
@@ -43,8 +43,8 @@ type Options struct {
 	Hosts []string
 
 	// SameSite of the cookie: http.SameSiteLaxMode, the default, or
-	// http.SameSiteStrictMode, under which who follows a link from another
-	// site arrives signed out.
+	// http.SameSiteStrictMode, under which a user that follows a link from
+	// another site arrives signed out.
 	SameSite http.SameSite
 
 	// TrustedOrigins may send requests that change something, with the
@@ -66,33 +66,32 @@ type Options struct {
 	// open the tabs of last time keeps such cookies too.
 	BrowserSession bool
 
-	// ClientAddr returns the address of the client, to be shown in the list
-	// of sessions. Default: that of RemoteAddr. Set it if a proxy is in front
-	// of the program, to what that proxy vouches for; a header that clients
-	// can send as well is no such thing. It is called concurrently.
+	// ClientAddr returns the address of the client, to be shown in the list of
+	// sessions. Default: that of RemoteAddr. Set it if a proxy is in front of
+	// the program, to an address that the proxy vouches for; a header that
+	// clients can send as well is no such thing. It is called concurrently.
 	ClientAddr func(r *http.Request) string
 
 	// Refuse answers in the place of the Manager where a request gets no
 	// further: with a redirect to the sign-in page at 401, say. status is the
-	// one that [WriteStatus] would answer with, which is also what to call
-	// for those that need no answer of their own; err is why, for errors.Is,
+	// one that [WriteStatus] would answer with, which is also the one to call
+	// for statuses that need no answer of their own; err is why, for errors.Is,
 	// and not for the client to see. Cache-Control, Retry-After and
 	// WWW-Authenticate are set already. It is called concurrently.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, err error)
 
 	// Reused is called when TokenHandler is presented a refresh token that was
-	// used before: somebody holds a copy, and the family is ended. Tell the
-	// user. It is called again each time a token of that family comes, which
-	// its holders can repeat: e.ID tells families apart. It is called
+	// used before: another client holds a copy, and the family is ended. Tell
+	// the user. It is called again each time a token of that family comes,
+	// which its holders can repeat: e.ID tells families apart. It is called
 	// concurrently, before the answer, which waits for it. nil disables it.
 	Reused func(r *http.Request, e *snib.ReuseError)
 
-	// Logger receives what an operator wants to see: each 503 with its
-	// reason, requests refused for their origin or host with the setting that
-	// would let them through, and duplicate cookies; at most 20 lines of a
-	// kind a minute. nil discards. Of a request, only its method, Host,
-	// Origin, Sec-Fetch-Site and the client's address are in it, and never a
-	// token.
+	// Logger receives lines for the operator: each 503 with its reason,
+	// requests refused for their origin or host with the setting that would let
+	// them through, and duplicate cookies; at most 20 lines of a kind a minute.
+	// nil discards. Of a request, only its method, Host, Origin, Sec-Fetch-Site
+	// and the client's address are in it, and never a token.
 	Logger *slog.Logger
 }
 
@@ -112,10 +111,10 @@ const (
 	// Options.Hosts is required.
 	Loopback
 
-	// InsecureLAN is for devices that are reached by plain HTTP over a
-	// network, where browsers would drop a Secure cookie in silence. The
-	// cookie is as under Loopback. Whoever can listen or write on that
-	// network can take over every session; New logs a warning.
+	// InsecureLAN is for devices that are reached by plain HTTP over a network,
+	// where browsers would drop a Secure cookie in silence. The cookie is as
+	// under Loopback. An attacker that can listen or write on that network can
+	// take over every session; New logs a warning.
 	InsecureLAN
 )
 

@@ -39,9 +39,9 @@ func (m *Manager) checkHost(r *http.Request) error {
 //
 //   - a request with neither Origin nor Sec-Fetch-Site is refused: every
 //     browser sends one of them, and others have bearer tokens;
-//   - an Origin must be equal in scheme, host and port, whatever
-//     Sec-Fetch-Site says; without that, plain HTTP can forge for HTTPS. The
-//     Host is taken as browsers write it, whatever a proxy made of it;
+//   - an Origin must be equal in scheme, host and port, for any Sec-Fetch-Site;
+//     without that, plain HTTP can forge for HTTPS. The Host is brought to the
+//     form that browsers write, as proxies may change it;
 //   - the handshake of a WebSocket is a GET and yet opens the way to anything;
 //   - either header twice is refused.
 func (m *Manager) sameOrigin(r *http.Request) bool {
@@ -67,9 +67,9 @@ func (m *Manager) sameOrigin(r *http.Request) bool {
 	case origin == "", m.trusted[origin], ours && named != "" && named == host:
 		return true
 	case origin == "null":
-		// What a page of ours sends under Referrer-Policy: no-referrer. That
-		// it is ours, the browser says in the other header; for a sandboxed
-		// frame or a data: address it says cross-site.
+		// A page of ours sends it under Referrer-Policy: no-referrer. The other
+		// header proves that the page is ours; for a sandboxed frame or a data:
+		// address it says cross-site.
 		return site != ""
 	}
 	return false

@@ -12,16 +12,16 @@ const maxDeletions = 48
 // deletePlanted takes away cookies of our name that are not ours, where a
 // request has more than one. Under plain HTTP, programs on other ports of the
 // host and hosts under the same domain can set them, with a path or domain
-// other than ours; under HTTPS, browsers keep one of a __Host- name, and it is
-// that which goes.
+// other than ours; under HTTPS, browsers keep one of a __Host- name, and that
+// one goes.
 //
 // A cookie that was sent has a path that is an ancestor of the request's (RFC
-// 6265, 5.1.4) and a domain that is the host's or a parent's. Deleted are all
-// of these but what we set ourselves, of path / and no domain. That one must
-// never go without the others, and behind a proxy that strips a prefix of the
-// path there may be others that are not found: they would be alone then, and
-// the user in the planter's account. As it is, the next request has
-// ours alone, or two of the name again.
+// 6265, 5.1.4) and a domain that is the host's or a parent's. All of these are
+// deleted but the one that we set ourselves, of path / and no domain. That one
+// must never go without the others, and behind a proxy that strips a prefix of
+// the path there may be others that are not found: they would be alone then,
+// and the user in the planter's account. As it is, the next request has ours
+// alone, or two of the name again.
 //
 // One of path / and the host's own domain is another than ours to most
 // browsers, and ours itself to some (to Chromium, where the host is localhost):

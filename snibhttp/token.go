@@ -24,24 +24,24 @@ const maxForm = 8 << 10
 // Errors are in JSON as of RFC 6749, 5.2. A refresh token that is unknown,
 // expired, ended or was used before is invalid_grant with 400, after which the
 // client asks its user to log in; the program hears of the last by
-// Options.Reused. With 503 and Retry-After it keeps the token
-// and tries again. No cookie and no Authorization header is read, and none
-// set; the Host is, as of Options.Hosts. Other parameters are ignored, save
-// that each may be there once, and that scope, if there is one, is
-// invalid_scope: there are none to choose from.
+// Options.Reused. With 503 and Retry-After it keeps the token and tries again.
+// No cookie and no Authorization header is read, and no cookie set; the Host is
+// checked, as of Options.Hosts. Other parameters are ignored, save that each
+// may be there once, and that scope, if there is one, is invalid_scope: there
+// are no scopes to choose from.
 func (m *Manager) TokenHandler() http.Handler { return m.endpoint(m.refresh) }
 
 // RevokeHandler returns the endpoint at which a native client signs out (RFC
 // 7009): a POST of the form token, which is a refresh token or a session's. It
-// and what belongs to it has ended when 200 is answered, which is also the
-// answer for an unknown one. Errors are as of TokenHandler.
+// has ended, with all that belongs to it, when 200 is answered, which is also
+// the answer for an unknown one. Errors are as of TokenHandler.
 func (m *Manager) RevokeHandler() http.Handler { return m.endpoint(m.revoke) }
 
-// WriteTokens answers with what CreateRefreshToken or Refresh has just
-// returned, in JSON as of RFC 6749, 5.1: access_token, which is the session's
-// and is sent as a bearer token; token_type; expires_in, the seconds that the
-// session is still valid for; refresh_token. It is for the
-// handler by which a native client logs in. An error is that of w.
+// WriteTokens answers with the new result of CreateRefreshToken or Refresh, in
+// JSON as of RFC 6749, 5.1: access_token, which is the session's and is sent as
+// a bearer token; token_type; expires_in, the seconds that the session is still
+// valid for; refresh_token. It is for the handler by which a native client logs
+// in. An error is that of w.
 func WriteTokens(w http.ResponseWriter, s snib.Session, t snib.RefreshToken) error {
 	return writeJSON(w, http.StatusOK, struct {
 		AccessToken  string `json:"access_token"`
@@ -133,7 +133,7 @@ func (m *Manager) oauthAnswer(w http.ResponseWriter, r *http.Request, err error)
 }
 
 // form reads the form of a request, which is its whole body and has each
-// parameter once. What is in the address would be logged, and is refused.
+// parameter once. Parameters in the address would be logged, and are refused.
 func (m *Manager) form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err := m.checkHost(r); err != nil {
 		return nil, err

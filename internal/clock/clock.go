@@ -15,9 +15,10 @@ import (
 //
 // The floor is the latest time that any call has seen, here or in an earlier
 // process (it is stored); elapsed is how much the wall clock's reading,
-// monotonic where it has that, has advanced since. So time never goes back:
-// what was dead stays dead when the wall clock is set back, and time goes on
-// at the speed of the monotonic clock until the wall clock has caught up.
+// monotonic where it has that, has advanced since. So time never goes back: an
+// expired credential stays expired when the wall clock is set back, and time
+// goes on at the speed of the monotonic clock until the wall clock has caught
+// up.
 //
 // Only a new file epoch may begin earlier (ResetClock), as it ends all that
 // could revive. The clock is therefore read as of the state that a
@@ -32,13 +33,13 @@ type anchor struct {
 	epoch  uint32
 	floor  int64 // Unix nanoseconds
 	at     time.Time
-	before *anchor // of the epoch before, for those who still see that
+	before *anchor // of the epoch before, for callers that still see that
 }
 
 // running returns floor + elapsed in Unix nanoseconds.
 func (a *anchor) running(reading time.Time) int64 {
 	if Believable(reading) != Believable(a.at) && !a.steady(reading) {
-		return a.floor // the clock was set, which tells nothing of what elapsed
+		return a.floor // the clock was set, which tells nothing of the time elapsed
 	}
 	return max(a.floor, a.floor+reading.Sub(a.at).Nanoseconds()) // the sum may overflow
 }
@@ -51,7 +52,7 @@ func (a *anchor) steady(reading time.Time) bool {
 }
 
 // outrun reports whether a must be replaced by an anchor at reading: where
-// readings are not steady, the next ones may be lower, and what has elapsed
+// readings are not steady, the next ones may be lower, and the elapsed time
 // would be forgotten. A step back is noticed from a second on, as concurrent
 // callers may come here in another order than they have read.
 func (a *anchor) outrun(reading time.Time, running int64) bool {
@@ -115,8 +116,8 @@ func Believable(reading time.Time) bool {
 // Wall returns the reading of the wall clock.
 func (c *Clock) Wall() time.Time { return c.wall() }
 
-// Behind returns how far the wall clock is behind this one: what a step back
-// or a dead clock leaves.
+// Behind returns how far the wall clock is behind this one, after a step back
+// or because of a dead clock.
 func (c *Clock) Behind() time.Duration {
 	wall := c.wall().UnixMilli()
 	return time.Duration(max(0, c.Latest()-wall)) * time.Millisecond

@@ -23,8 +23,8 @@ type Temp struct {
 }
 
 // Beside makes an empty file named "<name>.<what>-<tag>" in the directory of
-// path, which is what it is for. A long name is cut, so that the whole has at
-// most 255 bytes. Close or Remove it.
+// path; what is its purpose. A long name is cut, so that the whole has at most
+// 255 bytes. Close or Remove it.
 func Beside(path, what string) (*Temp, error) {
 	dir := shareDir(filepath.Dir(path))
 	for tries := 0; ; tries++ {
@@ -90,7 +90,7 @@ func fit(name, suffix string) string {
 }
 
 // A tag is six random bytes and four that follow from them: no file has one in
-// its name by chance, so that Sweep removes nobody's.
+// its name by chance, so that Sweep never removes a file of another program.
 const (
 	tagRandom = 6
 	tagLen    = 16 // digits

@@ -1,10 +1,9 @@
 // Package durable puts a file at a path whole or not at all.
 //
-// The file is written beside its path under a temporary name, synced, and
-// given its name in one step; then the directory is synced. Whoever looks at
-// the path sees what was there before, or all of the new file. What is left
-// after a crash is a file named "<name>.partial-*", which nobody reads and
-// Sweep removes.
+// The file is written beside its path under a temporary name, synced, and given
+// its name in one step; then the directory is synced. A reader of the path sees
+// the old file, or all of the new one. A crash leaves at most a file named
+// "<name>.partial-*", which is never read and which Sweep removes.
 package durable
 
 import (
@@ -35,10 +34,10 @@ var (
 	syncDir   = SyncDir
 )
 
-// Create makes the file beside path. Unless replace is set, it is
-// fs.ErrExist when there is something at path already; Commit looks again.
-// A symbolic link that is to be replaced stays, and what it leads to is
-// replaced, if it is a file: see Plain.
+// Create makes the file beside path. Unless replace is set, it is fs.ErrExist
+// when there is something at path already; Commit looks again. A symbolic link
+// that is to be replaced stays, and its target is replaced, if that is a file:
+// see Plain.
 func Create(path string, replace bool) (*File, error) {
 	if _, err := os.Lstat(path); !replace && err == nil {
 		return nil, &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
@@ -56,9 +55,10 @@ func Create(path string, replace bool) (*File, error) {
 	return &File{Temp: f, path: path}, nil
 }
 
-// Plain is fs.ErrInvalid, and says what it is, if there is something at path
-// that is no plain file. A pipe or a device is as long as an empty file, but
-// opening it may wait for ever, and renaming over it takes it from everybody.
+// Plain returns fs.ErrInvalid, wrapped with the kind of file, if there is
+// something at path that is no plain file. A pipe or a device is as long as an
+// empty file, but opening it may wait for ever, and renaming over it takes it
+// from everybody.
 func Plain(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().IsRegular() {

@@ -1,5 +1,5 @@
-// Package fold says as what identifiers and indexed values are compared: it
-// turns each into the bytes of a key, or says in words why it has none.
+// Package fold defines how identifiers and indexed values are compared: it
+// turns each into the bytes of a key, or says in words why it has no key.
 package fold
 
 import (
@@ -28,7 +28,7 @@ const (
 const MaxIdentifier = 256
 
 // Identifier returns the key of an identifier by a rule; any other rule, also
-// "", is Exact. reason is "" unless it has none.
+// "", is Exact. reason is "" unless it has no key.
 func Identifier(rule, identifier string) (key, reason string) {
 	if reason := PlainText(identifier, MaxIdentifier); reason != "" {
 		return "", reason

@@ -1,8 +1,7 @@
-// Package model is what package snib promises, in plain maps: the reference
-// that random operations on a database are compared with. It has no storage,
-// hashing or concurrency, and shares no code with what it is compared to. Ids
-// and tokens are opaque text that the caller brings, as the database drew
-// them.
+// Package model holds the promises of package snib, in plain maps: the
+// reference that random operations on a database are compared with. It has no
+// storage, hashing or concurrency, and shares no code with its counterpart. Ids
+// and tokens are opaque text that the caller brings, as the database drew them.
 package model
 
 import (
@@ -13,7 +12,7 @@ import (
 	"strings"
 )
 
-// What operations return; one for each sentinel that they can meet.
+// The errors of operations, one for each sentinel that they can meet.
 var (
 	ErrUserNotFound        = errors.New("user not found")
 	ErrUserDisabled        = errors.New("user disabled")
@@ -61,7 +60,7 @@ type User struct {
 	ID              string
 	Identities      []Identity
 	Attributes      map[string]any
-	Password        string // "" is none
+	Password        string // "" is no password
 	Imported        bool   // its hash came from another system
 	Version         uint64
 	Disabled        bool
@@ -115,7 +114,7 @@ func (m *Model) Clone() *Model {
 	return &c
 }
 
-// Owner returns the user who has an identity, or nil.
+// Owner returns the user with an identity, or nil.
 func (m *Model) Owner(x Identity) *User {
 	for _, u := range m.Users {
 		for _, have := range u.Identities {
@@ -127,8 +126,8 @@ func (m *Model) Owner(x Identity) *User {
 	return nil
 }
 
-// Key is what the index "nick" (unique, folded) or "team" keeps for v, to be
-// compared with ==; nil if it keeps nothing.
+// Key is the value that the index "nick" (unique, folded) or "team" keeps for
+// v, to be compared with ==; nil if it keeps nothing.
 func Key(name string, v any) any {
 	switch v := v.(type) {
 	case string:
@@ -187,7 +186,7 @@ func (m *Model) claimable(x Identity, id string) error {
 	return nil
 }
 
-// CreateUser adds a user with these fields, who may be a disabled one.
+// CreateUser adds a user with these fields, enabled or disabled.
 func (m *Model) CreateUser(u User, x Identity, attributes map[string]any) error {
 	if m.Users[u.ID] != nil {
 		return ErrInvalidInput
@@ -206,7 +205,7 @@ func (m *Model) CreateUser(u User, x Identity, attributes map[string]any) error 
 }
 
 // update is the form of every update: change decides before it changes. One
-// that comes to nothing is none.
+// that changes nothing is no update.
 func (m *Model) update(id string, change func(u *User) error) error {
 	u := m.Users[id]
 	if u == nil {
@@ -350,8 +349,8 @@ func (m *Model) Enable(id string) error {
 	})
 }
 
-// Authenticate returns the user who has the identity and the password. One
-// whose hash was imported has it replaced, which is an update.
+// Authenticate returns the user with the identity and the password. An imported
+// hash is replaced, which is an update.
 func (m *Model) Authenticate(x Identity, password string) (*User, error) {
 	u := m.Owner(x)
 	if u == nil || u.Disabled || u.Password == "" || u.Password != password {

@@ -66,7 +66,7 @@ func (m *Model) Alive(f *Family) bool {
 
 func (m *Model) linkAlive(l *Link) bool { return l.Epoch == m.Epoch && m.Now < l.Expires }
 
-// Of returns what of a map belongs to a user, by id.
+// Of returns the part of a map that belongs to a user, by id.
 func Of[T any](all map[string]*T, owner func(*T) string, user string) (out []*T) {
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		if owner(all[id]) == user {
@@ -81,7 +81,7 @@ func (m *Model) SessionsOf(user string) []*Session {
 	return Of(m.Sessions, func(s *Session) string { return s.User }, user)
 }
 
-// FamiliesOf returns a user's families, in whatever state, by id.
+// FamiliesOf returns a user's families, in any state, by id.
 func (m *Model) FamiliesOf(user string) []*Family {
 	return Of(m.Families, func(f *Family) string { return f.User }, user)
 }
@@ -118,7 +118,7 @@ func (m *Model) enter(user string, version uint64) (*User, error) {
 	return u, err
 }
 
-// admitted returns a user who is there and not disabled.
+// admitted returns a user that exists and is not disabled.
 func (m *Model) admitted(user string) (*User, error) {
 	u := m.Users[user]
 	switch {
@@ -191,11 +191,12 @@ func (m *Model) Extend(token string) error {
 	return nil
 }
 
-// malformed reports whether what a test uses as a user's id could be none.
+// malformed reports whether the text that a test uses as a user's id cannot be
+// an id.
 func malformed(user string) bool { return strings.ContainsRune(user, 0) }
 
-// EndSession ends a session and its family; one of another user than user,
-// if that is given, is unknown. What cannot be an id is ErrInvalidInput.
+// EndSession ends a session and its family; one of another user than user, if
+// that is given, is unknown. Text that cannot be an id is ErrInvalidInput.
 func (m *Model) EndSession(id, user string) error {
 	if !strings.HasPrefix(id, "ses_") || malformed(user) {
 		return ErrInvalidInput
@@ -211,7 +212,7 @@ func (m *Model) EndSession(id, user string) error {
 	return nil
 }
 
-// RevokeToken ends what a token stands for.
+// RevokeToken ends the session or family that a token stands for.
 func (m *Model) RevokeToken(token string) {
 	if s := m.Presented(token); s != nil {
 		m.EndSession(s.ID, "")
@@ -323,8 +324,8 @@ func (m *Model) RevokeAll(user string) error {
 	})
 }
 
-// Refresh uses a refresh token. What the database has answered is judged
-// against the rules: session and next are the tokens it gave.
+// Refresh uses a refresh token. The answer of the database is judged against
+// the rules: session and next are the tokens it gave.
 func (m *Model) Refresh(token, next, session, sessionToken string) error {
 	f := m.presentedFamily(token)
 	if f == nil || !m.Alive(f) || m.Users[f.User].Disabled {
@@ -415,7 +416,7 @@ func (m *Model) UseLink(purpose, token string) (user string, err error) {
 // EndEverything ends all sessions, families and one-time tokens.
 func (m *Model) EndEverything() { m.Epoch++ }
 
-// Sweep removes what has been dead for a day and returns how many.
+// Sweep removes the records that have been dead for a day and returns how many.
 func (m *Model) Sweep() int {
 	old := func(epoch int, until int64) bool { return epoch != m.Epoch || m.Now-until >= day }
 	n := len(m.Sessions) + len(m.Families) + len(m.Links)

@@ -46,7 +46,7 @@ func appParsed(name string, text []byte) (Parsed, error) {
 	return Parsed{scheme: appScheme, form: formRaw, name: name, key: text}, nil
 }
 
-// parseApp reads what follows "$app$": the name and the text in base64.
+// parseApp reads the text after "$app$": the name and the text in base64.
 func parseApp(rest string) (Parsed, error) {
 	name, text, _ := strings.Cut(rest, "$")
 	b, err := fromStrict64(text, "text")
@@ -79,7 +79,7 @@ func (s *stuck) Unwrap() error { return s.cause }
 
 // callVerifier calls the application's function on a goroutine of its own, so
 // that one that hangs takes no caller with it, and makes its panic an error.
-// What it panicked with is not shown unless it is the runtime's own: it may
+// The value of the panic is not shown unless it is the runtime's own: it may
 // hold the password.
 func (h *Hasher) callVerifier(ctx context.Context, p *Parsed, password string) (bool, error) {
 	timed, cancel := context.WithTimeout(ctx, h.verifierTime)

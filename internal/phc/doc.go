@@ -41,8 +41,8 @@
 // has at most 1,024 bytes, a salt 1 to 256 and a key 16 to 128. So each hash has
 // exactly one spelling.
 //
-// What the parameters mean, and what is malformed because the algorithm does
-// not define it:
+// The parameters, and the values that are malformed because the algorithm does
+// not define them:
 //
 //	m, t, p    Argon2 version 19 (RFC 9106): memory in KiB, passes, lanes.
 //	           p is 1 to 255, t at least 1, m at least 8p.
@@ -86,7 +86,7 @@
 // string is the keystream of AES-256 with them, in counter mode from zero.
 //
 // phpass and SHA-crypt hash the password in each round. Passwords of more than
-// 1,024 and 512 bytes match none of their hashes.
+// 1,024 and 512 bytes never match their hashes.
 //
 // # Digests that are too weak
 //
@@ -103,7 +103,7 @@
 //
 // # The application's own
 //
-// "$app$" is what the application imported under a name of its own, which
+// "$app$" holds an import of the application under a name of its own, which
 // begins with "x-", and its text of 1 to [MaxAppText] bytes. [Config.Verifier]
 // verifies it.
 //
@@ -117,18 +117,18 @@
 // too expensive is [ErrLimits].
 //
 // An import is also refused if a verification would take longer than
-// [Config.ImportTime], by an estimate: the parameters times what a unit of work
-// takes on this machine, measured once on short samples.
+// [Config.ImportTime], by an estimate: the parameters times the time of a unit
+// of work on this machine, measured once on short samples.
 //
 // # Sources
 //
 // The name of a source tells apart strings that systems compute differently. It
-// narrows nothing: what says itself what it is can be read under every name,
-// because systems change their ways and keep their tables. Salts that are text
-// become the bytes of that text, also where they look hexadecimal. PBKDF2 keys
-// are cut to their first digest, which is all that a guess needs too.
+// narrows nothing: a string that names its own format can be read under every
+// name, because systems change their ways and keep their tables. Salts that are
+// text become the bytes of that text, even if they look hexadecimal. PBKDF2
+// keys are cut to their first digest, which is all that a guess needs too.
 //
-// What a name means:
+// The names:
 //
 //	lucia-0.1    salt:hexkey                  scrypt ln=14 r=8 p=1   raw
 //	lucia-1, -2  salt:hexkey                  scrypt ln=14 r=8 p=1   both
@@ -148,7 +148,7 @@
 //	md5 … sha512 hexadecimal digits           argon2id-…             both
 //	passlib, bcrypt, argon2                   nothing of their own
 //
-// What is read under each, and without a name:
+// Formats that are read under each name, and without one:
 //
 //	$argon2id$v=19$…, $argon2i$…              the same               both
 //	$2a$…, $2b$…, $2y$…                       bcrypt                 both

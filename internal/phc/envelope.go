@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Readers of systems that wrap what others write, or write it as one block of
-// bytes.
+// Readers of systems that wrap the hashes of others, or write them as one block
+// of bytes.
 
-// readInner reads what stands in an envelope, which is never another one.
+// readInner reads the content of an envelope, which is never another envelope.
 func readInner(rest string) (Parsed, error) { return read(table.inner, rest) }
 
 // readSpringPBKDF2 reads the hexadecimal digits of salt and key.
@@ -116,8 +116,8 @@ func aspNETv3(b []byte) (Parsed, error) {
 }
 
 // readFirebase reads "v=1,n=…,r=…,p=…,ss=…,sk=…$salt$hash": the logarithm of N,
-// r and p, the salt separator and the signer key of the project. p is what r is
-// not: the export calls r the rounds and n the memory cost.
+// r and p, the salt separator and the signer key of the project. r is the
+// export's rounds and n its memory cost; p is neither.
 func readFirebase(rest string) (Parsed, error) {
 	parts, err := split(rest, "$", 3)
 	if err != nil {

@@ -42,7 +42,8 @@ var (
 
 // Unusable reports whether err, of [Hasher.Verify], is about the stored hash or
 // the application's verifier, and not about the call: no password can be
-// verified until whoever keeps the data has seen to it.
+// verified until the operator has repaired the data, the configuration or the
+// verifier.
 func Unusable(err error) bool {
 	for _, about := range []error{ErrMalformed, ErrLimits, ErrMissing, ErrVerifier} {
 		if errors.Is(err, about) {
@@ -61,7 +62,7 @@ var ErrBusy = errors.New("phc: too many passwords are waiting to be hashed")
 // The constants below are all its values; compare with errors.Is.
 type PasswordError string
 
-// Error returns the broken rule as a phrase for the person who typed.
+// Error returns the broken rule as a phrase to show to the user.
 func (e PasswordError) Error() string { return string(e) }
 
 // The rules for passwords. The first four hold always ([CheckInput]), the last

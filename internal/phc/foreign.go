@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// The readers below take what follows a format's prefix, already known to be
+// The readers below take the text after a format's prefix, already known to be
 // visible ASCII of at most 1 KiB, and take it apart. Lengths, ranges and limits
 // are checked by their caller, alike for all.
 //
 // Systems other than Lucia and its kin hash the password as it came in, from
-// whatever browser and keyboard that was. It may come in composed differently
-// here, so the form of theirs is formBoth.
+// any browser and keyboard. It may come in composed differently here, so the
+// form of theirs is formBoth.
 type reader = func(rest string) (Parsed, error)
 
 // split cuts s into exactly n pieces.
@@ -64,10 +64,10 @@ func loose64(text string) string {
 	}, text)
 }
 
-// noPassword reads the mark of a user who has none.
+// noPassword reads the mark of a user without a password.
 func noPassword(string) (Parsed, error) { return Parsed{}, nil }
 
-// readPHC reads what is written as in the stored syntax, where the form of the
+// readPHC reads hashes written as in the stored syntax, where the form of the
 // password is not said: passlib's scrypt, and Argon2 everywhere. Some pad.
 func readPHC(sch *scheme) reader {
 	return func(rest string) (Parsed, error) {
@@ -184,7 +184,7 @@ func pbkdf2Of(digest string) (*scheme, error) {
 	return nil, unsupported("PBKDF2 with another digest than SHA-1, SHA-256 and SHA-512")
 }
 
-// readBcrypt reads what follows "$2": the variant, two digits of cost, and 22
+// readBcrypt reads the text after "$2": the variant, two digits of cost, and 22
 // characters of salt with 31 of key. Variants a, b and y are one computation
 // for the passwords that come here; x had a fault that is not reproduced.
 func readBcrypt(sch *scheme) reader {

@@ -8,10 +8,10 @@ import (
 
 // A gate admits computations as long as their weights together stay within a
 // total, in the order they came. Hashing in parallel without one multiplies the
-// memory by the number of people who log in, and is slower besides.
+// memory by the number of concurrent logins, and is slower besides.
 //
-// Those who wait do so in the order they came, whatever their weight: a heavy
-// one in front holds light ones back, or it would wait forever.
+// Callers wait in the order they came, regardless of weight: a heavy one in
+// front holds light ones back, or it would wait forever.
 type gate struct {
 	total uint64 // bounds the sum of the admitted weights
 	queue int    // bounds how many wait
@@ -69,7 +69,7 @@ func (g *gate) enter(ctx context.Context, weight uint64) (leave func(), err erro
 	}
 }
 
-// abandon takes a caller out who no longer wants to wait. It may have been
+// abandon takes out a caller that no longer wants to wait. It may have been
 // admitted in the meantime; then it gives its weight back.
 func (g *gate) abandon(place *list.Element) {
 	g.mu.Lock()
@@ -91,7 +91,8 @@ func (g *gate) leave(weight uint64) {
 	g.admitLocked()
 }
 
-// admitLocked lets in those in front who fit. The caller holds mu.
+// admitLocked admits callers from the front as long as they fit. The caller
+// holds mu.
 func (g *gate) admitLocked() {
 	for front := g.waiting.Front(); front != nil; front = g.waiting.Front() {
 		t := front.Value.(*ticket)

@@ -18,13 +18,13 @@ const (
 	ownSalt = 16 // bytes in the salts of hashes made here
 	ownKey  = 32 // bytes in their keys
 
-	// minSlot is the least memory that the default gate has for each
-	// processor, so that hashes of 32 MiB, which is what most imports bring,
-	// run side by side whatever Params are.
+	// minSlot is the least memory that the default gate has for each processor,
+	// so that hashes of 32 MiB, the size of most imports, run side by side for
+	// any Params.
 	minSlot = 32 << 20
 )
 
-// Config is what [NewHasher] needs to know. The zero value is the default.
+// Config configures [NewHasher]. The zero value is the default.
 type Config struct {
 	// Params are the cost of new hashes. Zero means [Default]; a value that is
 	// only partly zero is an error.
@@ -42,7 +42,8 @@ type Config struct {
 	Memory uint64
 
 	// Queue is how many callers may wait for their turn; those beyond get
-	// [ErrBusy] at once. Zero means 64 times GOMAXPROCS, negative none.
+	// [ErrBusy] at once. Zero means 64 times GOMAXPROCS, negative that no
+	// caller may wait.
 	Queue int
 
 	// ImportTime is how long, on one core, a verification of an imported hash
@@ -176,13 +177,13 @@ func (h *Hasher) Hash(ctx context.Context, password string) (Hash, error) {
 
 // Verify reports whether password is the one that hash was made from.
 //
-// The empty hash, which means that there is no password, is verified against
-// a decoy: false, after the work of one hash with the current parameters. So
-// is one that cannot be parsed, is above the limits or needs what is not
-// configured, and Verify then also returns [ErrMalformed], [ErrLimits] or
-// [ErrMissing], for the caller to report to whoever keeps the data. The other
-// errors are [ErrVerifier], a [PasswordError], [ErrBusy] and the context's. With
-// an error, ok is false.
+// The empty hash, which means that there is no password, is verified against a
+// decoy: false, after the work of one hash with the current parameters. So is
+// one that cannot be parsed, is above the limits or needs a pepper or verifier
+// that is not configured, and Verify then also returns [ErrMalformed],
+// [ErrLimits] or [ErrMissing], for the caller to report to the operator. The
+// other errors are [ErrVerifier], a [PasswordError], [ErrBusy] and the
+// context's. With an error, ok is false.
 func (h *Hasher) Verify(ctx context.Context, hash Hash, password string) (ok bool, err error) {
 	ok, _, err = h.verify(ctx, hash, password, false)
 	return ok, err
@@ -196,7 +197,7 @@ func (h *Hasher) VerifyAndRehash(ctx context.Context, hash Hash, password string
 }
 
 // Decoy does the work of verifying password against a hash with the current
-// parameters, for a user who does not exist. The error is as in
+// parameters, for a user that does not exist. The error is as in
 // [Hasher.Verify].
 func (h *Hasher) Decoy(ctx context.Context, password string) error {
 	_, err := h.Verify(ctx, "", password)
@@ -258,7 +259,7 @@ func (h *Hasher) usable(hash Hash) (Parsed, error) {
 	return p, err
 }
 
-// lacks reports what verifying p would need and h does not have.
+// lacks reports the pepper or verifier that p needs and h lacks.
 func (h *Hasher) lacks(p *Parsed) error {
 	if _, ok := h.peppers[p.pepper]; p.pepper != "" && !ok {
 		return &hashError{ErrMissing, "the pepper " + p.pepper}
@@ -297,10 +298,10 @@ func (h *Hasher) compute(password string, salt []byte) Hash {
 	return Hash(p.String())
 }
 
-// weight is what a computation of p counts in the gate: its memory in whole
-// MiB, but at least one slot, of which there are as many as processors. The
-// remainder is left out because scrypt takes some KiB of scratch: 32 MiB of it,
-// as of Lucia, are to fit a default slot.
+// weight is the share of the gate that a computation of p takes: its memory in
+// whole MiB, but at least one slot, of which there are as many as processors.
+// The remainder is left out because scrypt takes some KiB of scratch: 32 MiB of
+// it, as of Lucia, are to fit a default slot.
 func (h *Hasher) weight(p *Parsed) uint64 { return max(p.scheme.memory(p)>>20<<20, h.slot) }
 
 func (h *Hasher) newSalt() ([]byte, error) {
@@ -317,7 +318,7 @@ func (h *Hasher) newSalt() ([]byte, error) {
 // be replaced by one from [Hasher.Hash]: if it is [Hasher.Foreign], with one
 // exception. bcrypt reads 72 bytes, so a password of 72 bytes or more that
 // matches need not be the one that was set: its end may be missing or mistyped.
-// Replacing the hash would lock out whoever types the right one, and it stays.
+// Replacing the hash would lock out a user with the right one, and it stays.
 func (h *Hasher) NeedsRehash(hash Hash, password string) bool {
 	p, err := Parse(string(hash), h.limits)
 	return err == nil && h.replace(&p, password)
@@ -328,7 +329,7 @@ func (h *Hasher) NeedsRehash(hash Hash, password string) bool {
 // the password, or with less memory or work. The time to verify such a hash
 // differs from that of a decoy. One of our own that is no weaker in either
 // respect is never replaced, or of two programs on one file, one with higher
-// settings than the other, each would undo what the other did.
+// settings than the other, each would undo the other's work.
 func (h *Hasher) Foreign(hash Hash) bool {
 	p, err := Parse(string(hash), h.limits)
 	return err == nil && h.foreign(&p)
@@ -349,10 +350,10 @@ func (h *Hasher) replace(p *Parsed, password string) bool {
 	return h.foreign(p)
 }
 
-// Class returns what the time to verify hash depends on, for statistics:
-// "argon2id m=19456 t=2 p=1", "scrypt ln=14 r=8 p=1 pw=raw", "none" for the
-// empty hash and "unusable" for one that cannot be parsed or is above the
-// limits.
+// Class returns the parameters that the time to verify hash depends on, for
+// statistics: "argon2id m=19456 t=2 p=1", "scrypt ln=14 r=8 p=1 pw=raw", "none"
+// for the empty hash and "unusable" for one that cannot be parsed or is above
+// the limits.
 func (h *Hasher) Class(hash Hash) string {
 	if hash == "" {
 		return "none"

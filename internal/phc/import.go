@@ -11,36 +11,36 @@ import (
 type Foreign struct {
 	// Source is one of [Sources] or a name of the application's own, which
 	// begins with [AppPrefix]. It tells apart strings that two systems read
-	// differently, and narrows nothing: strings that say themselves what they
-	// are can be read under every name but the application's own.
+	// differently, and narrows nothing: strings that name their own format can
+	// be read under every name but the application's own.
 	Source string
 
 	Text string // of at most 1,024 bytes; "" if there is a Key
 	Key  *Key   // for systems that keep the parts in columns
 
 	// Pepper names one of [Config.Peppers] that followed the password when it
-	// was hashed. "" is none.
+	// was hashed. "" is no pepper.
 	Pepper string
 }
 
 // Import converts a hash string of another system to the stored syntax, under
 // the limits that verifying it will have. source is one of [Sources], or "" if
-// the string says by itself what it is. Nothing is computed. The result is "",
-// and no error, for the "!" by which the source django marks a user without a
+// the string names its own format. Nothing is computed. The result is "", and
+// no error, for the "!" by which the source django marks a user without a
 // password.
 //
 // The error is [ErrUnknownSource]; [ErrAmbiguous] for strings which different
 // systems compute differently, without a source that says which; [ErrWeak] for
 // a digest that only [Hasher.Import] can take in; [ErrUnsupported],
-// [ErrMalformed] or [ErrLimits]. What it returns, [Parse] accepts under the same
+// [ErrMalformed] or [ErrLimits]. [Parse] accepts the result under the same
 // limits.
 func Import(source, foreign string, l Limits) (Hash, error) {
 	return store(convert(Foreign{Source: source, Text: foreign}, l))
 }
 
-// Convert is [Import] for what cannot be said in one string, and checks what
-// verification will need from h: a pepper, a verifier, and time.
-// The further errors are [ErrMissing], and [ErrSlow] above Config.ImportTime.
+// Convert is [Import] for hashes that do not fit one string, and checks the
+// needs of verification against h: a pepper, a verifier, and time. The further
+// errors are [ErrMissing], and [ErrSlow] above Config.ImportTime.
 func (h *Hasher) Convert(f Foreign) (Hash, error) { return store(h.convert(f)) }
 
 // Import is [Hasher.Convert], and takes digests in that are too weak to be
@@ -63,7 +63,7 @@ func (h *Hasher) Import(ctx context.Context, f Foreign) (Hash, error) {
 	return store(h.wrap(p, salt), nil)
 }
 
-// store returns the stored syntax of what convert has returned.
+// store returns the stored syntax of the result of convert.
 func store(p Parsed, err error) (Hash, error) {
 	switch {
 	case err != nil:
@@ -103,11 +103,11 @@ func convert(f Foreign, l Limits) (Parsed, error) {
 		return Parsed{}, malformed("pepper")
 	}
 	if block := p.scheme.block; block != 0 && len(p.key) > block {
-		// Whoever guesses needs the first block only; so do we.
+		// A guess needs the first block only; so do we.
 		p.key = p.key[:block]
 	}
 	if p.bare {
-		return p, nil // checked against what wrap adds, which is in bounds
+		return p, nil // checked by weakParsed, with room for the salt that wrap adds
 	}
 	if err := p.check(l); err != nil {
 		return Parsed{}, err

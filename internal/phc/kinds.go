@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// kinds are those that are known and not read, by how they begin: a refusal
-// that names the kind is worth more than thousands that do not.
+// kinds are the hashes that are known and not read, by prefix: a refusal that
+// names the kind is worth more than thousands that do not.
 var kinds = []struct{ prefix, name string }{
 	{"$1$", "MD5-crypt"},
 	{"$apr1$", "Apache's MD5-crypt"},
@@ -55,7 +55,7 @@ func kindOf(foreign string) string {
 	return marked(foreign)
 }
 
-// unread says of what kind a string is that no format fits.
+// unread names the kind of a string that no format fits.
 func unread(foreign string) error {
 	if kind := kindOf(foreign); kind != "" {
 		return unsupported(kind)
@@ -66,8 +66,8 @@ func unread(foreign string) error {
 	return malformed("unknown syntax")
 }
 
-// marked returns the beginning "$name$" or "{name}" of a string, or "". What is
-// long, or has many digits, may be a salt and is not shown.
+// marked returns the beginning "$name$" or "{name}" of a string, or "". A name
+// that is long, or has many digits, may be a salt and is not shown.
 func marked(s string) string {
 	for _, m := range []string{"$$", "{}"} {
 		if s == "" || s[0] != m[0] {
@@ -93,7 +93,7 @@ func keep(some string) func(rune) rune {
 	}
 }
 
-// digestNames are what hexadecimal digits of a length may be.
+// digestNames are the digests that hexadecimal digits of a length may be.
 var digestNames = map[int]string{32: "an MD5", 40: "a SHA-1", 64: "a SHA-256", 128: "a SHA-512"}
 
 // shape describes a string that no mark begins.

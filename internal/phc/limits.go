@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// Bounds that hold for every string whatever [Limits] say.
+// Bounds that hold for every string, under any [Limits].
 const (
 	maxString = 1 << 10 // bytes in a stored or foreign string
 	minSalt   = 1       // bytes; our own salts have 16
@@ -19,20 +19,20 @@ const (
 	maxCost       = 16        // bcrypt
 )
 
-// Limits bound what a single hash string may ask for. They are checked before
-// any work is done and before anything is allocated for it. Zero fields mean
-// the defaults.
+// Limits bound the cost of a single hash string. They are checked before any
+// work is done and before anything is allocated for it. Zero fields mean the
+// defaults.
 type Limits struct {
 	// MemoryBytes bounds the memory of one computation: m KiB for Argon2,
-	// 128·r·(N+p) bytes for scrypt. Default 256 MiB. At most half of the
-	// address space, whatever is set.
+	// 128·r·(N+p) bytes for scrypt. Default 256 MiB. Never more than half of
+	// the address space.
 	MemoryBytes uint64
 
-	// Work bounds m·t of Argon2 (KiB times passes) and N·r·p of scrypt.
-	// Default 2 Mi (2,097,152), which takes seconds on one core, and twice
-	// that where the form of the password is not known. The other schemes
-	// have fixed bounds of the same order. What an import may bring is
-	// bounded by time besides, see [Config.ImportTime].
+	// Work bounds m·t of Argon2 (KiB times passes) and N·r·p of scrypt. Default
+	// 2 Mi (2,097,152), which takes seconds on one core, and twice that where
+	// the form of the password is not known. The other schemes have fixed
+	// bounds of the same order. An import is bounded by time besides, see
+	// [Config.ImportTime].
 	Work uint64
 }
 
@@ -44,8 +44,8 @@ func (l Limits) withDefaults() Limits {
 	if l.Work == 0 {
 		l.Work = 2 << 20
 	}
-	// Above this, Go could not even count the bytes of one slice, and what
-	// ought to be an error would be a panic (386, arm).
+	// Above this, Go could not even count the bytes of one slice, and an error
+	// would become a panic (386, arm).
 	l.MemoryBytes = min(l.MemoryBytes, math.MaxInt/2)
 	return l
 }
@@ -80,9 +80,9 @@ type Params struct {
 	Parallelism uint8  // lanes, at least 1; each may use a core of its own
 }
 
-// Default is what the OWASP Password Storage Cheat Sheet asks for at least:
-// 19 MiB, two passes, one lane. One lane keeps the time of a hash the same on
-// a machine with one core.
+// Default is the minimum of the OWASP Password Storage Cheat Sheet: 19 MiB, two
+// passes, one lane. One lane keeps the time of a hash the same on a machine
+// with one core.
 var Default = Params{MemoryKiB: 19456, Time: 2, Parallelism: 1}
 
 // check reports the first field that cannot be used under l, by name.

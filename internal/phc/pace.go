@@ -16,15 +16,15 @@ var paces struct {
 	of map[*scheme]float64
 }
 
-// samples is how often a pace is measured. The least time counts: whatever else
-// the machine does only makes a sample slower. Samples are short, so that on a
-// busy machine too some are not interrupted.
+// samples is how often a pace is measured. The least time counts: other load
+// only makes a sample slower. Samples are short, so that on a busy machine too
+// some are not interrupted.
 const samples = 20
 
-// Cost estimates how long a verification of p takes on this machine, on one idle
-// core and for the worst password: a form that is not known takes two passes.
-// It is zero for what the application verifies, and under the race detector,
-// where the time says nothing about the program without it.
+// Cost estimates how long a verification of p takes on this machine, on one
+// idle core and for the worst password: a form that is not known takes two
+// passes. It is zero for hashes that the application verifies, and under the
+// race detector, where the time says nothing about the program without it.
 func (p *Parsed) Cost() time.Duration {
 	if p.scheme == appScheme || raceDetector {
 		return 0
@@ -39,7 +39,7 @@ func (p *Parsed) Cost() time.Duration {
 	return time.Duration(nanos)
 }
 
-// work counts what the time of one pass is proportional to.
+// work counts the units that the time of one pass is proportional to.
 func (p *Parsed) work() uint64 {
 	switch n := p.n; p.scheme.params[0] {
 	case "m": // Argon2; cores that may be to spare for its lanes do not count

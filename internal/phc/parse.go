@@ -18,7 +18,7 @@ type Parsed struct {
 	form   form
 	salt   []byte
 	key    []byte
-	pepper string // the name of what follows the password; "" is nothing
+	pepper string // the name of the pepper that follows the password; "" is no pepper
 	name   string // appScheme: of the source
 	bare   bool   // a digest that was read and not wrapped yet; never stored
 }
@@ -29,7 +29,7 @@ type Parsed struct {
 var strict64 = base64.RawStdEncoding.Strict()
 
 // Parse takes a stored string apart. It accepts exactly one spelling of each
-// hash: what it accepts, [Parsed.String] writes again byte for byte. It does
+// hash: [Parsed.String] writes an accepted string again byte for byte. It does
 // no work on behalf of the string and allocates no more than its length.
 //
 // The error is [ErrMalformed] or [ErrLimits]. The empty string is malformed:
@@ -60,8 +60,8 @@ func Parse(s string, l Limits) (Parsed, error) {
 	return p, nil
 }
 
-// plain checks what holds for any string, stored or foreign, before it is
-// looked at more closely.
+// plain checks the rules for any string, stored or foreign, before a closer
+// look.
 func plain(s string) error {
 	if len(s) > maxString {
 		return malformed("longer than 1024 bytes")
@@ -74,7 +74,7 @@ func plain(s string) error {
 	return nil
 }
 
-// parse reads what follows "$name$": the version if the scheme has one, the
+// parse reads the text after "$name$": the version if the scheme has one, the
 // parameters, the salt and the key. The values are not checked yet.
 func (sch *scheme) parse(rest string) (Parsed, error) {
 	p := Parsed{scheme: sch}
@@ -119,7 +119,7 @@ func (p *Parsed) parseParams(s string) error {
 	return nil
 }
 
-// parseOptional reads what follows the parameters that a scheme always has.
+// parseOptional reads the text after the parameters that a scheme always has.
 func (p *Parsed) parseOptional(list []string) error {
 	if len(list) > 0 && strings.HasPrefix(list[0], "pw=") {
 		switch list[0] {

@@ -71,8 +71,9 @@ func (f form) text() string {
 	return ""
 }
 
-// inputs lists what to hash for a given password. Its length depends on f and
-// the password alone, so that the number of passes says nothing about a match.
+// inputs lists the byte strings to hash for a given password. Its length
+// depends on f and the password alone, so that the number of passes says
+// nothing about a match.
 func (f form) inputs(password string) []string {
 	folded := Normalize(password)
 	switch {

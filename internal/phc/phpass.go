@@ -40,7 +40,7 @@ func newPhpass(name string, h func() hash.Hash, keyLen int) *scheme {
 		},
 		memory: func(*Parsed) uint64 { return 1 << 10 },
 		match: func(p *Parsed, input string) (bool, error) {
-			// All rounds hash the input again, so what it can cost is bounded.
+			// All rounds hash the input again, so its cost is bounded.
 			bounded := input[:min(len(input), maxRoundsIn)]
 			ok := equal(p.key, iterate(h(), p.salt, bounded, 1<<p.n[0])[:keyLen])
 			return ok && bounded == input, nil

@@ -9,13 +9,13 @@ type scheme struct {
 	version string   // a segment of its own after the name, or ""
 	params  []string // names of Parsed.n, in the order they are written
 	block   int      // bytes of key that stand alone; 0 where no part does
-	weak    int      // bytes of the digest that the key was made over; 0 of none
+	weak    int      // bytes of the digest that the key was made over; 0 without one
 
 	// check reports whether the algorithm defines the parameters and l allows
 	// them. Lengths of salt and key have been checked.
 	check func(p *Parsed, l Limits) error
 
-	// memory is what one computation takes, in bytes, for parameters that
+	// memory is the need of one computation, in bytes, for parameters that
 	// passed check.
 	memory func(p *Parsed) uint64
 

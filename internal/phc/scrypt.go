@@ -13,10 +13,10 @@ var (
 		return deriveScrypt(p, input, len(p.key))
 	})
 
-	// scryptCTR is Firebase's: what scrypt derives is the key of AES-256 in
-	// counter mode from zero, and the hash is its keystream over the project's
-	// signer key. The import takes that key off again, which leaves the
-	// keystream and no use for the signer key.
+	// scryptCTR is Firebase's: scrypt derives the key of AES-256 in counter
+	// mode from zero, and the hash is its keystream over the project's signer
+	// key. The import takes that key off again, which leaves the keystream and
+	// no use for the signer key.
 	scryptCTR = newScrypt("scrypt-aes256-ctr", keystream)
 )
 

@@ -19,7 +19,7 @@ const (
 	minRounds       = 1000
 	maxRounds       = 1_000_000
 	definedRounds   = 999_999_999
-	usualRounds     = 5000 // where the string names none
+	usualRounds     = 5000 // where the string does not name them
 	maxShaCryptText = 512  // bytes of a password; crypt(3) itself takes no more
 )
 
@@ -41,7 +41,7 @@ func newSHACrypt(name string, h func() hash.Hash, size int) *scheme {
 		},
 		memory: func(*Parsed) uint64 { return 4 << 10 },
 		match: func(p *Parsed, input string) (bool, error) {
-			// Rounds hash the input again, so what it can cost is bounded.
+			// Rounds hash the input again, so its cost is bounded.
 			bounded := input[:min(len(input), maxShaCryptText)]
 			ok := equal(p.key, shaCrypt(h, bounded, p.salt, int(p.n[0])))
 			return ok && bounded == input, nil

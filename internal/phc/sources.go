@@ -2,33 +2,34 @@ package phc
 
 import "sync"
 
-// A format is one way in which other systems spell a hash: those strings that
-// begin with prefix. read gets what follows it.
+// A format is one way in which other systems spell a hash: the strings that
+// begin with prefix. read gets the text after it.
 type format struct {
 	prefix string
 	read   reader
 }
 
-// A source is a system, or a family of them, by what it alone reads in its own
-// way: marked strings, and last, since they have no prefix, bare ones. Between
-// the two it reads all strings that say themselves what they are, because
+// A source is a system, or a family of them, by the strings that it alone reads
+// in its own way: marked ones, and last, since they have no prefix, bare ones.
+// Between the two it reads all strings that name their own format, because
 // systems change their ways and keep their tables.
 type source struct {
 	name   string
 	marked []format
-	bare   reader // nil if there are none
+	bare   reader // nil if it reads no bare strings
 }
 
 // sources returns the whole list, in the order of [Sources]; the first has no
-// name. It and what it calls are functions, not variables, so that a program
-// that imports nobody is not linked with all readers.
+// name. It and its callees are functions, not variables, so that a program
+// without imports is not linked with all readers.
 func sources() []source {
 	return []source{
 		{"", saltedAmbiguous(), refuseBare},
 		{"lucia-0.1", saltedAmbiguous(), readLucia(8, formRaw)},
-		// Lucia 1 and 2 write s2, and read two parts as what their predecessors
-		// left behind: made over the raw password, and from some version on looked
-		// up over NFKC, which let those in whose password is the same in both.
+		// Lucia 1 and 2 write s2, and read two parts as the hashes of their
+		// predecessors: made over the raw password, and from some version on
+		// looked up over NFKC, which let those in whose password is the same in
+		// both.
 		{"lucia-1", saltedAmbiguous(), readLucia(8, formBoth)},
 		{"lucia-2", saltedAmbiguous(), readLucia(8, formBoth)},
 		// Lucia 3 dropped the mark but not the parameters; two parts mean r=16
@@ -53,8 +54,8 @@ func sources() []source {
 	}
 }
 
-// saltedAmbiguous are what Django and Werkzeug write alike and compute
-// differently.
+// saltedAmbiguous are the strings that Django and Werkzeug write alike and
+// compute differently.
 func saltedAmbiguous() []format {
 	return []format{
 		{"md5$", refuseAmbiguous("django or werkzeug")},
@@ -85,7 +86,7 @@ func meteorFormats() []format {
 	}, saltedAmbiguous())
 }
 
-// common are the strings that say themselves what they are.
+// common are the strings that name their own format.
 func common() []format {
 	return join(inner(), []format{
 		// One inside of another: Spring, Dovecot, LDAP, Nextcloud.
@@ -112,7 +113,7 @@ func common() []format {
 	})
 }
 
-// inner are those that may also stand in an envelope.
+// inner are the formats that may also stand in an envelope.
 func inner() []format {
 	return []format{
 		{"$argon2id$", readArgon2(argon2id)},
@@ -154,7 +155,7 @@ func inner() []format {
 	}
 }
 
-// join returns one slice with all formats, sharing memory with none.
+// join returns one slice with all formats, sharing memory with no argument.
 func join(lists ...[]format) []format {
 	var all []format
 	for _, list := range lists {
@@ -163,15 +164,15 @@ func join(lists ...[]format) []format {
 	return all
 }
 
-// table is the formats of each source, in the order they are tried, and those
-// that may stand in an envelope. It is made by the first import.
+// table is the formats of each source, in the order they are tried, and the
+// ones that may stand in an envelope. It is made by the first import.
 var table struct {
 	once  sync.Once
 	of    map[string][]format
 	inner []format
 }
 
-// formatsOf returns the formats of a source, or false if there is none of the
+// formatsOf returns the formats of a source, or false if no source has the
 // name.
 func formatsOf(source string) ([]format, bool) {
 	table.once.Do(makeTable)

@@ -19,8 +19,8 @@ type Cascade struct {
 	keys  map[*Kind][]codec.OwnedKey
 }
 
-// Add gathers the records of one kind for which ends returns true, and those
-// that cannot be read.
+// Add gathers the records of one kind for which ends returns true, and the
+// records that cannot be read.
 func (c *Cascade) Add(tx *Tx, k *Kind, ends func(key codec.OwnedKey, value []byte) (bool, error)) error {
 	return tx.ScanOwner(k.Space, tx.Owner(c.UserID), 0, func(key codec.OwnedKey, value []byte) error {
 		is, err := ends(key, value)
@@ -38,8 +38,8 @@ func (c *Cascade) Add(tx *Tx, k *Kind, ends func(key codec.OwnedKey, value []byt
 	})
 }
 
-// On gathers what an occasion ends: all records of the kinds that it ends, but
-// the kept ones and tombstones, which remember a reuse.
+// On gathers the records that an occasion ends: all of the kinds that it ends,
+// but the kept ones and tombstones, which remember a reuse.
 func (c *Cascade) On(tx *Tx, o Occasion, kept ...codec.OwnedKey) error {
 	for _, k := range Kinds {
 		switch {
@@ -84,9 +84,9 @@ func (c *Cascade) Write(tx *Tx) error {
 	return nil
 }
 
-// deleteOwned removes everything that belongs to a user: of every kind, also of
-// those that a later program has added to the file, and what lies in
-// quarantine. It reads nothing.
+// deleteOwned removes everything that belongs to a user: records of every kind,
+// also of kinds that a later program has added to the file, and the quarantined
+// ones. It reads nothing.
 func (tx *Tx) deleteOwned(userID string) error {
 	owner := tx.Owner(userID)
 	for _, space := range tx.Owned {

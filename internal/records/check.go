@@ -29,11 +29,11 @@ type Breach struct {
 	Invariant int
 	Space     string
 	ID        string // of the user or record; "" if not known
-	Text      string // what is wrong, or how Repair mended it
+	Text      string // the breach, or how Repair mended it
 	Severity  Severity
 }
 
-// Severity is what it costs to mend a breach.
+// Severity is the cost of mending a breach.
 type Severity int
 
 // The severities.
@@ -68,7 +68,7 @@ func severity(invariant int, space kv.Space) Severity {
 
 const maxBreaches = 1000
 
-// A checker walks the file. In Repair it mends on the way what it finds.
+// A checker walks the file. In Repair it mends each breach on the way.
 type checker struct {
 	ctx    context.Context
 	tx     *Tx
@@ -79,11 +79,11 @@ type checker struct {
 
 	repair   *RepairReport // nil in Check
 	kept     int           // bytes in quarantine
-	guessed  bool          // the file and the options do not say what rules there were
+	guessed  bool          // neither the file nor the options know the rules
 	defaults Defaults
 
 	declared   *Declared // by the file, as far as it says that
-	folds      bool      // whether the rules fold as those who wrote the file did
+	folds      bool      // whether the rules fold as those of the file's writers
 	ownersLost bool      // the file does not tell owners
 }
 
@@ -177,7 +177,7 @@ func (c *checker) cannotRead(space kv.Space, key, value []byte, err error) error
 	return c.remove(space, key)
 }
 
-// remove is how Repair mends what must not be there.
+// remove is how Repair mends a surplus record.
 func (c *checker) remove(space kv.Space, key []byte) error {
 	if c.repair == nil {
 		return nil
@@ -198,8 +198,8 @@ func (c *checker) each(space kv.Space, visit func(key, value []byte) error) erro
 	})
 }
 
-// meta checks INV-1: the file says what it is. What it does not say any more is
-// not held against its records.
+// meta checks INV-1: the file describes itself. Its records are not judged by a
+// declaration that is lost.
 func (c *checker) meta() error {
 	format, formatErr := Meta(c.tx.File, c.tx.R, codec.KeyFormat, codec.DecodeFormat)
 	switch {
@@ -293,7 +293,7 @@ func (c *checker) leads(invariant int, space kv.Space, key, id string) error {
 	return nil
 }
 
-// entries checks INV-5: the user's index entries are what is declared.
+// entries checks INV-5: the user's index entries match the declarations.
 func (c *checker) entries(u *codec.User) error {
 	want, err := c.tx.Entries(c.declared.Indexes, attributesOf(u))
 	if c.folds && (err != nil || !slices.Equal(want, u.Entries)) {
@@ -315,7 +315,7 @@ func (c *checker) entries(u *codec.User) error {
 	return nil
 }
 
-// identities checks INV-4: every entry is of a user who has that identity.
+// identities checks INV-4: every entry is of a user with that identity.
 func (c *checker) identities() error {
 	return c.each(SpaceIdentities, func(key, value []byte) error {
 		provider, identifier, ok := codec.SplitPair(key)
@@ -342,7 +342,7 @@ func (c *checker) attributes() error {
 }
 
 // owner reports an entry whose user is missing or does not own it. Repair
-// removes it: by then, users have claimed what is theirs.
+// removes it: by then, users have claimed their entries.
 func (c *checker) owner(invariant int, space kv.Space, key []byte, id string, owns func(*codec.User) bool) error {
 	u, err := c.tx.User(id)
 	switch {
@@ -360,7 +360,7 @@ func (c *checker) owner(invariant int, space kv.Space, key []byte, id string, ow
 	return c.remove(space, key)
 }
 
-// printable is what may be shown of a key: an id, or nothing.
+// printable returns the part of a key that may be shown: an id, or nothing.
 func printable(space kv.Space, key []byte) string {
 	id := string(key)
 	if k, ok := codec.ParseOwnedKey(key); ok && KindOf(space) != nil {

@@ -24,7 +24,7 @@ func (c *checker) end(m member, invariant int, text string) error {
 	return c.tx.DeleteOwned(m.Kind, m.key)
 }
 
-// An ownerRun is what the records of one owner and user have in common, looked
+// An ownerRun is the common part of the records of one owner and user, looked
 // up once when the walk comes to them.
 type ownerRun struct {
 	begun     bool
@@ -37,7 +37,8 @@ type ownerRun struct {
 }
 
 // owned checks, in one walk of each tree, INV-7, INV-8, INV-10 and INV-12: a
-// record is under its user, within bounds, and what else must hold of its kind.
+// record is under its user, within bounds, and keeps the other rules of its
+// kind.
 func (c *checker) owned() error {
 	for _, k := range Kinds {
 		var run ownerRun
@@ -198,11 +199,10 @@ func (c *checker) family(key codec.OwnedKey, value []byte) error {
 	return c.put(Families, key, f.Append(nil))
 }
 
-// QuarantineAge is how long quarantine keeps what a repair has put there, in
-// milliseconds.
+// QuarantineAge is how long quarantine keeps a record, in milliseconds.
 const QuarantineAge = 30 * 24 * 3600 * 1000
 
-// ownerOf returns the owner of what lies under a key of a space, as far as the
+// ownerOf returns the owner of the record under a key of a space, as far as the
 // key tells.
 func (c *checker) ownerOf(space kv.Space, key []byte) codec.Owner {
 	k, ok := codec.ParseOwnedKey(key)

@@ -5,7 +5,7 @@ import (
 	"github.com/snibdb/snib/internal/fold"
 )
 
-// Declared is what a file declares: which attributes are indexed, and how
+// Declared holds a file's declarations: which attributes are indexed, and how
 // identifiers of a provider are compared.
 type Declared struct {
 	Version uint64 // as in codec.State
@@ -13,7 +13,7 @@ type Declared struct {
 	rules   map[string]string // by provider
 }
 
-// NewDeclared takes what a file says.
+// NewDeclared takes the declarations of a file.
 func NewDeclared(d codec.Declarations) *Declared {
 	out := &Declared{Version: d.Version, Indexes: d.Indexes, rules: make(map[string]string, len(d.Providers))}
 	for _, p := range d.Providers {
@@ -23,7 +23,7 @@ func NewDeclared(d codec.Declarations) *Declared {
 }
 
 // Fold returns the key of an identifier of a provider; reason says why there is
-// none.
+// no key.
 func (d *Declared) Fold(provider, identifier string) (key, reason string) {
 	return fold.Identifier(d.rules[provider], identifier)
 }
@@ -38,7 +38,7 @@ func (d *Declared) Index(name string) (codec.Index, bool) {
 	return codec.Index{}, false
 }
 
-// declare makes tx use what the file declares in this transaction. Another
+// declare makes tx use the file's declarations as of this transaction. Another
 // process or handle may have changed that since this one has read it.
 func (tx *Tx) declare() error {
 	known := tx.File.Declared.Load()
@@ -58,8 +58,8 @@ func (tx *Tx) declare() error {
 }
 
 // Entries returns the index entries that a user with these attributes owns. The
-// record keeps them, so that they can be removed exactly, whatever the rules
-// for making them have become. ErrInvalidInput names an attribute that cannot
+// record keeps them, so that they can be removed exactly, even after the rules
+// for making them have changed. ErrInvalidInput names an attribute that cannot
 // be indexed.
 func (f *File) Entries(indexes []codec.Index, attributes map[string]any) ([]codec.IndexEntry, error) {
 	var entries []codec.IndexEntry

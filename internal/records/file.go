@@ -11,7 +11,7 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
-// Config is what a program wants of the records of a file.
+// Config holds a program's demands on the records of a file.
 type Config struct {
 	Failures
 	Clock *clock.Clock
@@ -20,8 +20,8 @@ type Config struct {
 	MaxSessions, MaxFamilies int // of one user; at most the bounds of the kinds
 }
 
-// File is what all transactions on one file share. Its fields are set before
-// the first transaction and do not change, but for what is atomic.
+// File is shared by all transactions on one file. Its fields are set before the
+// first transaction and do not change, but for the atomic ones.
 type File struct {
 	Config
 
@@ -35,8 +35,8 @@ type File struct {
 	seen     atomic.Pointer[seenState]
 }
 
-// seenState is what the snapshots of one version see: true for them for ever,
-// and for no other.
+// seenState is the state that the snapshots of one version see: true for them
+// for ever, and for no other version.
 type seenState struct {
 	version uint64
 	state   codec.State
@@ -122,7 +122,7 @@ func (f *File) meta(r kv.Reader, key string) ([]byte, error) {
 	return nil, f.Corrupt(codec.SpaceMeta, key+" is missing")
 }
 
-// Application is what a file of this library says it is of.
+// Application is the application name in each file of this library.
 const Application = "snib"
 
 // WriteMeta writes all records of the space meta, with a new key for owners.

@@ -9,27 +9,27 @@ import (
 
 // A Kind is one sort of record that belongs to a user. Cascades, bounds,
 // eviction, the sweep, Check, Repair, Restore and reports walk the table of
-// kinds, so a kind that has a row is forgotten by none of them, and a space
-// without a row fails a test.
+// kinds, so none of them forgets a kind that has a row, and a space without a
+// row fails a test.
 type Kind struct {
 	Title string   // as documents and messages name it
 	Space kv.Space // of the records
 	Token token.Kind
 
-	Most  int               // of one user, whatever the options say (INV-7)
+	Most  int               // of one user, for any options (INV-7)
 	Bound func(*Config) int // how many the options allow
 
 	Invariant int // of its records, in docs/INVARIANTS.md
 
-	Ends     Occasion // what ends all of a user's; deletion always does
+	Ends     Occasion // the occasions that end all of a user's; deletion always does
 	UsedOnce bool     // Restore ends it always: one used since would be good again
 
 	Missing error // of a record that is not there
 	Life    func(key, value []byte) (Life, error)
 }
 
-// An Occasion is what ends records of a user. docs/INVARIANTS.md has the table
-// of occasions and kinds, which a test compares with the rows.
+// An Occasion is an event that ends records of a user. docs/INVARIANTS.md has
+// the table of occasions and kinds, which a test compares with the rows.
 type Occasion uint
 
 // The occasions.
@@ -93,8 +93,8 @@ func KindOf(space kv.Space) *Kind {
 	return nil
 }
 
-// A Life is what a record of any kind says of its user and its time. It shares
-// the memory of the record.
+// A Life holds the user and the times of a record of any kind. It shares the
+// memory of the record.
 type Life struct {
 	Who     codec.Who
 	Epoch   uint32

@@ -62,7 +62,7 @@ func (tx *Tx) deleteOwner(space kv.Space, owner codec.Owner) error {
 }
 
 // OwnedValue returns the value of a record, for a view that is given tx.Key as
-// its key; k.Missing if there is none. It is valid until the next write.
+// its key; k.Missing if there is no record. It is valid until the next write.
 func (tx *Tx) OwnedValue(k *Kind, key codec.OwnedKey) ([]byte, error) {
 	tx.Key = append(tx.Key[:0], key[:]...)
 	value, ok, err := tx.R.Get(k.Space, tx.Key)
@@ -85,7 +85,7 @@ func OwnedRecord[T any](tx *Tx, k *Kind, key codec.OwnedKey, decode func(key, va
 	return out, nil
 }
 
-// Session returns a view of the session under key, in whatever state, or
+// Session returns a view of the session under key, in any state, or
 // ErrInvalidSession. It is valid until the next write.
 func (tx *Tx) Session(key codec.OwnedKey) (codec.SessionView, error) {
 	value, err := tx.OwnedValue(Sessions, key)
@@ -99,7 +99,7 @@ func (tx *Tx) Session(key codec.OwnedKey) (codec.SessionView, error) {
 	return v, nil
 }
 
-// Family returns the refresh family under key, in whatever state, or
+// Family returns the refresh family under key, in any state, or
 // ErrInvalidRefreshToken.
 func (tx *Tx) Family(key codec.OwnedKey) (codec.Family, error) {
 	return OwnedRecord(tx, Families, key, codec.DecodeFamily)
@@ -128,8 +128,8 @@ func (tx *Tx) ScanOwner(space kv.Space, owner codec.Owner, limit int, visit func
 }
 
 // Evicted returns the records of a kind that a user must lose for a new one, in
-// the place of replaced (zero for none): those of the lowest rank above the
-// bound of the options.
+// the place of replaced (zero: no record is replaced): the records of the
+// lowest rank above the bound of the options.
 func (tx *Tx) Evicted(k *Kind, userID string, replaced codec.OwnedKey) ([]codec.OwnedKey, error) {
 	return tx.lowest(k, userID, k.Bound(&tx.Config)-1, replaced)
 }

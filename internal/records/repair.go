@@ -24,14 +24,15 @@ type RepairReport struct {
 	State codec.State // of the file afterwards
 }
 
-// Defaults are what Repair declares where the file does not say it any more.
+// Defaults are the declarations that Repair writes where the file has lost its
+// own.
 type Defaults struct {
 	Declarations codec.Declarations
 	Guessed      bool // they are not the program's own
 }
 
-// Repair makes the file what docs/INVARIANTS.md demands, in the transaction w,
-// and is silent where it does already.
+// Repair brings the file into line with docs/INVARIANTS.md, in the transaction
+// w, and reports nothing where it already is.
 func Repair(ctx context.Context, f *File, w kv.Tx, d Defaults, told func(done, total int64)) (report RepairReport, err error) {
 	tx := &Tx{File: f, R: w, W: w, Written: true} // Written: the clock is not due
 	c := &checker{ctx: ctx, tx: tx, told: told, repair: &report, defaults: d}
@@ -51,8 +52,8 @@ const (
 	maxQuarantineValue = 64 << 10 // one value; more is cut off
 )
 
-// mend checks without mending, then mends, then checks again: what is committed
-// is sound.
+// mend checks without mending, then mends, then checks again: only a sound file
+// is committed.
 func (c *checker) mend() error {
 	before := checker{ctx: c.ctx, told: c.told, tx: &Tx{File: c.tx.File, R: c.tx.R}}
 	err := before.run()
@@ -87,7 +88,7 @@ func (c *checker) walk(space kv.Space, mend func(key, value []byte) error) error
 }
 
 // Walk visits all records of a space, each in a scan of its own: visit may
-// write, and what it writes decides about the next.
+// write, and the next scan sees its writes.
 func Walk(ctx context.Context, r kv.Reader, space kv.Space, visit func(key, value []byte) error) error {
 	var from []byte
 	for {
@@ -114,7 +115,7 @@ func (c *checker) measureQuarantine() error {
 	})
 }
 
-// quarantine keeps what was found under a key, of an owner if one is known, as
+// quarantine keeps the value found under a key, of an owner if one is known, as
 // long as there is room.
 func (c *checker) quarantine(space kv.Space, owner codec.Owner, key, value []byte) error {
 	if c.repair == nil {
@@ -132,7 +133,7 @@ func (c *checker) quarantine(space kv.Space, owner codec.Owner, key, value []byt
 	return c.tx.W.Put(SpaceQuarantine, name, kept)
 }
 
-// mendMeta makes the file say again what it is.
+// mendMeta restores the file's description of itself.
 func (c *checker) mendMeta() error {
 	format, formatErr := Meta(c.tx.File, c.tx.R, codec.KeyFormat, codec.DecodeFormat)
 	state, stateErr := Meta(c.tx.File, c.tx.R, codec.KeyState, codec.DecodeState)
@@ -150,7 +151,7 @@ func (c *checker) mendMeta() error {
 		c.note(Mendable, 1, SpaceMeta, "", "keys were folded with other Unicode tables")
 	}
 	if stateErr != nil {
-		// What was ended cannot be told from what was not.
+		// Ended records cannot be told from live ones.
 		state = codec.State{Epoch: c.epoch + 1, Floor: newest}
 		c.note(EndsLogin, 1, SpaceMeta, "", "state was made anew: all sessions and tokens have ended")
 	}
@@ -323,8 +324,8 @@ func (c *checker) claimEntry(e codec.IndexEntry, id string) (bool, error) {
 	return true, c.tx.Put(SpaceAttributes, key, nil)
 }
 
-// claim makes a unique entry lead to user id, unless it leads to another who
-// owns it.
+// claim makes a unique entry lead to user id, unless it leads to another user
+// that owns it.
 func (c *checker) claim(invariant int, space kv.Space, key, id string, owns func(*codec.User) bool) (bool, error) {
 	owner, ok, err := c.tx.Reference(space, key)
 	switch {

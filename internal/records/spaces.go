@@ -18,7 +18,7 @@ const (
 )
 
 // Spaces describes them. New users come in key order; records of users come in
-// the order of their owners, which is none.
+// the order of their owners, which is random.
 var Spaces = []kv.SpaceSpec{
 	SpaceMeta:       {Name: codec.SpaceMeta},
 	SpaceUsers:      {Name: codec.SpaceUsers, Ascending: true},
@@ -30,8 +30,8 @@ var Spaces = []kv.SpaceSpec{
 	SpaceQuarantine: {Name: codec.SpaceQuarantine},
 }
 
-// Shared are the spaces that belong to no user alone: what they hold of a user
-// goes with the user's record, or is not of users at all.
+// Shared are the spaces that belong to no user alone: their entries go with the
+// user's record, or are not of users at all.
 var Shared = map[kv.Space]string{
 	SpaceMeta:       "what the file says of itself",
 	SpaceUsers:      "the user",

@@ -16,8 +16,8 @@ type Tx struct {
 	State    codec.State // as this transaction sees it
 	Declared *Declared   // likewise
 
-	// Doomed is the error of a write that failed: whatever a closure does about
-	// it, the transaction must not commit.
+	// Doomed is the error of a write that failed: the transaction must not
+	// commit, even if the closure ignores the error.
 	Doomed error
 
 	// Written says that something was written, and that the high-water mark of
@@ -38,8 +38,8 @@ func (f *File) Begin(r kv.Reader, w kv.Tx) (Tx, error) {
 	return tx, tx.declare()
 }
 
-// BeginSnapshot makes tx the Tx of a snapshot. What the state says is read once
-// for all snapshots of one version.
+// BeginSnapshot makes tx the Tx of a snapshot. The state is read once for all
+// snapshots of one version.
 func (tx *Tx) BeginSnapshot(f *File, s kv.Snapshot) (err error) {
 	tx.File, tx.R = f, s
 	if known := f.seen.Load(); known != nil && known.version == s.Version() {
@@ -77,8 +77,8 @@ func (tx *Tx) ChangeState(change func(*codec.State)) error {
 }
 
 // floorEvery is how often the high-water mark of the clock is stored, in
-// milliseconds, as long as there are commits: a crash loses what only reads
-// have seen since.
+// milliseconds, as long as there are commits: a crash loses the times that only
+// reads have seen since.
 const floorEvery = 60_000
 
 // Put and the other writers below store the high-water mark of the clock along
@@ -119,8 +119,8 @@ func (tx *Tx) beforeWrite() error {
 }
 
 // Value returns the value of the record of id, for a decoder that is given
-// tx.Key as its key, and missing if there is none. It is valid until the next
-// write.
+// tx.Key as its key, and missing if there is no record. It is valid until the
+// next write.
 func (tx *Tx) Value(space kv.Space, id string, missing error) ([]byte, error) {
 	tx.Key = append(tx.Key[:0], id...)
 	value, ok, err := tx.R.Get(space, tx.Key)

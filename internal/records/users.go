@@ -34,9 +34,9 @@ func (tx *Tx) User(id string) (u codec.User, err error) {
 	return u, nil
 }
 
-// PutUser writes the record u and brings identities and index entries from
-// what before owned to what u owns. before is the zero record for a new user.
-// Conflicts are for the caller to look for.
+// PutUser writes the record u and moves identities and index entries from those
+// of before to those of u. before is the zero record for a new user. The caller
+// checks for conflicts.
 func (tx *Tx) PutUser(before, u *codec.User) error {
 	for _, x := range before.Identities {
 		if FindIdentity(u, x) < 0 {
@@ -92,8 +92,8 @@ func (tx *Tx) DeleteUser(id string) error {
 	return tx.Delete(SpaceUsers, u.ID)
 }
 
-// salvage returns what of a user's record can be known without reading it: the
-// entries of the indexes that lead to the user, found by walking them.
+// salvage returns the part of a user's record that is known without reading it:
+// the entries of the indexes that lead to the user, found by walking them.
 func (tx *Tx) salvage(id string) (codec.User, error) {
 	u := codec.User{ID: id}
 	err := tx.R.Scan(SpaceIdentities, nil, nil, 0, func(key, value []byte) error {
@@ -130,7 +130,7 @@ func (tx *Tx) deleteReferences(u *codec.User) error {
 	return nil
 }
 
-// IdentityOwner returns the id of the user who has an identity.
+// IdentityOwner returns the id of the user with an identity.
 func (tx *Tx) IdentityOwner(x codec.Identity) (id string, ok bool, err error) {
 	return tx.Reference(SpaceIdentities, PairKey(x.Provider, x.Key))
 }

@@ -147,7 +147,7 @@ func checksum(text string) uint32 {
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// Hash returns what is stored of a secret: SHA-256(label ‖ secret). The
+// Hash returns the stored form of a secret: SHA-256(label ‖ secret). The
 // secrets are 256 random bits, so a plain hash is enough: there is nothing to
 // guess.
 func (k Kind) Hash(secret []byte) [32]byte { return Hash(k.Label, secret) }

@@ -82,8 +82,8 @@ func (r *Result) Figures() string {
 	return b.String() + "\n"
 }
 
-// contenders writes one table for each of a few works: who takes how long at
-// which number of sessions.
+// contenders writes one table for each of a few works: the time of each
+// contender by the number of sessions.
 func (r *Result) contenders(b *strings.Builder) {
 	for _, c := range []struct {
 		title, work string

@@ -120,8 +120,8 @@ func between(work, with string, workers int, ratio func(a, b *Row) float64) func
 func rounds(a, b *Row) float64 { return Ratio(a.Rounds, b.Rounds) }
 
 // p99 are the two ways to compare the p99 of two works: of the calls
-// themselves, which does not count what a caller has waited for a processor
-// before it called, and from when each was due.
+// themselves, which leaves out a caller's wait for a processor before the call,
+// and from when each was due.
 func p99(work, with string) []part {
 	calls := func(a, b *Row) float64 {
 		if a.Service == nil || b.Service == nil || b.Service.P99 == 0 {
@@ -140,7 +140,7 @@ func atSizes(of func(work string, sessions, workers int) func(*Result) float64, 
 	return list
 }
 
-// figure is a value of snib, of so many workers or of none.
+// figure is a value of snib, of a number of workers or without one.
 func figure(work string, sessions, workers int) func(*Result) float64 {
 	return func(r *Result) float64 {
 		if row := r.Find(work, orSize(r, sessions), workers, subject); row != nil {
@@ -150,8 +150,8 @@ func figure(work string, sessions, workers int) func(*Result) float64 {
 	}
 }
 
-// orSize is the size at which what names none is judged: 100,000 sessions, or
-// the largest that was measured.
+// orSize is the size at which a goal that names no size is judged: 100,000
+// sessions, or the largest that was measured.
 func orSize(r *Result, sessions int) int {
 	const usual = 100_000
 	if sessions > 0 || len(r.Settings.Sessions) == 0 {

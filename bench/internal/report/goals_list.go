@@ -2,7 +2,7 @@ package report
 
 import "fmt"
 
-// goals are what the project holds itself to, in the order of the document.
+// goals are the project's targets, in the order of the document.
 var goals = []goal{
 	{"ValidateSession at 10 k / 100 k / 1 M sessions, against `View` and `Get` of the same record", "≤ 1.00×", atSizes(toFloor, "validate", 1, 1)},
 	{"the same, against the same checks on bbolt", "≤ 0.80×", atSizes(toChecks, "validate", 1, 0.80)},

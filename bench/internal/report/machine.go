@@ -48,15 +48,15 @@ func ThisMachine(dir string) Machine {
 	return m
 }
 
-// Memory is what this process has in memory.
+// Memory is the memory of this process.
 type Memory struct {
 	ResidentMB float64 // all
 	FilesMB    float64 // of it, pages of mapped files, which are the system's cache
 	HeapMB     float64 // in use by Go
 }
 
-// ThisProcess looks at the memory of the process. What the system does not
-// tell is 0.
+// ThisProcess looks at the memory of the process. A figure that the system does
+// not tell is 0.
 func ThisProcess() Memory {
 	const status = "/proc/self/status"
 	var stats runtime.MemStats

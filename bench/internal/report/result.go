@@ -1,5 +1,5 @@
-// Package report holds what a run of the harness found, and shows it: as JSON,
-// as a table, as a page of plots and as the figures of a document.
+// Package report holds the results of a run of the harness, and shows them: as
+// JSON, as a table, as a page of plots and as the figures of a document.
 package report
 
 import (
@@ -26,7 +26,7 @@ type Result struct {
 	Rows     []Row             `json:"rows"`
 }
 
-// Settings are what the figures depend on besides the machine.
+// Settings are the conditions, besides the machine, that the figures depend on.
 type Settings struct {
 	Suites   []string `json:"suites"`
 	Sessions []int    `json:"sessions"`
@@ -40,7 +40,7 @@ type Settings struct {
 	Before   string   `json:"before,omitempty"`  // the commit that was measured beside
 }
 
-// PeerInfo says what a contender is.
+// PeerInfo describes a contender.
 type PeerInfo struct {
 	Name       string `json:"name"`
 	Note       string `json:"note"`
@@ -86,7 +86,7 @@ type Batches struct {
 	P90   float64 `json:"p90"`
 }
 
-// NewBatches looks at batches; nil if there are none.
+// NewBatches looks at batches; nil if there are no batches.
 func NewBatches(list []float64) *Batches {
 	if len(list) == 0 {
 		return nil

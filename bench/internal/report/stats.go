@@ -7,7 +7,8 @@ import (
 )
 
 // Median returns the middle of values, the mean of the two in the middle if
-// they are even in number, and 0 for none. It leaves values as they are.
+// they are even in number, and 0 if there are no values. It leaves values as
+// they are.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -18,7 +19,7 @@ func Median(values []float64) float64 {
 }
 
 // Spread returns half the distance from the least to the greatest value, as a
-// part of the median: what a reader may trust the figure to.
+// part of the median: the precision that a reader may expect of the figure.
 func Spread(values []float64) float64 {
 	m := Median(values)
 	if m == 0 {
@@ -27,9 +28,9 @@ func Spread(values []float64) float64 {
 	return (slices.Max(values) - slices.Min(values)) / 2 / m
 }
 
-// Ratio compares round by round, because what else the machine does changes
-// from round to round and is the same for both within one. It returns the
-// median of the quotients, 0 if there is nothing to compare.
+// Ratio compares round by round, because other load on the machine changes from
+// round to round and is the same for both within one. It returns the median of
+// the quotients, 0 if there is nothing to compare.
 func Ratio(values, floor []float64) float64 { return Median(quotients(values, floor)) }
 
 func quotients(values, floor []float64) (list []float64) {
@@ -63,7 +64,7 @@ func (r *Result) Finish() {
 	slices.SortStableFunc(r.Rows, func(a, b Row) int { return place[a.group()] - place[b.group()] })
 }
 
-// against is a row's ratio to that of another contender, 0 if there is none.
+// against is a row's ratio to that of another contender, 0 if it has no row.
 func (r *Result) against(row *Row, peer string) float64 {
 	if other := r.Find(row.Work, row.Sessions, row.Workers, peer); other != nil {
 		return Ratio(row.Rounds, other.Rounds)
@@ -71,5 +72,5 @@ func (r *Result) against(row *Row, peer string) float64 {
 	return 0
 }
 
-// group is what rows have in common that are compared with each other.
+// group is the common key of rows that are compared with each other.
 func (r *Row) group() [2]string { return [2]string{r.Work, fmt.Sprint(r.Sessions, r.Workers)} }

@@ -3,8 +3,8 @@
 //
 // # Layout
 //
-// One top-level bucket holds one flat bucket for each space. What else is in
-// the file belongs to the application and is not touched.
+// One top-level bucket holds one flat bucket for each space. Other buckets in
+// the file belong to the application and are not touched.
 //
 // # Durability
 //
@@ -17,21 +17,21 @@
 // # Damage
 //
 // Before bbolt maps a file, its meta pages, length, free list and root are
-// checked (check.go), and what leads to our records (skeleton.go). A page that
-// bbolt refuses later, keys out of order, and a memory fault in the map of a
-// file that was cut or cannot be read, become kv.ErrCorrupt. Not survived are
-// branch pages that lead to each other, on which bbolt recurses without end,
-// where the check does not see them: in the application's buckets, under a
-// leaf that says it is a branch beyond the first 1,024 leaves, and when the
-// file is damaged after it was opened; and a file cut below its two meta pages
-// in the instant between our look at its length and bbolt's.
+// checked (check.go), and the pages that lead to our records (skeleton.go). A
+// page that bbolt refuses later, keys out of order, and a memory fault in the
+// map of a file that was cut or cannot be read, become kv.ErrCorrupt. Not
+// survived are branch pages that lead to each other, on which bbolt recurses
+// without end, where the check does not see them: in the application's buckets,
+// under a leaf that says it is a branch beyond the first 1,024 leaves, and when
+// the file is damaged after it was opened; and a file cut below its two meta
+// pages in the instant between our look at its length and bbolt's.
 //
 // # Goroutines
 //
-// There is the writer, and only while operations wait, and for an instant
-// those that end the transactions kept for reading (pool.go). A lone operation
-// is its own writer. Transactions that the application runs on the same handle
-// are seen and waited for as bbolt does it.
+// There is the writer, and only while operations wait, and for an instant the
+// goroutines that end the transactions kept for reading (pool.go). A lone
+// operation is its own writer. Transactions that the application runs on the
+// same handle are seen and waited for as bbolt does it.
 package boltkv
 
 import (
@@ -63,7 +63,7 @@ var (
 	ErrNoSync = errors.New("handle does not sync its commits")
 )
 
-// Options says what a store holds and how long it waits.
+// Options sets the spaces, bounds and waits of a store.
 type Options struct {
 	// Bucket is the name of the top-level bucket, such as "snib".
 	Bucket string
@@ -82,10 +82,10 @@ type Options struct {
 	// InsecureNoSync gives up durability: commits are not synced.
 	InsecureNoSync bool
 
-	// MaxSize bounds the file, in bytes; zero or less is no bound. What would
-	// grow the file beyond is refused with kv.ErrFull. The last MiB is kept
-	// for operations that remove (see room.go), if MaxSize is 4 MiB or more
-	// and the system is not Windows. Only for Open.
+	// MaxSize bounds the file, in bytes; zero or less is no bound. A write that
+	// would grow the file beyond it is refused with kv.ErrFull. The last MiB is
+	// kept for operations that remove (see room.go), if MaxSize is 4 MiB or
+	// more and the system is not Windows. Only for Open.
 	MaxSize int64
 
 	// Init writes the first content of a new store, without bounds, in the
@@ -93,10 +93,10 @@ type Options struct {
 	Init func(kv.Tx) error
 
 	// Twice is for tests: each closure of Update, Apply and Exclusive is run
-	// twice, and what its first run wrote and returned is dropped.
+	// twice, and the writes and the result of the first run are dropped.
 	Twice bool
 
-	// Logger is told of what no caller learns; nil discards.
+	// Logger receives events that no caller learns of; nil discards them.
 	Logger *slog.Logger
 }
 
@@ -133,7 +133,7 @@ type Store struct {
 	pageSize int
 	opt      Options
 
-	gate    gate     // who is inside, and whether others may come in
+	gate    gate     // counts the calls inside, and may keep others out
 	copying copyGate // copies of the file's bytes, or one Compact
 
 	nest nest // goroutines that are inside a closure
@@ -141,12 +141,12 @@ type Store struct {
 
 	mu      sync.Mutex // guards the next two, and elem of every member
 	turns   turns      // members that wait for the writer
-	writing bool       // the writer runs, or somebody leads
+	writing bool       // the writer runs, or a member leads
 
 	group *group // in the works; the writer's alone, or the leader's
 
 	lent    atomic.Bool // the application was given the handle, and may write with it
-	leads   sync.Mutex  // held by who leads until bbolt's lock is taken
+	leads   sync.Mutex  // held by the leader until it has bbolt's lock
 	closing sync.Once
 	stuck   atomic.Bool // a fault left one of bbolt's locks taken for good
 
@@ -170,13 +170,12 @@ func newStore(db *bolt.DB, file *os.File, o Options) *Store {
 // and closes it after the store. If the bucket is missing it is made and Init
 // run, in one transaction; on a read-only handle that is kv.ErrReadOnly.
 //
-// What Open sees to is the application's here: file mode, the check before
-// opening, the size of the map, MaxSize. Attach waits for the handle's writer
-// and so must not be called inside a write transaction.
+// The application does here part of the work of Open: file mode, the check
+// before opening, the size of the map, MaxSize. Attach waits for the handle's
+// writer and so must not be called inside a write transaction.
 //
-// Errors: ErrNoSync unless InsecureNoSync is set, kv.ErrReadOnly,
-// kv.ErrClosed for a handle that is not open, kv.ErrCorrupt, and what Init
-// returns.
+// Errors: ErrNoSync unless InsecureNoSync is set, kv.ErrReadOnly, kv.ErrClosed
+// for a handle that is not open, kv.ErrCorrupt, and the error of Init.
 func Attach(db *bolt.DB, o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -290,7 +289,7 @@ func (s *Store) poison(cause error) {
 	s.pool.retire()
 }
 
-// admit lets a call in, or says why not. Who was let in calls gate.leave.
+// admit lets a call in, or says why not. An admitted call ends with gate.leave.
 func (s *Store) admit(ctx context.Context) error {
 	if err := s.mayBegin(ctx); err != nil {
 		return err
@@ -345,7 +344,7 @@ func (s *Store) Stats() Stats {
 	return st
 }
 
-// beginError turns what bbolt's Begin returns into the words of package kv.
+// beginError turns the error of bbolt's Begin into one of package kv.
 func beginError(err error) error {
 	switch {
 	case errors.Is(err, berrors.ErrDatabaseNotOpen):

@@ -13,7 +13,7 @@ import (
 // The look at a file before bbolt maps it. bbolt's Open trusts the file beyond
 // its meta pages: on one that was cut it panics, keeping the lock, and on one
 // whose list of free pages names a page in use it would overwrite that page
-// later. What bbolt would do with a sound file is not repeated here.
+// later. Work that bbolt would do with a sound file is not repeated here.
 //
 // The layout, in the byte order of the machine:
 //
@@ -31,8 +31,9 @@ const (
 	minPage = 1 << 10 // sizes that bbolt finds by itself
 	maxPage = 1 << 24
 
-	// No page is longer, with what overflows: its entries begin within what 32
-	// bits count, and a value has at most 31. On 32 bits none can be mapped.
+	// No page is longer, overflow included: the offsets of its entries have 32
+	// bits, and the length of a value has at most 31. A system of 32 bits
+	// cannot map a longer one.
 	maxRun = min(4<<30+2<<30, maxInt/2)
 
 	leafPage  = 0x02
@@ -87,7 +88,7 @@ func damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", kv.ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
-// checkFile examines a file of size bytes, not zero, that nobody writes, for
+// checkFile examines a file of size bytes, not zero and without a writer, for
 // the sake of one of its buckets. The error is ErrForeign if there is no sign
 // of bbolt, kv.ErrCorrupt if bbolt must not be let near it, or one of reading.
 func checkFile(r io.ReaderAt, size int64, bucket string) error {
@@ -150,8 +151,8 @@ func (f *file) findMeta() error {
 	return nil
 }
 
-// page reads a page with what overflows, checks that it is what it says it is
-// and has one of the kinds, and returns its bytes.
+// page reads a page with its overflow, checks that its header names its own id
+// and one of the kinds, and returns its bytes.
 func (f *file) page(id uint64, kinds ...uint16) ([]byte, error) {
 	if id < 2 || id >= f.meta.high {
 		return nil, damaged("page %d is outside", id)
@@ -185,7 +186,7 @@ func pageKind(b []byte) uint16 { return native.Uint16(b[8:]) }
 func pageCount(b []byte) int   { return int(native.Uint16(b[10:])) }
 
 // checkFreeList requires ids of pages in use, ascending, which is how bbolt
-// writes them, so that none is there twice.
+// writes them, so that no id is there twice.
 func (f *file) checkFreeList() error {
 	return f.eachFree(func(uint64) error { return nil })
 }

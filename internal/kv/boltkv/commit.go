@@ -16,7 +16,7 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// Where bbolt's Commit fails, in its order, and what it returns:
+// Where bbolt's Commit fails, in its order, and its error:
 //
 //	no page, no map     ErrMaxSizeReached, or text       before any write
 //	file cannot grow    "file resize error: …", text     before any write
@@ -27,14 +27,15 @@ import (
 //	meta not written    *fs.PathError of a write         it may be there
 //	sync of the meta    as above                         readers see it
 //
-// A failed sync is never repeated: the kernel may have dropped what it could
-// not write and report success next time. So any failed sync is ErrUnknown and
-// the end of the service, even one that came before the meta page.
+// A failed sync is never repeated: the kernel may have dropped the pages that
+// it could not write and report success next time. So any failed sync is
+// ErrUnknown and the end of the service, even one that came before the meta
+// page.
 //
 // Which write failed is not in the error. The place of the meta page tells: if
 // an older, whole meta is still there, the new one was not written.
 
-// fate is what a failed commit comes to.
+// fate is the outcome of a failed commit.
 type fate int
 
 const (
@@ -93,13 +94,12 @@ func (s *Store) judge(err error, id uint64) error {
 }
 
 // metaStands reports whether the meta page that transaction id would have
-// written still holds a whole one of an earlier transaction. What cannot be
-// read does not stand.
+// written still holds a whole one of an earlier transaction. A page that cannot
+// be read does not stand.
 //
 // Under Attach there is no file to read, and the handle's path may lead
 // elsewhere by now: the process may have changed its directory. There the map
-// tells, which shows what was written at once; see keepable for where it does
-// not.
+// tells, which shows a write at once; see keepable for where it does not.
 func (s *Store) metaStands(id uint64) (stands bool) {
 	look := func(r io.ReaderAt) {
 		m, _, err := readMeta(r, int64(id%2)*int64(s.pageSize))

@@ -46,7 +46,7 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 	return fullError(f.Commit(replace))
 }
 
-// compacted fills f with what r sees.
+// compacted fills f with the data that r sees.
 func (s *Store) compacted(ctx context.Context, f *durable.File, r kv.Reader, told func(done, total int64)) error {
 	btx, _ := under(r)
 	m := &meter{ctx: ctx, closed: s.gate.reason, told: told, total: btx.Size()}
@@ -65,7 +65,7 @@ func (s *Store) named(path string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(there, own)
 }
 
-// compact makes a bbolt file at path of what btx sees.
+// compact makes a bbolt file at path of the buckets that btx sees.
 func (s *Store) compact(path string, btx *bolt.Tx, m *meter) error {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout:        s.opt.LockTimeout,
@@ -137,7 +137,7 @@ func (c *compactor) bucket(path [][]byte, from *bolt.Bucket) error {
 	})
 }
 
-// open returns the bucket at path, and makes what is missing on the way.
+// open returns the bucket at path, and makes missing ones on the way.
 func (c *compactor) open(path [][]byte) (*bolt.Bucket, error) {
 	if c.into != nil {
 		return c.into, nil

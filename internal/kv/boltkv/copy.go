@@ -15,8 +15,8 @@ import (
 // that cannot be meant.
 var ErrOwnFile = kv.ErrOwnFile
 
-// Backup writes a copy of the whole file, as of one moment, to w: what else
-// is in it and its free pages too. Others read and write meanwhile.
+// Backup writes a copy of the whole file, as of one moment, to w: the
+// application's buckets and free pages too. Others read and write meanwhile.
 //
 // Where Open has mapped ahead as it wanted, w gets the pages while a read
 // transaction is open. Elsewhere that would stop all writers once the
@@ -79,8 +79,8 @@ func (s *Store) BackupFile(ctx context.Context, path string, replace bool, told 
 	return fullError(f.Commit(replace))
 }
 
-// admitCopy is admit for who makes a copy: not of a file that is not the one
-// at its path.
+// admitCopy is admit for a call that makes a copy: not of a file that is not
+// the one at its path.
 func (s *Store) admitCopy(ctx context.Context) error {
 	if err := s.admit(ctx); err != nil {
 		return err
@@ -131,8 +131,8 @@ func fullError(err error) error {
 	return err
 }
 
-// A meter passes on what is written, tells of it, and stops when that is no
-// longer wanted.
+// A meter passes writes on, reports them, and stops when the copy is no longer
+// wanted.
 type meter struct {
 	ctx    context.Context
 	closed func() error // why the service has ended; nil while it goes on

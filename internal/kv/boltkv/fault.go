@@ -9,8 +9,8 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
-// corrupt makes kv.ErrCorrupt of what bbolt panicked with. bbolt's text for a
-// misplaced header quotes keys; it is cut there.
+// corrupt makes kv.ErrCorrupt of a panic of bbolt. bbolt's text for a misplaced
+// header quotes keys; it is cut there.
 func corrupt(p any) error {
 	text, _, _ := strings.Cut(fmt.Sprint(p), " header:")
 	return fmt.Errorf("%w: %s", kv.ErrCorrupt, text)
@@ -35,8 +35,8 @@ func faultsPanic() (restore func()) {
 	return func() { debug.SetPanicOnFault(before) }
 }
 
-// guarded runs what calls bbolt and no closure of an application; a panic out
-// of it is kv.ErrCorrupt.
+// guarded runs code that calls bbolt and no closure of an application; a panic
+// out of it is kv.ErrCorrupt.
 func guarded(fn func() error) (err error) {
 	defer faultsPanic()()
 	defer func() {

@@ -2,7 +2,7 @@ package boltkv
 
 import "sync/atomic"
 
-// A gate counts who is inside and can be shut, once, for a reason. Those
+// A gate counts the calls inside and can be shut, once, for a reason. Those
 // inside are not disturbed; wait returns when the last has left.
 //
 // No lock is needed: enter counts itself before it looks at the reason, shut

@@ -17,10 +17,10 @@ var identify = sync.OnceValue(func() func() uint64 { return identity(goid.Get) }
 //
 // Go gives no id but in the text of a stack trace, which takes microseconds.
 // fast reads the field that the text is printed from. Where that field lies
-// depends on the version of Go, and nobody is told when it moves; but it lies
-// in one place throughout a program. Therefore a few goroutines that are alive
-// at once compare: if fast read something else, it would have to be right for
-// each of them by accident.
+// depends on the version of Go, and it may move without notice; but it lies in
+// one place throughout a program. Therefore a few goroutines that are alive at
+// once compare: if fast read something else, it would have to be right for each
+// of them by accident.
 func identity(fast func() int64) func() uint64 {
 	const goroutines = 4
 	right := make(chan bool, goroutines)

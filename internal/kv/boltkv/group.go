@@ -19,20 +19,20 @@ const (
 )
 
 // A group is a number of members of one side (turns.go) that share one bolt
-// transaction. They run one after the other, so that each sees what those
-// before it wrote. bbolt has no savepoints: when one fails after writing, the
+// transaction. They run one after the other, so that each sees the writes of
+// those before it. bbolt has no savepoints: when one fails after writing, the
 // transaction is rolled back and the others run again.
 //
-// An error that a closure returns is a verdict on what it saw. It is final
-// when what it saw is committed: at once if nobody had written before it in
-// this transaction, else when the transaction has committed. Therefore
+// An error that a closure returns is a verdict on the data it saw. It is final
+// when that data is committed: at once if no other member had written before it
+// in this transaction, else when the transaction has committed. Therefore
 //
 //   - one that fails without having written stays, and is answered with the
 //     others; if they must run again, so must it;
-//   - one that fails after writing is answered at once if nobody had written
+//   - one that fails after writing is answered at once if no other had written
 //     before it, else it runs again alone, before the others;
 //   - when a commit is refused, all run again, each alone, so that each gets
-//     its own answer: what removes may succeed where what adds does not.
+//     its own answer: a removal may succeed where an addition does not.
 //
 // An error of the engine, a panic and an ended goroutine are no verdicts: they
 // are answered, or go their way, at once.
@@ -41,7 +41,7 @@ type group struct {
 	side     side
 	members  []*member // taken, in order, neither answered nor in alone or rest
 	alone    []*member // to run next, each in a transaction of its own
-	rest     []*member // to run again when nobody is in alone
+	rest     []*member // to run again while no member is in alone
 	started  bool
 	leads    bool // its one member leads, and Store.leads is locked
 	single   bool // its one member was in alone: it takes no other
@@ -60,14 +60,14 @@ type attempt struct {
 	pages     *pages
 	bytes     int
 	dirty     bool   // something was written
-	frees     bool   // and everybody who wrote only freed room
+	frees     bool   // and all writes only freed room
 	shared    bool   // Bolt gave the transaction to a closure
 	hooks     uint64 // this goroutine, while it counts as inside for them
 	rehearsal bool   // some member ran for Options.Twice
 	committed bool
 }
 
-// What run returns to bbolt so that it rolls back.
+// Errors of run that make bbolt roll back.
 var (
 	errAgain   = errors.New("run the others again")
 	errNothing = errors.New("nothing to commit")
@@ -90,7 +90,7 @@ func (s *Store) serve() {
 	}
 }
 
-// refill reports whether there are members to run, once nobody of the last
+// refill reports whether there are members to run, once no member of the last
 // transaction is left.
 func (g *group) refill() bool {
 	if len(g.members) > 0 {
@@ -104,7 +104,7 @@ func (g *group) refill() bool {
 	return len(g.members) > 0
 }
 
-// try makes one attempt and settles what came of it, even if it ends this
+// try makes one attempt and settles its outcome, even if the attempt ends this
 // goroutine.
 func (g *group) try() {
 	g.attempt = attempt{}
@@ -143,8 +143,9 @@ func (g *group) run(btx *bolt.Tx) error {
 	}
 	if !g.started {
 		g.started = true
-		// Once lets those who were just answered come back; until no more
-		// come would take for ever where others keep the processors busy.
+		// One yield lets callers that were just answered come back. Yielding
+		// until no more come would take for ever where others keep the
+		// processors busy.
 		runtime.Gosched()
 		g.side, g.want = s.due()
 		g.want = min(g.want, maxMembers)
@@ -256,18 +257,18 @@ func (g *group) fail(rolledBack bool) {
 	}
 }
 
-// settle answers the members or leaves them for another attempt. err is what
-// bbolt returned, p what it panicked with.
+// settle answers the members or leaves them for another attempt. err is bbolt's
+// error, p its panic.
 func (g *group) settle(err error, p any) {
 	s := g.s
 	if g.hooks != 0 {
 		s.nest.leave(g.hooks)
 	}
-	if !g.committed { // who ended this goroutine has been answered, and is still a member
+	if !g.committed { // the member that ended this goroutine has its answer already
 		g.members = slices.DeleteFunc(g.members, func(m *member) bool { return m.tx != nil && m.tx.gone })
 	}
 	switch {
-	case g.committed: // whatever its hooks did then
+	case g.committed: // even if a hook panicked then
 		s.commits.Add(1)
 		s.members.Add(int64(len(g.members)))
 		s.largest.Store(max(s.largest.Load(), int64(len(g.members))))
@@ -286,7 +287,7 @@ func (g *group) settle(err error, p any) {
 	}
 }
 
-// answer gives each member what its run returned. p is the panic of a hook.
+// answer gives each member the result of its run. p is the panic of a hook.
 func (g *group) answer(p any) {
 	for _, m := range g.members {
 		a := answer{err: m.err}
@@ -317,11 +318,12 @@ func (g *group) again() {
 	}
 }
 
-// refused is after a failed commit: err is the answer, cause what bbolt said.
+// refused is after a failed commit: err is the answer, cause the error of
+// bbolt.
 func (g *group) refused(err, cause error) {
 	if errors.Is(err, kv.ErrUnknown) {
-		// What is refused from now on is not unknown: the reason tells of
-		// kv.ErrUnknown without being it.
+		// Later calls are refused and their outcome is known: the reason tells
+		// of kv.ErrUnknown without being it.
 		g.s.poison(fmt.Errorf("the outcome of a commit is unknown: %w", cause))
 		g.lost(err)
 		return
@@ -349,8 +351,8 @@ func (g *group) broken(p any) {
 		return
 	}
 	// bbolt panicked again while rolling back and kept its lock. A second,
-	// simpler rollback gives it back; what bbolt knows of free pages may be
-	// wrong now, so this was the last transaction.
+	// simpler rollback gives it back; bbolt's list of free pages may be wrong
+	// now, so this was the last transaction.
 	g.s.poison(corrupt(p))
 	if guarded(g.btx.Rollback) != nil {
 		g.s.stuck.Store(true)
@@ -359,8 +361,9 @@ func (g *group) broken(p any) {
 	g.dismiss(fmt.Errorf("commit: %w", corrupt(p)))
 }
 
-// lost answers those who wrote in the failed commit with unknown, and the rest
-// with the reason why the store serves no more: they have written nothing.
+// lost answers the members that wrote in the failed commit with unknown, and
+// the rest with the reason why the store serves no more: they have written
+// nothing.
 func (g *group) lost(unknown error) {
 	for _, m := range g.members {
 		if m.tx.touched && m.err == nil {

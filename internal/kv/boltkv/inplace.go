@@ -20,17 +20,17 @@ var errMoved = errors.New("another file is in use now")
 // Compact puts a compact copy of the file (see CompactTo) in its place and goes
 // on with that.
 //
-// The copy is made in the writer's turn: what was acknowledged is in it, and
-// later writes wait, up to their BusyTimeout. It is complete, synced, opened
-// and locked before it takes the name of the file, so that after a crash at any
+// The copy is made in the writer's turn: it has all acknowledged writes, and
+// later ones wait, up to their BusyTimeout. It is complete, synced, opened and
+// locked before it takes the name of the file, so that after a crash at any
 // point one whole file is there. Transactions that read the old file go on to
-// their end, and nobody waits for them; the space is free when the last has
-// ended. Other processes that wait for the lock of the old file see that
-// another one is at the path (hook.same).
+// their end, and hold up no other; the space is free when the last has ended.
+// Other processes that wait for the lock of the old file see that another one
+// is at the path (hook.same).
 //
 // After an error the old file is in use as before, unless the directory could
 // not be synced: then the new one is in place, and the store ends its service,
-// because what it wrote could be gone after a power cut. Copies that run and
+// because its writes could be gone after a power cut. Copies that run and
 // Compact wait for each other. errors.ErrUnsupported under Attach, whose handle
 // is the application's, and where a file in use cannot be replaced (Windows).
 func (s *Store) Compact(ctx context.Context, told func(done, total int64)) error {
@@ -68,7 +68,7 @@ func (s *Store) Compact(ctx context.Context, told func(done, total int64)) error
 	if err := s.gate.enter(); err == nil {
 		go s.abandon(old)
 	} else {
-		old.Close() // who closes the store waits for us, and has ended the readers
+		old.Close() // Close waits for us, and has ended the readers
 	}
 	if syncing != nil {
 		s.poison(fmt.Errorf("the name of the compacted file may not survive: %w", syncing))
@@ -99,9 +99,10 @@ func (s *Store) moveTo(f *durable.File) (syncing, err error) {
 	}
 	opened.add(next.file)
 	opened.remove(old.file)
-	// From here on transactions begin on the new file. Those that the pool kept
-	// would not see what is committed there. The application may have the old
-	// handle: without its file it cannot commit to what nobody finds.
+	// From here on transactions begin on the new file. The pool's kept
+	// transactions would not see commits there. The application may have the
+	// old handle: with its file closed, it cannot commit to a file that no path
+	// leads to.
 	s.db.p.Store(next)
 	s.pool.retire()
 	for old.entering.Load() != 0 {
@@ -140,10 +141,10 @@ func (s *Store) openNext(name string, old *handle) (next *handle, err error) {
 }
 
 // abandon closes a handle that is no longer in use when its last reader has
-// ended. bbolt's Close alone would make those wait who are about to begin.
+// ended. bbolt's Close alone would hold up readers that are about to begin.
 func (s *Store) abandon(old *handle) {
 	defer s.gate.leave()
-	for old.Stats().OpenTxN != 0 { // of those who were entering all have begun
+	for old.Stats().OpenTxN != 0 { // all readers that were entering have begun
 		moment(10 * time.Millisecond)
 	}
 	old.Close() // the file is closed already, and says so
@@ -155,7 +156,7 @@ func moment(d time.Duration) { <-time.NewTimer(d).C }
 type copyGate struct {
 	mu      sync.Mutex
 	n       int           // how many are in; -1: one, alone
-	changed chan struct{} // closed when somebody leaves; nil: nobody waits
+	changed chan struct{} // closed when a copy leaves; nil: no call waits
 }
 
 func (t *copyGate) enter(ctx context.Context, alone bool) error {
@@ -172,7 +173,7 @@ func (t *copyGate) enter(ctx context.Context, alone bool) error {
 	}
 }
 
-// tryEnter returns nil, or what to wait for before another try.
+// tryEnter returns nil, or a channel to wait for before another try.
 func (t *copyGate) tryEnter(alone bool) (wait chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

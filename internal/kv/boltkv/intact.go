@@ -17,8 +17,8 @@ import (
 var ErrGone = kv.ErrGone
 
 // intact looks at the open file before a transaction. Reading and, worse,
-// writing a file that somebody cut would fail at random places, one of them
-// inside bbolt with its locks held. A file without a name is ErrGone.
+// writing a file that was cut would fail at random places, one of them inside
+// bbolt with its locks held. A file without a name is ErrGone.
 func (s *Store) intact() error {
 	h := s.db.enter()
 	defer h.entering.Add(-1)
@@ -64,8 +64,8 @@ func (s *Store) inPlace() error {
 	return nil
 }
 
-// displaced says what is at the path instead of the file; "" if that is the
-// file. A path that cannot be looked at proves nothing.
+// displaced describes the thing at the path instead of the file; "" if that is
+// the file. A path that cannot be looked at proves nothing.
 func (s *Store) displaced() string {
 	h := s.db.enter()
 	defer h.entering.Add(-1)
@@ -85,8 +85,8 @@ func (s *Store) displaced() string {
 	return ""
 }
 
-// gone ends the service, because of what was seen, and returns the reason why
-// it has ended.
+// gone ends the service, because of seen, and returns the reason why it has
+// ended.
 func (s *Store) gone(seen string) error {
 	s.poison(fmt.Errorf("%w: %s", ErrGone, seen))
 	return s.gate.reason()

@@ -8,8 +8,8 @@ import (
 )
 
 // Join binds a transaction that the application began on the store's handle.
-// Call it on the goroutine that began btx. What the Tx writes is durable when
-// the application commits btx, and gone when it rolls back; it shares no
+// Call it on the goroutine that began btx. The writes of the Tx are durable
+// when the application commits btx, and gone when it rolls back; it shares no
 // commit with others and has no bounds but those on keys and values.
 //
 // The Tx checks btx at each call: kv.ErrTxClosed once it has ended. On a read
@@ -105,11 +105,11 @@ func (t *joinedTx) DeleteRange(i kv.Space, from, to []byte) (int, error) {
 // Unwrap() kv.Reader; false for Pin and Apply, other engines, and after the
 // end.
 //
-// Taking it in an Update or Exclusive counts as writing: the application's
-// rows and commit hooks may be in it. It must not be kept beyond the closure.
-// Hooks run on the store's goroutine and must not call the store: kv.ErrNested.
-// A hook that panics does so in every Update whose closure took a transaction
-// in that commit, after the commit: whose hook it was, nobody knows.
+// Taking it in an Update or Exclusive counts as writing: the application's rows
+// and commit hooks may be in it. It must not be kept beyond the closure. Hooks
+// run on the store's goroutine and must not call the store: kv.ErrNested. A
+// hook that panics does so in every Update whose closure took a transaction in
+// that commit, after the commit: the owner of the hook is unknown.
 func Bolt(r kv.Reader) (*bolt.Tx, bool) {
 	btx, s := under(r)
 	if s != nil {
@@ -147,8 +147,9 @@ func under(r kv.Reader) (*bolt.Tx, *Store) {
 	}
 }
 
-// lend notes that the application has the handle, and waits for who leads to
-// have bbolt's lock: it must not come to wait for one of the application's.
+// lend notes that the application has the handle, and waits until the leader
+// has bbolt's lock: the leader must not come to wait for a transaction of the
+// application.
 func (s *Store) lend() {
 	s.leads.Lock()
 	defer s.leads.Unlock()

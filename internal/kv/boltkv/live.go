@@ -7,7 +7,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A handle is bbolt's on one file, and what the store knows of that file.
+// A handle is bbolt's on one file, with the store's facts about that file.
 type handle struct {
 	*bolt.DB
 	file   *os.File     // that bbolt reads and writes, if Open made it; else nil
@@ -18,7 +18,7 @@ type handle struct {
 	high   atomic.Int64 // the file is at least this long, in bytes
 
 	leaving  atomic.Bool  // Compact may have taken the file's place
-	entering atomic.Int64 // who looks at the file, or is about to begin
+	entering atomic.Int64 // calls that look at the file, or are about to begin
 }
 
 func newHandle(db *bolt.DB, file *os.File) *handle {
@@ -83,7 +83,7 @@ func (l *live) stat() (os.FileInfo, error) {
 }
 
 // Update is bbolt's. Handles change only in the writer's turn, so the caller,
-// who is the writer, has the one in use.
+// which is the writer, has the one in use.
 func (l *live) Update(fn func(*bolt.Tx) error) error { return l.at().Update(fn) }
 
 // Begin is the application's, for tests.

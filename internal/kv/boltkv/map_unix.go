@@ -21,8 +21,8 @@ func mapSize(size int64) int {
 	return int(min(max(ahead, 2*size), maxInt))
 }
 
-// affordable returns want, halved until the process has room for twice as
-// much, or until it is less than the file has: bbolt then maps what the file
+// affordable returns want, halved until the process has room for twice as much,
+// or until it is less than the file has: bbolt then maps as much as the file
 // needs. The second half is for everything else in the process, which dies if
 // its heap cannot grow.
 func affordable(want int, size int64) int {

@@ -21,16 +21,16 @@ var errReplaced = errors.New("file was replaced while it was opened")
 // Options.LockTimeout.
 //
 // A new database is made complete beside the path, in a file named
-// "<name>.creating-*", and appears at the path in one step that never
-// replaces a file. What a crash may leave of that, and of copies, Open removes
-// from the directory (durable.Sweep). A file of zero bytes counts as missing.
+// "<name>.creating-*", and appears at the path in one step that never replaces
+// a file. Open removes the leftovers of a crash, also those of copies, from the
+// directory (durable.Sweep). A file of zero bytes counts as missing.
 //
-// Whoever removes or replaces the file afterwards ends the service of the
-// store: ErrGone. A process that changes its root directory must do so before.
+// Removing or replacing the file afterwards ends the service of the store:
+// ErrGone. A process that changes its root directory must do so before.
 //
 // Errors: ErrLocked; ErrForeign and kv.ErrCorrupt, the file being left as it
-// is; kv.ErrReadOnly if the file or directory may not be written; what Init
-// returns; errors of the file system as they are, wrapped.
+// is; kv.ErrReadOnly if the file or directory may not be written; the error of
+// Init; errors of the file system as they are, wrapped.
 func Open(path string, o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -43,7 +43,7 @@ func Open(path string, o Options) (*Store, error) {
 		path = given
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // what lies beside it and is renamed to it must be there
+		path = real // temporary files must be in the directory of the real one
 	}
 	left := newPatience(o.LockTimeout)
 	defer left.stop()
@@ -94,7 +94,7 @@ func open(path string, o Options, left *patience) (*Store, error) {
 		o.Logger.Warn("little address space: writers will wait for readers when the file grows", "mapped", bo.InitialMmapSize)
 	}
 	if h.empty {
-		private(h.file, o.Logger) // nobody has made it as we would
+		private(h.file, o.Logger) // it was not made by us
 	}
 	if err := s.settleIn(h.empty); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -126,7 +126,7 @@ func roomy(o bolt.Options, size int64) bool {
 	return o.InitialMmapSize > 0 && o.InitialMmapSize == mapSize(size)
 }
 
-// settle sets what cannot be said in options.
+// settle makes the settings that bbolt has no options for.
 func settle(db *bolt.DB) {
 	db.NoFreelistSync = false
 	db.AllocSize = growStep
@@ -221,9 +221,9 @@ func (h *hook) examine(f *os.File, path string) error {
 	}
 }
 
-// same is errReplaced unless f is the file at path. Who waited for the lock
-// may hold that of a file which another process, its last owner, has replaced
-// by a compacted copy.
+// same is errReplaced unless f is the file at path. After a wait the lock may
+// be that of a file which another process, its last owner, has replaced by a
+// compacted copy.
 func (h *hook) same(f *os.File, path string) error {
 	mine, err := f.Stat()
 	if err != nil {
@@ -334,7 +334,7 @@ func prepare(path string, o Options) (*durable.Temp, error) {
 	return f, nil
 }
 
-// patience is what is left of a wait.
+// patience is the rest of a wait.
 type patience struct{ over *time.Timer }
 
 func newPatience(d time.Duration) *patience { return &patience{time.NewTimer(d)} }

@@ -13,7 +13,7 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// fileError puts what went wrong with the file in the words of package kv.
+// fileError turns a failure of the file into an error of package kv.
 func fileError(err error) error {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
@@ -28,8 +28,8 @@ func fileError(err error) error {
 	return err
 }
 
-// whose describes the file that may not be opened, or the directory in which
-// none may be made, for an error of the system; "" if it cannot be looked at.
+// whose describes the file that may not be opened, or the directory in which no
+// file may be made, for an error of the system; "" if it cannot be looked at.
 func whose(err error) string {
 	var path *fs.PathError
 	if !errors.As(err, &path) {
@@ -87,7 +87,7 @@ func (r *registry) remove(f *os.File) {
 	}
 }
 
-// whoHas adds to ErrLocked who has the file at path.
+// whoHas adds to ErrLocked the process that has the file at path.
 func whoHas(path string, err error) error {
 	if !errors.Is(err, ErrLocked) || !lockedFirst {
 		return err

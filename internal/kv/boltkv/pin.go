@@ -52,8 +52,8 @@ func (s *Store) beginRead() (btx *bolt.Tx, number uint64, err error) {
 // Compact makes anew.
 func (p *slot) Version() uint64 { return p.number<<48 | p.id }
 
-// Release implements kv.Snapshot. A second Release does nothing, as long as
-// nobody else has the slot.
+// Release implements kv.Snapshot. A second Release does nothing, as long as no
+// other caller has the slot.
 func (p *slot) Release(recovered any) error {
 	if p.done {
 		return nil
@@ -61,7 +61,7 @@ func (p *slot) Release(recovered any) error {
 	p.end()
 	p.faultsOff()
 	if recovered != nil {
-		p.empty() // what it found so far may be wrong
+		p.empty() // its lookups so far may be wrong
 	}
 	p.unlock()
 	switch {

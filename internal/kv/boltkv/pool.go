@@ -20,11 +20,10 @@ import (
 //
 // A kept transaction is used again only while its id is the larger of the ids
 // in the two meta pages, as they lie in the map: the number that a transaction
-// begun now would get. A commit, whoever makes it (the writer, a joined
-// transaction, the application, a second store on the handle), has put its
-// higher id there before it is acknowledged, so that a reader who comes later
-// finds the comparison to fail. Ids do not come back: the next commit counts
-// on from the larger one.
+// begun now would get. Every commit (of the writer, a joined transaction, the
+// application, a second store on the handle) has put its higher id there before
+// it is acknowledged, so that the comparison fails for any later reader. Ids do
+// not come back: the next commit counts on from the larger one.
 //
 // # Why nothing is held up
 //
@@ -34,8 +33,8 @@ import (
 // longer than lifetime, used or not: a timer, armed when one begins, ends them
 // all. It arms itself again as long as others begin, because arming it wakes a
 // thread and is not for a reader to wait for. An idle program has no
-// transaction open and no timer running. This, and not anybody's care, is what
-// bounds the wait of others on the same handle.
+// transaction open and no timer running. This, and not anybody's care, bounds
+// the wait of others on the same handle.
 //
 // # Why it cannot deadlock
 //
@@ -54,12 +53,12 @@ type pool struct {
 	slots []slot
 }
 
-// lifetime is how long a transaction is kept: long against a read, short for
-// who waits.
+// lifetime is how long a transaction is kept: long against a read, short for a
+// waiter.
 const lifetime = 5 * time.Millisecond
 
-// A slot holds one read transaction or none. It implements kv.Snapshot for
-// who has locked it.
+// A slot holds at most one read transaction. It implements kv.Snapshot for the
+// caller that has locked it.
 type slot struct {
 	mu sync.Mutex // held from Pin to Release
 	reader
@@ -68,7 +67,7 @@ type slot struct {
 	id       uint64 // of the transaction
 	number   uint64 // of the file; see handle
 	metas    [2]*uint64
-	panicked bool // what debug.SetPanicOnFault was before
+	panicked bool // the value of debug.SetPanicOnFault before
 
 	_ [64]byte // neighbours are used by other processors
 }
@@ -171,12 +170,12 @@ func (p *slot) current() (yes bool) {
 	return latest(p.metas) == p.id
 }
 
-// refill begins a transaction in the place of what the slot holds. The slot
+// refill begins a transaction in the place of the one in the slot. The slot
 // counts as inside the gate for as long as it holds one.
 func (p *slot) refill() error {
 	s := p.pool.s
 	p.empty()
-	epoch := p.pool.epoch.Load() // before: what raises it later ends this one too
+	epoch := p.pool.epoch.Load() // before: a later increment ends this one too
 	if err := s.gate.enter(); err != nil {
 		return err
 	}
@@ -233,8 +232,8 @@ func (p *pool) tick() {
 		p.timer.Reset(lifetime)
 		return
 	}
-	// In this order: who found the timer armed, and so left it alone, has
-	// looked at the epoch before and is retired now.
+	// In this order: a caller that found the timer armed, and so left it alone,
+	// has looked at the epoch before and is retired now.
 	p.armed.Store(false)
 	p.retire()
 }

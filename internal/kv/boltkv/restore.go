@@ -12,10 +12,10 @@ import (
 	"github.com/snibdb/snib/internal/durable"
 )
 
-// CopyFile copies the database file at path, which nobody has open, to w, when
-// every page of it has been looked at: that it is what it says it is, in its
-// place, used once and not free. It holds the lock of the file meanwhile,
-// where bbolt's is one that a file of which there is only a reader can have.
+// CopyFile copies the database file at path, which no process has open, to w,
+// after a check of every page: that it matches its header, is in its place,
+// used once and not free. It holds the lock of the file meanwhile, where
+// bbolt's is one that a file of which there is only a reader can have.
 //
 // Errors: ErrLocked after wait; ErrForeign, also for an empty file;
 // kv.ErrCorrupt; those of the file system, of w and of ctx.
@@ -48,7 +48,7 @@ func CopyFile(ctx context.Context, w io.Writer, path string, wait time.Duration,
 	return fullError(m.finish(err))
 }
 
-// verify is checkFile, and a walk of all pages whatever the free list is.
+// verify is checkFile, and a walk of all pages, for any state of the free list.
 func verify(r io.ReaderAt, size int64) error {
 	// For the sake of no bucket: the walk looks at all of them.
 	if err := checkFile(r, size, ""); err != nil {
@@ -70,11 +70,11 @@ func verify(r io.ReaderAt, size int64) error {
 	})
 }
 
-// Place commits f (see package durable), and with replace holds the lock of
-// the file that it replaces meanwhile: nobody has that open, and who waits for
-// its lock sees afterwards that another file is at the path. ErrLocked after
-// wait. Where the lock is bbolt's alone (Windows) the system does not rename
-// over a file that somebody has open.
+// Place commits f (see package durable), and with replace holds the lock of the
+// file that it replaces meanwhile: no process has that open, and a process that
+// waits for its lock sees afterwards that another file is at the path.
+// ErrLocked after wait. Where the lock is bbolt's alone (Windows) the system
+// does not rename over an open file.
 func Place(f *durable.File, path string, replace bool, wait time.Duration) error {
 	if !replace || !lockedFirst {
 		return fullError(f.Commit(replace))

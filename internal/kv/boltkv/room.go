@@ -7,8 +7,8 @@ package boltkv
 // that needs one page more is refused when a whole step does not fit. Open
 // makes the step 1 MiB. For a group all of whose members only free room, the
 // writer makes the step one page, under bbolt's lock, before the commit: then
-// the last MiB can be used too, and what they free is free for the next. The
-// file never exceeds MaxSize.
+// the last MiB can be used too, and pages that they free serve the next group.
+// The file never exceeds MaxSize.
 //
 // If a group does not fit, its members run again one by one (group.go), each
 // under its own step, so that a removal does not fail with the others.

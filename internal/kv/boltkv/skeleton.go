@@ -2,17 +2,17 @@ package boltkv
 
 import "bytes"
 
-// bbolt follows the branch pages of a file wherever they lead: on two that
-// lead to each other it recurses until the stack is full, which no recover
-// survives, and a page that is in two trees, or in use and free at once, gives
-// one tree what is the other's. So before bbolt gets a file, its skeleton is
-// walked by reads that can fail: the buckets at the top, ours and those in it,
-// down to the leaves. All leaves of a bbolt tree are equally deep, so where
-// they are is known without reading them. They are read, too, while there are
-// few; a leaf among many that says it is a branch is left to chance. What is
-// wrong with the order of keys inside a leaf is found by who reads them.
+// bbolt follows the branch pages of a file wherever they lead: on two that lead
+// to each other it recurses until the stack is full, which no recover survives,
+// and a page that is in two trees, or in use and free at once, gives one tree
+// the data of the other. So before bbolt gets a file, its skeleton is walked by
+// reads that can fail: the buckets at the top, ours and those in it, down to
+// the leaves. All leaves of a bbolt tree are equally deep, so where they are is
+// known without reading them. They are read, too, while there are few; a leaf
+// among many that says it is a branch is left to chance. Keys out of order
+// inside a leaf are found when they are read.
 //
-// What other buckets hold is the application's, and not walked.
+// Other buckets are the application's, and not walked.
 
 // maxLeaves is how many leaves are read at most, for the sake of the time that
 // Open takes: 4 MiB, where pages have 4 KiB.
@@ -94,7 +94,7 @@ func (w *bones) take(id, n uint64) error {
 	return nil
 }
 
-// free takes what the list of free pages names, and the list.
+// free takes the pages on the list of free pages, and the list itself.
 func (w *bones) free() error {
 	b, err := w.page(w.meta.free, freePage)
 	if err != nil {

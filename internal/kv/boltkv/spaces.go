@@ -12,7 +12,7 @@ import (
 
 // Extend replaces the list of spaces by a longer one that begins with the same
 // names, for a store whose own data says which more it has. No transaction may
-// be open, and none begin, but that of [Store.View] before the first other one.
+// be open or begin, but that of [Store.View] before the first other one.
 func (s *Store) Extend(specs []kv.SpaceSpec) { s.opt.Spaces = slices.Clone(specs) }
 
 // Drop removes spaces by name, whether the store knows them or not, with all

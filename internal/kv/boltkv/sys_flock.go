@@ -37,7 +37,7 @@ func unlockFile(f *os.File) error {
 	return os.NewSyscallError("flock", syscall.Flock(int(f.Fd()), syscall.LOCK_UN))
 }
 
-// facts are what the system says of a file.
+// facts are the system's record of a file.
 type facts struct {
 	size     int64
 	links    uint64 // names
@@ -79,7 +79,7 @@ func fits(n int64) bool {
 	return err == nil && syscall.Munmap(b) == nil
 }
 
-// owner says whose a file is, and who asks.
+// owner names the owner of a file, and the user of this process.
 func owner(info os.FileInfo) string {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

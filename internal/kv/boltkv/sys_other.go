@@ -8,8 +8,8 @@ import (
 )
 
 // lockedFirst says that the lock is bbolt's alone. A file is examined before
-// bbolt opens it, without the lock: what another process is writing at that
-// moment may look damaged.
+// bbolt opens it, without the lock: pages that another process is writing at
+// that moment may look damaged.
 const lockedFirst = false
 
 func lockFile(*os.File, *patience) error { return nil }
@@ -18,7 +18,7 @@ func unlockFile(*os.File) error { return nil } // closing gives it back
 
 func fits(int64) bool { return true } // unknown; bbolt will say
 
-// facts are what the system says of a file. On Windows an open one keeps its
+// facts are the system's record of a file. On Windows an open one keeps its
 // name and its place; elsewhere it is not looked at.
 type facts struct {
 	size            int64

@@ -34,8 +34,9 @@ type turns struct {
 	queues [2]list.List // of *member
 
 	// ahead is how much longer the closures had the writer than the library,
-	// less what the other side had no use for. Its magnitude stays below most:
-	// a closure that took minutes must not make those behind it wait minutes.
+	// less the time that the other side had no use for. Its magnitude stays
+	// below most: a closure that took minutes must not make those behind it
+	// wait minutes.
 	ahead, most time.Duration
 
 	limit time.Duration // turnTime, but for tests
@@ -52,8 +53,8 @@ func (t *turns) init(busyTimeout time.Duration) {
 
 func (t *turns) waiting() int { return t.queues[library].Len() + t.queues[closures].Len() }
 
-// next returns the side whose turn it is, and forgives it what it owes to a
-// side where nobody waits.
+// next returns the side whose turn it is, and forgives its debt to a side where
+// no member waits.
 func (t *turns) next() side {
 	switch {
 	case t.queues[closures].Len() == 0:
@@ -99,8 +100,8 @@ func (t *turns) remove(m *member) bool {
 	return true
 }
 
-// take removes the first member of a side; nil if there is none, or if it must
-// be alone and is not.
+// take removes the first member of a side; nil if the side is empty, or if the
+// member must be alone and is not.
 func (t *turns) take(s side, alone bool) *member {
 	e := t.queues[s].Front()
 	if e == nil || !alone && e.Value.(*member).kind == exclusive {

@@ -122,8 +122,8 @@ func (r *reader) fail(err error) error {
 	return err
 }
 
-// rescue is deferred around calls of bbolt: what it panics with on a damaged
-// page becomes an error.
+// rescue is deferred around calls of bbolt: a panic on a damaged page becomes
+// an error.
 func (r *reader) rescue(errp *error) {
 	if p := recover(); p != nil {
 		*errp = r.fail(corrupt(p))
@@ -241,8 +241,8 @@ type tx struct {
 
 func newTx(p *pages) *tx { return &tx{reader: reader{pages: p, sticky: true}} }
 
-// verdict is what a closure's run comes to: an error of the engine outweighs
-// what the closure returned.
+// verdict is the result of a closure's run: an error of the engine outweighs
+// the closure's own.
 func (t *tx) verdict(returned error) error {
 	if t.err != nil {
 		return t.err

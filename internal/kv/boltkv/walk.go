@@ -5,7 +5,7 @@ import "bytes"
 // A file that was written with NoFreelistSync has no list of free pages. bbolt
 // finds them by walking all others, on a goroutine of its own: a panic there
 // ends the program, and at the first fault that it reports it leaves the
-// goroutine behind, reading a map that nobody owns. So the whole file is walked
+// goroutine behind, reading a map without an owner. So the whole file is walked
 // here first, by reads that can fail, and bbolt gets it only if its own walk
 // will find nothing: no page out of place or used twice, no key outside its
 // page or out of order.
@@ -24,9 +24,8 @@ type walker struct {
 }
 
 // maxNesting bounds how deep pages and buckets lie inside each other, far
-// beyond what anybody builds: a file that is made for it could else have so
-// many buckets in one page that the walk outgrows the stack, which ends the
-// program.
+// beyond any real file: a file that is made for it could else have so many
+// buckets in one page that the walk outgrows the stack, which ends the program.
 const maxNesting = 1 << 10
 
 func newWalker(f *file) *walker { return &walker{file: f, seen: map[uint64]bool{}} }
@@ -47,7 +46,7 @@ func (w *walker) tree(id uint64, min, max []byte) (last []byte, err error) {
 	return w.entries(b, min, max)
 }
 
-// entries walks what the entries of a page lead to.
+// entries walks the pages that the entries of a page lead to.
 func (w *walker) entries(b, min, max []byte) (last []byte, err error) {
 	if w.depth++; w.depth > maxNesting {
 		return nil, damaged("more than %d levels of pages and buckets", maxNesting)

@@ -46,8 +46,8 @@ func (m *member) side() side {
 
 // A member is one operation on its way through a group. It is queued, then
 // taken by the writer, then answered, once; or it withdraws from the queue; or
-// it leads and is taken at once. What is taken is not abandoned: its caller
-// stays to run the closure, as often as needed, and for the answer.
+// it leads and is taken at once. A member that is taken is not abandoned: its
+// caller stays to run the closure, as often as needed, and for the answer.
 type member struct {
 	kind kind
 	op   func(kv.Tx) error
@@ -62,7 +62,7 @@ type member struct {
 	tx  *tx
 	err error
 
-	late      bool // the run saw what others had written before it
+	late      bool // the run saw earlier writes of others
 	rehearsed bool // Options.Twice: the first of the two runs is over
 }
 
@@ -138,7 +138,7 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 
 // runHere runs the closure on its caller's goroutine and hands the transaction
 // back, also when the closure panics or ends the goroutine: the writer and all
-// who share the commit wait for it.
+// members of the commit wait for it.
 func (s *Store) runHere(m *member, t *tx) {
 	defer func() { m.back <- true }()
 	defer faultsPanic()()
@@ -236,9 +236,9 @@ func (s *Store) mayLead() bool {
 }
 
 // lead runs m, and it alone, on its caller's goroutine: to hand a lone
-// operation over to another and back would cost as much as what it does.
-// Those who came meanwhile are left to a writer. It leads nobody else, so that
-// no operation can end the goroutine of another's caller.
+// operation over to another and back would cost as much as its work. Members
+// that came meanwhile are left to a writer. It leads no other, so that no
+// operation can end the goroutine of another's caller.
 func (s *Store) lead(m *member) {
 	defer faultsPanic()()
 	g := &group{s: s, members: []*member{m}, started: true, leads: true}
@@ -268,7 +268,8 @@ func (s *Store) withdraw(m *member) bool {
 	return s.turns.remove(m)
 }
 
-// take takes the first of a queue. Who must be alone is taken only if alone.
+// take takes the first of a queue. A member that must be alone is taken only if
+// alone.
 func (s *Store) take(from side, alone bool) *member {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -289,7 +290,7 @@ func (s *Store) due() (side, int) {
 	return next, s.turns.queues[next].Len()
 }
 
-// dismiss answers all who wait with the reason why the gate is shut.
+// dismiss answers all that wait with the reason why the gate is shut.
 func (s *Store) dismiss() {
 	for _, from := range []side{library, closures} {
 		for m := s.take(from, true); m != nil; m = s.take(from, true) {
@@ -298,7 +299,7 @@ func (s *Store) dismiss() {
 	}
 }
 
-// write is the writer's goroutine: it serves groups until nobody waits.
+// write is the writer's goroutine: it serves groups until no member waits.
 //
 // An operation, or a commit hook, that ends its goroutine ends this one. A
 // new writer then goes on with the group where it was left.

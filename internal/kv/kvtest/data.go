@@ -108,7 +108,7 @@ func order(t *testing.T, open Open) {
 	}))
 }
 
-// scanOf is what list returns for empty values.
+// scanOf is the result of list for empty values.
 func scanOf(keys []string, from string, to []byte, limit int) string {
 	var b strings.Builder
 	n := 0
@@ -284,7 +284,8 @@ func slicesLastAsPromised(t *testing.T, open Open) {
 		if err := read(tx); err != nil {
 			return err
 		}
-		// What was handed out may be an argument of the write that ends it.
+		// Bytes that were handed out may be an argument of the write that ends
+		// them.
 		v, _, err := tx.Get(plain, key(7))
 		if err != nil {
 			return err

@@ -8,7 +8,7 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
-// release checks what a deferred Release does to panics.
+// release checks the effect of a deferred Release on panics.
 func release(t *testing.T, open Open) {
 	s := fresh(t, open)
 	put(t, s, plain, "k", "v")

@@ -130,7 +130,7 @@ func list(r kv.Reader, space kv.Space, from, to []byte, limit int) (string, erro
 	return b.String(), err
 }
 
-// get returns a value as text, "absent" if there is none.
+// get returns a value as text, "absent" if the key is missing.
 func get(t testing.TB, r kv.Reader, space kv.Space, k string) string {
 	t.Helper()
 	v, ok, err := r.Get(space, []byte(k))

@@ -71,8 +71,8 @@ func getMany(t *testing.T, open Open) {
 	}
 }
 
-// getManyVisits: a visit may read and keep what it is given, and its error is
-// the result.
+// getManyVisits: a visit may read and keep its arguments, and its error is the
+// result.
 func getManyVisits(t *testing.T, open Open) {
 	s := fresh(t, open)
 	refs := make([]kv.Ref, 5)

@@ -10,13 +10,13 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
-// What one closure does must not touch those that share its commit. The tests
+// One closure must not affect the others that share its commit. The tests
 // gather many behind a held writer; whether an engine then commits them
 // together is its own affair.
 
 const crowd = 40
 
-// gather runs member(i) for all i behind a held writer and returns what is
+// gather runs member(i) for all i behind a held writer and returns the data
 // stored then.
 func gather(t *testing.T, s kv.Store, member func(i int)) {
 	t.Helper()

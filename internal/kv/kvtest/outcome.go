@@ -92,7 +92,7 @@ func runTwice(t *testing.T, open Open) {
 	}
 	same(t, "three operations", dump(t, s, plain), `"n"="3" `)
 
-	// What the first run returns is void as well, if there is a second.
+	// The result of the first run is void as well, if there is a second.
 	runs := 0
 	own := errors.New("last run")
 	err := s.Update(ctx, func(tx kv.Tx) error { runs++; return fmt.Errorf("%w %d", own, runs) })
