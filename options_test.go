@@ -173,8 +173,8 @@ func TestExtremeOptionsInsideTheirBounds(t *testing.T) {
 			Passwords: snib.PasswordPolicy{Queue: -1},
 		},
 		"most": {
-			Sessions: snib.SessionPolicy{Active: 36500 * 24 * time.Hour, Idle: 36500 * 24 * time.Hour, Absolute: -1, MaxPerUser: 1000},
-			Refresh:  snib.RefreshPolicy{Idle: 36500 * 24 * time.Hour, Absolute: -1, Grace: 5 * time.Minute, MaxPerUser: 100},
+			Sessions: snib.SessionPolicy{Active: 10950 * 24 * time.Hour, Idle: 10950 * 24 * time.Hour, Absolute: -1, MaxPerUser: 1000},
+			Refresh:  snib.RefreshPolicy{Idle: 10950 * 24 * time.Hour, Absolute: -1, Grace: 5 * time.Minute, MaxPerUser: 100},
 			Indexes:  []snib.Index{{Name: strings.Repeat("n", 64)}},
 		},
 		"none of the rest": {SweepEvery: -1},
