@@ -50,7 +50,7 @@ var bboltBatch = peer.Peer{
 // makes of them.
 var bboltChecks = peer.Peer{
 	Name: Checked,
-	Note: "the same checks on bbolt: View and Get of the same bytes, checksum, hash of the secret, epoch, deadlines by the clock, " +
+	Note: "the same checks on bbolt: View and Get of a record of the same fields, checksum, hash of the secret, epoch, deadlines by the clock, " +
 		"user present and enabled; one Update for each write",
 	Modules:    bboltModule,
 	Durability: peer.Synced,
