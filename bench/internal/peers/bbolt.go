@@ -8,6 +8,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/snibdb/snib/bench/internal/frozen"
 	"github.com/snibdb/snib/bench/internal/peer"
 )
 
@@ -49,7 +50,7 @@ var bboltBatch = peer.Peer{
 // makes of them.
 var bboltChecks = peer.Peer{
 	Name: Checked,
-	Note: "the same checks on bbolt: View and Get of the same bytes, checksum, hash of the secret, epoch, deadlines by the clock, " +
+	Note: "the same checks on bbolt: View and Get of a record of the same fields, checksum, hash of the secret, epoch, deadlines by the clock, " +
 		"user present and enabled; one Update for each write",
 	Modules:    bboltModule,
 	Durability: peer.Synced,
@@ -93,7 +94,7 @@ func (s *bareStore) ValidateUser(token string) (string, error) {
 	}
 	key := []byte(token[:peer.IDLength])
 	err := s.db.View(func(tx *bolt.Tx) error {
-		const user = 108 // the offset in snib's record, see docs/FORMAT.md
+		const user = frozen.OffSessionUser
 		value := tx.Bucket(boltBuckets[sessions]).Get(key)
 		if value == nil || tx.Bucket(boltBuckets[users]).Get(value[user:user+peer.IDLength]) == nil {
 			return peer.ErrRefused

@@ -4,8 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/snibdb/snib/codec"
-
+	"github.com/snibdb/snib/bench/internal/frozen"
 	"github.com/snibdb/snib/bench/internal/peer"
 )
 
@@ -43,8 +42,8 @@ type writer interface {
 }
 
 // recordStore is what a careful program would write over a key-value engine:
-// snib's spaces and its records (package codec), so that all of them store the
-// same bytes, without what snib adds (clock, epoch, bounds per user, versions).
+// snib's first format (package frozen), so that all of them store the
+// same bytes whatever snib does now, without what snib adds (clock, epoch, bounds per user, versions).
 type recordStore struct {
 	engine
 	now   func() time.Time
@@ -62,14 +61,12 @@ func newRecordStore(e engine, o peer.Options) *recordStore {
 var errNoUser = errors.New("no such user")
 
 func userRecord(u peer.User, now int64) ([]byte, error) {
-	attributes, err := codec.AppendAttributes(nil, u.Attributes, codec.Bounds{})
-	r := codec.User{
-		ID: u.ID, CreatedAt: now, UpdatedAt: now, CredentialVersion: 1,
-		PasswordHash: u.PasswordHash, PasswordChangedAt: now,
-		Identities: []codec.Identity{{Provider: "email", Key: u.Identifier, Identifier: u.Identifier, LinkedAt: now}},
-		Attributes: string(attributes),
+	attributes, err := frozen.EncodeAttributes(u.Attributes)
+	r := frozen.User{
+		ID: u.ID, CreatedAt: now, UpdatedAt: now, CredentialVersion: 1, PasswordHash: u.PasswordHash, PasswordChangedAt: now,
+		Provider: "email", Key: u.Identifier, Identifier: u.Identifier, LinkedAt: now, Attributes: attributes,
 	}
-	return r.Append(nil), err
+	return r.Encode(), err
 }
 
 // newSession puts a session with its entry in the index.
@@ -78,14 +75,14 @@ func (s *recordStore) newSession(w writer, userID, familyID string) (id, token s
 	id = peer.NewID("ses_", now)
 	token, hash := peer.NewToken(id)
 	deadline := now.Add(peer.Life).UnixMilli()
-	r := codec.Session{
+	r := frozen.Session{
 		ID: id, UserID: userID, FamilyID: familyID, SecretHash: hash, ActiveUntil: deadline, IdleUntil: deadline, AbsoluteUntil: deadline,
 		CreatedAt: now.UnixMilli(), AuthTime: now.UnixMilli(), LastUsedAt: now.UnixMilli(),
 	}
-	if err := w.put(sessions, []byte(id), r.Append(nil)); err != nil {
+	if err := w.put(sessions, []byte(id), r.Encode()); err != nil {
 		return "", "", err
 	}
-	return id, token, w.put(userSessions, codec.AppendPair(nil, userID, id), nil)
+	return id, token, w.put(userSessions, frozen.Pair(userID, id), nil)
 }
 
 // AddUsers implements peer.Store.
@@ -130,27 +127,27 @@ func mustHaveUser(r reader, userID string) error {
 }
 
 // session finds what a token stands for and checks it.
-func (s *recordStore) session(r reader, token string) (codec.Session, error) {
+func (s *recordStore) session(r reader, token string) (frozen.Session, error) {
 	id, hash, ok := peer.ParseToken(token)
 	if !ok {
-		return codec.Session{}, peer.ErrRefused
+		return frozen.Session{}, peer.ErrRefused
 	}
 	value, err := r.get(sessions, []byte(id))
 	if err != nil || value == nil {
-		return codec.Session{}, errors.Join(err, errIf(value == nil && err == nil))
+		return frozen.Session{}, errors.Join(err, errIf(value == nil && err == nil))
 	}
-	record, err := codec.DecodeSession([]byte(id), value)
+	record, err := frozen.DecodeSession([]byte(id), value)
 	if err != nil {
-		return codec.Session{}, err
+		return frozen.Session{}, err
 	}
 	if !peer.SameHash(record.SecretHash[:], hash[:]) || !s.alive(&record) {
-		return codec.Session{}, peer.ErrRefused
+		return frozen.Session{}, peer.ErrRefused
 	}
 	return record, nil
 }
 
 // alive compares the epoch and all three deadlines, as snib does.
-func (s *recordStore) alive(r *codec.Session) bool {
+func (s *recordStore) alive(r *frozen.Session) bool {
 	now := s.now().UnixMilli()
 	return r.Epoch == s.epoch && now < r.ActiveUntil && now < r.IdleUntil && now < r.AbsoluteUntil
 }
@@ -183,14 +180,14 @@ func (s *recordStore) ValidateUser(token string) (identifier string, err error) 
 		if err != nil || value == nil {
 			return errors.Join(err, errIf(value == nil && err == nil))
 		}
-		user, err := codec.DecodeUser([]byte(record.UserID), value)
+		user, err := frozen.DecodeUser([]byte(record.UserID), value)
 		if err != nil {
 			return err
 		}
 		if user.ID != record.UserID || user.DisabledAt != 0 {
 			return peer.ErrRefused
 		}
-		identifier = user.Identities[0].Identifier
+		identifier = user.Identifier
 		return nil
 	})
 	return identifier, err
@@ -201,7 +198,7 @@ func (s *recordStore) ListSessions(userID string) (n int, err error) {
 	err = s.view(func(r reader) error {
 		n = 0
 		return s.eachSession(r, userID, func(id, value []byte) error {
-			record, err := codec.DecodeSession(id, value)
+			record, err := frozen.DecodeSession(id, value)
 			if err == nil && record.UserID == userID && s.alive(&record) {
 				n++
 			}
@@ -213,13 +210,13 @@ func (s *recordStore) ListSessions(userID string) (n int, err error) {
 
 // eachSession gets every session that the index has of a user.
 func (s *recordStore) eachSession(r reader, userID string, do func(id, value []byte) error) error {
-	from, to := codec.PairRange(userID)
+	from, to := frozen.PairRange(userID)
 	keys, err := r.keys(userSessions, from, to)
 	if err != nil {
 		return err
 	}
 	for _, key := range keys {
-		_, id, _ := codec.SplitPair(key)
+		id := frozen.Second(key)
 		value, err := r.get(sessions, id)
 		if err == nil {
 			err = do(id, value)
@@ -244,7 +241,7 @@ func (s *recordStore) Extend(token string) error {
 		}
 		record.LastUsedAt = s.now().UnixMilli()
 		record.ActiveUntil = s.now().Add(peer.Life).UnixMilli()
-		return w.put(sessions, []byte(record.ID), record.Append(nil))
+		return w.put(sessions, []byte(record.ID), record.Encode())
 	})
 }
 
@@ -267,19 +264,19 @@ func (s *recordStore) EndSession(token string) error {
 }
 
 func dropSession(w writer, userID, id string) error {
-	return errors.Join(w.del(sessions, []byte(id)), w.del(userSessions, codec.AppendPair(nil, userID, id)))
+	return errors.Join(w.del(sessions, []byte(id)), w.del(userSessions, frozen.Pair(userID, id)))
 }
 
 // DeleteUser implements peer.UserStore.
 func (s *recordStore) DeleteUser(userID string) error {
 	return s.update(userID, func(w writer) error {
-		from, to := codec.PairRange(userID)
+		from, to := frozen.PairRange(userID)
 		keys, err := w.keys(userSessions, from, to)
 		if err != nil {
 			return err
 		}
 		for _, key := range keys {
-			_, id, _ := codec.SplitPair(key)
+			id := frozen.Second(key)
 			if err := errors.Join(w.del(sessions, id), w.del(userSessions, key)); err != nil {
 				return err
 			}

@@ -3,8 +3,7 @@ package peers
 import (
 	"errors"
 
-	"github.com/snibdb/snib/codec"
-
+	"github.com/snibdb/snib/bench/internal/frozen"
 	"github.com/snibdb/snib/bench/internal/peer"
 )
 
@@ -15,7 +14,7 @@ func (s *recordStore) StartFamily(userID string) (refresh, session string, err e
 			return err
 		}
 		now := s.now()
-		f := codec.Family{ID: peer.NewID("rft_", now), UserID: userID, CreatedAt: now.UnixMilli(), AuthTime: now.UnixMilli()}
+		f := frozen.Family{ID: peer.NewID("rft_", now), UserID: userID, CreatedAt: now.UnixMilli(), AuthTime: now.UnixMilli()}
 		refresh, session, err = s.rotate(w, &f)
 		return err
 	})
@@ -23,7 +22,7 @@ func (s *recordStore) StartFamily(userID string) (refresh, session string, err e
 }
 
 // rotate gives a family its next token and session.
-func (s *recordStore) rotate(w writer, f *codec.Family) (refresh, session string, err error) {
+func (s *recordStore) rotate(w writer, f *frozen.Family) (refresh, session string, err error) {
 	now := s.now()
 	if f.SessionID, session, err = s.newSession(w, f.UserID, f.ID); err != nil {
 		return "", "", err
@@ -33,7 +32,7 @@ func (s *recordStore) rotate(w writer, f *codec.Family) (refresh, session string
 	f.Generation++
 	f.RotatedAt = now.UnixMilli()
 	f.IdleUntil, f.AbsoluteUntil = now.Add(peer.Life).UnixMilli(), now.Add(peer.Life).UnixMilli()
-	return refresh, session, w.put(families, []byte(f.ID), f.Append(nil))
+	return refresh, session, w.put(families, []byte(f.ID), f.Encode())
 }
 
 // Refresh implements peer.Refresher.
@@ -47,7 +46,7 @@ func (s *recordStore) Refresh(token string) (next, session string, err error) {
 		if err != nil || value == nil {
 			return errors.Join(err, errIf(value == nil && err == nil))
 		}
-		f, err := codec.DecodeFamily([]byte(id), value)
+		f, err := frozen.DecodeFamily([]byte(id), value)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -37,7 +38,7 @@ func OpenSnibOnBolt(dir string) (peer.Store, *bolt.DB, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, handle.Close())
 	}
-	return &snibStore{db}, handle, nil
+	return &snibStore{db, knownIn(dir)}, handle, nil
 }
 
 // SnibFile is the name of snib's file in the folder of its store.
@@ -54,7 +55,7 @@ func openSnib(dir string, o peer.Options) (peer.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &snibStore{db}, nil
+	return &snibStore{db, knownIn(dir)}, nil
 }
 
 // SnibOptions are the options of every measurement of snib: the defaults, but
@@ -67,7 +68,52 @@ func SnibOptions() *snib.Options {
 	}
 }
 
-type snibStore struct{ db *snib.DB }
+type snibStore struct {
+	db    *snib.DB
+	known *known
+}
+
+// known are the users of a store as a log-in would just have shown them, so
+// that a session is made by proof of one without reading it first. Kept small,
+// as a program does not hold them at all: the id and the version.
+type known struct {
+	mu       sync.RWMutex
+	versions map[string]uint64
+}
+
+// stores has what is known by the folder of each store, which is opened more
+// than once.
+var stores sync.Map
+
+func knownIn(dir string) *known {
+	k, _ := stores.LoadOrStore(dir, &known{versions: map[string]uint64{}})
+	return k.(*known)
+}
+
+func (k *known) add(u snib.User) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.versions[string(u.ID)] = u.CredentialVersion
+}
+
+// user is an imported one; read gets another, once.
+func (k *known) user(id string, read func(snib.UserID) (snib.User, error)) (snib.User, error) {
+	k.mu.RLock()
+	version, ok := k.versions[id]
+	k.mu.RUnlock()
+	if ok {
+		return snib.User{ID: snib.UserID(id), CredentialVersion: version}, nil
+	}
+	u, err := read(snib.UserID(id))
+	if err == nil {
+		k.add(u)
+	}
+	return u, err
+}
+
+func (s *snibStore) user(id string) (snib.User, error) {
+	return s.known.user(id, func(id snib.UserID) (snib.User, error) { return s.db.GetUser(ctx, id) })
+}
 
 // refused tells an answer from trouble.
 func refused(err error, answers ...error) error {
@@ -82,10 +128,11 @@ func refused(err error, answers ...error) error {
 // AddUsers implements peer.Store.
 func (s *snibStore) AddUsers(list []peer.User) error {
 	return addUsers(list, s.update, func(tx *snib.Tx, u peer.User) error {
-		_, err := tx.ImportUser(snib.UserImport{
+		added, err := tx.ImportUser(snib.UserImport{
 			ID: snib.UserID(u.ID), Provider: "email", Identifier: u.Identifier,
 			PasswordHash: u.PasswordHash, Attributes: u.Attributes,
 		})
+		s.known.add(added) // of the last run of the closure, which is committed
 		return err
 	})
 }
@@ -93,19 +140,24 @@ func (s *snibStore) AddUsers(list []peer.User) error {
 // AddSessions implements peer.Store.
 func (s *snibStore) AddSessions(userIDs []string, each func(string)) error {
 	return addSessions(userIDs, each, s.update, func(tx *snib.Tx, id string) (string, error) {
-		session, err := tx.CreateSession(imported(id), snib.SessionOptions{})
+		user, err := s.known.user(id, tx.GetUser)
+		if err != nil {
+			return "", err
+		}
+		session, err := tx.CreateSession(user, snib.SessionOptions{})
 		return session.Token.Reveal(), err
 	})
 }
-
-// imported is what a session is made for: a user that AddUsers has imported.
-func imported(id string) snib.UserID { return snib.UserID(id) }
 
 func (s *snibStore) update(fn func(*snib.Tx) error) error { return s.db.Update(ctx, fn) }
 
 // CreateSession implements peer.Store.
 func (s *snibStore) CreateSession(userID string) (string, error) {
-	session, err := s.db.CreateSession(ctx, imported(userID), snib.SessionOptions{})
+	user, err := s.user(userID)
+	if err != nil {
+		return "", err
+	}
+	session, err := s.db.CreateSession(ctx, user, snib.SessionOptions{})
 	return session.Token.Reveal(), err
 }
 
@@ -147,7 +199,11 @@ func (s *snibStore) Extend(token string) error {
 
 // StartFamily implements peer.Refresher.
 func (s *snibStore) StartFamily(userID string) (refresh, session string, err error) {
-	se, rt, err := s.db.CreateRefreshToken(ctx, imported(userID), snib.SessionOptions{})
+	user, err := s.user(userID)
+	if err != nil {
+		return "", "", err
+	}
+	se, rt, err := s.db.CreateRefreshToken(ctx, user, snib.SessionOptions{})
 	return rt.Token.Reveal(), se.Token.Reveal(), err
 }
 
@@ -173,7 +229,10 @@ func (s *snibStore) LogIn(identifier, password string) (string, error) {
 func (s *snibStore) CreateWithin(d time.Duration, userID string) error {
 	limited, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	_, err := s.db.CreateSession(limited, imported(userID), snib.SessionOptions{})
+	user, err := s.user(userID)
+	if err == nil {
+		_, err = s.db.CreateSession(limited, user, snib.SessionOptions{})
+	}
 	return err
 }
 

@@ -11,8 +11,7 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/snibdb/snib/codec"
-
+	"github.com/snibdb/snib/bench/internal/frozen"
 	"github.com/snibdb/snib/bench/internal/peer"
 )
 
@@ -200,12 +199,12 @@ func (s *sqlStore) together(calls []*call[func(sqlTx) error]) {
 func (s *sqlStore) AddUsers(list []peer.User) error { return addUsers(list, s.update, s.addUser) }
 
 func (s *sqlStore) addUser(tx sqlTx, u peer.User) error {
-	attributes, err := codec.AppendAttributes(nil, u.Attributes, codec.Bounds{})
+	attributes, err := frozen.EncodeAttributes(u.Attributes)
 	if err != nil {
 		return err
 	}
 	now := s.now().UnixMilli()
-	return tx.exec(addUser, u.ID, u.Identifier, u.PasswordHash, now, now, attributes)
+	return tx.exec(addUser, u.ID, u.Identifier, u.PasswordHash, now, now, []byte(attributes))
 }
 
 // AddSessions implements peer.Store.

@@ -27,6 +27,26 @@ func TestBeforeIsComparedRoundByRound(t *testing.T) {
 	}
 }
 
+// TestDocumentHasBothCommits: a document of a run with a commit before it shows
+// both figures and their ratio, and one without shows nothing of it.
+func TestDocumentHasBothCommits(t *testing.T) {
+	row := func(peer string, sessions int, rounds ...float64) Row {
+		return Row{Work: "validate", Sessions: sessions, Workers: 1, Peer: peer, Unit: NsPerOp, Rounds: rounds}
+	}
+	r := &Result{Rows: []Row{row(subject, 10, 50, 160, 120), row(Before, 10, 100, 200, 100), row(subject, 20, 1)}}
+	r.Settings.Sessions = []int{10, 20}
+	r.Finish()
+	if strings.Contains(r.Figures(), "Against commit") {
+		t.Error("a commit is named that was not measured")
+	}
+	r.Settings.Before = "abc"
+	const want = "### Against commit abc"
+	const line = "| ValidateSession | 120 ns (100 ns), 0.8× | – |\n"
+	if got := r.Figures(); !strings.Contains(got, want) || !strings.Contains(got, line) {
+		t.Errorf("no %q or no %q in\n%s", want, line, got)
+	}
+}
+
 func TestBatchesAreTenthAndNinetieth(t *testing.T) {
 	var list []float64
 	for i := range 100 {

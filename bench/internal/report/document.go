@@ -79,28 +79,32 @@ func (r *Result) Figures() string {
 		fmt.Fprintf(&b, "| %s | %d | %s |\n", row.Work, row.Workers, Value(row.Value, row.Unit))
 	}
 	r.contenders(&b)
+	r.changes(&b)
 	return b.String() + "\n"
+}
+
+// documented are the works that the document has tables of.
+var documented = []struct {
+	title, work string
+	workers     int
+}{
+	{"ValidateSession", "validate", 1}, {"ValidateSession on two processors", "validate", 2},
+	{"ValidateSession of the newest 1 %", "validate newest 1 %", 1}, {"ValidateSessionUser", "validate+user", 1},
+	{"CreateSession, 1 writer", "create", 1}, {"CreateSession, 64 writers, for each session", "create", 64},
+	{"CreateSession, 512 writers, for each session", "create", 512},
+	{"ListUserSessions of 10", "list of 10 sessions", 1},
+	{"DeleteUser with 10 sessions made over time", "delete user with 10 made over time", 1},
+	{"DeleteUser with 1,000 sessions made over time", deleteThousand, 1}, {"Refresh, 64 at once", "refresh", 64},
+	{"Size of the files", "file", 0}, {"Open", "open", 0}, {"Check", "check of all", 0},
+	{"Pages of one create", "pages of create", 1}, {"Pages of one refresh", "pages of refresh", 1},
+	{"Pages of deleting a user with 10 made over time", "pages of delete user with 10 made over time", 1},
+	{"Pages of deleting a user with 1,000 made over time", "pages of " + deleteThousand, 1},
 }
 
 // contenders writes one table for each of a few works: the time of each
 // contender by the number of sessions.
 func (r *Result) contenders(b *strings.Builder) {
-	for _, c := range []struct {
-		title, work string
-		workers     int
-	}{
-		{"ValidateSession", "validate", 1}, {"ValidateSession on two processors", "validate", 2},
-		{"ValidateSession of the newest 1 %", "validate newest 1 %", 1}, {"ValidateSessionUser", "validate+user", 1},
-		{"CreateSession, 1 writer", "create", 1}, {"CreateSession, 64 writers, for each session", "create", 64},
-		{"CreateSession, 512 writers, for each session", "create", 512},
-		{"ListUserSessions of 10", "list of 10 sessions", 1},
-		{"DeleteUser with 10 sessions made over time", "delete user with 10 made over time", 1},
-		{"DeleteUser with 1,000 sessions made over time", deleteThousand, 1}, {"Refresh, 64 at once", "refresh", 64},
-		{"Size of the files", "file", 0}, {"Open", "open", 0}, {"Check", "check of all", 0},
-		{"Pages of one create", "pages of create", 1}, {"Pages of one refresh", "pages of refresh", 1},
-		{"Pages of deleting a user with 10 made over time", "pages of delete user with 10 made over time", 1},
-		{"Pages of deleting a user with 1,000 made over time", "pages of " + deleteThousand, 1},
-	} {
+	for _, c := range documented {
 		sizes := r.sizes(c.work)
 		if len(sizes) == 0 {
 			continue
