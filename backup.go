@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 )
 
@@ -15,9 +16,23 @@ type CopyOptions struct {
 	// it that is an error that is fs.ErrExist. The file that is replaced must
 	// not be open as a database elsewhere: commits to it would be lost.
 	Replace bool
+
+	// KeepQuarantine makes CompactTo copy the space quarantine too: what
+	// Repair could not read or had to change, damage and personal data
+	// included, for the 30 days that the file keeps it. Backup and BackupFile
+	// copy it always, page by page.
+	KeepQuarantine bool
 }
 
 func (o *CopyOptions) replace() bool { return o != nil && o.Replace }
+
+// without returns the spaces that a compact copy does not get.
+func (o *CopyOptions) without() []string {
+	if o != nil && o.KeepQuarantine {
+		return nil
+	}
+	return []string{codec.SpaceQuarantine}
+}
 
 // Backup writes a copy of the database file to w, as of one moment, while
 // others go on reading and writing: the whole file, buckets of the
@@ -56,8 +71,8 @@ func (db *DB) BackupFile(ctx context.Context, path string, opts *CopyOptions) er
 }
 
 // CompactTo makes a copy at path, as BackupFile does, that has the keys and
-// values and nothing else: no free pages, and nothing that was deleted or
-// replaced. The longer the file has been in use, the smaller it is. What was
+// values and nothing else: no free pages, nothing that was deleted or
+// replaced, and no quarantine (see [CopyOptions]). The longer the file has been in use, the smaller it is. What was
 // deleted stays in the file itself, in other copies, and in blocks that the
 // disk has retired.
 //
@@ -67,7 +82,7 @@ func (db *DB) BackupFile(ctx context.Context, path string, opts *CopyOptions) er
 //
 // Errors are those of BackupFile. opts may be nil.
 func (db *DB) CompactTo(ctx context.Context, path string, opts *CopyOptions) error {
-	err := db.store.CompactTo(ctx, path, opts.replace(), db.o.told("compact"))
+	err := db.store.CompactTo(ctx, path, opts.replace(), db.o.told("compact"), opts.without()...)
 	return db.copied("compact", err)
 }
 
@@ -75,7 +90,8 @@ func (db *DB) CompactTo(ctx context.Context, path string, opts *CopyOptions) err
 // step, and goes on with that. It takes space for the copy meanwhile. Reads go
 // on, on the old file if they have begun; writes wait as long as the copy takes
 // (ErrBusy after Options.BusyTimeout), and nothing that was acknowledged is
-// missing. After a crash at any point one whole file is there. Another process
+// missing. The quarantine of Repair ends, as in any compact copy: CompactTo with
+// the path of the database, Replace and KeepQuarantine keeps it. After a crash at any point one whole file is there. Another process
 // that waits to open the file goes on waiting. Copies that run and Compact wait
 // for each other, as long as ctx allows.
 //
@@ -85,7 +101,7 @@ func (db *DB) CompactTo(ctx context.Context, path string, opts *CopyOptions) err
 // errors.ErrUnsupported under New, whose handle is the application's, and on
 // Windows, where a file in use cannot be replaced.
 func (db *DB) Compact(ctx context.Context) error {
-	return db.copied("compact", db.store.Compact(ctx, db.o.told("compact")))
+	return db.copied("compact", db.store.Compact(ctx, db.o.told("compact"), (*CopyOptions)(nil).without()...))
 }
 
 // copied is what the outcome of making a copy comes to.

@@ -44,8 +44,8 @@ type store interface {
 	InPlace() error // ErrFileGone unless the path still leads to the file
 	Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error
 	BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error
-	Compact(ctx context.Context, told func(done, total int64)) error
-	CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error
+	Compact(ctx context.Context, told func(done, total int64), without ...string) error
+	CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64), without ...string) error
 
 	// join works inside a transaction that the application began.
 	join(any) (kv.Tx, error)

@@ -201,7 +201,8 @@ func (tx *Tx) Underlying() any {
 // Providers it declares, those of opts are taken; without Providers there it
 // is ErrInvalidInput (Options.Providers) if the keys in the file show that the
 // defaults were not declared. It returns errors of Open as well, and
-// fs.ErrNotExist instead of creating a file.
+// fs.ErrNotExist instead of creating a file. A file of an earlier format is
+// upgraded first, as Open does.
 func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, error) {
 	db, err := prepare(opts)
 	if err != nil {
@@ -218,6 +219,9 @@ func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, 
 	}
 	if err != nil {
 		return RepairReport{}, during("repair", err)
+	}
+	if err := db.upgradeDamaged(ctx); err != nil {
+		return RepairReport{}, during("repair", errors.Join(err, db.store.Close()))
 	}
 	report, err := db.Repair(ctx)
 	return report, errors.Join(err, db.store.Close())

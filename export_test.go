@@ -68,6 +68,19 @@ func OpenTwice(path string, opts *Options) (*DB, error) {
 	return db.start(context.Background(), bbolt{s})
 }
 
+// OpenWrapped is Open with a store around the one underneath.
+func OpenWrapped(path string, opts *Options, wrap func(kv.Store) kv.Store) (*DB, error) {
+	db, err := prepare(opts)
+	if err != nil {
+		return nil, err
+	}
+	s, err := boltkv.Open(path, db.o.engine(db.initialise))
+	if err != nil {
+		return nil, err
+	}
+	return db.start(context.Background(), wrapped{store: s, Store: wrap(s)})
+}
+
 // Kind is a row of the table of kinds, for tests outside of the package.
 type Kind struct {
 	Title, Space    string

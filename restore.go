@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/durable"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 )
 
@@ -19,6 +21,11 @@ type RestoreOptions struct {
 	// that was used since would be accepted again.
 	KeepSessions bool
 
+	// KeepQuarantine keeps the space quarantine of the backup, which is
+	// removed otherwise: what Repair could not read or had to change, of
+	// users, for 30 days.
+	KeepQuarantine bool
+
 	// Options are those with which the file is used: of them Restore takes
 	// Logger, Progress, LockTimeout and Now. Declarations stay as in the
 	// backup.
@@ -29,7 +36,11 @@ type RestoreOptions struct {
 type RestoreReport struct {
 	CheckReport // of the restored file; Newest is as of when it is
 
-	Ended int // sessions, refresh tokens and one-time tokens that came back dead
+	// Ended counts the sessions, refresh tokens and one-time tokens that came
+	// back dead, and the records of kinds that a later program has added.
+	// These are removed: a program that does not know them cannot tell what
+	// must not be usable again.
+	Ended int
 }
 
 // Restore puts a backup at path, in the place of a database that is lost. It
@@ -98,6 +109,10 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 	if report.CheckReport, err = db.Check(ctx); err != nil {
 		return report, err
 	}
+	if err := o.removeTrees(ctx, db); err != nil {
+		return report, err
+	}
+	report.Ended = report.Newer
 	for _, k := range records.Kinds {
 		if o.KeepSessions && !k.UsedOnce {
 			continue
@@ -113,6 +128,16 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 		return report, nil
 	}
 	return report, db.EndEverything(ctx)
+}
+
+// removeTrees removes from the copy the spaces that do not come back: of kinds
+// that this program does not know, and quarantine.
+func (o *RestoreOptions) removeTrees(ctx context.Context, db *DB) error {
+	names := db.file.LaterNames()
+	if !o.KeepQuarantine {
+		names = append(names, codec.SpaceQuarantine)
+	}
+	return db.store.Exclusive(ctx, func(w kv.Tx) error { return dropTrees(w, names...) })
 }
 
 // count returns how many records of a kind there are.

@@ -122,25 +122,48 @@ func (db *DB) sweepBatch(ctx context.Context, k *records.Kind, keys []codec.Owne
 	})
 }
 
-// sweepQuarantine removes what has been in quarantine for 30 days.
+// sweepQuarantine removes what has been in quarantine for 30 days. Keys are in
+// the order of owners, so that it reads them all.
 func (db *DB) sweepQuarantine(ctx context.Context) error {
-	var old [][]byte
-	_, err := db.scanPage(ctx, records.SpaceQuarantine, nil, func(tx *Tx, key, value []byte) {
-		if at, _, ok := codec.SplitQuarantineValue(value); !ok || tx.rec.Now-at >= records.QuarantineAge {
-			old = append(old, slices.Clone(key))
+	var from []byte
+	for {
+		var old [][]byte
+		next, err := db.scanPage(ctx, records.SpaceQuarantine, from, func(tx *Tx, key, value []byte) {
+			if quarantineOver(tx, value) {
+				old = append(old, slices.Clone(key))
+			}
+		})
+		if err == nil && len(old) > 0 {
+			err = db.endQuarantine(ctx, old)
 		}
-	})
-	if err != nil || len(old) == 0 {
-		return err
+		if err != nil || next == nil {
+			return err
+		}
+		from = next
 	}
+}
+
+// endQuarantine removes those keys whose time is still over: a repair may have
+// put another value there since.
+func (db *DB) endQuarantine(ctx context.Context, keys [][]byte) error {
 	return db.update(ctx, func(tx *Tx) error {
-		for _, key := range old {
-			if err := tx.rec.Delete(records.SpaceQuarantine, string(key)); err != nil {
+		for _, key := range keys {
+			value, ok, err := tx.rec.R.Get(records.SpaceQuarantine, key)
+			if err == nil && ok && quarantineOver(tx, value) {
+				err = tx.rec.Delete(records.SpaceQuarantine, string(key))
+			}
+			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// quarantineOver reports whether a value has been in quarantine for long enough.
+func quarantineOver(tx *Tx, value []byte) bool {
+	at, _, ok := codec.SplitQuarantineValue(value)
+	return !ok || tx.rec.Now-at >= records.QuarantineAge
 }
 
 func (db *DB) startSweeper() {

@@ -1,6 +1,7 @@
 package snib
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/snibdb/snib/codec"
@@ -20,30 +21,77 @@ var formatOneTrees = []string{
 // end: format 2 finds a record by its user, whom a token of format 1 does not
 // tell.
 func (db *DB) upgrade(ctx context.Context) error {
-	done := false
-	err := db.store.Exclusive(ctx, func(w kv.Tx) error {
-		done = false
+	return db.upgraded(ctx, func(w kv.Tx) (bool, error) {
 		format, err := records.Meta(db.file, w, codec.KeyFormat, codec.DecodeFormat)
 		if err != nil || format.Version >= codec.FormatVersion { // another DB was first
-			return err
+			return false, err
 		}
 		state, err := records.Meta(db.file, w, codec.KeyState, codec.DecodeState1)
 		if err != nil {
-			return err
+			return false, err
 		}
 		declared, err := records.Meta(db.file, w, codec.KeyDeclarations, codec.DecodeDeclarations)
 		if err != nil {
-			return err
+			return false, err
 		}
-		if err := dropTrees(w, formatOneTrees...); err != nil {
-			return err
+		return true, db.writeUpgrade(w, format, state, declared)
+	})
+}
+
+// upgradeDamaged is upgrade for RepairFile, before the repair, which is one of
+// format 2. One readable record of format 1 shows that the file is of it; what
+// is damaged stays damaged for the repair to mend.
+func (db *DB) upgradeDamaged(ctx context.Context) error {
+	return db.upgraded(ctx, func(w kv.Tx) (bool, error) {
+		format, formatErr := records.Meta(db.file, w, codec.KeyFormat, codec.DecodeFormat)
+		state, stateErr := records.Meta(db.file, w, codec.KeyState, codec.DecodeState1)
+		switch {
+		case formatErr == nil && (format.Application != records.Application || format.Version >= codec.FormatVersion):
+			return false, nil
+		case formatErr != nil && stateErr != nil:
+			return false, nil
+		case formatErr != nil:
+			format = codec.Format{CreatedAt: state.Floor} // without Unicode: the repair folds anew
+		case stateErr != nil:
+			state.Floor = db.clock.Latest()
 		}
-		declared.Version = 1
-		done = true
-		return db.file.WriteMeta(w, format, codec.State{Epoch: state.Epoch + 1, Floor: state.Floor, Declarations: 1}, declared)
+		raw, ok, err := w.Get(records.SpaceMeta, []byte(codec.KeyDeclarations))
+		if err != nil {
+			return false, err
+		}
+		raw = bytes.Clone(raw)
+		declared, err := codec.DecodeDeclarations(raw)
+		if err := db.writeUpgrade(w, format, state, declared); err != nil {
+			return false, err
+		}
+		switch {
+		case !ok:
+			err = w.Delete(records.SpaceMeta, []byte(codec.KeyDeclarations))
+		case err != nil:
+			err = w.Put(records.SpaceMeta, []byte(codec.KeyDeclarations), raw)
+		}
+		return true, err
+	})
+}
+
+// upgraded runs upgrade alone and tells the logger if it has done something.
+func (db *DB) upgraded(ctx context.Context, upgrade func(kv.Tx) (bool, error)) error {
+	done := false
+	err := db.store.Exclusive(ctx, func(w kv.Tx) (err error) {
+		done, err = upgrade(w)
+		return err
 	})
 	if err == nil && done {
 		db.o.Logger.Warn("snib: the file was upgraded from format 1: all sessions and tokens have ended")
 	}
 	return err
+}
+
+// writeUpgrade writes what format 2 has in the place of format 1.
+func (db *DB) writeUpgrade(w kv.Tx, format codec.Format, state codec.State, declared codec.Declarations) error {
+	if err := dropTrees(w, formatOneTrees...); err != nil {
+		return err
+	}
+	declared.Version = 1
+	return db.file.WriteMeta(w, format, codec.State{Epoch: state.Epoch + 1, Floor: state.Floor, Declarations: 1}, declared)
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // A Cascade is the set of records that a user loses with an update. It is
@@ -89,10 +91,36 @@ func (c *Cascade) Write(tx *Tx) error {
 // ones. It reads nothing.
 func (tx *Tx) deleteOwned(userID string) error {
 	owner := tx.Owner(userID)
-	for _, space := range tx.Owned {
+	for _, space := range tx.ownedAndQuarantine() {
 		if err := tx.deleteOwner(space, owner); err != nil {
 			return err
 		}
 	}
-	return tx.deleteOwner(SpaceQuarantine, owner)
+	return nil
+}
+
+// deleteRemains is deleteOwned for a user who is missing. It writes only if
+// there is something left.
+func (tx *Tx) deleteRemains(userID string) error {
+	if !token.ValidUserID(userID) {
+		return nil
+	}
+	owner := tx.Owner(userID)
+	from, to := owner.AppendRange(nil)
+	for _, space := range tx.ownedAndQuarantine() {
+		left := false
+		err := tx.R.Scan(space, from, to, 1, func(_, _ []byte) error { left = true; return nil })
+		if err == nil && left {
+			err = tx.deleteOwner(space, owner)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownedAndQuarantine are the spaces in which an owner has a range.
+func (tx *Tx) ownedAndQuarantine() []kv.Space {
+	return append(tx.Owned[:len(tx.Owned):len(tx.Owned)], SpaceQuarantine)
 }

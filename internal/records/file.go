@@ -99,6 +99,16 @@ func (f *File) UseOwned(names []string) []kv.SpaceSpec {
 	return f.spaces
 }
 
+// LaterNames returns the names of the owned spaces of a later program.
+func (f *File) LaterNames() (names []string) {
+	for _, space := range f.Owned {
+		if int(space) >= len(Spaces) {
+			names = append(names, f.spaces[space].Name)
+		}
+	}
+	return names
+}
+
 // Meta reads one record of the space meta with one of the codec's decoders.
 func Meta[T any](f *File, r kv.Reader, key string, decode func([]byte) (T, error)) (record T, err error) {
 	value, err := f.meta(r, key)

@@ -71,12 +71,13 @@ func (tx *Tx) PutUser(before, u *codec.User) error {
 }
 
 // DeleteUser removes a user and all that is the user's. An unknown id is no
-// error, nor is a record that is damaged.
+// error, nor is a record that is damaged. Of a user whose record is gone, as
+// after a repair, it removes what is left under the owner.
 func (tx *Tx) DeleteUser(id string) error {
 	u, err := tx.User(id)
 	switch {
 	case errors.Is(err, ErrUserNotFound):
-		return nil
+		return tx.deleteRemains(id)
 	case errors.Is(err, kv.ErrCorrupt):
 		u, err = tx.salvage(id)
 	}

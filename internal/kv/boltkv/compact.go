@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/snibdb/snib/internal/durable"
 	"github.com/snibdb/snib/internal/kv"
@@ -15,12 +16,13 @@ import (
 // CompactTo puts a compact copy of the whole file, as of one moment, at path
 // (see package durable): all buckets, of others too, key by key, and nothing
 // that was deleted. Memory is bounded. told learns of bytes of keys and
-// values; the total, which is that of pages, is more than there will be.
+// values; the total, which is that of pages, is more than there will be. The
+// spaces whose names are in without do not get into the copy.
 //
 // If path is that of the store's own file, which needs replace, it is Compact;
 // ErrOwnFile on a store of Attach, and by another hard link to the file, which
 // would then be of two contents.
-func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64)) error {
+func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told func(done, total int64), without ...string) error {
 	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
@@ -32,14 +34,14 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 	case own && replace && (s.db.at().file == nil || !s.named(path)):
 		return ErrOwnFile
 	case own && replace:
-		return s.Compact(ctx, told)
+		return s.Compact(ctx, told, without...)
 	}
 	f, err := durable.Create(path, replace)
 	if err != nil {
 		return err
 	}
 	defer f.Discard()
-	err = s.View(ctx, func(r kv.Reader) error { return s.compacted(ctx, f, r, told) })
+	err = s.View(ctx, func(r kv.Reader) error { return s.compacted(ctx, f, r, told, without) })
 	if err != nil {
 		return fullError(err)
 	}
@@ -47,10 +49,10 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 }
 
 // compacted fills f with the data that r sees.
-func (s *Store) compacted(ctx context.Context, f *durable.File, r kv.Reader, told func(done, total int64)) error {
+func (s *Store) compacted(ctx context.Context, f *durable.File, r kv.Reader, told func(done, total int64), without []string) error {
 	btx, _ := under(r)
 	m := &meter{ctx: ctx, closed: s.gate.reason, told: told, total: btx.Size()}
-	return m.finish(guarded(func() error { return s.compact(f.Name(), btx, m) }))
+	return m.finish(guarded(func() error { return s.compact(f.Name(), btx, m, without) }))
 }
 
 // named reports whether path, which leads to the store's own file, is the name
@@ -66,7 +68,7 @@ func (s *Store) named(path string) bool {
 }
 
 // compact makes a bbolt file at path of the buckets that btx sees.
-func (s *Store) compact(path string, btx *bolt.Tx, m *meter) error {
+func (s *Store) compact(path string, btx *bolt.Tx, m *meter, without []string) error {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout:        s.opt.LockTimeout,
 		PageSize:       s.pageSize,
@@ -78,7 +80,7 @@ func (s *Store) compact(path string, btx *bolt.Tx, m *meter) error {
 		return err
 	}
 	db.AllocSize = growStep
-	c := &compactor{s: s, db: db, m: m}
+	c := &compactor{s: s, db: db, m: m, without: without}
 	defer func() {
 		if c.tx != nil {
 			c.tx.Rollback()
@@ -106,6 +108,8 @@ type compactor struct {
 	tx   *bolt.Tx
 	into *bolt.Bucket // the one that is being filled; nil: to be looked up
 	size int          // put in tx so far
+
+	without []string // spaces that are left out
 }
 
 func (c *compactor) begin() (err error) {
@@ -118,6 +122,9 @@ func (c *compactor) begin() (err error) {
 func (c *compactor) bucket(path [][]byte, from *bolt.Bucket) error {
 	if len(path) > maxNesting {
 		return damaged("more than %d buckets inside each other", maxNesting)
+	}
+	if c.leavesOut(path) {
+		return nil
 	}
 	c.into = nil
 	b, err := c.open(path)
@@ -135,6 +142,11 @@ func (c *compactor) bucket(path [][]byte, from *bolt.Bucket) error {
 		}
 		return c.put(path, k, v)
 	})
+}
+
+// leavesOut reports whether path is that of a space which is not copied.
+func (c *compactor) leavesOut(path [][]byte) bool {
+	return len(path) == 2 && string(path[0]) == c.s.opt.Bucket && slices.Contains(c.without, string(path[1]))
 }
 
 // open returns the bucket at path, and makes missing ones on the way.

@@ -33,7 +33,7 @@ var errMoved = errors.New("another file is in use now")
 // because its writes could be gone after a power cut. Copies that run and
 // Compact wait for each other. errors.ErrUnsupported under Attach, whose handle
 // is the application's, and where a file in use cannot be replaced (Windows).
-func (s *Store) Compact(ctx context.Context, told func(done, total int64)) error {
+func (s *Store) Compact(ctx context.Context, told func(done, total int64), without ...string) error {
 	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s *Store) Compact(ctx context.Context, told func(done, total int64)) error
 		if f.Placed() { // Options.Twice
 			return errMoved
 		}
-		if err := s.compacted(ctx, f, t, told); err != nil {
+		if err := s.compacted(ctx, f, t, told, without); err != nil {
 			return err
 		}
 		syncing, err = s.moveTo(f)
