@@ -93,6 +93,7 @@ func cascades(j job) error {
 		return err
 	}
 	for i := range j.Ops {
+		s.first = i < len(operations)
 		if err := s.step(w.draw(i)); err != nil {
 			return err
 		}
@@ -106,9 +107,10 @@ func cascades(j job) error {
 // sequence is the lane "all".
 type sequence struct {
 	job
-	work *work
-	n    int // operations so far
-	bolt *bolt.DB
+	work  *work
+	n     int  // operations so far
+	first bool // the next is the first of its kind
+	bolt  *bolt.DB
 }
 
 // open opens the database as the workload wants it, or with the mistake that
@@ -151,6 +153,13 @@ func (s *sequence) step(op operation) error {
 	} else if op.name != closeAndOpen.name {
 		s.work.pass()
 	}
+	do := s.work.run
+	if op.leaves != nil {
+		if err := s.step(fullVictim); err != nil {
+			return err
+		}
+		do = s.work.cascade
+	}
 	s.n++
 	name := op.name
 	if op.steps {
@@ -160,8 +169,8 @@ func (s *sequence) step(op operation) error {
 	if s.Mutant == "ackfirst" {
 		say("ack all %d", s.n)
 	}
-	err := s.work.run(op)
-	if s.n > len(operations) && errors.Is(err, errSkip) {
+	err := do(op)
+	if !s.first && errors.Is(err, errSkip) {
 		err = nil // the first of each kind has something to work on
 	}
 	if err != nil {
