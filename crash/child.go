@@ -36,6 +36,10 @@ type job struct {
 	First  int    // number of the first damaged file
 	Lanes  int    // users who are worked on at once
 	Mutant string // a mistake to be found: "nosync", "ackfirst", "half"
+	Golden string // the file of format 1 to begin with
+	Only   string // the one operation of the workload to do, if not all
+
+	program string // that is the child; "" is this one
 }
 
 var jobs = map[string]func(job) error{}
@@ -94,7 +98,11 @@ func cascades(j job) error {
 	}
 	for i := range j.Ops {
 		s.first = i < len(operations)
-		if err := s.step(w.draw(i)); err != nil {
+		op := w.draw(i)
+		if j.Only != "" {
+			op = operationOf(j.Only)
+		}
+		if err := s.step(op); err != nil {
 			return err
 		}
 	}
@@ -158,6 +166,11 @@ func (s *sequence) step(op operation) error {
 		if err := s.step(fullVictim); err != nil {
 			return err
 		}
+		if op.hurt {
+			if err := s.step(hurtVictim); err != nil {
+				return err
+			}
+		}
 		do = s.work.cascade
 	}
 	s.n++
@@ -196,15 +209,19 @@ func (s *sequence) done() error {
 // "name=hash" of each bucket, in order.
 func contents(db *snib.DB) (text string, err error) {
 	err = db.View(ctx, func(tx *snib.Tx) error {
-		var parts []string
-		err := tx.Bolt().ForEach(func(name []byte, b *bolt.Bucket) error {
-			return sums(string(name), b, &parts)
-		})
-		slices.Sort(parts)
-		text = strings.Join(parts, " ")
+		text, err = contentsOf(tx.Bolt())
 		return err
 	})
 	return text, err
+}
+
+func contentsOf(tx *bolt.Tx) (string, error) {
+	var parts []string
+	err := tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+		return sums(string(name), b, &parts)
+	})
+	slices.Sort(parts)
+	return strings.Join(parts, " "), err
 }
 
 // sums adds the hash of a bucket's own rows, and those of the buckets in it.

@@ -51,7 +51,7 @@ func rounds(seed uint64, ops int, end time.Time) error {
 
 // round tries each kind of misfortune once.
 func (f *figures) round(seed uint64, ops int) error {
-	for _, j := range []job{{Kind: "cascades", Seed: seed, Ops: ops}, {Kind: "lanes", Seed: seed, Ops: ops / 8, Lanes: 8}} {
+	for _, j := range []job{{Kind: "cascades", Seed: seed, Ops: ops}, {Kind: "lanes", Seed: seed, Ops: ops / 8, Lanes: 8}, {Kind: "repairs", Seed: seed, Ops: ops / 20, Only: "Repair"}} {
 		x, err := crashStates(crashRun{job: j, sector: 512, full: 5, samples: 8})
 		if err != nil {
 			return fmt.Errorf("crash states of %s: %w", j.Kind, err)

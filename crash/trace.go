@@ -60,9 +60,11 @@ func straceable() error {
 // the child printed. Each inject makes system calls fail; what is written is
 // then cut short in the trace.
 func traced(j job, file string, inject ...string) (output string, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
+	program := j.program
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			return "", err
+		}
 	}
 	size := "100000000"
 	if len(inject) > 0 {
@@ -74,7 +76,7 @@ func traced(j job, file string, inject ...string) (output string, err error) {
 	for _, x := range inject {
 		args = append(args, "-e", "inject="+x)
 	}
-	cmd := exec.Command("strace", append(args, self)...)
+	cmd := exec.Command("strace", append(args, program)...)
 	cmd.Env = j.environ()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

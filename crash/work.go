@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/snibdb/snib"
@@ -99,6 +100,7 @@ type operation struct {
 	// leaves makes it a cascade, of a user made full for it: what the rules
 	// leave of all that the user had.
 	leaves func(census) census
+	hurt   bool // and whose record is damaged before
 }
 
 // operations in an order in which each has something to work on.
@@ -159,6 +161,16 @@ func (w *work) draw(n int) operation {
 		}
 	}
 	panic("unreachable: the sum is all")
+}
+
+// operationOf returns the operation of a name.
+func operationOf(name string) operation {
+	for _, op := range append(slices.Clip(operations), repair) {
+		if op.name == name {
+			return op
+		}
+	}
+	panic("unreachable: there is no operation " + name)
 }
 
 // run does op, or the mistake in its place.
