@@ -152,26 +152,30 @@ func (s *sequence) reopen(o *snib.Options) error {
 	return s.open(o)
 }
 
+// prepare does what comes before an operation, and returns how it is done.
+func (s *sequence) prepare(op operation) (do func(operation) error, err error) {
+	switch {
+	case op.still:
+		return s.work.run, s.step(closeAndOpen)
+	case op.leaves != nil:
+		do, err = s.work.cascade, s.step(fullVictim)
+		if op.hurt && err == nil {
+			err = s.step(hurtVictim)
+		}
+	default:
+		do = s.work.run
+	}
+	if op.name != closeAndOpen.name {
+		s.work.pass(op)
+	}
+	return do, err
+}
+
 // step does one operation, unless there is nothing to do it with.
 func (s *sequence) step(op operation) error {
-	if op.still {
-		if err := s.step(closeAndOpen); err != nil {
-			return err
-		}
-	} else if op.name != closeAndOpen.name {
-		s.work.pass()
-	}
-	do := s.work.run
-	if op.leaves != nil {
-		if err := s.step(fullVictim); err != nil {
-			return err
-		}
-		if op.hurt {
-			if err := s.step(hurtVictim); err != nil {
-				return err
-			}
-		}
-		do = s.work.cascade
+	do, err := s.prepare(op)
+	if err != nil {
+		return err
 	}
 	s.n++
 	name := op.name
@@ -182,7 +186,7 @@ func (s *sequence) step(op operation) error {
 	if s.Mutant == "ackfirst" {
 		say("ack all %d", s.n)
 	}
-	err := do(op)
+	err = do(op)
 	if !s.first && errors.Is(err, errSkip) {
 		err = nil // the first of each kind has something to work on
 	}

@@ -65,7 +65,7 @@ func faults(j job) error {
 			ops = []operation{fullVictim, ops[0]}
 		}
 		for _, op := range ops {
-			w.pass()
+			w.pass(op)
 			if s.n++; op.steps {
 				op.name += ", in steps"
 			}

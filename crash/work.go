@@ -93,7 +93,8 @@ type operation struct {
 	name   string
 	often  int // how often it is drawn, relative to the others
 	steps  bool
-	still  bool // comes after a Close, at the same moment
+	later  time.Duration // comes so much later than the one before
+	still  bool          // comes after a Close, at the same moment
 	do     func(w *work) error
 	halved func(w *work) error // the same in two transactions
 
@@ -135,7 +136,7 @@ var operations = []operation{
 	{name: "DeleteUser", often: 3, do: (*work).deleteUser, halved: (*work).deleteInTwo, leaves: deletes},
 	{name: "DeleteUser with a row", often: 2, do: (*work).deleteWithRow, leaves: deletesRow},
 	{name: "EndEverything", often: 1, do: (*work).endEverything, leaves: endsAll},
-	{name: "Sweep", often: 1, steps: true, do: (*work).sweep, leaves: endsAll},
+	{name: "Sweep", often: 1, steps: true, later: 100 * day, do: (*work).sweep, leaves: endsAll},
 	{name: "ResetClock", often: 1, do: (*work).resetClock, leaves: endsAll},
 	closeAndOpen,
 	{name: "Open with other indexes", often: 1, still: true, do: (*work).reindex},
@@ -185,7 +186,9 @@ func (w *work) clock() time.Time { return w.now }
 
 // pass lets time pass before an operation, mostly within the grace of refresh
 // tokens.
-func (w *work) pass() { w.now = w.now.Add(time.Duration(w.rng.IntN(20)) * time.Second) }
+func (w *work) pass(op operation) {
+	w.now = w.now.Add(op.later + time.Duration(w.rng.IntN(20))*time.Second)
+}
 
 func (w *work) name() string {
 	w.count++

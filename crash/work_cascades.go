@@ -107,9 +107,8 @@ func (w *work) endEverything() error {
 	return w.db.EndEverything(ctx)
 }
 
-// sweep finds everything dead, as much later as it takes.
+// sweep finds everything dead, as late as it comes.
 func (w *work) sweep() error {
-	w.now = w.now.Add(100 * day)
 	w.forgetAll()
 	return second(w.db.Sweep(ctx))
 }
