@@ -66,6 +66,14 @@ func childMain() {
 	os.Exit(0)
 }
 
+// child returns the program that does j.
+func (j job) child() (string, error) {
+	if j.program != "" {
+		return j.program, nil
+	}
+	return os.Executable()
+}
+
 // environ returns the environment of a child that does j.
 func (j job) environ() []string {
 	text, err := json.Marshal(j)

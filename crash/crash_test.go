@@ -24,6 +24,7 @@ var (
 	faultSkip    = flag.Int("fault-skip", few(10, 20), "of the runs with failing calls, one in so many; 1 has every call fail once")
 	killFor      = flag.Duration("kill", 2*time.Second, "how long to kill processes")
 	damagedFiles = flag.Int("damaged", few(300, 60), "number of damaged files")
+	cuts         = flag.Int("cuts", 40, "power cuts, for each size of blocks")
 	loadFor      = flag.Duration("load", 2*time.Second, "how long the load lasts")
 )
 

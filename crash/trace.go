@@ -60,11 +60,9 @@ func straceable() error {
 // the child printed. Each inject makes system calls fail; what is written is
 // then cut short in the trace.
 func traced(j job, file string, inject ...string) (output string, err error) {
-	program := j.program
-	if program == "" {
-		if program, err = os.Executable(); err != nil {
-			return "", err
-		}
+	program, err := j.child()
+	if err != nil {
+		return "", err
 	}
 	size := "100000000"
 	if len(inject) > 0 {
