@@ -78,7 +78,7 @@ func OpenWrapped(path string, opts *Options, wrap func(kv.Store) kv.Store) (*DB,
 	if err != nil {
 		return nil, err
 	}
-	return db.start(context.Background(), wrapped{store: s, Store: wrap(s)})
+	return db.start(context.Background(), wrapped{store: bbolt{s}, Store: wrap(s)})
 }
 
 // Kind is a row of the table of kinds, for tests outside of the package.

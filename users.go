@@ -137,8 +137,8 @@ func (tx *Tx) GetUser(id UserID) (User, error) {
 // DeleteUser removes the user and all that is the user's: identities, index
 // entries, sessions, refresh and one-time tokens, in one transaction. From
 // then on every token of the user fails, and the identities and unique values
-// are free. An id that is unknown or could be nobody's is no error, nor is a
-// record that is damaged.
+// are free. An id that is unknown or malformed is no error, nor is a record that
+// is damaged or, by damage, lost: its sessions and tokens end.
 func (db *DB) DeleteUser(ctx context.Context, id UserID) error {
 	return during("delete user", db.update(ctx, func(tx *Tx) error { return tx.DeleteUser(id) }))
 }
@@ -147,6 +147,9 @@ func (db *DB) DeleteUser(ctx context.Context, id UserID) error {
 func (tx *Tx) DeleteUser(id UserID) error {
 	if err := tx.writing(); err != nil {
 		return err
+	}
+	if !validUserID(id) {
+		return nil
 	}
 	return tx.rec.DeleteUser(string(id))
 }

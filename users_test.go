@@ -195,6 +195,19 @@ func TestDeleteUserDeletesADamagedUser(t *testing.T) {
 	must(c.db.Check(ctx))(t)
 }
 
+// A user whose record is lost has sessions still: a program that deletes the
+// user means them.
+func TestDeleteUserEndsWhatALostUserHas(t *testing.T) {
+	c := newChecked(t)
+	rawDelete(t, c.b, "users", string(c.ada.ID))
+	valid(t, c.db, c.session)
+	if err := c.db.DeleteUser(ctx, c.ada.ID); err != nil {
+		t.Fatal(err)
+	}
+	invalid(t, c.db, c.session)
+	valid(t, c.db, c.bobs)
+}
+
 // A record is as large as its bounds allow, all at once, and everything can
 // still be done to the user.
 func TestTheLargestUserCanBeChangedAndShutOut(t *testing.T) {

@@ -36,6 +36,10 @@ type job struct {
 	First  int    // number of the first damaged file
 	Lanes  int    // users who are worked on at once
 	Mutant string // a mistake to be found: "nosync", "ackfirst", "half"
+	Golden string // the file of format 1 to begin with
+	Only   string // the one operation of the workload to do, if not all
+
+	program string // that is the child; "" is this one
 }
 
 var jobs = map[string]func(job) error{}
@@ -60,6 +64,14 @@ func childMain() {
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// child returns the program that does j.
+func (j job) child() (string, error) {
+	if j.program != "" {
+		return j.program, nil
+	}
+	return os.Executable()
 }
 
 // environ returns the environment of a child that does j.
@@ -93,7 +105,12 @@ func cascades(j job) error {
 		return err
 	}
 	for i := range j.Ops {
-		if err := s.step(w.draw(i)); err != nil {
+		s.first = i < len(operations)
+		op := w.draw(i)
+		if j.Only != "" {
+			op = operationOf(j.Only)
+		}
+		if err := s.step(op); err != nil {
 			return err
 		}
 	}
@@ -106,9 +123,10 @@ func cascades(j job) error {
 // sequence is the lane "all".
 type sequence struct {
 	job
-	work *work
-	n    int // operations so far
-	bolt *bolt.DB
+	work  *work
+	n     int  // operations so far
+	first bool // the next is the first of its kind
+	bolt  *bolt.DB
 }
 
 // open opens the database as the workload wants it, or with the mistake that
@@ -142,14 +160,30 @@ func (s *sequence) reopen(o *snib.Options) error {
 	return s.open(o)
 }
 
+// prepare does what comes before an operation, and returns how it is done.
+func (s *sequence) prepare(op operation) (do func(operation) error, err error) {
+	switch {
+	case op.still:
+		return s.work.run, s.step(closeAndOpen)
+	case op.leaves != nil:
+		do, err = s.work.cascade, s.step(fullVictim)
+		if op.hurt && err == nil {
+			err = s.step(hurtVictim)
+		}
+	default:
+		do = s.work.run
+	}
+	if op.name != closeAndOpen.name {
+		s.work.pass(op)
+	}
+	return do, err
+}
+
 // step does one operation, unless there is nothing to do it with.
 func (s *sequence) step(op operation) error {
-	if op.still {
-		if err := s.step(closeAndOpen); err != nil {
-			return err
-		}
-	} else if op.name != closeAndOpen.name {
-		s.work.pass()
+	do, err := s.prepare(op)
+	if err != nil {
+		return err
 	}
 	s.n++
 	name := op.name
@@ -160,8 +194,8 @@ func (s *sequence) step(op operation) error {
 	if s.Mutant == "ackfirst" {
 		say("ack all %d", s.n)
 	}
-	err := s.work.run(op)
-	if s.n > len(operations) && errors.Is(err, errSkip) {
+	err = do(op)
+	if !s.first && errors.Is(err, errSkip) {
 		err = nil // the first of each kind has something to work on
 	}
 	if err != nil {
@@ -187,15 +221,19 @@ func (s *sequence) done() error {
 // "name=hash" of each bucket, in order.
 func contents(db *snib.DB) (text string, err error) {
 	err = db.View(ctx, func(tx *snib.Tx) error {
-		var parts []string
-		err := tx.Bolt().ForEach(func(name []byte, b *bolt.Bucket) error {
-			return sums(string(name), b, &parts)
-		})
-		slices.Sort(parts)
-		text = strings.Join(parts, " ")
+		text, err = contentsOf(tx.Bolt())
 		return err
 	})
 	return text, err
+}
+
+func contentsOf(tx *bolt.Tx) (string, error) {
+	var parts []string
+	err := tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+		return sums(string(name), b, &parts)
+	})
+	slices.Sort(parts)
+	return strings.Join(parts, " "), err
 }
 
 // sums adds the hash of a bucket's own rows, and those of the buckets in it.

@@ -36,6 +36,10 @@ func crashStates(r crashRun) (*explorer, error) {
 	}
 	defer os.RemoveAll(memory)
 	r.Path = filepath.Join(dir, databaseName)
+	golden, err := r.lay()
+	if err != nil {
+		return nil, err
+	}
 	log := filepath.Join(memory, "trace")
 	output, err := traced(r.job, log)
 	if err != nil {
@@ -46,9 +50,14 @@ func crashStates(r crashRun) (*explorer, error) {
 		return nil, err
 	}
 	defer trace.Close()
-	in := &inspector{dir: memory, looks: r.looks()}
+	in := r.inspector()
+	in.dir = memory
+	disk := newDisk(dir)
+	if r.Golden != "" {
+		disk.place(r.Path, golden)
+	}
 	x := &explorer{
-		disk: newDisk(dir), path: r.Path, oracle: newOracle(output), rng: rand.New(rand.NewPCG(r.Seed, 2)),
+		disk: disk, path: r.Path, oracle: newOracle(output), rng: rand.New(rand.NewPCG(r.Seed, 2)),
 		sector: r.sector, full: r.full, samples: r.samples, inspect: in.inspect,
 	}
 	visit := x.visit
@@ -69,16 +78,23 @@ func crashStates(r crashRun) (*explorer, error) {
 	return x, nil
 }
 
-// looks returns what is compared after a job.
-func (j job) looks() map[string]func(*snib.DB) (string, error) {
-	if j.Kind == "cascades" {
-		return map[string]func(*snib.DB) (string, error){"all": contents}
+// inspector returns one that finds what is compared after a job.
+func (j job) inspector() *inspector {
+	in := &inspector{looks: map[string]func(*snib.DB) (string, error){}}
+	switch j.Kind {
+	case "cascades":
+		in.looks["all"] = contents
+	case "repairs":
+		in.raw, in.mend = true, true
+	case "upgrade":
+		in.raw = true
+		in.looks["kept"] = keptContents
+	default:
+		for i := range j.Lanes {
+			in.looks[laneName(i)] = func(db *snib.DB) (string, error) { return summary(db, laneName(i)) }
+		}
 	}
-	looks := map[string]func(*snib.DB) (string, error){}
-	for i := range j.Lanes {
-		looks[laneName(i)] = func(db *snib.DB) (string, error) { return summary(db, laneName(i)) }
-	}
-	return looks
+	return in
 }
 
 // tempDir makes a directory, in preferred if that exists, and returns its path

@@ -24,6 +24,7 @@ var (
 	faultSkip    = flag.Int("fault-skip", few(10, 20), "of the runs with failing calls, one in so many; 1 has every call fail once")
 	killFor      = flag.Duration("kill", 2*time.Second, "how long to kill processes")
 	damagedFiles = flag.Int("damaged", few(300, 60), "number of damaged files")
+	cuts         = flag.Int("cuts", 40, "power cuts, for each size of blocks")
 	loadFor      = flag.Duration("load", 2*time.Second, "how long the load lasts")
 )
 
@@ -57,11 +58,22 @@ func lanesRun() crashRun {
 	return crashRun{job: job{Kind: "lanes", Seed: *seed, Ops: *laneOps, Lanes: 8}, sector: 512, full: *full, samples: *samples}
 }
 
+func repairsRun() crashRun {
+	return crashRun{job: job{Kind: "repairs", Seed: *seed, Ops: few(3, 1), Only: "Repair"}, sector: 512, full: *full, samples: *samples}
+}
+
+func upgradeRun(golden string) crashRun {
+	return crashRun{job: job{Kind: "upgrade", Golden: golden}, sector: 512, full: *full, samples: *samples}
+}
+
 // TestCrashStates: whatever a crash leaves of what was not synced, the file
 // opens, is sound, and holds what was acknowledged and nothing by halves.
 func TestCrashStates(t *testing.T) {
 	traceable(t)
-	for name, r := range map[string]crashRun{"cascades": cascadesRun(), "groups": lanesRun()} {
+	for name, r := range map[string]crashRun{
+		"cascades": cascadesRun(), "groups": lanesRun(), "repairs": repairsRun(),
+		"upgrade of accounts": upgradeRun("accounts.snib"), "upgrade of declared": upgradeRun("declared.snib"),
+	} {
 		t.Run(name, func(t *testing.T) {
 			x, err := crashStates(r)
 			if err != nil {

@@ -17,37 +17,39 @@ const pageSize = 4096
 
 // A wound damages a file. It may return another slice.
 type wound struct {
-	name string
-	do   func(b []byte, rng *rand.Rand) []byte
+	name  string
+	do    func(b []byte, rng *rand.Rand) []byte
+	older bool // an older page may take the place of a newer one
 }
 
 // wounds in turn; those of a file in use come first and are most.
 var wounds = []wound{
-	{"one bit", func(b []byte, rng *rand.Rand) []byte { return flips(b, rng, 1) }},
-	{"some bits", func(b []byte, rng *rand.Rand) []byte { return flips(b, rng, 2+rng.IntN(30)) }},
-	{"bits of one page", flipsOfPage},
-	{"bytes", overwrite},
-	{"a sector of zeros", func(b []byte, rng *rand.Rand) []byte { clear(sector(b, rng)); return b }},
-	{"a sector of noise", func(b []byte, rng *rand.Rand) []byte { noise(sector(b, rng), rng); return b }},
-	{"a page of noise", func(b []byte, rng *rand.Rand) []byte { noise(page(b, 2+rng.IntN(pages(b)-2)), rng); return b }},
-	{"a page in the place of another", copyPage},
-	{"a page header", header},
-	{"an entry of a page", entryOf},
-	{"a branch that leads astray", misled},
-	{"a leaf that says it is a branch", turned},
-	{"cut", func(b []byte, rng *rand.Rand) []byte { return b[:1+rng.IntN(len(b)-1)] }},
-	{"cut at a page", func(b []byte, rng *rand.Rand) []byte { return b[:pageSize*(1+rng.IntN(pages(b)-1))] }},
-	{"second half of zeros", func(b []byte, _ *rand.Rand) []byte { clear(b[len(b)/2:]); return b }},
-	{"a meta page", func(b []byte, rng *rand.Rand) []byte { flips(page(b, rng.IntN(2))[:80], rng, 1+rng.IntN(3)); return b }},
-	{"an older page", aged},
-	{"foreign", foreign},
+	{"one bit", func(b []byte, rng *rand.Rand) []byte { return flips(b, rng, 1) }, false},
+	{"some bits", func(b []byte, rng *rand.Rand) []byte { return flips(b, rng, 2+rng.IntN(30)) }, false},
+	{"bits of one page", flipsOfPage, false},
+	{"bytes", overwrite, false},
+	{"a sector of zeros", func(b []byte, rng *rand.Rand) []byte { clear(sector(b, rng)); return b }, false},
+	{"a sector of noise", func(b []byte, rng *rand.Rand) []byte { noise(sector(b, rng), rng); return b }, false},
+	{"a page of noise", func(b []byte, rng *rand.Rand) []byte { noise(page(b, 2+rng.IntN(pages(b)-2)), rng); return b }, false},
+	{"a page in the place of another", copyPage, true},
+	{"a page header", header, false},
+	{"an entry of a page", entryOf, false},
+	{"a branch that leads astray", misled, false},
+	{"a leaf that says it is a branch", turned, false},
+	{"cut", func(b []byte, rng *rand.Rand) []byte { return b[:1+rng.IntN(len(b)-1)] }, false},
+	{"cut at a page", func(b []byte, rng *rand.Rand) []byte { return b[:pageSize*(1+rng.IntN(pages(b)-1))] }, false},
+	{"second half of zeros", func(b []byte, _ *rand.Rand) []byte { clear(b[len(b)/2:]); return b }, false},
+	{"a meta page", func(b []byte, rng *rand.Rand) []byte { flips(page(b, rng.IntN(2))[:80], rng, 1+rng.IntN(3)); return b }, false},
+	{"an older page", aged, true},
+	{"an owner of another", ownerOfAnother, false},
+	{"foreign", foreign, false},
 }
 
 // damage returns copy n of base, damaged, and by what.
-func damage(base []byte, seed uint64, n int) (b []byte, name string) {
+func damage(base []byte, seed uint64, n int) (b []byte, by wound) {
 	rng := rand.New(rand.NewPCG(seed, uint64(n)))
-	w := wounds[n%len(wounds)]
-	return w.do(bytes.Clone(base), rng), w.name
+	by = wounds[n%len(wounds)]
+	return by.do(bytes.Clone(base), rng), by
 }
 
 func pages(b []byte) int           { return len(b) / pageSize }
@@ -171,6 +173,37 @@ func aged(b []byte, rng *rand.Rand) []byte {
 		}
 	}
 	return b
+}
+
+// ownerOfAnother puts the first 10 bytes of an owned record's key before
+// another's: damage that, unnoticed, would make one user's session another's.
+func ownerOfAnother(b []byte, rng *rand.Rand) []byte {
+	for range 200 {
+		p := page(b, 2+rng.IntN(pages(b)-2))
+		n := int(binary.NativeEndian.Uint16(p[10:]))
+		if binary.NativeEndian.Uint16(p[8:]) != 2 || n < 2 || 16+16*n > len(p) {
+			continue
+		}
+		i := rng.IntN(n - 1)
+		one, ok1 := ownedKeyAt(p, i)
+		other, ok2 := ownedKeyAt(p, i+1)
+		if ok1 && ok2 && !bytes.Equal(one[:10], other[:10]) {
+			copy(one[:10], other)
+			return b
+		}
+	}
+	return b
+}
+
+// ownedKeyAt returns the key of entry i of a leaf, if it has the length of an
+// owned record's and more than a flag follows.
+func ownedKeyAt(p []byte, i int) (key []byte, ok bool) {
+	e := p[16+16*i:]
+	at := 16*uint64(i+1) + uint64(binary.NativeEndian.Uint32(e[4:]))
+	if binary.NativeEndian.Uint32(e[8:]) != 20 || at+20 > uint64(len(p)) {
+		return nil, false
+	}
+	return p[at : at+20], true
 }
 
 // foreign is a file that was never one of this library's.

@@ -31,6 +31,9 @@ func TestDamage(t *testing.T) {
 			t.Error(f)
 		}
 	}
+	if len(d.failures) > 0 {
+		t.Errorf("the file that was damaged is in %s", d.dir)
+	}
 	if len(d.failures) > 10 {
 		t.Errorf("and %d more", len(d.failures)-10)
 	}
@@ -59,22 +62,36 @@ func TestTruth(t *testing.T) {
 	lie := truth
 	lie.Users = slices.Clone(truth.Users)
 	lie.Users[0].Identifier, lie.Users[1].Identifier = lie.Users[1].Identifier, lie.Users[0].Identifier
-	if verdict, _ := examine(path, &lie); verdict != wrong {
+	if verdict, _ := examine(path, &lie, false); verdict != wrong {
 		t.Errorf("another's data is %s", verdict)
 	}
 	path += "2"
 	if truth, err = build(path, 30, *seed); err != nil {
 		t.Fatal(err)
 	}
-	if verdict, detail := examine(path, &truth); verdict != sound {
+	if verdict, detail := examine(path, &truth, false); verdict != sound {
 		t.Errorf("a sound file is %s: %s", verdict, detail)
 	}
 	path += "3"
 	if truth, err = build(path, 30, *seed); err != nil {
 		t.Fatal(err)
 	}
-	truth.Wrong = append(truth.Wrong, truth.Users[0].Sessions[0])
-	if verdict, _ := examine(path, &truth); verdict != wrong {
+	truth.Ended = append(truth.Ended, truth.Users[0].Sessions[0])
+	if verdict, _ := examine(path, &truth, false); verdict != wrong {
 		t.Errorf("a token that should be refused is accepted, and the file %s", verdict)
+	}
+	for n, older := range []bool{false, true} {
+		path += "4"
+		if truth, err = build(path, 30, *seed); err != nil {
+			t.Fatal(err)
+		}
+		ended := truth.Users[0].Sessions[0]
+		truth.Ended = append(truth.Ended, ended)
+		if n == 1 {
+			truth.Wrong = append(truth.Wrong, ended)
+		}
+		if verdict, _ := examine(path, &truth, older); verdict != wrong {
+			t.Errorf("older %t: a token that should be refused is accepted, and the file %s", older, verdict)
+		}
 	}
 }

@@ -47,12 +47,12 @@ func damageChild(j job) error {
 	}
 	path := filepath.Join(j.Path, databaseName)
 	for n := j.First; n < j.Ops; n++ {
-		b, name := damage(base, j.Seed, n)
-		say("begin %d %s", n, name)
+		b, w := damage(base, j.Seed, n)
+		say("begin %d %s", n, w.name)
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			return err
 		}
-		verdict, detail := examine(path, &t)
+		verdict, detail := examine(path, &t, w.older)
 		say("done %d %s %q", n, verdict, detail)
 	}
 	return nil
@@ -63,6 +63,7 @@ type damages struct {
 	verdicts map[string]map[string]int // wound, verdict, how many
 	failures []string                  // WRONG, deaths and hangs, each with its number
 	deaths   int
+	dir      string // of the file that was damaged, if there are failures
 }
 
 // damageFiles examines n damaged copies of a database with so many users.
@@ -71,7 +72,12 @@ func damageFiles(seed uint64, n, users int) (*damages, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	d := &damages{verdicts: map[string]map[string]int{}, dir: dir}
+	defer func() {
+		if len(d.failures) == 0 {
+			os.RemoveAll(dir)
+		}
+	}()
 	t, err := build(filepath.Join(dir, "base"), users, seed)
 	if err != nil {
 		return nil, err
@@ -82,7 +88,6 @@ func damageFiles(seed uint64, n, users int) (*damages, error) {
 	if err := t.save(filepath.Join(dir, "truth")); err != nil {
 		return nil, err
 	}
-	d := &damages{verdicts: map[string]map[string]int{}}
 	for next := 0; next < n; {
 		last, err := d.child(job{Kind: "damage", Path: dir, Seed: seed, First: next, Ops: n})
 		if err != nil {

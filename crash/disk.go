@@ -85,6 +85,12 @@ func newDisk(dir string) *disk {
 	return &disk{dir: dir, names: map[string]*inode{}, durable: map[string]*inode{}, open: map[string]*call{}}
 }
 
+// place says that a file was there, and durable, before the trace began.
+func (d *disk) place(name string, b []byte) {
+	f := &inode{durable: b}
+	d.names[name], d.durable[name] = f, f
+}
+
 // see applies an event. It reports whether the states that a crash could leave
 // may be others now.
 func (d *disk) see(e *event) (changed bool, err error) {

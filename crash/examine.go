@@ -14,7 +14,8 @@ const (
 	detected = "detected" // opened, and what met the damage said so, or Check
 	unseen   = "absent"   // something looked absent until Check, which told
 	sound    = "correct"  // everything is there and right
-	outlived = "outlived" // as absent; and what an entry was lost of did not end with the rest
+	outlived = "outlived" // keys out of order in a leaf hid sessions from what ends a user's; Check told
+	reverted = "reverted" // as an older page had it, sound and unnoticed
 	wrong    = "WRONG"    // what must never be
 )
 
@@ -22,15 +23,19 @@ const (
 type examination struct {
 	db      *snib.DB
 	truth   *truth
+	older   bool // the damage may be an older page in the place of a newer one
 	absent  int
 	damaged int
 	wrongs  []string
 	told    bool // Check has found damage
 	outlive int  // sessions and families that did not end with the user's others
+	revived int  // tokens accepted that were ended
 }
 
 // examine opens a file and uses it in every way, and says what it came to.
-func examine(path string, t *truth) (verdict, detail string) {
+// older says that an older page may stand in the place of a newer one: each is
+// sound, and nothing in the file tells them apart.
+func examine(path string, t *truth, older bool) (verdict, detail string) {
 	o := options(func() time.Time { return start })
 	o.InsecureNoSync, o.BusyTimeout = true, 2*time.Second
 	db, err := snib.Open(path, o)
@@ -40,7 +45,7 @@ func examine(path string, t *truth) (verdict, detail string) {
 	case err != nil:
 		return wrong, fmt.Sprintf("Open says neither that it is damaged nor foreign: %v", err)
 	}
-	e := &examination{db: db, truth: t}
+	e := &examination{db: db, truth: t, older: older}
 	e.read()
 	_, err = db.Check(ctx)
 	clean := err == nil
@@ -56,6 +61,8 @@ func examine(path string, t *truth) (verdict, detail string) {
 	switch {
 	case len(e.wrongs) > 0:
 		return wrong, e.wrongs[0]
+	case older && clean && (seen > 0 || e.revived > 0):
+		return reverted, ""
 	case seen > 0 && clean:
 		return wrong, fmt.Sprintf("%d things are absent, and Check finds nothing", seen)
 	case e.outlive > 0:
@@ -131,7 +138,10 @@ func (e *examination) read() {
 		}
 	}
 	for _, token := range e.truth.Wrong {
-		e.refuse(token)
+		e.refuse(token, false)
+	}
+	for _, token := range e.truth.Ended {
+		e.refuse(token, e.older)
 	}
 }
 
@@ -156,12 +166,15 @@ func (e *examination) lists(p *person) {
 	}
 }
 
-// refuse tries a token that must not be accepted.
-func (e *examination) refuse(token string) {
+// refuse tries a token that must not be accepted, or only by an older page.
+func (e *examination) refuse(token string, older bool) {
 	_, err1 := e.db.ValidateSession(ctx, token)
 	_, _, err2 := e.db.Refresh(ctx, token)
 	_, err3 := e.db.UseOneTimeToken(ctx, "reset", token)
-	if err1 == nil || err2 == nil || err3 == nil {
+	switch accepted := err1 == nil || err2 == nil || err3 == nil; {
+	case accepted && older:
+		e.revived++
+	case accepted:
 		e.wrong("a wrong token is accepted: %.8s", token)
 	}
 }
@@ -218,8 +231,8 @@ func (e *examination) write() {
 	}
 }
 
-// out tries what was p's and has ended. What a damaged page no longer leads to
-// cannot be ended by way of the user: that is known, if Check says so.
+// out tries what was p's and has ended. A range of keys is not found whole in a
+// leaf whose keys are out of order: that is known, if Check says so.
 func (e *examination) out(p *person, by string) {
 	alive := 0
 	for _, token := range append(p.Sessions, p.Refresh) {

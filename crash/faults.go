@@ -60,13 +60,18 @@ func faults(j job) error {
 		return err
 	}
 	for i := range j.Ops {
-		op := w.draw(i)
-		w.pass()
-		if s.n++; op.steps {
-			op.name += ", in steps"
+		ops := []operation{w.draw(i)}
+		if ops[0].leaves != nil {
+			ops = []operation{fullVictim, ops[0]}
 		}
-		if err := s.insist(op); err != nil {
-			return fmt.Errorf("operation %d, %s: %w", s.n, op.name, err)
+		for _, op := range ops {
+			w.pass(op)
+			if s.n++; op.steps {
+				op.name += ", in steps"
+			}
+			if err := s.insist(op); err != nil {
+				return fmt.Errorf("operation %d, %s: %w", s.n, op.name, err)
+			}
 		}
 	}
 	return s.lastLook()

@@ -3,6 +3,7 @@ module github.com/snibdb/snib/crash
 go 1.26.0
 
 require (
+	github.com/hanwen/go-fuse/v2 v2.7.2
 	github.com/snibdb/snib v0.0.0
 	go.etcd.io/bbolt v1.5.0
 )
@@ -10,7 +11,6 @@ require (
 require (
 	github.com/petermattis/goid v0.0.0-20261109124353-7cfa343ad0ab // indirect
 	github.com/vmihailenco/msgpack/v5 v5.4.1 // indirect
-	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect

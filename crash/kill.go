@@ -38,7 +38,7 @@ func killOnce(j job, rng *rand.Rand, to *killed) error {
 	}
 	to.kills++
 	to.acked += o.operations()
-	in := &inspector{looks: j.looks()}
+	in := j.inspector()
 	if _, err := os.Stat(j.Path); err != nil {
 		return o.judge(&facts{absent: true})
 	}

@@ -68,7 +68,7 @@ func lanes(j job, now time.Time) error {
 		say("begin %s 0 Open", laneName(i))
 	}
 	o := options(func() time.Time { return now })
-	o.Indexes = declared
+	o.Indexes, o.InsecureNoSync = declared, j.Mutant == "nosync"
 	db, err := snib.Open(j.Path, o)
 	if err != nil {
 		return err

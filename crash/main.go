@@ -30,7 +30,7 @@ func main() {
 
 // figures add up what was tried.
 type figures struct {
-	rounds, operations, states, comparisons, faults, kills, files int
+	rounds, operations, states, comparisons, faults, kills, files, cuts int
 }
 
 func rounds(seed uint64, ops int, end time.Time) error {
@@ -43,15 +43,15 @@ func rounds(seed uint64, ops int, end time.Time) error {
 			return fmt.Errorf("go run . -seed %d -ops %d: %w", seed, ops, err)
 		}
 		f.rounds++
-		fmt.Printf("seed %d: %d rounds: %d operations, %d crash states, %d comparisons; %d failing calls; %d kills; %d damaged files\n",
-			seed, f.rounds, f.operations, f.states, f.comparisons, f.faults, f.kills, f.files)
+		fmt.Printf("seed %d: %d rounds: %d operations, %d crash states, %d comparisons; %d failing calls; %d kills; %d damaged files; %d power cuts\n",
+			seed, f.rounds, f.operations, f.states, f.comparisons, f.faults, f.kills, f.files, f.cuts)
 	}
 	return nil
 }
 
 // round tries each kind of misfortune once.
 func (f *figures) round(seed uint64, ops int) error {
-	for _, j := range []job{{Kind: "cascades", Seed: seed, Ops: ops}, {Kind: "lanes", Seed: seed, Ops: ops / 8, Lanes: 8}} {
+	for _, j := range []job{{Kind: "cascades", Seed: seed, Ops: ops}, {Kind: "lanes", Seed: seed, Ops: ops / 8, Lanes: 8}, {Kind: "repairs", Seed: seed, Ops: ops / 20, Only: "Repair"}} {
 		x, err := crashStates(crashRun{job: j, sector: 512, full: 5, samples: 8})
 		if err != nil {
 			return fmt.Errorf("crash states of %s: %w", j.Kind, err)
@@ -84,6 +84,21 @@ func (f *figures) round(seed uint64, ops int) error {
 	f.files += files
 	if len(d.failures) > 0 {
 		return fmt.Errorf("damaged files: %w", errors.New(d.failures[0]))
+	}
+	return f.powerCuts(seed)
+}
+
+func (f *figures) powerCuts(seed uint64) error {
+	if err := cutsPossible(); err != nil {
+		fmt.Printf("!!!! NOT TESTED: power cuts: %v !!!!\n", err)
+		return nil
+	}
+	for _, block := range []string{"1024", "4096"} {
+		c, err := powerCuts(cutRun{job: job{Kind: "lanes", Seed: seed, Ops: 30, Lanes: 6}, cuts: 200, mkfs: []string{"-b", block}})
+		if err != nil {
+			return fmt.Errorf("power cuts, blocks of %s: %w", block, err)
+		}
+		f.cuts += c.cuts
 	}
 	return nil
 }

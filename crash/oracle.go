@@ -128,6 +128,12 @@ func between(before, after, found string) bool {
 type inspector struct {
 	dir   string
 	looks map[string]func(*snib.DB) (string, error) // what to find, by lane
+
+	// raw is what to find in the lane "all" before snib opens the file, which
+	// changes it.
+	raw bool
+
+	mend bool // the file may be damaged, and then Repair must help
 }
 
 // inspect opens an image of a file, checks it, finds what there is and writes
@@ -144,6 +150,11 @@ func (i *inspector) inspect(worker int, image []byte) *facts {
 
 func (i *inspector) look(path string) *facts {
 	f := &facts{found: map[string]string{}}
+	if i.raw {
+		if f.found["all"], f.problem = rawContents(path); f.problem != nil {
+			return f
+		}
+	}
 	o := options(func() time.Time { return start })
 	o.InsecureNoSync = true // the file itself is of no worth
 	db, err := snib.Open(path, o)
@@ -152,6 +163,12 @@ func (i *inspector) look(path string) *facts {
 		return f
 	}
 	defer db.Close()
+	if i.mend {
+		if _, err := db.Repair(ctx); err != nil {
+			f.problem = fmt.Errorf("cannot be repaired: %w", err)
+			return f
+		}
+	}
 	if _, err := db.Check(ctx); err != nil {
 		f.problem = err
 		return f

@@ -60,7 +60,7 @@ func straceable() error {
 // the child printed. Each inject makes system calls fail; what is written is
 // then cut short in the trace.
 func traced(j job, file string, inject ...string) (output string, err error) {
-	self, err := os.Executable()
+	program, err := j.child()
 	if err != nil {
 		return "", err
 	}
@@ -74,7 +74,7 @@ func traced(j job, file string, inject ...string) (output string, err error) {
 	for _, x := range inject {
 		args = append(args, "-e", "inject="+x)
 	}
-	cmd := exec.Command("strace", append(args, self)...)
+	cmd := exec.Command("strace", append(args, program)...)
 	cmd.Env = j.environ()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -18,7 +18,8 @@ import (
 // truth is what is in a file, and what must not be let in.
 type truth struct {
 	Users []person
-	Wrong []string // tokens that were ended, and ids with another's secret
+	Ended []string // tokens
+	Wrong []string // ids with another's secret or of another kind
 }
 
 type person struct {
@@ -31,7 +32,8 @@ type person struct {
 }
 
 // build makes a sound database at path with n users, some of what was in it
-// ended again: the same for the same seed.
+// ended again. Ids and secrets are the same for the same seed; which pages
+// are used again depends on time.
 func build(path string, n int, seed uint64) (truth, error) {
 	o := options(func() time.Time { return start })
 	var key [32]byte
@@ -104,7 +106,7 @@ func (t *truth) addPerson(db *snib.DB, i int) error {
 	}
 	ended := p.Sessions[2]
 	p.Sessions = p.Sessions[:2]
-	t.Wrong = append(t.Wrong, ended)
+	t.Ended = append(t.Ended, ended)
 	t.Users = append(t.Users, p)
 	return db.RevokeToken(ctx, ended)
 }
@@ -113,7 +115,19 @@ func (t *truth) addPerson(db *snib.DB, i int) error {
 // whole in their form.
 func (t *truth) grafts(i int) []string {
 	a, b := t.Users[i], t.Users[(i+1)%len(t.Users)]
-	return []string{graft(a.Sessions[0], b.Sessions[0]), graft(a.Sessions[1], a.Sessions[0]), graft(a.Refresh, b.Refresh), graft(a.Link, b.Link)}
+	return []string{
+		graft(a.Sessions[0], b.Sessions[0]), graft(a.Sessions[1], a.Sessions[0]), graft(a.Refresh, b.Refresh), graft(a.Link, b.Link),
+		renamed(a.Sessions[0], "snott_"), renamed(a.Link, "snses_"), moved(a.Sessions[0], b.Sessions[0]),
+	}
+}
+
+// renamed is a token with its digits and secret under another kind.
+func renamed(text, kind string) string { return graft(kind+text[len(kind):], text) }
+
+// moved is a token with the owner, the first 16 digits, of another's.
+func moved(text, other string) string {
+	const kind, owner = len("snses_"), len("snses_") + 16
+	return graft(text[:kind]+other[kind:owner]+text[owner:], text)
 }
 
 var base32Digits = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

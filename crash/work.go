@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/snibdb/snib"
@@ -74,7 +75,8 @@ type work struct {
 	rng     *rand.Rand
 	now     time.Time
 	users   []*account
-	count   int // of names given out
+	full    *account // made for the cascade that comes
+	count   int      // of names given out
 	indexes []snib.Index
 	halved  bool // do in two transactions what must be one: a mistake to be found
 }
@@ -91,9 +93,15 @@ type operation struct {
 	name   string
 	often  int // how often it is drawn, relative to the others
 	steps  bool
-	still  bool // comes after a Close, at the same moment
+	later  time.Duration // comes so much later than the one before
+	still  bool          // comes after a Close, at the same moment
 	do     func(w *work) error
 	halved func(w *work) error // the same in two transactions
+
+	// leaves makes it a cascade, of a user made full for it: what the rules
+	// leave of all that the user had.
+	leaves func(census) census
+	hurt   bool // and whose record is damaged before
 }
 
 // operations in an order in which each has something to work on.
@@ -113,23 +121,23 @@ var operations = []operation{
 	{name: "Refresh after reuse", often: 3, do: (*work).reuse},
 	{name: "CreateOneTimeToken", often: 3, do: (*work).createLink},
 	{name: "UseOneTimeToken", often: 3, do: (*work).useLink},
-	{name: "UpdateUserProviderID", often: 3, do: (*work).updateProviderID},
+	{name: "UpdateUserProviderID", often: 3, do: (*work).updateProviderID, leaves: endsLinks},
 	{name: "LinkIdentity", often: 2, do: (*work).link},
-	{name: "UnlinkIdentity", often: 1, do: (*work).unlink},
+	{name: "UnlinkIdentity", often: 1, do: (*work).unlink, leaves: unlinks},
 	{name: "UpdateUserAttributes", often: 4, do: (*work).updateAttributes},
-	{name: "UpdateUserPassword", often: 2, do: (*work).updatePassword},
-	{name: "ChangePassword", often: 2, do: (*work).changePassword},
-	{name: "RemoveUserPassword", often: 1, do: (*work).removePassword},
-	{name: "DisableUser", often: 2, do: (*work).disable},
+	{name: "UpdateUserPassword", often: 2, do: (*work).updatePassword, leaves: endsButOne},
+	{name: "ChangePassword", often: 2, do: (*work).changePassword, leaves: endsAll},
+	{name: "RemoveUserPassword", often: 1, do: (*work).removePassword, leaves: endsAll},
+	{name: "DisableUser", often: 2, do: (*work).disable, leaves: endsAll},
 	{name: "EnableUser", often: 2, do: (*work).enable},
-	{name: "RevokeUserSessions", often: 1, do: (*work).endSessions},
-	{name: "RevokeUserRefreshTokens", often: 1, do: (*work).revokeAll},
+	{name: "RevokeUserSessions", often: 1, do: (*work).endSessions, leaves: endsSessions},
+	{name: "RevokeUserRefreshTokens", often: 1, do: (*work).revokeAll, leaves: endsFamilies},
 	{name: "rows only", often: 3, do: (*work).rowsOnly},
-	{name: "DeleteUser", often: 3, do: (*work).deleteUser, halved: (*work).deleteInTwo},
-	{name: "DeleteUser with a row", often: 2, do: (*work).deleteWithRow},
-	{name: "EndEverything", often: 1, do: (*work).endEverything},
-	{name: "Sweep", often: 1, steps: true, do: (*work).sweep},
-	{name: "ResetClock", often: 1, do: (*work).resetClock},
+	{name: "DeleteUser", often: 3, do: (*work).deleteUser, halved: (*work).deleteInTwo, leaves: deletes},
+	{name: "DeleteUser with a row", often: 2, do: (*work).deleteWithRow, leaves: deletesRow},
+	{name: "EndEverything", often: 1, do: (*work).endEverything, leaves: endsAll},
+	{name: "Sweep", often: 1, steps: true, later: 100 * day, do: (*work).sweep, leaves: endsAll},
+	{name: "ResetClock", often: 1, do: (*work).resetClock, leaves: endsAll},
 	closeAndOpen,
 	{name: "Open with other indexes", often: 1, still: true, do: (*work).reindex},
 }
@@ -156,6 +164,16 @@ func (w *work) draw(n int) operation {
 	panic("unreachable: the sum is all")
 }
 
+// operationOf returns the operation of a name.
+func operationOf(name string) operation {
+	for _, op := range append(slices.Clip(operations), repair) {
+		if op.name == name {
+			return op
+		}
+	}
+	panic("unreachable: there is no operation " + name)
+}
+
 // run does op, or the mistake in its place.
 func (w *work) run(op operation) error {
 	if op.halved != nil && w.halved {
@@ -168,7 +186,9 @@ func (w *work) clock() time.Time { return w.now }
 
 // pass lets time pass before an operation, mostly within the grace of refresh
 // tokens.
-func (w *work) pass() { w.now = w.now.Add(time.Duration(w.rng.IntN(20)) * time.Second) }
+func (w *work) pass(op operation) {
+	w.now = w.now.Add(op.later + time.Duration(w.rng.IntN(20))*time.Second)
+}
 
 func (w *work) name() string {
 	w.count++
@@ -287,19 +307,6 @@ func (w *work) logIn() error {
 	return err
 }
 
-func (w *work) updateProviderID() error {
-	a, err := w.user(nil)
-	if err != nil {
-		return err
-	}
-	name := w.name()
-	if _, err := w.db.UpdateUserProviderID(ctx, a.id, "github", name); err != nil {
-		return err
-	}
-	a.identities[0], a.links = name, nil
-	return nil
-}
-
 func (w *work) link() error {
 	a, err := w.user(func(a *account) bool { return len(a.identities) < snib.MaxIdentities })
 	if err != nil {
@@ -310,18 +317,6 @@ func (w *work) link() error {
 		return err
 	}
 	a.identities = append(a.identities, name)
-	return nil
-}
-
-func (w *work) unlink() error {
-	a, err := w.user(func(a *account) bool { return len(a.identities) > 1 })
-	if err != nil {
-		return err
-	}
-	if _, err := w.db.UnlinkIdentity(ctx, a.id, "github", a.identities[0]); err != nil {
-		return err
-	}
-	a.identities, a.links = a.identities[1:], nil
 	return nil
 }
 
@@ -341,60 +336,4 @@ func (w *work) rowsOnly() error {
 	}
 	value := fmt.Sprint(w.rng.Uint64())
 	return w.db.Update(ctx, func(tx *snib.Tx) error { return putRow(tx, a.id, value) })
-}
-
-// gone takes a user out of the list.
-func (w *work) gone(a *account) {
-	for i, u := range w.users {
-		if u == a {
-			w.users = append(w.users[:i:i], w.users[i+1:]...)
-			return
-		}
-	}
-}
-
-func (w *work) deleteUser() error {
-	a, err := w.victim()
-	if err != nil {
-		return err
-	}
-	if err := w.db.DeleteUser(ctx, a.id); err != nil {
-		return err
-	}
-	w.gone(a)
-	return nil
-}
-
-// victim is a user with much to delete, if there is one.
-func (w *work) victim() (*account, error) {
-	if a, err := w.user(func(a *account) bool { return len(a.sessions) > 5 }); err == nil {
-		return a, nil
-	}
-	return w.user(func(*account) bool { return len(w.users) > 1 })
-}
-
-func (w *work) deleteInTwo() error {
-	a, err := w.victim()
-	if err != nil {
-		return err
-	}
-	if err := w.db.RevokeUserSessions(ctx, a.id); err != nil {
-		return err
-	}
-	w.gone(a)
-	return w.db.DeleteUser(ctx, a.id)
-}
-
-func (w *work) deleteWithRow() error {
-	a, err := w.victim()
-	if err != nil {
-		return err
-	}
-	err = w.db.Update(ctx, func(tx *snib.Tx) error {
-		return errors.Join(tx.DeleteUser(a.id), deleteRow(tx.Bolt(), a.id))
-	})
-	if err == nil {
-		w.gone(a)
-	}
-	return err
 }

@@ -170,58 +170,6 @@ func (w *work) useLink() error {
 	return err
 }
 
-func (w *work) updatePassword() error {
-	a, err := w.user(hasSession)
-	if err != nil {
-		return err
-	}
-	kept := a.sessions[w.rng.IntN(len(a.sessions))]
-	_, err = w.db.UpdateUserPassword(ctx, a.id, password, kept.ID)
-	if err == nil {
-		a.forget()
-		a.password, a.sessions = password, []snib.Session{kept}
-	}
-	return err
-}
-
-func (w *work) changePassword() error {
-	a, err := w.user(func(a *account) bool { return a.password == password && !a.disabled })
-	if err != nil {
-		return err
-	}
-	_, err = w.db.ChangePassword(ctx, a.id, a.password, password)
-	if err == nil {
-		a.forget()
-	}
-	return err
-}
-
-func (w *work) removePassword() error {
-	a, err := w.user(func(a *account) bool { return a.password == password })
-	if err != nil {
-		return err
-	}
-	_, err = w.db.RemoveUserPassword(ctx, a.id)
-	if err == nil {
-		a.forget()
-		a.password = ""
-	}
-	return err
-}
-
-func (w *work) disable() error {
-	a, err := w.user(nil)
-	if err != nil {
-		return err
-	}
-	_, err = w.db.DisableUser(ctx, a.id, "as the workload wants it")
-	if err == nil {
-		a.forget()
-		a.disabled = true
-	}
-	return err
-}
-
 func (w *work) enable() error {
 	a, err := w.user(func(a *account) bool { return a.disabled })
 	if err != nil {
@@ -232,49 +180,6 @@ func (w *work) enable() error {
 		a.disabled = false
 	}
 	return err
-}
-
-func (w *work) endSessions() error {
-	a, err := w.user(nil)
-	if err != nil {
-		return err
-	}
-	a.forget()
-	return w.db.RevokeUserSessions(ctx, a.id)
-}
-
-func (w *work) revokeAll() error {
-	a, err := w.user(nil)
-	if err != nil {
-		return err
-	}
-	a.forget()
-	return w.db.RevokeUserRefreshTokens(ctx, a.id)
-}
-
-func (w *work) endEverything() error {
-	for _, a := range w.users {
-		a.forget()
-	}
-	return w.db.EndEverything(ctx)
-}
-
-// sweep finds everything dead, as much later as it takes.
-func (w *work) sweep() error {
-	w.now = w.now.Add(100 * day)
-	for _, a := range w.users {
-		a.forget()
-	}
-	_, err := w.db.Sweep(ctx)
-	return err
-}
-
-// resetClock ends everything, as it cannot know what a wrong clock let in.
-func (w *work) resetClock() error {
-	for _, a := range w.users {
-		a.forget()
-	}
-	return w.db.ResetClock(ctx)
 }
 
 // reindex opens the file with one index more or less, for which all users are

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/snibdb/snib"
+)
+
+// The operations of the workload that take from a user, each from the one who
+// was made full for it.
+
+// onVictim does something to the victim, whose sessions and tokens then have
+// ended.
+func (w *work) onVictim(do func(a *account) error) error {
+	a, err := w.victim()
+	if err != nil {
+		return err
+	}
+	if err := do(a); err != nil {
+		return err
+	}
+	a.forget()
+	return nil
+}
+
+func (w *work) updateProviderID() error {
+	a, err := w.victim()
+	if err != nil {
+		return err
+	}
+	name := w.name()
+	if _, err := w.db.UpdateUserProviderID(ctx, a.id, "github", name); err != nil {
+		return err
+	}
+	a.identities[0], a.links = name, nil
+	return nil
+}
+
+func (w *work) unlink() error {
+	a, err := w.victim()
+	if err != nil {
+		return err
+	}
+	if _, err := w.db.UnlinkIdentity(ctx, a.id, "github", a.identities[0]); err != nil {
+		return err
+	}
+	a.identities, a.links = a.identities[1:], nil
+	return nil
+}
+
+// updatePassword keeps one session, of a refresh token or of none.
+func (w *work) updatePassword() error {
+	a, err := w.victim()
+	if err != nil {
+		return err
+	}
+	kept := a.sessions[w.rng.IntN(len(a.sessions))]
+	if _, err = w.db.UpdateUserPassword(ctx, a.id, password, kept.ID); err != nil {
+		return err
+	}
+	a.forget()
+	a.sessions = []snib.Session{kept}
+	return nil
+}
+
+func (w *work) changePassword() error {
+	return w.onVictim(func(a *account) error { return second(w.db.ChangePassword(ctx, a.id, a.password, password)) })
+}
+
+func (w *work) removePassword() error {
+	return w.onVictim(func(a *account) error {
+		_, err := w.db.RemoveUserPassword(ctx, a.id)
+		if err == nil {
+			a.password = ""
+		}
+		return err
+	})
+}
+
+func (w *work) disable() error {
+	return w.onVictim(func(a *account) error {
+		_, err := w.db.DisableUser(ctx, a.id, "as the workload wants it")
+		if err == nil {
+			a.disabled = true
+		}
+		return err
+	})
+}
+
+func (w *work) endSessions() error {
+	return w.onVictim(func(a *account) error { return w.db.RevokeUserSessions(ctx, a.id) })
+}
+
+func (w *work) revokeAll() error {
+	return w.onVictim(func(a *account) error { return w.db.RevokeUserRefreshTokens(ctx, a.id) })
+}
+
+// forgetAll is for what ends everything of everybody.
+func (w *work) forgetAll() {
+	for _, a := range w.users {
+		a.forget()
+	}
+}
+
+func (w *work) endEverything() error {
+	w.forgetAll()
+	return w.db.EndEverything(ctx)
+}
+
+// sweep finds everything dead, as late as it comes.
+func (w *work) sweep() error {
+	w.forgetAll()
+	return second(w.db.Sweep(ctx))
+}
+
+// resetClock ends everything, as it cannot know what a wrong clock let in.
+func (w *work) resetClock() error {
+	w.forgetAll()
+	return w.db.ResetClock(ctx)
+}
+
+// gone takes a user out of the list.
+func (w *work) gone(a *account) {
+	for i, u := range w.users {
+		if u == a {
+			w.users = append(w.users[:i:i], w.users[i+1:]...)
+			return
+		}
+	}
+}
+
+func (w *work) deleteUser() error {
+	return w.onVictim(func(a *account) error {
+		err := w.db.DeleteUser(ctx, a.id)
+		if err == nil {
+			w.gone(a)
+		}
+		return err
+	})
+}
+
+func (w *work) deleteInTwo() error {
+	return w.onVictim(func(a *account) error {
+		if err := w.db.RevokeUserSessions(ctx, a.id); err != nil {
+			return err
+		}
+		w.gone(a)
+		return w.db.DeleteUser(ctx, a.id)
+	})
+}
+
+func (w *work) deleteWithRow() error {
+	return w.onVictim(func(a *account) error {
+		err := w.db.Update(ctx, func(tx *snib.Tx) error {
+			return errors.Join(tx.DeleteUser(a.id), deleteRow(tx.Bolt(), a.id))
+		})
+		if err == nil {
+			w.gone(a)
+		}
+		return err
+	})
+}
