@@ -62,6 +62,8 @@
 //
 // Every record has a checksum. A call that meets damage returns [ErrCorrupt]; a
 // damaged key or page may make a record look absent until [DB.Check] finds it.
+// A page as it was before a write that the disk has lost is sound in itself:
+// it can hide a session or bring back one that has ended, and nothing tells.
 // Damage never shows another account's data and never makes a wrong secret
 // good. [DB.DisableUser] and [DB.DeleteUser] remove sessions and tokens that
 // cannot be read like all others, so damage of a record keeps none alive. A
