@@ -84,8 +84,8 @@
 //
 // An error that is not [ErrUnknown] says that certainly nothing was written:
 //
-//   - [ErrBusy], the end of ctx: try again. [ErrFull]: make room; what ends and
-//     deletes goes on meanwhile, and so does all once there is room.
+//   - [ErrBusy], the end of ctx: try again. [ErrFull]: make room; revocations
+//     and deletes still succeed, other writes succeed again with room.
 //   - [ErrUnknown]: do not repeat the call blindly. The DB has closed itself:
 //     Close it, Open the file again, look what is there.
 //   - [ErrClosed] without a Close: another call had ErrUnknown, met damage that
