@@ -6,8 +6,9 @@
 //
 // # Concepts
 //
-// A [User] has an id that never changes, one to sixteen identities, at most
-// one password, and [Attributes]. An [Identity] is a provider and an
+// A [User] has an id that never changes, up to sixteen identities (none only
+// after a [DB.Repair] that had to take the last), at most one password, and
+// [Attributes]. An [Identity] is a provider and an
 // identifier, "email" and an address, say; the first is the primary. Attributes
 // declared in [Options].Indexes can be looked up, and be unique.
 //
@@ -28,12 +29,13 @@
 //
 // A [OneTimeToken] is what is mailed to a user: it is accepted once.
 //
-// Each user has a credential version, which rises when a password is set or
-// removed, a user is disabled or enabled, an identity moved or unlinked, or all
-// sessions or refresh tokens are ended. Who is authenticated in one
-// transaction and given a session in another passes it along
-// ([SessionOptions]), so that nothing that was proven with old credentials is
-// let in after a change. [DB.LogIn] and [DB.ChangePassword] do that themselves.
+// Each user has a credential version, which starts at a random number and rises
+// when the password is set or removed, the user disabled or enabled, an
+// identity moved or unlinked, or all sessions or refresh tokens are revoked. A
+// [User] holds the version as of its read. Given to [DB.CreateSession] or
+// [DB.CreateRefreshToken] as [Proof], it is refused once the version has
+// changed: no session comes of old credentials. [DB.LogIn] and
+// [DB.ChangePassword] see to that themselves.
 //
 // # Guarantees
 //
@@ -58,15 +60,18 @@
 // commits when it starts again: what was dead stays dead when the clock of the
 // machine is set back. See [DB.ResetClock].
 //
-// Every record has a checksum. Damage is reported as [ErrCorrupt] by what
-// meets it; a damaged key or page may make a record look absent until
-// [DB.Check] finds it. It is never another account's data or an accepted wrong
-// secret. What shuts a user out does not need the records that it removes; but
-// a session or refresh token that a damaged key or page of an index no longer
-// leads to ends by its own token or id, its deadlines and [DB.EndEverything],
-// and not with the user's others. A damaged meta page takes back the last
-// commit, as if it had not been. [DB.Repair] mends what records tell,
-// [RepairFile] a file that Open refuses; for the rest there is a backup.
+// Every record has a checksum. A call that meets damage returns [ErrCorrupt]; a
+// damaged key or page may make a record look absent until [DB.Check] finds it.
+// A page as it was before a write that the disk has lost is sound in itself:
+// it can hide a session or bring back one that has ended, and nothing tells.
+// Damage never shows another account's data and never makes a wrong secret
+// good. [DB.DisableUser] and [DB.DeleteUser] remove sessions and tokens that
+// cannot be read like all others, so damage of a record keeps none alive. A
+// damaged meta page takes back the last commit, as if it had not been.
+// [DB.Repair] restores the invariants from what records tell, [RepairFile] does
+// so for a file that Open refuses; for the rest there is a backup. Repair keeps
+// the bytes that it drops in quarantine, in the file, until their user is
+// deleted or a [DB.Sweep] removes them after 30 days.
 //
 // # Copies
 //
@@ -79,8 +84,8 @@
 //
 // An error that is not [ErrUnknown] says that certainly nothing was written:
 //
-//   - [ErrBusy], the end of ctx: try again. [ErrFull]: make room; what ends and
-//     deletes goes on meanwhile, and so does all once there is room.
+//   - [ErrBusy], the end of ctx: try again. [ErrFull]: make room; revocations
+//     and deletes still succeed, other writes succeed again with room.
 //   - [ErrUnknown]: do not repeat the call blindly. The DB has closed itself:
 //     Close it, Open the file again, look what is there.
 //   - [ErrClosed] without a Close: another call had ErrUnknown, met damage that
@@ -128,7 +133,9 @@
 // accidents. Putting an older copy in its place brings back what was ended
 // since: use [Restore], or call [DB.EndEverything] then.
 //
-// Ids are public and tell when a thing was made, to the millisecond. A user
+// Ids are public. They tell when a record was made, to the millisecond, and ids
+// of one user's sessions and tokens begin alike; without the file, an id cannot
+// be tested against a user id. A user
 // whose hash was imported, or made before Options.Passwords was changed,
 // answers a log-in in that hash's time, which tells a stranger that the account
 // exists: see [DB.AuthenticateUser]. Look-alike identifiers are different

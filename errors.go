@@ -12,8 +12,8 @@ import (
 var (
 	// ErrUserNotFound: no user has this id, identity or attribute; a malformed
 	// id is an unknown one. Returned by every method that takes the id of a
-	// user or looks one up, save DeleteUser, RevokeSession,
-	// DeleteDeadUserSessions and the lists.
+	// user or looks one up, save DeleteUser, DeleteDeadUserSessions, the lists,
+	// and RevokeSession, RevokeRefreshToken and RevokeOneTimeToken.
 	ErrUserNotFound = records.ErrUserNotFound
 
 	// ErrUserDisabled: the user exists and is disabled. Returned only by
@@ -39,14 +39,15 @@ var (
 	// ErrInvalidCredentials: unknown identity, no password, a disabled user
 	// and a wrong password, which are one error at one cost. Returned by
 	// AuthenticateUser, LogIn and ChangePassword, and by CreateSession and
-	// CreateRefreshToken when the credential version they were given is no
-	// longer the user's. Ask to log in (again).
+	// CreateRefreshToken when the credentials of the User given as [Proof] have
+	// changed since it was read. Ask to log in (again).
 	ErrInvalidCredentials = errors.New("invalid credentials")
 
 	// ErrInvalidSession: the session token or id is malformed, unknown,
 	// ended, or not in a state that the method accepts. Returned by
 	// ValidateSession, ValidateSessionUser, RenewSession, ExtendSession and
-	// GetSession. Ask to log in.
+	// GetSession, and by CreateSession and CreateRefreshToken for a Session
+	// given as [Proof]. Ask to log in.
 	ErrInvalidSession = records.ErrInvalidSession
 
 	// ErrInvalidRefreshToken: the refresh token is malformed, unknown,
@@ -54,7 +55,7 @@ var (
 	ErrInvalidRefreshToken = records.ErrInvalidRefreshToken
 
 	// ErrRefreshTokenReused: a refresh token was presented that had been
-	// used before, so somebody holds a copy. Returned by Refresh as
+	// used before: there is a copy of it. Returned by Refresh as
 	// [ReuseError]; the family and its session are ended. Ask to log in and
 	// tell the user.
 	ErrRefreshTokenReused = errors.New("refresh token was used before")
@@ -68,8 +69,9 @@ var (
 var (
 	// ErrInvalidInput: an argument or option is outside its bounds. Always
 	// an [InputError], which names the field. Nothing was written. Any method
-	// that takes more than ids and tokens may return it; at a log-in take it
-	// as refused credentials.
+	// that takes more than ids and tokens may return it, and so do methods that
+	// revoke by an id for a text that is none, such as a token. At a log-in
+	// take it as refused credentials.
 	ErrInvalidInput = errors.New("invalid input")
 
 	// ErrTooLarge: a user may have no more of this (LinkIdentity, the 17th
@@ -124,8 +126,9 @@ var (
 	ErrReadOnly = kv.ErrReadOnly
 
 	// ErrFull: no space left on the device, Options.MaxSize or a file size
-	// limit is reached. Nothing was written and nothing is lost. What ends
-	// and deletes still succeeds; the rest does once there is space.
+	// limit is reached. Nothing was written and nothing is lost. Revocations
+	// and deletes still succeed; other writes succeed again once there is
+	// space.
 	ErrFull = kv.ErrFull
 
 	// ErrCorrupt: the file or a record in it is damaged; see [CorruptError].

@@ -17,13 +17,13 @@ import (
 // password are all ErrInvalidCredentials after equal work: one verification
 // with the current parameters. A user whose hash has others takes that hash's
 // time, which a stranger can measure: an imported one until the first log-in
-// replaces it (Stats.ForeignHashes counts these), one from before
+// replaces it (CheckReport.ForeignHashes counts these), one from before
 // Options.Passwords was raised likewise, one from before it was lowered until
 // the password is set again.
 //
 // The result is true when it is returned. To create a session from it, use
-// LogIn, which does both in one, or give User.CredentialVersion to
-// CreateSession.
+// LogIn, which does both in one, or give the User to CreateSession as its
+// Proof.
 //
 // ErrInvalidInput (Provider, Identifier, Password) depends on the arguments
 // alone; ErrBusy when the queue for hashing is full; what Options.BeforeAuth

@@ -77,10 +77,10 @@ type Options struct {
 	// password, hash or identifier.
 	Logger *slog.Logger
 
-	// Progress is told, now and then and at the end, how far what runs long
-	// has come: see [Progress]. It is called
-	// on the goroutine of the call and inside its transaction, so it must be
-	// quick, and a method of DB that it calls is ErrNested. nil: nobody.
+	// Progress is called now and then, and at the end, by calls that run long:
+	// see [Progress]. It runs on the goroutine of the call and inside its
+	// transaction, so it must be quick, and a method of DB that it calls is
+	// ErrNested. nil disables it.
 	Progress func(Progress)
 
 	// Now is the wall clock; for tests. Default time.Now. Readings before

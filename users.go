@@ -23,7 +23,7 @@ type Identity struct {
 // User is an account as it was when it was read.
 type User struct {
 	ID         UserID     // never changes
-	Identities []Identity // 1–16; the first is the primary, the others oldest first
+	Identities []Identity // at most 16; the first is the primary, the others oldest first; none only after a Repair
 	CreatedAt  time.Time  // imported users: as imported
 	UpdatedAt  time.Time  // of the record; sessions do not count
 
