@@ -75,7 +75,7 @@ func crashStates(r crashRun) (*explorer, error) {
 	if x.states == 0 {
 		return x, fmt.Errorf("the trace has no state to look at")
 	}
-	return x, nil
+	return x, x.oracle.unheard()
 }
 
 // inspector returns one that finds what is compared after a job.

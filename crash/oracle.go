@@ -32,6 +32,7 @@ type oracle struct {
 // what its part of the file is after operation n.
 type lane struct {
 	acked, begun int
+	last         int // acknowledged by the end
 	names        map[int]string
 	states       map[int]string
 	failed       map[int]string // how operations ended that were not acknowledged
@@ -45,9 +46,19 @@ func newOracle(output string) *oracle {
 		o.hear(line)
 	}
 	for _, l := range o.lanes {
-		l.acked, l.begun = -1, -1
+		l.last, l.acked, l.begun = l.acked, -1, -1
 	}
 	return o
+}
+
+// unheard is an error if less was heard than the child has said.
+func (o *oracle) unheard() error {
+	for name, l := range o.lanes {
+		if l.acked != l.last {
+			return fmt.Errorf("the record ends early: lane %s has acknowledged %d operations, and %d are in it", name, l.last, l.acked)
+		}
+	}
+	return nil
 }
 
 // hear takes one line.

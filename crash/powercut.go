@@ -187,7 +187,7 @@ func (c *cutter) cutAll() error {
 		}
 	}
 	c.figures.acked = c.oracle.operations()
-	return nil
+	return c.oracle.unheard()
 }
 
 // pass lets one record happen.

@@ -133,6 +133,8 @@ func parseLine(line string) (*event, error) {
 		return nil, errors.New("no process")
 	case strings.HasPrefix(rest, "+++") || strings.HasPrefix(rest, "---"):
 		return nil, nil
+	case rest == "???( <detached ...>": // a thread that the end of the process has taken before its call
+		return nil, nil
 	}
 	e := &event{pid: pid}
 	if name, ok := strings.CutPrefix(rest, "<... "); ok {
