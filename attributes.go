@@ -8,22 +8,22 @@ import (
 	"github.com/snibdb/snib/internal/fold"
 )
 
-// Attributes are what a program keeps about a user or a session beside what
-// this library knows: at most 64 names of 1–64 bytes and, encoded, 64 KiB for
-// a user (16 names and 4 KiB for a session), nested at most 8 deep.
+// Attributes are a program's own data about a user or a session: at most 64
+// names of 1–64 bytes and, encoded, 64 KiB for a user (16 names and 4 KiB for a
+// session), nested at most 8 deep.
 //
-// Values are nil, bool, int64, float64, string (valid UTF-8), []byte,
-// time.Time (kept in UTC), []any and map[string]any. Other integers, float32,
-// named types and typed slices and maps of these are converted when they are
-// given; what does not fit (a uint64 above the largest int64, NaN, a struct, a
-// channel …) is ErrInvalidInput and names the attribute. Read back, values
-// have the types above.
+// Values are nil, bool, int64, float64, string (valid UTF-8), []byte, time.Time
+// (kept in UTC), []any and map[string]any. Other integers, float32, named types
+// and typed slices and maps of these are converted when they are given; a value
+// that does not fit (a uint64 above the largest int64, NaN, a struct, a channel
+// …) is ErrInvalidInput and names the attribute. Read back, values have the
+// types above.
 //
 // A key with the value nil is present and null; a key that is absent is not.
 //
-// They are stored in clear: see "What is not protected" in the package
-// comment. A client's whole JSON given to UpdateUserAttributes sets whatever
-// the client names; keep what decides about rights elsewhere, or filter.
+// They are stored in clear: see "What is not protected" in the package comment.
+// A client's whole JSON given to UpdateUserAttributes sets every name that the
+// client chooses; keep rights and roles elsewhere, or filter.
 type Attributes map[string]any
 
 // Unset as the value of a user's attribute removes the key. Within a value, and
@@ -56,8 +56,8 @@ func encodeAttributes(a Attributes, b codec.Bounds) (string, error) {
 	return string(raw), nil
 }
 
-// decodeAttributes decodes what a record held, which was checked when the
-// record was read; so it cannot fail.
+// decodeAttributes decodes the attributes of a record. They were checked when
+// the record was read, so it cannot fail.
 func decodeAttributes(raw string) Attributes {
 	if raw == "" {
 		return Attributes{}

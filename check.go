@@ -11,11 +11,11 @@ import (
 	"github.com/snibdb/snib/internal/records"
 )
 
-// CheckReport is what Check has counted and found.
+// CheckReport is the result of Check: counts and problems.
 type CheckReport struct {
 	Users         int // records
-	Passwords     int // users who have one
-	Disabled      int // users who are
+	Passwords     int // users with a password
+	Disabled      int // disabled users
 	Sessions      int // records, dead ones too until they are swept
 	RefreshTokens int // families, likewise
 	OneTimeTokens int // likewise
@@ -36,11 +36,11 @@ type Problem struct {
 	Invariant int      // the number in docs/INVARIANTS.md
 	Space     string   // as in docs/FORMAT.md
 	ID        string   // of the user, session, family or token; "" if not known
-	Text      string   // what is wrong, or what Repair did about it
-	Severity  Severity // what it costs to mend it
+	Text      string   // the damage, or the repair made
+	Severity  Severity // the cost of mending it
 }
 
-// Severity is how bad a problem is: what it costs to mend it.
+// Severity is the cost of mending a problem.
 type Severity int
 
 // The severities.
@@ -64,10 +64,10 @@ func (p Problem) String() string {
 // leads where it should and nothing is missing in it, and all the rest of
 // docs/INVARIANTS.md. It changes nothing, holds no more than a few records and
 // the report in memory, and looks at ctx between records; as one long read it
-// lets the file grow while others write. See [DB.Repair] for what it finds.
+// lets the file grow while others write. [DB.Repair] mends the problems.
 //
-// With a breach it returns the CheckReport and an ErrCorrupt, otherwise nil or why
-// it could not read on.
+// With a breach it returns the CheckReport and an ErrCorrupt, otherwise nil or
+// the error that stopped it.
 func (db *DB) Check(ctx context.Context) (CheckReport, error) {
 	var report CheckReport
 	err := db.store.View(ctx, func(r kv.Reader) error {

@@ -155,9 +155,9 @@ func (db *DB) update(ctx context.Context, fn func(*Tx) error) error {
 	})
 }
 
-// updateIfNeeded is update for what often, or for strangers always, comes out
-// without a write: fn runs on a snapshot first, and only if it gets as far as
-// writing does it take a turn at the writer.
+// updateIfNeeded is update for calls that usually, and from a stranger always,
+// write nothing: it runs fn on a snapshot first and takes the writer only if fn
+// tries to write.
 func (db *DB) updateIfNeeded(ctx context.Context, fn func(*Tx) error) error {
 	err := db.view(ctx, fn)
 	if errors.Is(err, ErrReadOnly) {

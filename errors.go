@@ -8,7 +8,7 @@ import (
 	"github.com/snibdb/snib/internal/records"
 )
 
-// About users and what belongs to them.
+// About users, their identities and attributes.
 var (
 	// ErrUserNotFound: no user has this id, identity or attribute; a malformed
 	// id is an unknown one. Returned by every method that takes the id of a
@@ -34,7 +34,7 @@ var (
 	ErrAttributeTaken = errors.New("attribute is taken by another user")
 )
 
-// About what somebody presented. Say no more than that it was refused.
+// About presented credentials. Say no more than that they were refused.
 var (
 	// ErrInvalidCredentials: unknown identity, no password, a disabled user
 	// and a wrong password, which are one error at one cost. Returned by
@@ -54,10 +54,9 @@ var (
 	// expired or ended. Returned by Refresh. Ask to log in.
 	ErrInvalidRefreshToken = records.ErrInvalidRefreshToken
 
-	// ErrRefreshTokenReused: a refresh token was presented that had been
-	// used before: there is a copy of it. Returned by Refresh as
-	// [ReuseError]; the family and its session are ended. Ask to log in and
-	// tell the user.
+	// ErrRefreshTokenReused: a refresh token was presented that had been used
+	// before, so a copy of it exists. Returned by Refresh as [ReuseError]; the
+	// family and its session are ended. Ask to log in and tell the user.
 	ErrRefreshTokenReused = errors.New("refresh token was used before")
 
 	// ErrInvalidOneTimeToken: the one-time token is malformed, unknown, expired,
@@ -75,8 +74,8 @@ var (
 	ErrInvalidInput = errors.New("invalid input")
 
 	// ErrTooLarge: a user may have no more of this (LinkIdentity, the 17th
-	// identity), or a closure wrote more than one transaction may hold, and nothing of it is
-	// kept, whatever the closure returns.
+	// identity), or a closure wrote more than one transaction may hold, and
+	// nothing of it is kept, even if the closure returns nil.
 	ErrTooLarge = kv.ErrTooLarge
 )
 
@@ -95,10 +94,10 @@ var (
 	// queue for password hashing is full. Nothing was written; try later.
 	ErrBusy = kv.ErrBusy
 
-	// ErrUnknown: the commit failed after it may have become durable (a
-	// failed sync). Returned by what writes, Repair included. The handle
+	// ErrUnknown: the commit failed after it may have become durable (a failed
+	// sync). Returned by methods that write, Repair included. The handle
 	// refuses everything from then on with ErrClosed: close it, open the file
-	// again and look what is there.
+	// again and look whether the change is there.
 	ErrUnknown = kv.ErrUnknown
 )
 
@@ -110,9 +109,9 @@ var (
 
 	// ErrFileGone: the file was removed, moved away or replaced by another one
 	// while the DB had it open. Returned by the call that notices and, with
-	// ErrClosed, by all later ones: writes, copies, sweeps and Close look at the
-	// path, reads only at the open file. Nothing is acknowledged afterwards.
-	// What was written before is in the file that is gone.
+	// ErrClosed, by all later ones: writes, copies, sweeps and Close look at
+	// the path, reads only at the open file. Nothing is acknowledged
+	// afterwards. Earlier writes are in the gone file.
 	ErrFileGone = kv.ErrGone
 
 	// ErrLocked: another process, or another DB of this one, has the file open,
@@ -132,13 +131,13 @@ var (
 	ErrFull = kv.ErrFull
 
 	// ErrCorrupt: the file or a record in it is damaged; see [CorruptError].
-	// Returned by whatever meets the damage; Check looks for it everywhere,
-	// and Repair mends what it can.
+	// Returned by every call that meets the damage; Check looks for it
+	// everywhere, and Repair tries to mend it.
 	ErrCorrupt = kv.ErrCorrupt
 
-	// ErrNewerFormat: a newer version of this library has written the file
-	// or the record. Nothing was changed. Use that version. Returned by Open
-	// and New, and by what meets such a record, Restore and Repair too.
+	// ErrNewerFormat: a newer version of this library has written the file or
+	// the record. Nothing was changed. Use that version. Returned by Open and
+	// New, and by calls that meet such a record, Restore and Repair too.
 	ErrNewerFormat = records.ErrNewerFormat
 
 	// ErrForeignFile: the file is not a database of this library. Nothing
@@ -150,7 +149,7 @@ var (
 // an [ErrInvalidInput].
 type InputError struct {
 	Field  string // "Identifier", "Password", "Attributes[name]", "Options.LockTimeout", …
-	Reason string // what is wrong with it; never the value
+	Reason string // the fault; never the value
 }
 
 // Error names the field and the bounds.
@@ -191,7 +190,7 @@ func (e *ReuseError) Unwrap() error { return ErrRefreshTokenReused }
 // unchanged. It is an [ErrAttributeTaken] or an [ErrIdentityTaken].
 type ConflictError struct {
 	Name  string    // of the attribute or provider
-	Users [2]UserID // who would have one key
+	Users [2]UserID // that would share one key
 	kind  error
 }
 
@@ -207,10 +206,10 @@ func (e *ConflictError) Unwrap() error { return e.kind }
 // [ErrCorrupt].
 type CorruptError struct {
 	Space  string // as in docs/FORMAT.md
-	Reason string // what is wrong
+	Reason string // the damage
 }
 
-// Error names the space and what is wrong.
+// Error names the space and the damage.
 func (e *CorruptError) Error() string { return "damaged record in " + e.Space + ": " + e.Reason }
 
 // Unwrap makes it an ErrCorrupt.

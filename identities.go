@@ -21,9 +21,8 @@ func identity(d *records.Declared, provider, identifier string, now int64) (code
 	return codec.Identity{Provider: provider, Key: key, Identifier: identifier, LinkedAt: now}, nil
 }
 
-// GetUserByProviderID returns the user who has this identity, the identifier
-// compared by the provider's rule. ErrUserNotFound, also for what could be no
-// identity.
+// GetUserByProviderID returns the user with this identity, the identifier
+// compared by the provider's rule. ErrUserNotFound, also for an impossible one.
 func (db *DB) GetUserByProviderID(ctx context.Context, provider, identifier string) (User, error) {
 	return result(ctx, "get user by provider id", db.view, func(tx *Tx) (User, error) {
 		return tx.GetUserByProviderID(provider, identifier)
@@ -39,7 +38,7 @@ func (tx *Tx) GetUserByProviderID(provider, identifier string) (User, error) {
 	return newUser(u), err
 }
 
-// userByIdentity returns the record of the user who has this identity.
+// userByIdentity returns the record of the user with this identity.
 func (tx *Tx) userByIdentity(provider, identifier string) (codec.User, error) {
 	x, err := identity(tx.rec.Declared, provider, identifier, 0)
 	if err != nil {
@@ -103,9 +102,9 @@ func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User
 // LinkIdentity gives the user one more identity, after those there are, and
 // returns the updated user. One that the user has already is no error.
 //
-// Link only what the provider has verified: whoever holds an identity can log
-// in by it. ErrUserNotFound, ErrIdentityTaken, ErrTooLarge (the 17th),
-// ErrInvalidInput (Provider, Identifier).
+// Link only identities that the provider has verified: the holder of an
+// identity can log in by it. ErrUserNotFound, ErrIdentityTaken, ErrTooLarge
+// (the 17th), ErrInvalidInput (Provider, Identifier).
 func (db *DB) LinkIdentity(ctx context.Context, id UserID, provider, identifier string) (User, error) {
 	return result(ctx, "link identity", db.update, func(tx *Tx) (User, error) {
 		return tx.LinkIdentity(id, provider, identifier)
@@ -149,7 +148,7 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
 		x, err := identity(tx.rec.Declared, provider, identifier, 0)
 		if err != nil {
-			return nil // nobody can have it
+			return nil // impossible, so never taken
 		}
 		i := records.FindIdentity(u, x)
 		switch {

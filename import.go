@@ -20,18 +20,17 @@ type UserImport struct {
 	// others with LinkIdentity.
 	Provider, Identifier string
 
-	// PasswordHash is the hash as the other system stored it, "" for none.
-	// It verifies as it did there and is replaced at the next log-in. A digest
-	// that costs nothing to guess (MD5, SHA-1, SSHA and the like) is hashed
-	// with argon2id before it is stored.
+	// PasswordHash is the hash as the other system stored it, "" for a user
+	// without a password. It verifies as it did there and is replaced at the
+	// next log-in. A digest that costs nothing to guess (MD5, SHA-1, SSHA and
+	// the like) is hashed with argon2id before it is stored.
 	PasswordHash string
 
-	// PasswordSource names the system where the string alone does not say
-	// which it is: "lucia-0.1", "better-auth", "meteor", "md5".
-	// [PasswordSources] lists all. A name narrows nothing: strings that say
-	// themselves what they are can be read under each. A name of your own,
-	// "x-" and 1–32 of [a-z0-9-], is for PasswordPolicy.ForeignVerifier;
-	// PasswordHash is then any 1–700 bytes.
+	// PasswordSource names the system where the string alone does not tell:
+	// "lucia-0.1", "better-auth", "meteor", "md5". [PasswordSources] lists all.
+	// A name narrows nothing: strings that name their own scheme can be read
+	// under each. A name of your own, "x-" and 1–32 of [a-z0-9-], is for
+	// PasswordPolicy.ForeignVerifier; PasswordHash is then any 1–700 bytes.
 	PasswordSource string
 
 	// PasswordKey is the hash in parts, instead of PasswordHash, for systems
@@ -39,16 +38,16 @@ type UserImport struct {
 	PasswordKey *PasswordKey
 
 	// PasswordPepper names the one of PasswordPolicy.ForeignPeppers that
-	// followed the password when it was hashed, "" for none.
+	// followed the password when it was hashed, "" without a pepper.
 	PasswordPepper string
 
 	Attributes     Attributes // within their bounds
-	Disabled       bool       // a user who was shut out stays so
+	Disabled       bool       // a disabled user stays disabled
 	DisabledReason string     // at most 256 bytes
 
 	CreatedAt time.Time // zero is now; not in the future, and after 1970 began
 
-	ready phc.Hash // what DB.ImportUser has hashed before its transaction
+	ready phc.Hash // hashed by DB.ImportUser before its transaction
 }
 
 // PasswordKey is a password hash in parts: of Keycloak, Gitea, Discourse,
@@ -66,7 +65,7 @@ type PasswordKey struct {
 	// a salt and not the bytes that it spells.
 	Salt []byte
 
-	// Key is what was derived: 16–128 bytes, of PBKDF2 up to 1,024.
+	// Key is the derived key: 16–128 bytes, of PBKDF2 up to 1,024.
 	Key []byte
 }
 
@@ -83,9 +82,9 @@ func PasswordSources() []string { return phc.Sources() }
 // A refusal of a hash names its kind and shows nothing else of it. Refused is
 // also one that asks for more memory than Options.Passwords.MaxHashMemory, or
 // takes longer here than Options.Passwords.MaxImportTime, or than a fixed bound
-// whatever these are (argon2 m·t or scrypt N·r·p above 2,097,152, 5,000,000
+// independent of both (argon2 m·t or scrypt N·r·p above 2,097,152, 5,000,000
 // rounds of PBKDF2, 1,000,000 of SHA-crypt, 2^20 of phpass, a bcrypt cost above
-// 16). Log in as somebody you know before the old system goes: no string tells
+// 16). Log in with a known password before the old system goes: no string tells
 // that a pepper is missing.
 func (db *DB) ImportUser(ctx context.Context, i UserImport) (User, error) {
 	if err := db.prepareImport(ctx, &i); err != nil {
@@ -127,7 +126,7 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 	return tx.addUser(&u, i.Provider, i.Identifier, i.Attributes)
 }
 
-// importID returns the id to be: the one given, if it can be and is nobody's.
+// importID returns the new user's id: the one given, if well formed and free.
 func (tx *Tx) importID(id UserID) (string, error) {
 	if id == "" {
 		return token.NewUserID(tx.rec.Now, tx.db.o.Rand)
@@ -142,7 +141,7 @@ func (tx *Tx) importID(id UserID) (string, error) {
 	return string(id), err
 }
 
-// prepareImport does, outside of a transaction, what an import has to hash.
+// prepareImport does the hashing of an import, outside of a transaction.
 func (db *DB) prepareImport(ctx context.Context, i *UserImport) error {
 	i.ready = ""
 	if i.PasswordHash == "" && i.PasswordKey == nil {
@@ -175,7 +174,7 @@ func (tx *Tx) importPassword(u *codec.User, i UserImport) error {
 			return importError(i, err)
 		}
 	}
-	if hash == "" { // a mark that says there is none
+	if hash == "" { // the other system's mark for no password
 		return nil
 	}
 	u.PasswordHash, u.HashClass, u.PasswordChangedAt = string(hash), records.HashForeign, u.CreatedAt

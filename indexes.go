@@ -8,9 +8,9 @@ import (
 	"github.com/snibdb/snib/internal/records"
 )
 
-// GetUserByAttribute returns the user who has this value of an attribute that
-// is declared unique in Options.Indexes. ErrUserNotFound, also for a value that
-// nobody can have; ErrInvalidInput (Name) if it is not declared so.
+// GetUserByAttribute returns the user with this value of an attribute that is
+// declared unique in Options.Indexes. ErrUserNotFound, also for a value that
+// cannot be indexed; ErrInvalidInput (Name) if it is not declared so.
 func (db *DB) GetUserByAttribute(ctx context.Context, name string, value any) (User, error) {
 	return result(ctx, "get user by attribute", db.view, func(tx *Tx) (User, error) {
 		return tx.GetUserByAttribute(name, value)
@@ -28,7 +28,7 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 	}
 	encoded, ok, err := tx.rec.IndexValue(x, value)
 	if err != nil || !ok {
-		return User{}, ErrUserNotFound // nobody can have it
+		return User{}, ErrUserNotFound // cannot be indexed
 	}
 	id, ok, err := tx.rec.Reference(records.SpaceAttributes, string(codec.AppendUniqueKey(nil, name, encoded)))
 	if err != nil {
@@ -41,7 +41,7 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 	return newUser(u), tx.rec.Orphan(records.SpaceAttributes, err)
 }
 
-// ListUsersByAttribute ranges over the users who have this value of a declared
+// ListUsersByAttribute ranges over the users with this value of a declared
 // attribute, in order of their ids, with the promises of ListUsers. The error
 // is ErrInvalidInput (Name) if the attribute is not declared.
 func (db *DB) ListUsersByAttribute(ctx context.Context, name string, value any, o ListOptions) iter.Seq2[User, error] {
@@ -61,7 +61,7 @@ func attributePage(name string, value any) page {
 		}
 		encoded, ok, err := tx.rec.IndexValue(x, value)
 		if err != nil || !ok {
-			return nil, nil // nobody can have it
+			return nil, nil // cannot be indexed
 		}
 		ids, err := tx.entryOwners(x, encoded, after, n)
 		if err != nil {

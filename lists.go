@@ -27,7 +27,7 @@ func (db *DB) ListUsers(ctx context.Context, o ListOptions) iter.Seq2[User, erro
 }
 
 // ListUsers is [DB.ListUsers] in this transaction: on its snapshot and, in an
-// Update, on what it has written.
+// Update, its own writes.
 func (tx *Tx) ListUsers(o ListOptions) iter.Seq2[User, error] {
 	return tx.pages(o, (*Tx).userPage)
 }

@@ -12,22 +12,21 @@ import (
 	"github.com/snibdb/snib/internal/records"
 )
 
-// AuthenticateUser returns the user who has this identity and password. An
-// unknown identity, a user without password, a disabled one and a wrong
-// password are all ErrInvalidCredentials after equal work: one verification
-// with the current parameters. A user whose hash has others takes that hash's
-// time, which a stranger can measure: an imported one until the first log-in
-// replaces it (CheckReport.ForeignHashes counts these), one from before
-// Options.Passwords was raised likewise, one from before it was lowered until
-// the password is set again.
+// AuthenticateUser returns the user with this identity and password. An unknown
+// identity, a user without password, a disabled one and a wrong password are
+// all ErrInvalidCredentials after equal work: one verification with the current
+// parameters. A user whose hash has others takes that hash's time, which a
+// stranger can measure: an imported one until the first log-in replaces it
+// (CheckReport.ForeignHashes counts these), likewise one from before
+// Options.Passwords was raised; one from before it was lowered until the
+// password is set again.
 //
 // The result is true when it is returned. To create a session from it, use
 // LogIn, which does both in one, or give the User to CreateSession as its
 // Proof.
 //
 // ErrInvalidInput (Provider, Identifier, Password) depends on the arguments
-// alone; ErrBusy when the queue for hashing is full; what Options.BeforeAuth
-// returned.
+// alone; ErrBusy if the queue for hashing is full; Options.BeforeAuth's error.
 func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, password string) (User, error) {
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
 		// The hash is upgraded here if it can be, and never at the price of
@@ -52,11 +51,10 @@ func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, passwo
 const upgradeWait = time.Second
 
 // LogIn authenticates as AuthenticateUser does and creates a session, in one
-// transaction that looks once more whether what was verified still holds: no
-// session comes of a password that was changed, or of a user who was disabled,
-// meanwhile. A hash of weaker parameters or from another system is replaced in
-// the same commit. Errors are those of AuthenticateUser and, for the options,
-// of CreateSession.
+// transaction that checks once more that the verification still holds: a
+// password changed, or a user disabled, meanwhile yields no session. A hash of
+// weaker parameters or from another system is replaced in the same commit.
+// Errors are those of AuthenticateUser and, for the options, of CreateSession.
 func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, o SessionOptions) (Session, User, error) {
 	// Before anything is looked up, like every other argument.
 	if _, err := encodeAttributes(o.Attributes, sessionBounds); err != nil {
@@ -83,17 +81,17 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 	return s, u, nil
 }
 
-// verifiedLogin is what a verification outside of any transaction found, for
+// verifiedLogin is the result of a verification outside of any transaction, for
 // the transaction that relies on it.
 type verifiedLogin struct {
 	provider, identifier string
 	id                   string
 	version              uint64   // of the credentials
 	stored               string   // the hash that was verified
-	upgrade              phc.Hash // what should replace it; "" nothing
+	upgrade              phc.Hash // its replacement; "" keeps it
 }
 
-// recheck returns the user's record if what was verified still holds.
+// recheck returns the user's record if the verification still holds.
 func (v *verifiedLogin) recheck(tx *Tx) (codec.User, error) {
 	u, err := tx.userByIdentity(v.provider, v.identifier)
 	if errors.Is(err, ErrUserNotFound) || err == nil &&
@@ -150,7 +148,7 @@ func (db *DB) beforeAuth(ctx context.Context, provider, key string) error {
 	return db.o.BeforeAuth(ctx, provider, key)
 }
 
-// afterAuth tells the hook what became of the credentials, if err says that.
+// afterAuth tells the hook whether the credentials were right, if err tells.
 func (db *DB) afterAuth(ctx context.Context, provider, key string, err error) {
 	if db.o.AfterAuth != nil && (err == nil || errors.Is(err, ErrInvalidCredentials)) {
 		db.o.AfterAuth(ctx, provider, key, err == nil)
@@ -176,8 +174,8 @@ func (db *DB) checkLogin(provider, identifier, password string) (key string, err
 	return identifier, nil
 }
 
-// verify looks the user up and does the work of one verification, whatever it
-// finds. The result of a disabled user's is thrown away.
+// verify looks the user up and does the work of one verification, even without
+// a user or a password. It discards the result of a disabled user's.
 func (db *DB) verify(ctx context.Context, provider, identifier, password string) (*verifiedLogin, error) {
 	u, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) { return tx.userByIdentity(provider, identifier) })
 	if errors.Is(err, ErrUserNotFound) {

@@ -8,7 +8,7 @@ import (
 	"github.com/snibdb/snib/internal/token"
 )
 
-// NewUser is what CreateUser makes a user of.
+// NewUser is the input of CreateUser.
 type NewUser struct {
 	// Provider and Identifier are the primary identity. Required.
 	Provider, Identifier string
@@ -63,8 +63,8 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 }
 
 // addUser writes a new user: its identity and attributes checked, folded and
-// looked for first. Its credential version begins anywhere, so that what was
-// proven of a user who had the id before proves nothing of this one.
+// looked for first. Its credential version begins at random, so that a proof of
+// an earlier user with the same id proves nothing of this one.
 func (tx *Tx) addUser(u *codec.User, provider, identifier string, a Attributes) (User, error) {
 	version, err := token.NewSecret(tx.db.o.Rand)
 	if err != nil {

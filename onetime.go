@@ -18,7 +18,7 @@ import (
 type OneTimeToken struct {
 	ID      OneTimeTokenID // public
 	UserID  UserID         // whose it is
-	Purpose string         // what it is good for
+	Purpose string         // the action that it authorizes
 
 	// Token is the secret text for the bearer, and is there only when
 	// CreateOneTimeToken has just made it.
@@ -38,7 +38,7 @@ const (
 // CreateOneTimeToken makes a token that UseOneTimeToken accepts once, for the
 // same purpose, within ttl, and returns it with its Token, this once. purpose
 // is 1–32 of [a-z0-9_-], ttl 1 s to 90 days, data at most 1 KiB, stored in
-// clear. A user has at most 16 live ones; one more ends that which expires
+// clear. A user has at most 16 live ones; one more evicts the one that expires
 // first. All end when the user's password is set or removed, when the user is
 // disabled, and when an identity is moved or unlinked.
 //
@@ -112,10 +112,10 @@ func (tx *Tx) oneTimeLive(t *codec.OneTimeToken) bool {
 	return t.Epoch == tx.rec.State.Epoch && tx.rec.Now < t.ExpiresAt
 }
 
-// UseOneTimeToken accepts a token for its purpose, once: of callers who race,
-// one gets it. What it allows is best done in the same transaction, with the
-// method of Tx. ErrInvalidOneTimeToken for all else; a token presented for another
-// purpose stays usable for its own.
+// UseOneTimeToken accepts a token for its purpose, once: of racing callers, one
+// gets it. Do the action that it authorizes in the same transaction, with the
+// method of Tx. ErrInvalidOneTimeToken for all else; a token presented for
+// another purpose stays usable for its own.
 func (db *DB) UseOneTimeToken(ctx context.Context, purpose, token string) (OneTimeToken, error) {
 	return result(ctx, "use one-time token", db.updateIfNeeded, func(tx *Tx) (OneTimeToken, error) {
 		return tx.useOneTimeToken(purpose, token)
@@ -166,7 +166,7 @@ func (tx *Tx) presentedOneTime(purpose, text string) (codec.OneTimeToken, error)
 
 // RevokeOneTimeToken ends a one-time token of this user by its id. An unknown
 // id and a token of another user are no error. ErrInvalidInput (UserID,
-// OneTimeTokenID) for what cannot be an id, such as the token itself.
+// OneTimeTokenID) for a text that cannot be an id, such as the token itself.
 func (db *DB) RevokeOneTimeToken(ctx context.Context, userID UserID, id OneTimeTokenID) error {
 	return during("revoke one-time token", db.update(ctx, func(tx *Tx) error { return tx.RevokeOneTimeToken(userID, id) }))
 }

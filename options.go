@@ -16,33 +16,32 @@ import (
 	"github.com/snibdb/snib/internal/records"
 )
 
-// Options is how a database behaves. nil and the zero value are the defaults,
-// and safe. In every field zero is the default; where none makes sense, a
-// negative number means none. Open copies what it is given.
+// Options configure a database. nil and the zero value are the defaults, and
+// safe. In every field zero is the default; a negative number switches a bound
+// or an interval off where that makes sense. Open copies its Options.
 type Options struct {
 	Sessions  SessionPolicy  // how long sessions live
 	Refresh   RefreshPolicy  // how long refresh tokens live
-	Passwords PasswordPolicy // what hashing costs
+	Passwords PasswordPolicy // the cost of hashing
 
-	// Providers says how identifiers of a provider are compared. nil keeps
-	// what the file declares: a new one, "email" as [Email] and "username"
-	// as [Username]. Non-nil, also empty, makes the file so, in one
-	// transaction at Open; if two users then had one identity, Open fails
-	// with a [ConflictError] and the file is unchanged. Providers not named
-	// here are [Exact]. At most 64.
+	// Providers says how identifiers of a provider are compared. nil keeps the
+	// file's declaration: in a new file, "email" as [Email] and "username" as
+	// [Username]. Non-nil, also empty, makes the file so, in one transaction at
+	// Open; if two users then had one identity, Open fails with a
+	// [ConflictError] and the file is unchanged. Providers not named here are
+	// [Exact]. At most 64.
 	Providers map[string]IdentifierRule
 
-	// Indexes are the attributes by which users can be looked up. nil keeps
-	// what the file declares, non-nil (also empty) makes the file so, in one
-	// transaction at Open; if two users have one value of an index that
-	// becomes unique, Open fails with a [ConflictError] and the file is
-	// unchanged; so it is if a user has a value that cannot be indexed, which
-	// is ErrInvalidInput and names both. At most 64.
+	// Indexes are the attributes by which users can be looked up. nil keeps the
+	// file's declaration, non-nil (also empty) replaces it, in one transaction
+	// at Open; if two users have one value of an index that becomes unique,
+	// Open fails with a [ConflictError] and the file is unchanged; so it is if
+	// a user has a value that cannot be indexed, which is ErrInvalidInput and
+	// names both. At most 64.
 	Indexes []Index
 
-	// SweepEvery is how often a goroutine removes what has been dead for a
-	// day (see [DB.Sweep]). Zero and less: only when Sweep is called. At
-	// least 1 s.
+	// SweepEvery is how often a goroutine removes records dead for a day (see
+	// [DB.Sweep]). Zero and less: only when Sweep is called. At least 1 s.
 	SweepEvery time.Duration
 
 	// LockTimeout bounds how long Open waits for another process, or another
@@ -54,8 +53,8 @@ type Options struct {
 	// with ErrBusy. Default 10 s; negative: as long as ctx allows.
 	BusyTimeout time.Duration
 
-	// MaxSize bounds the file, in bytes; what would make it larger fails
-	// with ErrFull. Default none; at least 1 MiB. Open only.
+	// MaxSize bounds the file, in bytes; a write that would make it larger
+	// fails with ErrFull. Default: no bound; at least 1 MiB. Open only.
 	MaxSize int64
 
 	// BeforeAuth is called by AuthenticateUser and LogIn before any look-up,
@@ -77,10 +76,10 @@ type Options struct {
 	// password, hash or identifier.
 	Logger *slog.Logger
 
-	// Progress is called now and then, and at the end, by calls that run long:
-	// see [Progress]. It runs on the goroutine of the call and inside its
-	// transaction, so it must be quick, and a method of DB that it calls is
-	// ErrNested. nil disables it.
+	// Progress receives the progress of a long operation, now and then and at
+	// the end: see [Progress]. It is called on the goroutine of the call and
+	// inside its transaction, so it must be quick, and a method of DB that it
+	// calls is ErrNested. nil disables the callback.
 	Progress func(Progress)
 
 	// Now is the wall clock; for tests. Default time.Now. Readings before
@@ -110,8 +109,8 @@ type SessionPolicy struct {
 	// Default 14 days; negative: not at all.
 	Idle time.Duration
 
-	// Absolute is how long after the log-in all its sessions end, whatever
-	// is renewed. Default 90 days; negative: never.
+	// Absolute is how long after the log-in all its sessions end, renewed or
+	// not. Default 90 days; negative: never.
 	Absolute time.Duration
 
 	// ExtendEvery is how often ExtendSession writes at most, for one
@@ -140,10 +139,9 @@ type RefreshPolicy struct {
 	// state and is replaced by Refresh. Default 1 h, at least 1 s.
 	Session time.Duration
 
-	// Grace is how long the token before the current one gives the same
-	// answer again, for lost responses and parallel tabs, as long as the
-	// current one was never presented. Default 30 s, at most 5 min;
-	// negative: none.
+	// Grace is how long the token before the current one gives the same answer
+	// again, for lost responses and parallel tabs, as long as the current one
+	// was never presented. Default 30 s, at most 5 min; negative: no grace.
 	Grace time.Duration
 
 	// MaxPerUser is how many families a user may have, 1–100. Default 100.
@@ -167,11 +165,10 @@ type PasswordPolicy struct {
 	MaxHashMemory uint64
 
 	// MaxImportTime is how long, on one core of this machine, verifying an
-	// imported hash may take: ImportUser refuses what takes longer, by an
-	// estimate that counts both forms of a password where the other system's
-	// is not known. Default 1 s; negative: whatever the fixed bounds allow.
-	// Until their users have logged in, such hashes are what a stranger can
-	// make the program compute.
+	// imported hash may take: ImportUser refuses a slower hash, by an estimate
+	// that counts both forms of a password where the other system's is not
+	// known. Default 1 s; negative: only the fixed bounds hold. Until their
+	// users have logged in, strangers can make the program verify these.
 	MaxImportTime time.Duration
 
 	// ForeignPeppers are secrets of other systems that followed the passwords
@@ -200,8 +197,8 @@ type PasswordPolicy struct {
 	// once; one that needs more than there is runs alone.
 	GateMemory uint64
 
-	// Queue is how many calls may wait; one more is ErrBusy at once. Default
-	// 64 times GOMAXPROCS; negative: none may wait.
+	// Queue is how many calls may wait; one more is ErrBusy at once. Default 64
+	// times GOMAXPROCS; negative: no call may wait.
 	Queue int
 }
 
@@ -326,7 +323,7 @@ func (s *settings) checkPolicies() error {
 		field     string
 		value     time.Duration
 		min, max  time.Duration
-		noneBelow bool // negative is none
+		noneBelow bool // negative switches it off
 	}{
 		{"Sessions.Active", s.Sessions.Active, time.Second, maxLife, false},
 		{"Sessions.Idle", s.Sessions.Idle, 0, maxLife, true},
@@ -401,7 +398,7 @@ func (l *lockedReader) Read(p []byte) (int, error) {
 // a form contained.
 type IdentifierRule string
 
-// The rules. None of them finds look-alikes: Cyrillic "аdmin" is another
+// The rules. Look-alikes differ under each of them: Cyrillic "аdmin" is another
 // Username than Latin "admin".
 const (
 	// Exact compares bytes: 1–256 of valid UTF-8 without control characters.
@@ -418,7 +415,7 @@ const (
 
 func (r IdentifierRule) valid() bool { return r == Exact || r == Email || r == Username }
 
-// told returns what the engine tells of the progress of op.
+// told returns the callback by which the engine reports the progress of op.
 func (s *settings) told(op string) func(done, total int64) {
 	if s.Progress == nil {
 		return nil

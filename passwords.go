@@ -64,11 +64,11 @@ func setPassword(u *codec.User, hash PasswordHash, now int64) {
 	}
 }
 
-// UpdateUserPassword sets the user's password, whatever it was (the reset of
-// an administrator, or after a one-time token), and returns the updated user.
-// All sessions, refresh tokens and one-time tokens of the user end in the same
-// transaction, except the sessions in keep. A kept session that was born of a
-// refresh token loses it, and ends at the deadline it has.
+// UpdateUserPassword sets the user's password without asking for the old one
+// (the reset of an administrator, or after a one-time token), and returns the
+// updated user. All sessions, refresh tokens and one-time tokens of the user
+// end in the same transaction, except the sessions in keep. A kept session that
+// was born of a refresh token loses it, and ends at the deadline it has.
 //
 // ErrUserNotFound; ErrInvalidInput (Password as in HashPassword, Keep if one
 // is a session of another user); ErrBusy.
@@ -94,9 +94,9 @@ func (tx *Tx) UpdateUserPassword(id UserID, hash PasswordHash, keep ...SessionID
 	return tx.replacePassword(id, hash, keep, func(*codec.User) error { return nil })
 }
 
-// RemoveUserPassword takes the user's password away: afterwards none
-// authenticates. It returns the updated user, and ends what
-// UpdateUserPassword ends. ErrUserNotFound, ErrInvalidInput (Keep).
+// RemoveUserPassword takes the user's password away: afterwards every password
+// is refused. It returns the updated user, and revokes the same sessions and
+// tokens as UpdateUserPassword. ErrUserNotFound, ErrInvalidInput (Keep).
 func (db *DB) RemoveUserPassword(ctx context.Context, id UserID, keep ...SessionID) (User, error) {
 	return result(ctx, "remove password", db.update, func(tx *Tx) (User, error) {
 		return tx.RemoveUserPassword(id, keep...)
@@ -108,11 +108,11 @@ func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
 	return tx.replacePassword(id, PasswordHash{}, keep, func(*codec.User) error { return nil })
 }
 
-// ChangePassword sets the user's password if current is the one that is set,
-// as a user does, and returns the updated user. Between the verification and
-// the change nobody else can have changed it. It ends what UpdateUserPassword
-// ends, and calls Options.BeforeAuth and AfterAuth as a log-in by the primary
-// identity does.
+// ChangePassword sets the user's password if current is the one that is set, as
+// a user does, and returns the updated user. It is atomic: if the password
+// changes between the verification and the write, the call is refused. It
+// revokes the same sessions and tokens as UpdateUserPassword, and calls
+// Options.BeforeAuth and AfterAuth as a log-in by the primary identity does.
 //
 // ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong,
 // or was changed meanwhile), ErrInvalidInput (Password, Current, Keep),
@@ -136,8 +136,8 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	if verified.DisabledAt != 0 {
 		return User{}, ErrUserDisabled
 	}
-	// Whoever has a session must not try passwords without bound: the hooks of
-	// a log-in are called, by the primary identity.
+	// The bearer of a session must not try passwords without bound: the hooks
+	// of a log-in are called, by the primary identity.
 	var primary codec.Identity
 	if len(verified.Identities) > 0 {
 		primary = verified.Identities[0]
@@ -173,8 +173,8 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password
 	})
 }
 
-// replacePassword sets or removes a password and ends what depends on it,
-// after allowed has agreed.
+// replacePassword sets or removes a password and revokes the credentials that
+// depend on it, after allowed has agreed.
 func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, allowed func(*codec.User) error) (User, error) {
 	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
 		if err := allowed(u); err != nil {
@@ -198,7 +198,7 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, al
 	})
 }
 
-// verdict is what the verification of u's stored hash comes to: nil, or
+// verdict is the outcome of verifying u's stored hash: nil, or
 // ErrInvalidCredentials for every reason that a stranger could cause.
 func (db *DB) verdict(u *codec.User, ok bool, err error) error {
 	switch {
@@ -213,7 +213,7 @@ func (db *DB) verdict(u *codec.User, ok bool, err error) error {
 	return nil
 }
 
-// afterVerify lets a test act between a verification and what relies on it.
+// afterVerify lets a test act between a verification and its transaction.
 func (db *DB) afterVerify() {
 	if db.verified != nil {
 		db.verified()

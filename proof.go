@@ -16,7 +16,7 @@ import (
 //     OAuth provider was asked. If the user's credential version has changed
 //     since, that evidence is void: ErrInvalidCredentials.
 //   - A [Session] that is active: one log-in carried to another place (a second
-//     device, a desktop program that opens a browser). What is made of it has
+//     device, a desktop program that opens a browser). The new credential has
 //     its time of log-in and does not outlive its AbsoluteUntil. If it has
 //     ended meanwhile: ErrInvalidSession.
 //
@@ -27,14 +27,14 @@ type Proof interface {
 	prove(tx *Tx) (proven, error)
 }
 
-// proven is what a Proof showed.
+// proven is the content of a verified Proof.
 type proven struct {
 	user  codec.User
 	at    int64 // when the user was authenticated
-	until int64 // a bound on what is made of it
+	until int64 // a bound on the new credential
 }
 
-// proven returns what proof shows in this transaction.
+// proven verifies proof in this transaction.
 func (tx *Tx) proven(proof Proof) (proven, error) {
 	if proof == nil {
 		return proven{}, &InputError{Field: "Proof", Reason: "is required"}

@@ -57,16 +57,16 @@ func newRefreshToken(f *codec.Family) RefreshToken {
 }
 
 // A familySecret is the secret part of a refresh token: F, 16 bytes that stay
-// through the family's life, and s, 32 bytes that are new each generation.
-// Whoever shows a right F holds, or has held, a token of the family; so a right
-// F with a wrong s is reuse and not a guess.
+// through the family's life, and s, 32 bytes that are new each generation. A
+// right F proves that its bearer holds, or has held, a token of the family; so
+// a right F with a wrong s is reuse and not a guess.
 type familySecret [16 + 32]byte
 
 func (x *familySecret) f() []byte { return x[:16] }
 func (x *familySecret) s() []byte { return x[16:] }
 
-// presentedFamily returns the family whose F a token carries, in whatever
-// state, and the token's secret.
+// presentedFamily returns the family whose F a token carries, in any state, and
+// the token's secret.
 func (tx *Tx) presentedFamily(text string) (codec.Family, familySecret, error) {
 	var x familySecret
 	key, ok := token.Family.Parse(text, x[:])
@@ -207,11 +207,10 @@ func (tx *Tx) familySession(f *codec.Family) codec.Session {
 // Within Options.Refresh.Grace of a use, the used token gives the same two
 // again, as long as the next one was never presented: for an answer that was
 // lost and for two tabs. After a restart of the program it gives two new ones
-// in their place. Any other used token means that somebody holds a copy:
-// the family and its session are ended, durably, and Refresh returns
-// [ReuseError] (ErrRefreshTokenReused), also for every later token of the
-// family until its absolute deadline. Everything else is
-// ErrInvalidRefreshToken and writes nothing.
+// in their place. Any other used token means that a copy of it exists: the
+// family and its session are ended, durably, and Refresh returns [ReuseError]
+// (ErrRefreshTokenReused), also for every later token of the family until its
+// absolute deadline. All else is ErrInvalidRefreshToken and writes nothing.
 //
 // An ErrBusy, ErrClosed, ErrFull or ErrUnknown says nothing about the token:
 // the client must keep it and try again.
@@ -250,12 +249,12 @@ func (tx *Tx) refresh(text string) (pair, error) {
 		// 2. The current token: rotate.
 		return tx.rotate(&f, &x)
 	case token.IsSet(f.Previous) && token.Equal(hash, f.Previous) && tx.inGrace(&f):
-		// 3. Its parent, and nobody has presented the current one: had
-		// somebody, that would be the parent now.
+		// 3. Its parent, and the current one was never presented: else that
+		//    would be the parent now.
 		return tx.repeat(&f, &x)
 	case token.IsSet(f.Displaced) && token.Equal(hash, f.Displaced):
-		// 4. What rule 3 replaced after a restart, and may have been lost on
-		// the way for an honest reason.
+		// 4. The token that rule 3 replaced after a restart: an honest client
+		//    may hold it, so it is refused without a revocation.
 		return pair{}, ErrInvalidRefreshToken
 	}
 	// 5. A token of this family that was used before.
@@ -301,7 +300,7 @@ func (tx *Tx) rotate(f *codec.Family, x *familySecret) (pair, error) {
 	f.RotatedAt = tx.rec.Now
 	f.IdleUntil = min(clock.After(tx.rec.Now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
 	successor, sessionSecret := tx.successor(f, x)
-	// Displaced stays: who lost that answer may still come with it.
+	// Displaced stays: a client that lost that answer may still present it.
 	f.Previous, f.Current = f.Current, token.Family.Hash(successor.s())
 	s, r, err := tx.putFamily(f, &successor, sessionSecret, ended, nil)
 	return pair{s, r}, err
@@ -332,7 +331,7 @@ func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
 }
 
 // revoke ends a family for reuse. Its record stays as a tombstone, so that
-// later tokens of it are known for what they are. It returns the ReuseError.
+// later tokens of it are recognised as reuse. It returns the ReuseError.
 func (tx *Tx) revoke(f *codec.Family) error {
 	ended := f.Key.With(f.Session)
 	f.RevokedAt, f.Session = tx.rec.Now, codec.OwnID{}
@@ -367,7 +366,7 @@ func (tx *Tx) successor(f *codec.Family, parent *familySecret) (familySecret, []
 }
 
 // ListUserRefreshTokens returns the user's refresh tokens that can be used,
-// oldest first: at most 100, none for an unknown user.
+// oldest first: at most 100, an empty list for an unknown user.
 func (db *DB) ListUserRefreshTokens(ctx context.Context, id UserID) ([]RefreshToken, error) {
 	return result(ctx, "list refresh tokens", db.view, func(tx *Tx) ([]RefreshToken, error) {
 		return tx.ListUserRefreshTokens(id)
@@ -398,7 +397,7 @@ func (tx *Tx) ListUserRefreshTokens(id UserID) ([]RefreshToken, error) {
 
 // RevokeRefreshToken ends a family of this user by its id, and its session. An
 // unknown id and a family of another user are no error. ErrInvalidInput
-// (UserID, RefreshTokenID) for what cannot be an id, such as a token.
+// (UserID, RefreshTokenID) for a text that cannot be an id, such as a token.
 func (db *DB) RevokeRefreshToken(ctx context.Context, userID UserID, id RefreshTokenID) error {
 	return during("revoke refresh token", db.update(ctx, func(tx *Tx) error { return tx.RevokeRefreshToken(userID, id) }))
 }
@@ -436,8 +435,7 @@ func (tx *Tx) revokeFamily(id RefreshTokenID, of *UserID) error {
 	return tx.endFamily(&f)
 }
 
-// endFamily ends a family because somebody wants it to end, and its session. A
-// tombstone stays.
+// endFamily ends a family on request, and its session. A tombstone stays.
 func (tx *Tx) endFamily(f *codec.Family) error {
 	if records.Revoked(f) {
 		return nil

@@ -7,26 +7,26 @@ import (
 	"github.com/snibdb/snib/internal/records"
 )
 
-// RepairReport is what Repair has found and done.
+// RepairReport is the result of Repair: problems and repairs.
 type RepairReport struct {
-	Before CheckReport // what Check found
+	Before CheckReport // the result of Check before the repair
 
-	Repairs  []Problem // what was done, each with what it cost; the first 1,000
+	Repairs  []Problem // each repair with its cost; the first 1,000
 	Repaired int       // how many there are
 
 	Quarantined int // values kept in the space quarantine
 	NotKept     int // and those for which it had no room
 }
 
-// Repair makes the file what docs/INVARIANTS.md demands, in one transaction,
-// and says what it did. Records of users, sessions and tokens are the truth:
+// Repair makes the file satisfy docs/INVARIANTS.md, in one transaction, and
+// reports each repair. Records of users, sessions and tokens are the truth:
 // indexes are made to follow from them. The rule, wherever there is a choice,
-// is that nobody gets in who could not before:
+// is that a repair grants no access that was refused before:
 //
 //   - A record that cannot be read is dropped, and with a user all that is the
 //     user's. Its bytes are kept in the space quarantine, 1 MiB of them in all,
-//     and so is the record of a user who loses something in what follows.
-//     They go with their user, or after 30 days.
+//     and so is the record of a user who loses something by a rule below. They
+//     go with their user, or after 30 days.
 //   - Of two users with one identity or unique value, it stays with the one to
 //     whom the index leads, else with the first. The other loses it, and may
 //     be left without an identity until UpdateUserProviderID gives one.
@@ -39,8 +39,8 @@ type RepairReport struct {
 // that Check would still object to; a record of a newer version is
 // ErrNewerFormat. Nothing is changed then: restore a backup. Without damage it
 // is no more than a Check. It looks at ctx between records. Others wait for
-// their turn to write meanwhile; reads go on. Memory grows with what is
-// repaired, not with the file.
+// their turn to write meanwhile; reads go on. Memory grows with the repairs,
+// not with the file.
 func (db *DB) Repair(ctx context.Context) (RepairReport, error) {
 	var done records.RepairReport
 	defaults := records.Defaults{Declarations: db.declarations(defaultDeclarations), Guessed: db.o.Providers == nil}

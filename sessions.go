@@ -22,9 +22,9 @@ type Session struct {
 	// again.
 	Token Token
 
-	// RefreshTokenID is the family that the session was born of, "" for
-	// none. Such a session has no idle state and cannot be renewed or
-	// extended: Refresh replaces it.
+	// RefreshTokenID is the family that the session was born of, "" without
+	// one. Such a session has no idle state and cannot be renewed or extended:
+	// Refresh replaces it.
 	RefreshTokenID RefreshTokenID
 
 	State           SessionState // when it was read
@@ -44,8 +44,8 @@ type Session struct {
 	attributes string // encoded; checked when the record was read
 }
 
-// Attributes returns what was recorded with the session (its address, user
-// agent, device …), a private copy decoded at each call, never nil.
+// Attributes returns the attributes recorded with the session (its address,
+// user agent, device …), a private copy decoded at each call, never nil.
 func (s Session) Attributes() Attributes { return decodeAttributes(s.attributes) }
 
 // SessionState is where a session is in its life.
@@ -125,9 +125,9 @@ func (tx *Tx) publicSession(v *codec.SessionView) Session {
 	}
 }
 
-// presented returns the record that a token leads to, in whatever state. The
-// secret is hashed whether there is a record or not, and compared in constant
-// time. It is on the path of every request: nothing is copied.
+// presented returns the record that a token leads to, in any state. The secret
+// is hashed whether there is a record or not, and compared in constant time. It
+// is on the path of every request: nothing is copied.
 func (tx *Tx) presented(text string) (codec.SessionView, error) {
 	var secret [32]byte
 	key, ok := token.Session.Parse(text, secret[:])
@@ -242,7 +242,7 @@ func (tx *Tx) setDeadlines(s *codec.Session) {
 }
 
 // issue gives a session a key and a secret, and writes it in the place of
-// another one (zero for none).
+// another one (zero: a new session).
 func (tx *Tx) issue(s *codec.Session, replaced codec.OwnedKey) (Session, error) {
 	var err error
 	if s.Key, err = tx.rec.NewKey(records.Sessions, s.UserID); err != nil {
@@ -269,8 +269,8 @@ func (tx *Tx) evictedSessions(userID string, replaced codec.OwnedKey) ([]codec.O
 	return keys, err
 }
 
-// putNewSession writes a session that is not there yet, ends those that go for
-// it, and returns it with its token.
+// putNewSession writes a session that is not there yet, removes the sessions in
+// ended, and returns it with its token.
 func (tx *Tx) putNewSession(s *codec.Session, secret []byte, ended []codec.OwnedKey) (Session, error) {
 	if err := tx.rec.DeleteOwned(records.Sessions, ended...); err != nil {
 		return Session{}, err
@@ -284,8 +284,8 @@ func (tx *Tx) putNewSession(s *codec.Session, secret []byte, ended []codec.Owned
 	return out, err
 }
 
-// putSession writes a session and returns its public form: what the record
-// says, which bounds times more than a caller may have done.
+// putSession writes a session and returns its public form: read from the
+// record, which bounds times more than a caller may have done.
 func (tx *Tx) putSession(s *codec.Session) (Session, error) {
 	record := s.Append(nil)
 	if err := tx.rec.PutOwned(records.Sessions, s.Key, record); err != nil {
@@ -329,11 +329,11 @@ func (tx *Tx) renew(token string) (Session, error) {
 }
 
 // ExtendSession gives an active or idle session later deadlines, within its
-// absolute one, under the same token, and notes that it was used: what a
-// program calls on every request instead of ValidateSession to keep a session
-// alive that is in use. It writes only if the session is idle or the last
-// extension is Options.Sessions.ExtendEvery, or half of Active, ago. A session born of a refresh
-// token is returned as it is. ErrInvalidSession.
+// absolute one, under the same token, and notes that it was used. Call it on
+// each request instead of ValidateSession to keep a session alive. It writes
+// only if the session is idle or the last extension is
+// Options.Sessions.ExtendEvery, or half of Active, ago. A session born of a
+// refresh token is returned as it is. ErrInvalidSession.
 func (db *DB) ExtendSession(ctx context.Context, token string) (Session, error) {
 	return result(ctx, "extend session", db.updateIfNeeded, func(tx *Tx) (Session, error) { return tx.extend(token) })
 }

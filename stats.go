@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Stats is what an operator wants to see. Counters are of this DB since it
-// was opened.
+// Stats are figures for an operator. Counters begin when this DB is opened.
 type Stats struct {
 	FileBytes int64 // size of the file
 	FreeBytes int64 // of it, pages that are free to be used again

@@ -18,11 +18,11 @@ const (
 )
 
 // Sweep removes sessions, refresh tokens and one-time tokens that have been
-// dead for a day, and those that EndEverything or ResetClock ended; it returns
-// how many. Nothing depends on it but the size of the file: what is dead is
-// refused anyway. It reads and writes in small steps, between which others
-// have their turn and ctx is looked at; what it has removed stays removed.
-// With Options.SweepEvery it runs by itself.
+// dead for a day, and all that EndEverything or ResetClock ended; it returns
+// how many. Nothing depends on it but the size of the file: dead tokens are
+// refused anyway. It reads and writes in small steps, between which others have
+// their turn and ctx is looked at; an interrupted sweep keeps the removals made
+// so far. With Options.SweepEvery it runs by itself.
 func (db *DB) Sweep(ctx context.Context) (int, error) {
 	db.checkClock()
 	if err := db.store.InPlace(); err != nil {
@@ -47,8 +47,8 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// sweepKind walks the records of a kind from the left, past those that live,
-// and removes those that dead selects.
+// sweepKind walks the records of a kind from the left, past the live ones, and
+// removes the records that dead selects.
 func (db *DB) sweepKind(ctx context.Context, k *records.Kind, dead func(*records.Tx, records.Life) bool) (int, error) {
 	n := 0
 	var from []byte
@@ -122,8 +122,8 @@ func (db *DB) sweepBatch(ctx context.Context, k *records.Kind, keys []codec.Owne
 	})
 }
 
-// sweepQuarantine removes what has been in quarantine for 30 days. Keys are in
-// the order of owners, so that it reads them all.
+// sweepQuarantine removes records that have been in quarantine for 30 days. Keys
+// are in the order of owners, so it reads them all.
 func (db *DB) sweepQuarantine(ctx context.Context) error {
 	var from []byte
 	for {

@@ -42,8 +42,8 @@ func validUserID(id UserID) bool { return token.ValidUserID(string(id)) }
 // It prints as REDACTED with the verbs of fmt, in slog, as text and as JSON,
 // and as an address with %p and where it is an unexported field of another
 // struct. Only Reveal gives the text: a log-in handler that encodes a Session
-// as JSON and forgets Reveal sends the word REDACTED. Compare what Reveal
-// returns; two Tokens of one text are not ==.
+// as JSON and forgets Reveal sends the word REDACTED. Compare the results of
+// Reveal; two Tokens of one text are not ==.
 type Token struct{ secret }
 
 // Reveal returns the text, to be sent to its bearer and nowhere else; "" for

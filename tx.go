@@ -8,13 +8,12 @@ import (
 	"github.com/snibdb/snib/internal/records"
 )
 
-// Tx is one transaction on the accounts, given to the closure of
-// [DB.View] or [DB.Update] or made by [DB.Join]. It has the methods of DB
-// without a context (the transaction already runs under one), except those
-// that hash a password or are transactions of their own kind: Refresh, Sweep,
-// Check, Repair, copies, EndEverything, ResetClock. It ends with the closure,
-// after which every method returns ErrTxClosed, and is not safe for concurrent
-// use.
+// Tx is one transaction on the accounts, given to the closure of [DB.View] or
+// [DB.Update] or made by [DB.Join]. It has the methods of DB without a context
+// (the transaction already runs under one), except methods that hash a password
+// or are transactions of their own kind: Refresh, Sweep, Check, Repair, copies,
+// EndEverything, ResetClock. It ends with the closure, after which every method
+// returns ErrTxClosed, and is not safe for concurrent use.
 //
 // Methods that write return ErrReadOnly in a View. A method that returns an
 // error has written nothing.
@@ -22,7 +21,7 @@ type Tx struct {
 	db    *DB
 	rec   records.Tx
 	ended bool
-	gone  func() bool // whether the joined transaction has ended; nil if none was
+	gone  func() bool // whether the joined transaction has ended; nil without one
 
 	// Kept for the next transaction, as memory only.
 	text  []byte // of the session being returned
@@ -40,7 +39,7 @@ func (db *DB) begin(r kv.Reader, w kv.Tx) (*Tx, error) {
 }
 
 // spareTx keeps the Tx of snapshots for the next ones. No application sees
-// these, so none is used after it has been given back.
+// these, so no use follows its return to the pool.
 var spareTx = sync.Pool{New: func() any { return new(Tx) }}
 
 // reset makes tx as new, but for the memory that is used again.

@@ -39,7 +39,7 @@ func (tx *Tx) sessionByID(id SessionID) (codec.SessionView, error) {
 }
 
 // ListUserSessions returns the user's active and idle sessions, oldest first:
-// at most 1,000, none for an unknown user.
+// at most 1,000, an empty list for an unknown user.
 func (db *DB) ListUserSessions(ctx context.Context, id UserID) ([]Session, error) {
 	return read(ctx, db, "list sessions", (*Tx).ListUserSessions, id)
 }
@@ -76,9 +76,9 @@ func (tx *Tx) eachSession(id UserID, visit func(*codec.SessionView)) error {
 }
 
 // RevokeSession ends a session of this user by its id; if it was born of a
-// refresh token, that ends too. An unknown id and a session of another user
-// are no error. ErrInvalidInput (UserID, SessionID) for what cannot be an id,
-// such as a token: nothing was ended.
+// refresh token, that ends too. An unknown id and a session of another user are
+// no error. ErrInvalidInput (UserID, SessionID) for a text that cannot be an
+// id, such as a token: nothing was revoked.
 func (db *DB) RevokeSession(ctx context.Context, userID UserID, id SessionID) error {
 	return during("revoke session", db.update(ctx, func(tx *Tx) error { return tx.RevokeSession(userID, id) }))
 }
@@ -116,8 +116,8 @@ func (tx *Tx) revokeSession(id SessionID, of *UserID) error {
 	return tx.endSession(&v)
 }
 
-// revoking is what every method begins with that ends a credential by its id,
-// of a user or (nil) of any. What cannot be an id is an error here, and not an
+// revoking begins every method that revokes a credential by its id, of a user
+// or (nil) of any. A text that cannot be an id is an error here, and not an
 // unknown one: a caller that passes a token would believe it revoked.
 func (tx *Tx) revoking(of *UserID, field string, k token.Kind, id string) (codec.OwnedKey, error) {
 	if err := tx.writing(); err != nil {
@@ -133,8 +133,8 @@ func (tx *Tx) revoking(of *UserID, field string, k token.Kind, id string) (codec
 	return key, nil
 }
 
-// endSession ends a session because somebody wants it to end, and with it the
-// family that it is the session of.
+// endSession ends a session on request, and with it the family that it is the
+// session of.
 func (tx *Tx) endSession(v *codec.SessionView) error {
 	key, family := v.Key(), v.Family()
 	if !family.IsZero() {
@@ -152,11 +152,10 @@ func (tx *Tx) endSession(v *codec.SessionView) error {
 	return tx.rec.DeleteOwned(records.Sessions, key)
 }
 
-// RevokeToken ends what a presented token stands for, in whatever state it
-// is: a session, or the family of a refresh token (any token of it, also a
-// spent one), each with the other if they belong together. It is how a program
-// signs out. A token that is malformed, unknown or of another kind is no
-// error.
+// RevokeToken revokes the credential of a presented token, in any state: a
+// session, or the family of a refresh token (any token of it, also a spent
+// one), each with the other if they belong together. Call it to sign a user
+// out. A token that is malformed, unknown or of another kind is no error.
 func (db *DB) RevokeToken(ctx context.Context, token string) error {
 	return during("revoke token", db.updateIfNeeded(ctx, func(tx *Tx) error { return tx.endToken(token) }))
 }
@@ -219,7 +218,7 @@ func keysOf(sessions []codec.Session) []codec.OwnedKey {
 	return out
 }
 
-// familiesOf returns those that sessions were born of.
+// familiesOf returns the families that sessions were born of.
 func familiesOf(sessions []codec.Session) (out []codec.OwnedKey) {
 	for i := range sessions {
 		if s := &sessions[i]; !s.Family.IsZero() {
@@ -233,8 +232,8 @@ func familiesOf(sessions []codec.Session) (out []codec.OwnedKey) {
 // written again, all in one transaction.
 const maxKept = 100
 
-// keptSessions returns the records of the sessions that a caller names to
-// live on. Those that have ended already are passed over.
+// keptSessions returns the records of the sessions that a caller names to live
+// on. It skips sessions that have ended already.
 func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Session, error) {
 	if len(ids) > maxKept {
 		return nil, &InputError{Field: field, Reason: "must be at most 100"}
@@ -260,8 +259,8 @@ func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Sessi
 }
 
 // DeleteDeadUserSessions removes the records of the user's dead sessions and
-// returns how many there were, so that they count no longer. They are refused
-// anyway; the sweep removes those of all users. None for an unknown user.
+// returns how many there were, so that they count no longer. Dead sessions are
+// refused anyway; the sweep removes them for all users. 0 for an unknown user.
 func (db *DB) DeleteDeadUserSessions(ctx context.Context, id UserID) (int, error) {
 	return result(ctx, "delete dead sessions", db.update, func(tx *Tx) (int, error) { return tx.DeleteDeadUserSessions(id) })
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/snibdb/snib/internal/records"
 )
 
-// An Identity is one way in: what a provider calls the user.
+// An Identity is one way in: a provider and its name for the user.
 type Identity struct {
 	Provider   string    // 1–32 of [a-z0-9_-]: "email", "username", "github", …
 	Identifier string    // as it was given; compared by the provider's rule
@@ -27,9 +27,9 @@ type User struct {
 	CreatedAt  time.Time  // imported users: as imported
 	UpdatedAt  time.Time  // of the record; sessions do not count
 
-	// CredentialVersion is raised by what makes an earlier proof of identity
-	// void: setting or removing the password, disabling, enabling, moving or
-	// unlinking an identity, revoking all sessions or refresh tokens. It
+	// CredentialVersion is raised by each change that voids an earlier proof of
+	// identity: setting or removing the password, disabling, enabling, moving
+	// or unlinking an identity, revoking all sessions or refresh tokens. It
 	// starts at a random number. [Proof] is compared by it.
 	CredentialVersion uint64
 
@@ -89,9 +89,9 @@ func (tx *Tx) publicUser(id UserID) (User, error) {
 	return newUser(tx.spare), nil
 }
 
-// updateUser is the form of every update of a user: read the record, let
-// change decide about it and about what ends with it (the cascade), then write. The index
-// conflicts that putUser could meet are for change to look for.
+// updateUser is the form of every update of a user: read the record, let change
+// edit it and collect the cascade, then write. The index conflicts that putUser
+// could meet are for change to look for.
 func (tx *Tx) updateUser(id UserID, change func(u *codec.User, c *records.Cascade) error) (User, error) {
 	if err := tx.writing(); err != nil {
 		return User{}, err
@@ -135,10 +135,10 @@ func (tx *Tx) GetUser(id UserID) (User, error) {
 }
 
 // DeleteUser removes the user and all that is the user's: identities, index
-// entries, sessions, refresh and one-time tokens, in one transaction. From
-// then on every token of the user fails, and the identities and unique values
-// are free. An id that is unknown or malformed is no error, nor is a record that
-// is damaged or, by damage, lost: its sessions and tokens end.
+// entries, sessions, refresh and one-time tokens, in one transaction. From then
+// on every token of the user fails, and the identities and unique values are
+// free. An unknown or malformed id is no error, nor is a record that is damaged
+// or, by damage, lost: its sessions and tokens end.
 func (db *DB) DeleteUser(ctx context.Context, id UserID) error {
 	return during("delete user", db.update(ctx, func(tx *Tx) error { return tx.DeleteUser(id) }))
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// script is what two people do. typed is what they type when asked; refused,
-// what goes wrong, as it should.
+// script is a session of two people. typed is the answer to the password
+// prompt; refused, the error that the step must give.
 var script = []struct {
 	args    []string
 	typed   string
@@ -22,7 +22,7 @@ var script = []struct {
 	{args: []string{"add", "the engine weaves algebraical patterns"}},
 	{args: []string{"list"}},
 	{args: []string{"sign-up", "grace"}, typed: "a moth in relay 70"}, // ends ada's session
-	{args: []string{"list"}}, // none of ada's
+	{args: []string{"list"}}, // without ada's notes
 	{args: []string{"sign-out"}},
 	{args: []string{"list"}, refused: snib.ErrInvalidSession},
 	{args: []string{"sign-up", "Ada"}, typed: "another password", refused: snib.ErrIdentityTaken},
@@ -46,7 +46,7 @@ func demonstrate(ctx context.Context, opts snib.Options, stdout io.Writer) error
 		fmt.Fprintf(stdout, "\n$ desktop %.60s\n", strings.Join(line.args, " "))
 		var out strings.Builder
 		err := command(ctx, opts, dir, line.args, strings.NewReader(line.typed+"\n"), &out)
-		// What a person types is on the screen too.
+		// A terminal echoes the typed line too.
 		fmt.Fprint(stdout, strings.ReplaceAll(out.String(), "type): ", "type): "+line.typed))
 		if !errors.Is(err, line.refused) {
 			return fmt.Errorf("%s: got %w, want %v", line.args[0], err, line.refused)

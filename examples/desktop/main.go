@@ -1,7 +1,7 @@
 // Desktop is a small notes program for several people on one machine. It shows
 // an application that keeps its own rows in the same file, and in the same
-// transactions, as its users: whoever signs up gets the account and a first
-// note or neither, and an account goes together with its notes.
+// transactions, as its users: sign-up makes the account and a first note or
+// neither, and deleting an account deletes its notes with it.
 //
 //	go run ./examples/desktop                       a scripted session in a temporary folder
 //	go run ./examples/desktop [-dir folder] verb …  for real
@@ -14,9 +14,9 @@
 //	sign-out
 //	delete-account         with all notes; asks for the password
 //
-// The folder is by default "snib-notes" among the user's configuration. In it
-// are notes.db and, while somebody is signed in, the file "session" with the
-// token, which only its owner may read. A password is read as a line from the
+// The folder is by default "snib-notes" among the user's configuration. It
+// holds notes.db and, while a user is signed in, the file "session" with the
+// token, readable by its owner only. A password is read as a line from the
 // standard input, and is seen while it is typed: to hide it needs more than the
 // standard library (golang.org/x/term).
 package main
@@ -40,8 +40,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the program. It returns the exit code: 0, 1 if what was asked for
-// was refused, 2 for wrong arguments.
+// run is the program. It returns the exit code: 0, 1 for a refused request, 2
+// for wrong arguments.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return runWith(ctx, snib.Options{}, args, stdin, stdout, stderr)
 }
@@ -115,7 +115,7 @@ var verbs = map[string]struct {
 	"delete-account": {0, 0, (*notes).deleteAccount},
 }
 
-// explain says what went wrong to the person in front of the screen.
+// explain turns an error into a message for the person in front of the screen.
 func explain(err error) string {
 	wrong, isInput := errors.AsType[*snib.InputError](err)
 	switch {

@@ -28,12 +28,12 @@ type notes struct {
 	out   io.Writer
 }
 
-// openNotes opens what is in a folder, and makes it if it is missing.
+// openNotes opens the notes in a folder, and makes the folder if it is missing.
 func openNotes(ctx context.Context, opts snib.Options, dir string, stdin io.Reader, stdout io.Writer) (*notes, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	// Nobody wants to sign in every day on a computer of one's own.
+	// A personal computer needs no daily sign-in.
 	opts.Sessions = snib.SessionPolicy{Active: 30 * 24 * time.Hour}
 	db, err := snib.Open(filepath.Join(dir, "notes.db"), &opts)
 	if err != nil {
@@ -76,7 +76,7 @@ func (n *notes) signUp(args []string) error {
 		if err := putNote(tx.Bolt(), user.ID, text); err != nil {
 			return err // and there is no user either
 		}
-		if err := tx.RevokeToken(old); err != nil { // whoever was signed in
+		if err := tx.RevokeToken(old); err != nil { // ends the previous session
 			return err
 		}
 		session, err = tx.CreateSession(user, snib.SessionOptions{})
@@ -105,7 +105,7 @@ func (n *notes) signIn(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := n.db.RevokeToken(n.ctx, old); err != nil { // whoever was signed in
+	if err := n.db.RevokeToken(n.ctx, old); err != nil { // ends the previous session
 		return err
 	}
 	if err := n.token.write(session.Token); err != nil {
@@ -115,15 +115,15 @@ func (n *notes) signIn(args []string) error {
 	return nil
 }
 
-// add writes a note of whoever is signed in. That the session is good and that
-// the note is written is one moment.
+// add writes a note of the signed-in user. One transaction validates the
+// session and writes the note.
 func (n *notes) add(args []string) error {
 	token, err := n.token.read()
 	if err != nil {
 		return err
 	}
 	err = n.db.Update(n.ctx, func(tx *snib.Tx) error {
-		session, err := tx.ExtendSession(token) // who uses the program stays signed in
+		session, err := tx.ExtendSession(token) // use keeps the session alive
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (n *notes) add(args []string) error {
 	return nil
 }
 
-// list shows the notes of whoever is signed in: session, user and notes on one
+// list shows the notes of the signed-in user: session, user and notes on one
 // snapshot.
 func (n *notes) list([]string) error {
 	token, err := n.token.read()
@@ -180,8 +180,7 @@ func (n *notes) signOut([]string) error {
 	return nil
 }
 
-// deleteAccount removes whoever is signed in, and their notes, in one
-// transaction.
+// deleteAccount removes the signed-in user and their notes in one transaction.
 func (n *notes) deleteAccount([]string) error {
 	token, err := n.token.read()
 	if err != nil {

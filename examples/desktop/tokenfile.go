@@ -11,12 +11,11 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// A tokenFile keeps the session token of whoever is signed in, for its owner
-// to read only. It is a secret: who has it is signed in.
+// A tokenFile keeps the session token of the signed-in user, readable by its
+// owner only. The token is a secret: its bearer is signed in.
 type tokenFile string
 
-// read returns the token, or "" if nobody is signed in: a token that no
-// session has.
+// read returns the token, or "" while signed out: a token that no session has.
 func (f tokenFile) read() (string, error) {
 	file, err := os.Open(string(f))
 	if errors.Is(err, fs.ErrNotExist) {

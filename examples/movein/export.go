@@ -21,7 +21,7 @@ var sources = map[string]string{
 	"lucia@3.2.2":      "lucia-3",
 }
 
-// maxLine bounds what one line may be, in bytes.
+// maxLine bounds one line, in bytes.
 const maxLine = 1 << 20
 
 var errLineTooLong = fmt.Errorf("is longer than %d bytes", maxLine)
@@ -77,15 +77,15 @@ type record struct {
 	Password *string        `json:"password"`
 }
 
-// parse reads one line. Its errors say what is wrong and repeat no password
-// and no hash.
+// parse reads one line. Its errors name the fault and repeat no password and no
+// hash.
 func parse(line []byte) (record, error) {
 	var r record
 	if !utf8.Valid(line) {
 		return r, errors.New("is not valid UTF-8")
 	}
 	d := json.NewDecoder(bytes.NewReader(line))
-	d.UseNumber() // numbers of 64 bits stay what they are
+	d.UseNumber() // keep numbers of 64 bits exact
 	err := d.Decode(&r)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		kind, _, _ := strings.Cut(wrong.Value, " ")
@@ -111,7 +111,7 @@ func orElse(text, instead string) string {
 	return text
 }
 
-// user is what the record's user is here.
+// user converts the record to an import.
 func (r record) user() (snib.UserImport, error) {
 	var u snib.UserImport
 	source, ok := sources[r.System]
@@ -141,7 +141,7 @@ func (r record) user() (snib.UserImport, error) {
 	}, err
 }
 
-// text returns a field of the user; "" for null and for none.
+// text returns a field of the user; "" for null and for a missing one.
 func (r record) text(name string) (string, error) {
 	switch v := r.User[name].(type) {
 	case nil:

@@ -16,8 +16,8 @@
 //
 // Without -db the accounts are made in a temporary file, which is removed at
 // the end. The exit code is 0, 1 if anything was reported, 2 for wrong
-// arguments and 130 after an interrupt; what was moved in until then stays, and
-// running it again with the same file goes on.
+// arguments and 130 after an interrupt; users moved in until then stay, and
+// another run with the same file goes on.
 package main
 
 import (
@@ -83,7 +83,7 @@ func runWith(ctx context.Context, opts snib.Options, args []string, stdout, stde
 	return 0
 }
 
-// run opens what is named and runs the two stages.
+// run opens the named files and runs the two stages.
 func (m *mover) run(opts snib.Options, path, export string) (err error) {
 	source, name := io.ReadSeeker(bytes.NewReader(builtin)), "the export that comes with this program"
 	if export != "" {
@@ -104,8 +104,8 @@ func (m *mover) run(opts snib.Options, path, export string) (err error) {
 		path, target = filepath.Join(dir, "accounts.db"), "a temporary file"
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		// Only for a new file: in one that exists, this would replace what
-		// is declared there.
+		// Only for a new file: in an existing one, this would replace the
+		// declarations.
 		opts.Indexes = []snib.Index{{Name: "username", Unique: true, Fold: true}}
 	}
 	if m.db, err = snib.Open(path, &opts); err != nil {

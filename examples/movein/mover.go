@@ -23,18 +23,18 @@ type mover struct {
 	lines    map[snib.UserID]int // the line that each user of this run is in
 	accounts []account
 	bySource map[string]int // users moved in
-	already  int            // users who were moved in by an earlier run
+	already  int            // users moved in by an earlier run
 
 	movingIn, loggingIn time.Duration
 	foreign             [2]int // imported hashes before and after the log-ins
 
-	mu       sync.Mutex // guards what follows: log-ins are parallel
+	mu       sync.Mutex // guards the fields below: log-ins are parallel
 	broken   int        // lines reported
 	accepted int        // log-ins
-	refused  int        // users without a password, who refused every guess
+	refused  int        // users without a password: every guess was refused
 }
 
-// An account is what the log-ins need of a user.
+// An account is the part of a user that the log-ins need.
 type account struct {
 	line                 int
 	provider, identifier string
@@ -84,7 +84,8 @@ func (m *mover) moveIn(export io.ReadSeeker) error {
 	}
 }
 
-// moveLine moves one line in or reports it. An error is none of the line's.
+// moveLine moves one line in or reports it. A fault of the line is reported,
+// never returned.
 func (m *mover) moveLine(n int, line []byte) error {
 	if err := m.ctx.Err(); err != nil {
 		return err
@@ -137,8 +138,8 @@ var fields = map[string]string{
 	"ID": "id", "Provider": "provider_id", "Identifier": "provider_id", "PasswordHash": "hashed_password",
 }
 
-// why says what was wrong with a line, and names the line that has what it
-// wants. What was not wrong with the line it returns as an error.
+// why names the fault of a line and, in a conflict, the line or user that holds
+// the id, identity or value. It returns any other error.
 func (m *mover) why(err error, in snib.UserImport) (string, error) {
 	if errors.Is(err, snib.ErrIdentityTaken) {
 		owner, err := m.db.GetUserByProviderID(m.ctx, in.Provider, in.Identifier)
@@ -170,7 +171,7 @@ func (m *mover) whose(id snib.UserID) string {
 	return "user " + string(id) + ", who was here before"
 }
 
-// guesses are tried on users who have no password.
+// guesses are tried on users without a password.
 var guesses = []string{"password", "null", "undefined", "00000000"}
 
 // logIn is the second stage: as many at once as snib hashes at once.
@@ -259,7 +260,7 @@ func (m *mover) tryGuesses(ctx context.Context, a account) error {
 	return nil
 }
 
-// summary prints what has happened.
+// summary prints the counts of the run.
 func (m *mover) summary(target string) error {
 	report, err := m.db.Check(m.ctx)
 	if err != nil {

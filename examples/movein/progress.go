@@ -19,7 +19,7 @@ type progress struct {
 	out   io.Writer
 	label string
 	total int
-	width func() int // columns of the terminal; 0: it is none
+	width func() int // columns of the terminal; 0: no terminal
 	now   func() time.Time
 	began time.Time
 
@@ -90,8 +90,8 @@ func (p *progress) draw(width int, now time.Time) {
 	p.shown, p.drawn = len(line), now
 }
 
-// line is the bar in at most so many columns; what does not fit is left out,
-// the bar itself first.
+// line is the bar in at most so many columns; it leaves out parts that do not
+// fit, the bar itself first.
 func (p *progress) line(columns int, now time.Time) string {
 	elapsed := now.Sub(p.began).Seconds()
 	rate := float64(p.done) / max(elapsed, 1e-3)
@@ -136,7 +136,7 @@ func (p *progress) finish() {
 	}
 }
 
-// printable replaces what a terminal could take for more than text.
+// printable replaces characters that a terminal could take for more than text.
 func printable(s string) string {
 	q := strconv.Quote(s)
 	return q[1 : len(q)-1]

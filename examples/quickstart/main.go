@@ -1,7 +1,7 @@
-// Quickstart does, in printed steps, what a program does with accounts: it
-// makes a user, logs in, validates, changes everything that can be changed,
-// rotates a refresh token, resets a password with a mailed token, deletes the
-// user and shows that nothing of the user is left.
+// Quickstart shows, in printed steps, the life of an account: it makes a user,
+// logs in, validates, changes everything that can be changed, rotates a refresh
+// token, resets a password with a mailed token, deletes the user and shows that
+// nothing of the user is left.
 //
 //	go run ./examples/quickstart [file]
 //
@@ -69,7 +69,7 @@ func runWith(ctx context.Context, opts snib.Options, args []string, stdout, stde
 	return 0
 }
 
-// A tour is one run through all steps, and what they hand on.
+// A tour is one run through all steps, and the values that they hand on.
 type tour struct {
 	ctx  context.Context
 	path string
@@ -99,7 +99,7 @@ func (t *tour) play() (err error) {
 	}
 	defer func() {
 		if err != nil && t.ada.ID != "" {
-			// Leave no half a tour in a file that somebody wants to keep.
+			// Leave no half a tour in a file that may be kept.
 			err = errors.Join(err, t.db.DeleteUser(context.WithoutCancel(t.ctx), t.ada.ID))
 		}
 		err = errors.Join(err, t.db.Close())
@@ -142,8 +142,8 @@ func (t *tour) open() error {
 	opts := t.opts
 	state := "a file that was there"
 	if _, err := os.Lstat(t.path); errors.Is(err, fs.ErrNotExist) {
-		// Only for a new file: in one that exists, this would replace what
-		// is declared there.
+		// Only for a new file: in an existing one, this would replace the
+		// declarations.
 		opts.Indexes = []snib.Index{{Name: "username", Unique: true, Fold: true}}
 		state = "a new file, mode 0600"
 	}
@@ -163,8 +163,8 @@ func (t *tour) open() error {
 // madeHere is an attribute of the users of a tour.
 const madeHere = "made_by_quickstart"
 
-// prepare looks whether the file is one of this program's, and removes what a
-// tour that was killed has left in it.
+// prepare checks that the file is one of this program's, and removes the
+// leftovers of a killed tour.
 func (t *tour) prepare() error {
 	_, err := t.db.GetUserByAttribute(t.ctx, "username", "Ada")
 	if errors.Is(err, snib.ErrInvalidInput) {

@@ -174,8 +174,7 @@ func (t *tour) refreshToken() error {
 	return nil
 }
 
-// reuse presents the first token although the second was used: somebody has
-// kept a copy.
+// reuse presents the first token after the second was used: a copy was kept.
 func (t *tour) reuse() error {
 	_, _, err := t.db.Refresh(t.ctx, t.refresh.Token.Reveal())
 	reused, ok := errors.AsType[*snib.ReuseError](err)
@@ -191,8 +190,8 @@ func (t *tour) reuse() error {
 	return nil
 }
 
-// oneTimeToken is a password reset: the token and what it allows are one
-// transaction, so that it is used if and only if the password was set.
+// oneTimeToken is a password reset: one transaction uses the token and sets the
+// password, so that the token is spent if and only if the password was set.
 func (t *tour) oneTimeToken() error {
 	link, err := t.db.CreateOneTimeToken(t.ctx, t.ada.ID, "password-reset", time.Hour, nil)
 	if err != nil {

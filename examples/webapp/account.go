@@ -7,7 +7,7 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// accountData is what the account page shows.
+// accountData is the data of the account page.
 type accountData struct {
 	Email, Username, FullName, About string
 	PasswordChanged                  moment

@@ -12,13 +12,13 @@ import (
 	"github.com/snibdb/snib/snibhttp"
 )
 
-// config is what the application is opened with.
+// config holds the arguments of open.
 type config struct {
 	path     string       // of the accounts
 	hosts    []string     // by which browsers reach it, the one to show first
 	options  snib.Options // of the database: how long sessions live
 	terminal io.Writer    // where the one-time links go
-	log      io.Writer    // what an operator wants to see
+	log      io.Writer    // for the operator
 }
 
 // An app is the application. Its handlers are called concurrently.
@@ -38,12 +38,12 @@ const (
 	attrAbout    = "about"
 )
 
-// open opens the accounts, and makes the file if there is none. Whoever has
-// the app closes its db.
+// open opens the accounts, and makes the file if it is missing. The caller
+// closes the app's db.
 func open(c config) (*app, error) {
 	a := &app{
-		// Links are made of what the program knows of itself. A Host header
-		// is what the client says: a link made of it leads where it likes.
+		// Links are made of the program's own address. The client chooses the
+		// Host header: a link made of it would lead anywhere.
 		origin: "http://" + c.hosts[0],
 		log:    slog.New(slog.NewTextHandler(c.log, nil)),
 	}
@@ -73,8 +73,8 @@ func open(c config) (*app, error) {
 	return a, nil
 }
 
-// anyPort returns hosts without their ports, which stand for all: who forwards
-// a port (ssh -L, docker -p) reaches the program by another one.
+// anyPort returns hosts without their ports, which stand for all: a forwarded
+// port (ssh -L, docker -p) reaches the program by another number.
 func anyPort(hosts []string) (names []string) {
 	for _, h := range hosts {
 		u := url.URL{Host: h}
@@ -92,8 +92,8 @@ func (a *app) handler() http.Handler {
 	return securityHeaders(mux)
 }
 
-// routes are the pages. A page is shown by GET, which changes nothing, and
-// sent by POST, which ends in a redirect or shows what is wrong.
+// routes are the pages. GET shows a page and changes nothing; POST submits it,
+// and ends in a redirect or shows the errors.
 func (a *app) routes() http.Handler {
 	mux := http.NewServeMux()
 	anyone := func(pattern string, h handler) { mux.Handle(pattern, a.handle(h)) }

@@ -21,8 +21,8 @@ type device struct {
 	Current  bool // it is the one that looks at the list
 }
 
-// devicesOf returns the sessions of a user: the current one, then those that
-// were used last.
+// devicesOf returns the sessions of a user: the current one first, then the
+// others by latest use.
 func devicesOf(now time.Time, sessions []snib.Session, current snib.SessionID) []device {
 	slices.SortFunc(sessions, func(a, b snib.Session) int {
 		if (a.ID == current) != (b.ID == current) {
@@ -43,7 +43,7 @@ func devicesOf(now time.Time, sessions []snib.Session, current snib.SessionID) [
 	return devices
 }
 
-// browsers and systems by what the User-Agent header says. The order matters:
+// browsers and systems by words of the User-Agent header. The order matters:
 // nearly all claim to be Safari, and most of those Chrome.
 var (
 	browsers = [][2]string{
@@ -57,8 +57,9 @@ var (
 	}
 )
 
-// deviceName makes a name of a User-Agent header, which is whatever the client
-// says: good enough to know one's own by, and nothing to decide by.
+// deviceName makes a name of a User-Agent header. The client chooses the
+// header: users recognise their own devices by it, and no decision may rest on
+// it.
 func deviceName(agent string) string {
 	find := func(table [][2]string) string {
 		for _, row := range table {

@@ -24,15 +24,15 @@ func passwordField(label string) field {
 		Missing: "Enter your password."}
 }
 
-// newPasswordField is for a password to be set. There is one, not two: who
-// mistypes it has the link for a forgotten one.
+// newPasswordField is for a password to be set. There is one, not two: a user
+// who mistypes it can ask for a reset link.
 func newPasswordField(label string) field {
 	return field{Name: "new_password", Label: label, Type: "password", Autocomplete: "new-password",
 		Hint: "At least 8 characters. A few words are easier to keep in mind.", Missing: "Choose a password."}
 }
 
-// inputs are the fields of forms by those that an InputError names, and what
-// to say then.
+// inputs maps the field that an InputError names to the form's field and its
+// message.
 var inputs = map[string]struct{ field, text string }{
 	"Identifier":                       {"email", "Enter an address like name@example.com."},
 	"Password":                         {"new_password", "Use at least 8 characters, and at most 1,000."},
@@ -56,7 +56,7 @@ func (f *form) explain(err error) bool {
 		name, text = taken.Name, "Somebody has this user name already."
 	case errors.Is(err, snib.ErrInvalidCredentials):
 		name, text = "password", "That is not your password."
-		if f.has("email") && f.Account == "" { // nobody is signed in
+		if f.has("email") && f.Account == "" { // a log-in
 			text = "The address or the password is wrong."
 		}
 	case errors.Is(err, errThrottled):
@@ -73,8 +73,8 @@ func (f *form) explain(err error) bool {
 	return true
 }
 
-// refusedInput takes what could be nobody's password as a wrong one: at a
-// log-in, whatever is wrong with what was typed says the same.
+// refusedInput treats an impossible password as a wrong one: at a log-in every
+// wrong input gives the same answer.
 func refusedInput(err error) error {
 	if errors.Is(err, snib.ErrInvalidInput) {
 		return snib.ErrInvalidCredentials

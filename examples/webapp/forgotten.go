@@ -26,8 +26,8 @@ func (a *app) showForgotten(w http.ResponseWriter, r *http.Request) error {
 	return a.showForm(w, r, forgottenPage())
 }
 
-// forgotten asks the outbox to send a link. What it answers, and after which
-// time, is the same whether there is such an account or not.
+// forgotten asks the outbox to send a link. The answer and its timing are the
+// same whether there is such an account or not.
 func (a *app) forgotten(w http.ResponseWriter, r *http.Request) error {
 	p := forgottenPage()
 	if !p.Form.read(r) {
@@ -55,8 +55,8 @@ func resetPage(token string) page {
 	}
 }
 
-// showReset is where the link leads. It does not use the token: what reads
-// mail for its user follows links too.
+// showReset is where the link leads. It does not use the token: mail scanners
+// follow links too.
 func (a *app) showReset(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store") // the token is in the page
 	return a.showForm(w, r, resetPage(r.URL.Query().Get("token")))

@@ -12,15 +12,16 @@ type field struct {
 	Label        string
 	Hint         string
 	Type         string // of the input, or "textarea"
-	Autocomplete string // what browsers and password managers may fill in
-	Missing      string // what to say if it is empty; "" if it may be
+	Autocomplete string // the hint to browsers and password managers
+	Missing      string // the message if it is empty; "" if it may be
 
-	Value string // what was sent, or is so far; never a password
-	Error string // what is wrong with it
+	Value string // as sent, or as stored so far; never a password
+	Error string // the message at a wrong field
 	Focus bool   // it is the first with something wrong
 }
 
-// DescribedBy returns the ids of what a screen reader says after the label.
+// DescribedBy returns the ids of the texts that a screen reader reads after the
+// label.
 func (f field) DescribedBy() string {
 	var ids []string
 	if f.Error != "" {
@@ -36,20 +37,20 @@ func (f field) DescribedBy() string {
 type form struct {
 	Action string
 	Submit string // text of the button
-	Danger bool   // what it does cannot be undone
+	Danger bool   // cannot be undone
 	Fields []field
 	Hidden map[string]string
 
-	// Account is the address of whoever is signed in, so that a password
-	// manager knows whose password it is.
+	// Account is the address of the signed-in user, so that a password manager
+	// knows whose password it is.
 	Account string
 
 	sent   url.Values
 	failed int // status, once something is wrong
 }
 
-// read takes what was sent. A field that is missing is marked; ok reports that
-// none is.
+// read takes the submitted values. It marks missing fields; ok reports that all
+// are there.
 func (f *form) read(r *http.Request) (ok bool) {
 	if err := r.ParseForm(); err != nil {
 		return f.fail(f.Fields[0].Name, "What was sent is too long, or no form.")
@@ -70,8 +71,9 @@ func (f *form) read(r *http.Request) (ok bool) {
 	return f.failed == 0
 }
 
-// get returns what was sent as a field. A password is taken as it is: white
-// space at its ends belongs to it. The lines of other text end as is usual.
+// get returns the submitted value of a field. A password is taken as it is:
+// white space at its ends belongs to it. The lines of other text end as is
+// usual.
 func (f *form) get(name string) string {
 	value := f.sent.Get(name)
 	if strings.Contains(name, "password") {
@@ -80,8 +82,8 @@ func (f *form) get(name string) string {
 	return strings.TrimSpace(strings.ReplaceAll(value, "\r\n", "\n"))
 }
 
-// fail says what is wrong with a field, and puts the focus on the first such.
-// It returns false, as does read then.
+// fail marks a field with a message, and puts the focus on the first such. It
+// returns false, as does read then.
 func (f *form) fail(name, text string) bool {
 	for i := range f.Fields {
 		if f.Fields[i].Name == name && f.Fields[i].Error == "" {

@@ -22,7 +22,7 @@ func securityHeaders(next http.Handler) http.Handler {
 // maxBody is far more than any form here needs.
 const maxBody = 64 << 10
 
-// limitBody bounds what a request can make the program read.
+// limitBody bounds the body that the program reads of a request.
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)

@@ -12,7 +12,7 @@
 //
 // Everything it serves is in the program. It sends no mail: the link for a
 // forgotten password is printed to the terminal. It can be stopped and started
-// again at any time, and nobody is signed out.
+// again at any time, and users stay signed in.
 //
 // Read routes in app.go first, then any of the handlers: each file is one page.
 package main
@@ -65,8 +65,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// defaultPath returns where the accounts are if nobody says, and makes the
-// folder: the same place from wherever the program is started.
+// defaultPath returns the default place of the accounts, and makes the folder.
+// It does not depend on the working directory.
 func defaultPath() (string, error) {
 	folder, err := os.UserConfigDir()
 	if err != nil {
@@ -76,7 +76,7 @@ func defaultPath() (string, error) {
 	return filepath.Join(folder, "accounts.db"), os.MkdirAll(folder, 0o700)
 }
 
-// explain says what went wrong to the person at the terminal.
+// explain turns an error into a message for the person at the terminal.
 func explain(err error) string {
 	switch {
 	case errors.Is(err, snib.ErrLocked):

@@ -12,8 +12,8 @@ import (
 )
 
 // An outbox sends links, one after the other, behind the requests that ask for
-// them: how long it takes tells nobody which addresses have accounts. A real
-// one hands mail to a server; this one prints to the terminal.
+// them: the time of an answer does not tell which addresses have accounts. A
+// real one hands mail to a server; this one prints to the terminal.
 type outbox struct {
 	app      *app
 	queue    chan string // addresses, as they were typed
@@ -24,8 +24,8 @@ func newOutbox(a *app, terminal io.Writer) *outbox {
 	return &outbox{app: a, queue: make(chan string, 16), terminal: terminal}
 }
 
-// sendReset asks for a link. If there are too many to be sent, it is dropped:
-// whoever waits for one asks again.
+// sendReset asks for a link. With too many in the queue it drops the link: the
+// user can ask again.
 func (o *outbox) sendReset(address string) {
 	select {
 	case o.queue <- address:

@@ -25,19 +25,20 @@ var templates = func() map[string]*template.Template {
 	return pages
 }()
 
-// A page is what a template shows.
+// A page is the data of a template.
 type page struct {
 	Title  string
 	Intro  string // one sentence under the title
-	Form   *form  // nil: none
+	Form   *form  // nil for a page without one
 	Back   bool   // there is a way back to the account
 	Data   any    // of the template's own
-	Notice string // what has just been done
-	Name   string // of whoever is signed in, "" for nobody
+	Notice string // the outcome of the last action
+	Name   string // of the signed-in user, "" while signed out
 }
 
-// notices are what a page can say at its top, by the parameter "done" of its
-// address: words of ours only, and not for a link that another site has made.
+// notices are the texts at the top of a page, by the parameter "done" of its
+// address: fixed words only, so that a link from another site cannot put its
+// own there.
 var notices = map[string]string{
 	"email":      "Your e-mail address is changed.",
 	"password":   "Your password is changed, and every other device is signed out.",
@@ -49,8 +50,8 @@ var notices = map[string]string{
 	"deleted":    "Your account is deleted, with everything that belonged to it.",
 }
 
-// done redirects to a page that says what has been done. The browser fetches
-// it by GET: reloading it, or going back to it, sends no form again.
+// done redirects to a page that confirms the action. The browser fetches it by
+// GET: reloading it, or going back to it, sends no form again.
 func done(w http.ResponseWriter, r *http.Request, to, what string) error {
 	http.Redirect(w, r, to+"?done="+url.QueryEscape(what), http.StatusSeeOther)
 	return nil
@@ -78,13 +79,13 @@ func (a *app) render(w http.ResponseWriter, r *http.Request, status int, name st
 	return nil
 }
 
-// showForm writes a page that is a form: 200 for a new one, and 422, or what
-// the form says, for one that was sent and has something wrong in it.
+// showForm writes a page with a form: 200 for a new one, and 422, or the form's
+// own status, for a submitted one with errors.
 func (a *app) showForm(w http.ResponseWriter, r *http.Request, p page) error {
 	return a.render(w, r, p.Form.status(), "form", p)
 }
 
-// displayName returns what to call a user.
+// displayName returns the name to greet a user by.
 func displayName(u snib.User) string {
 	attributes := u.Attributes()
 	if name, _ := snib.Attr[string](attributes, attrName); name != "" {

@@ -46,7 +46,7 @@ func (a *app) profile(w http.ResponseWriter, r *http.Request) error {
 	}
 	change := snib.Attributes{attrUsername: f.get(attrUsername)}
 	for _, name := range []string{attrName, attrAbout} {
-		change[name] = snib.Unset // what was emptied goes
+		change[name] = snib.Unset // an emptied field is unset
 		if value := f.get(name); value != "" {
 			change[name] = value
 		}

@@ -7,18 +7,18 @@ import (
 )
 
 // withPassword runs fn in a transaction if password is the user's. A session
-// that somebody left open is not enough for what cannot be taken back.
+// left open must not suffice for an action that cannot be undone.
 //
-// The verification takes long and so comes before the transaction, which looks
-// whether what it has proven still holds. Like every closure of an Update, fn
-// may run more than once.
+// The verification takes long and so comes before the transaction, which checks
+// that its result still holds. Like every closure of an Update, fn may run more
+// than once.
 func (a *app) withPassword(ctx context.Context, user snib.User, password string, fn func(tx *snib.Tx) error) error {
 	proven, err := a.db.AuthenticateUser(ctx, provider, user.Identities[0].Identifier, password)
 	if err != nil {
 		return refusedInput(err)
 	}
 	if proven.ID != user.ID {
-		return snib.ErrInvalidCredentials // the address is somebody else's by now
+		return snib.ErrInvalidCredentials // the address belongs to another user by now
 	}
 	return a.db.Update(ctx, func(tx *snib.Tx) error {
 		if err := stillHolds(tx, proven); err != nil {

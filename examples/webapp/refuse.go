@@ -15,8 +15,8 @@ var refusals = map[int]page{
 	http.StatusServiceUnavailable: {Title: "That did not work", Intro: "Nothing is lost. Try again in a moment."},
 }
 
-// refuse is what the session manager answers with. Who is not signed in and
-// asks for a page is sent to sign in, and then back there.
+// refuse writes the session manager's refusals. A signed-out GET is redirected
+// to the sign-in page, and back to the page afterwards.
 func (a *app) refuse(w http.ResponseWriter, r *http.Request, status int, _ error) {
 	if status == http.StatusUnauthorized && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		http.Redirect(w, r, "/sign-in?next="+url.QueryEscape(r.URL.Path), http.StatusSeeOther)
@@ -32,8 +32,8 @@ func (a *app) refuse(w http.ResponseWriter, r *http.Request, status int, _ error
 	}
 }
 
-// next returns where to go after signing in: a page of the account, whatever
-// the link said. An address that anybody can choose could lead anywhere.
+// next returns where to go after signing in: always a page of the account. An
+// address taken from a link could lead anywhere.
 func next(wanted string) string {
 	if wanted = path.Clean(wanted); strings.HasPrefix(wanted, "/account/") {
 		u := url.URL{Path: wanted} // escaped: no query, no host

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// serve serves the application until ctx ends, and then what it has begun.
+// serve serves the application until ctx ends, then lets open requests and the
+// mail in progress end.
 func serve(ctx context.Context, addr string, c config) (err error) {
 	if c.path == "" {
 		if c.path, err = defaultPath(); err != nil {
@@ -41,11 +42,11 @@ func serve(ctx context.Context, addr string, c config) (err error) {
 }
 
 // serveUntil serves h on l. When ctx ends it takes no new requests, waits a
-// moment for those that have begun, and returns.
+// moment for the open ones, and returns.
 func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
 	server := &http.Server{
 		Handler: h,
-		// Whoever is slower than this is no person with a browser.
+		// A client slower than this is no person with a browser.
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,

@@ -50,8 +50,8 @@ func (a *app) signUp(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// checkUsername is what this program asks of a user name beside what the
-// index does: a name must have something in it that can be read aloud.
+// checkUsername adds this program's rules to those of the index: a length, and
+// at least one letter or digit, so that a name can be read aloud.
 func checkUsername(f *form) {
 	name := f.get(attrUsername)
 	if n := utf8.RuneCountInString(name); n < 2 || n > 30 {

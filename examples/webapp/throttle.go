@@ -10,8 +10,8 @@ import (
 // A throttle bounds how often a password can be guessed: for each address, so
 // many attempts in a window that begins with the first. It does not matter
 // whether there is such an account. A program that strangers can reach would
-// bound the attempts of each client as well, so that nobody can keep a user out
-// by guessing.
+// bound the attempts of each client as well, so that an attacker cannot lock a
+// user out by guessing.
 type throttle struct {
 	now func() time.Time
 
@@ -65,8 +65,8 @@ func (t *throttle) after(_ context.Context, provider, identifier string, ok bool
 	}
 }
 
-// makeRoom keeps the memory bounded: what has expired goes, and if there are
-// still too many, all.
+// makeRoom keeps the memory bounded: it evicts expired entries and, if there
+// are still too many, all.
 func (t *throttle) makeRoom(now time.Time) {
 	if len(t.attempts) < maxThrottled {
 		return

@@ -1,6 +1,6 @@
 // Package kv is the seam between accounts and storage: an ordered key-value
-// store with snapshots and serialisable transactions. What an engine must keep
-// is written on the interfaces below, and package kvtest checks it.
+// store with snapshots and serialisable transactions. The interfaces below
+// state the contract of an engine, and package kvtest checks it.
 //
 // The two kinds of transaction come in two forms each. [Store.View] and
 // [Store.Update] run an application's closure, which may do anything: it runs
@@ -59,11 +59,11 @@ type Reader interface {
 	// empty value is present.
 	Get(space Space, key []byte) (value []byte, ok bool, err error)
 
-	// GetMany calls visit once for each of refs, in their order, with its
-	// index and what Get would return. An engine that is far away fetches
-	// them in one trip, so reads that are known beforehand belong together.
-	// An error of visit ends the calls and is returned as it is. visit may
-	// read; it must not write.
+	// GetMany calls visit once for each of refs, in their order, with its index
+	// and the results of Get. An engine that is far away fetches them in one
+	// trip, so reads that are known beforehand belong together. An error of
+	// visit ends the calls and is returned as it is. visit may read; it must
+	// not write.
 	GetMany(refs []Ref, visit func(i int, value []byte, ok bool) error) error
 
 	// Scan calls visit for the keys in [from, to) in bytewise ascending
@@ -78,7 +78,7 @@ type Reader interface {
 //
 // After an error of the engine (not one of visit, and not ErrTooLarge) the
 // transaction is doomed: every later call returns that error, and so does the
-// Update or Apply around it, whatever the closure returns.
+// Update or Apply around it, regardless of the closure's result.
 type Tx interface {
 	Reader
 	Put(space Space, key, value []byte) error
@@ -98,33 +98,33 @@ type Snapshot interface {
 	// Release ends the snapshot and with it every slice it handed out. The
 	// snapshot is not to be used again: another may have taken its place.
 	//
-	// It is meant for a deferred function, with what recover returns there: a
-	// memory fault in what the snapshot mapped (a file truncated or failing
-	// under a live map) becomes the error, ErrCorrupt, instead of ending the
-	// program. Any other panic goes on. Without a panic the error is nil.
+	// Call it in a deferred function, with the result of recover: a memory
+	// fault in the snapshot's mapping (a file truncated or failing under a live
+	// map) becomes the error, ErrCorrupt, instead of ending the program. Any
+	// other panic goes on. Without a panic the error is nil.
 	Release(recovered any) error
 
 	// Version names the commit that the snapshot sees: snapshots of one store
-	// with equal versions see the same. A reader may keep what it has worked
-	// out of one for the others.
+	// with equal versions see the same. A reader may reuse a result computed on
+	// one for the others.
 	Version() uint64
 }
 
 // Store is an engine. It is safe for concurrent use.
 //
 // Closures given to View, Update and Apply may run more than once, one run
-// after the other, and must start their outputs afresh at each run; what a
-// run that did not commit, or that met [ErrAgain], has returned is void. An error that a closure
-// returns is a verdict on a consistent snapshot: nothing is written, and the
-// error is returned as it is. The verdict holds on what was committed, never
-// on what others wrote and failed to commit.
+// after the other, and must start their outputs afresh at each run; the result
+// of a run that did not commit, or that met [ErrAgain], is void. An error that
+// a closure returns is a verdict on a consistent snapshot: nothing is written,
+// and the error is returned as it is. The verdict rests on committed state,
+// never on writes of others that failed to commit.
 //
 // Update, Apply and Exclusive have three outcomes: nil means durable and seen
-// by every transaction that begins later, an error means that certainly
-// nothing was written, and [ErrUnknown] means that either may be. After
-// ErrUnknown the store is poisoned: every call but Close returns an error that
-// is ErrClosed and says why. It is not ErrUnknown itself: what is refused
-// afterwards is certainly not written.
+// by every transaction that begins later, an error means that certainly nothing
+// was written, and [ErrUnknown] means that either may be. After ErrUnknown the
+// store is poisoned: every call but Close returns an error that is ErrClosed
+// and says why. It is not ErrUnknown itself: a call refused afterwards has
+// certainly written nothing.
 //
 // ctx is honoured before and while waiting. A transaction that has begun is
 // not abandoned.
@@ -158,8 +158,8 @@ type Store interface {
 	Close() error
 }
 
-// Errors of every engine. Engines wrap them with what they know; no error
-// text contains a key or a value.
+// Errors of every engine. Engines wrap them with details; no error text
+// contains a key or a value.
 var (
 	ErrClosed   = errors.New("database is closed")
 	ErrTxClosed = errors.New("transaction has ended")

@@ -1,6 +1,7 @@
 // Package faultkv wraps a kv.Store for tests: it makes one chosen operation
-// fail, and it overwrites what was handed out as soon as it may no longer be
-// used, so that code which ignores an error or keeps a slice too long is seen.
+// fail, and it overwrites every slice that it handed out as soon as the slice
+// expires. Code that ignores an error or keeps a slice too long then fails its
+// test.
 package faultkv
 
 import (
@@ -18,15 +19,15 @@ var ErrInjected = errors.New("injected failure")
 // Never is for Faults.Fail: no operation fails.
 const Never = -1
 
-// garbage is what slices are overwritten with.
+// garbage is the byte that overwrites expired slices.
 const garbage = 0xDB
 
-// Faults says what goes wrong.
+// Faults selects the failures to inject.
 type Faults struct {
 	// Fail is the number, from 0, of the operation that fails; a negative
-	// one fails none. Operations are calls of Get, GetMany, Scan, Put, Delete
-	// and DeleteRange, and commits: a commit is what Update, Apply and Exclusive
-	// do after a closure that returned nil. A closure that is run twice
+	// number fails no operation. Operations are calls of Get, GetMany, Scan,
+	// Put, Delete and DeleteRange, and commits: a commit follows a closure of
+	// Update, Apply or Exclusive that returned nil. A closure that is run twice
 	// counts twice.
 	Fail int64
 
@@ -158,7 +159,8 @@ func (r *reader) begin() error {
 	return err
 }
 
-// hand returns what the caller is given for b.
+// hand returns b, or the copy of b to give to the caller under
+// Faults.Overwrite.
 func (r *reader) hand(b []byte) []byte {
 	if !r.s.faults.Overwrite {
 		return b
@@ -168,7 +170,7 @@ func (r *reader) hand(b []byte) []byte {
 	return b
 }
 
-// end overwrites what was handed out.
+// end overwrites the slices that were handed out.
 func (r *reader) end() {
 	for _, b := range r.out {
 		for i := range b {
@@ -213,8 +215,8 @@ type tx struct {
 	in kv.Tx
 }
 
-// A write overwrites what was handed out only when it returns: its arguments
-// may be among it.
+// A write overwrites earlier slices only when it returns: its arguments may be
+// among them.
 
 // Put implements kv.Tx.
 func (t *tx) Put(space kv.Space, key, value []byte) error {
