@@ -37,6 +37,7 @@ type DB struct {
 	ownedSpaces []kv.Space     // all that hold records of users
 	declared    atomic.Pointer[declared]
 
+	batch     batch // smaller in tests
 	seen      atomic.Pointer[seenState]
 	sweeper   sweeper
 	closeOnce sync.Once
@@ -52,6 +53,9 @@ type store interface {
 	kv.Store
 	Join(*bolt.Tx) (kv.Tx, error)
 	Extend([]kv.SpaceSpec)
+	Path() string
+	Shadowed(context.Context) (bool, error)
+	TryBuild() (done func(), busy <-chan struct{})
 	Stats() boltkv.Stats
 	Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error
 	BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error
@@ -131,7 +135,7 @@ func prepare(opts *Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{o: *s, clock: clock.New(s.Now)}
+	db := &DB{o: *s, clock: clock.New(s.Now), batch: defaultBatch}
 	if _, err := rand.Read(db.refreshKey[:]); err != nil {
 		return nil, fmt.Errorf("reading random bytes: %w", err)
 	}

@@ -3,11 +3,13 @@ package snib
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/snibdb/snib/codec"
-	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/durable"
 )
 
 // declared is what a file declares, in the types of this package.
@@ -96,10 +98,17 @@ func (db *DB) declarations(before codec.Declarations) codec.Declarations {
 }
 
 // redeclare rebuilds identities and indexes when Options declare other ones
-// than the file does.
+// than the file does. One DB of a file at a time does so.
 func (db *DB) redeclare(ctx context.Context) error {
-	return db.store.Exclusive(ctx, func(w kv.Tx) error {
-		before, err := meta(w, codec.KeyDeclarations, codec.DecodeDeclarations)
+	done, err := db.buildTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for {
+		before, err := result(ctx, "", db.rawView, func(tx *Tx) (codec.Declarations, error) {
+			return meta(tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
+		})
 		if err != nil {
 			return err
 		}
@@ -108,6 +117,48 @@ func (db *DB) redeclare(ctx context.Context) error {
 			return nil // another DB was first
 		}
 		after.Version++
-		return rebuild(ctx, w, after)
-	})
+		if err := db.rebuild(ctx, before.Version, after); !errors.Is(err, errOvertaken) {
+			return err
+		}
+	}
+}
+
+// buildTurn waits until no other DB on the handle builds.
+func (db *DB) buildTurn(ctx context.Context) (done func(), err error) {
+	for {
+		done, busy := db.store.TryBuild()
+		if done != nil {
+			return done, nil
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for another build of indexes: %w", ctx.Err())
+		}
+	}
+}
+
+// dropLeftover removes what a crash has left of a build, unless another DB on
+// the handle is building just now.
+func (db *DB) dropLeftover(ctx context.Context) error {
+	done, _ := db.store.TryBuild()
+	if done == nil {
+		return nil
+	}
+	defer done()
+	if err := durable.SweepScratch(db.store.Path()); err != nil {
+		db.o.Logger.Warn("snib: temporary files of a crash were not removed", "error", err)
+	}
+	left, err := db.store.Shadowed(ctx)
+	if err != nil || !left {
+		return err
+	}
+	err = db.store.Exclusive(ctx, dropShadows)
+	switch {
+	case errors.Is(err, ErrReadOnly):
+		return nil
+	case err == nil:
+		db.o.Logger.Info("snib: removed what a crash had left of building indexes")
+	}
+	return err
 }

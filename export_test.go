@@ -6,6 +6,7 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
 	"github.com/snibdb/snib/internal/phc"
+	bolt "go.etcd.io/bbolt"
 )
 
 // SetVerified sets the hook between the verification of a password and the
@@ -69,6 +70,46 @@ func OpenTwice(path string, opts *Options) (*DB, error) {
 	return db.start(context.Background(), s)
 }
 
+// Build says how indexes are built, for tests: in small batches, and on a store
+// around the engine's.
+type Build struct {
+	Records, Bytes, Sorted int
+	Wrap                   func(kv.Store) kv.Store
+	Twice                  bool
+}
+
+// OpenContext is OpenContext with b.
+func (b Build) OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
+	return b.start(ctx, opts, func(o boltkv.Options) (store, error) { return boltkv.Open(path, o) })
+}
+
+// New is New with b.
+func (b Build) New(handle *bolt.DB, opts *Options) (*DB, error) {
+	return b.start(context.Background(), opts, func(o boltkv.Options) (store, error) { return boltkv.Attach(handle, o) })
+}
+
+func (b Build) start(ctx context.Context, opts *Options, open func(boltkv.Options) (store, error)) (*DB, error) {
+	db, err := prepare(opts)
+	if err != nil {
+		return nil, err
+	}
+	db.batch = batch{b.Records, b.Bytes, b.Sorted}
+	o := db.o.engine(db.initialise)
+	o.Twice = b.Twice
+	inner, err := open(o)
+	if err != nil {
+		return nil, err
+	}
+	s := inner
+	if b.Wrap != nil {
+		s = wrapped{store: inner, Store: b.Wrap(inner)}
+	}
+	if db, err = db.start(ctx, s); err == nil {
+		db.store = inner
+	}
+	return db, err
+}
+
 // Kind is a row of the table of kinds, for tests outside of the package.
 type Kind struct {
 	Title, Space    string
@@ -101,7 +142,9 @@ func Kinds() (out []Kind) {
 // SpaceNames returns the names of all spaces of the file.
 func SpaceNames() (out []string) {
 	for _, s := range spaces {
-		out = append(out, s.Name)
+		if !s.Shadow {
+			out = append(out, s.Name)
+		}
 	}
 	return out
 }

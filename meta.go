@@ -124,6 +124,9 @@ func (db *DB) adopt(ctx context.Context) error {
 	if err := db.adoptOwned(ctx); err != nil {
 		return err
 	}
+	if err := db.dropLeftover(ctx); err != nil {
+		return err
+	}
 	before, err := result(ctx, "", db.view, func(tx *Tx) (codec.Declarations, error) {
 		return meta(tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
 	})

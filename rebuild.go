@@ -1,103 +1,243 @@
 package snib
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
-
-	"golang.org/x/text/secure/precis"
+	"hash/maphash"
+	"io"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/sorter"
 )
 
-// rebuild makes the identities and index entries of all users what is
-// declared, in one transaction, and declares it. Two users with one key are a
-// ConflictError.
-func rebuild(ctx context.Context, w kv.Tx, declared codec.Declarations) error {
-	b := rebuilder{w, newDeclared(declared)}
-	for _, space := range []kv.Space{spaceIdentities, spaceAttributes} {
-		if _, err := w.DeleteRange(space, nil, nil); err != nil {
+// Other declarations change the keys of identities, the index entries, and the
+// records of users, which list both. All three trees are built anew beside
+// those in force, as shadows, in batches in key order; one small transaction
+// swaps them in, together with the declarations. Until then nothing that is
+// read or written has changed, so that each commit keeps every invariant, and a
+// crash leaves shadows, which the next Open drops.
+//
+// Another DB on the handle may write users meanwhile (see New). The builder
+// remembers a hash of each record that it has read. The swap compares them all
+// with what is there, and brings what has changed into the new trees.
+
+// A batch is what a builder commits at once.
+type batch struct {
+	records, bytes int
+	sorted         int // bytes in memory, for each of the three sorters
+}
+
+var defaultBatch = batch{records: 20_000, bytes: 4 << 20, sorted: 16 << 20}
+
+// errOvertaken says that the declarations were changed during a build.
+var errOvertaken = errors.New("declarations have changed")
+
+type builder struct {
+	ctx context.Context
+	db  *DB
+	*declared
+	before uint64             // the version of the declarations in force
+	after  codec.Declarations // to be in force
+
+	seed       maphash.Seed
+	users      *sorter.Sorter // user id: hash of the record, what is derived
+	identities *sorter.Sorter // key in the space: user id
+	attributes *sorter.Sorter // key in the space: user id, or nothing if not unique
+
+	told           func(done, total int64)
+	steps, total   int64
+	found, entries int64 // users read, entries derived
+	began          bool  // there may be shadows
+}
+
+// rebuild makes the identities and index entries of all users what is declared,
+// and declares it. before is the version of the declarations in force:
+// errOvertaken if others are at the end. Two users with one key are a
+// ConflictError; then, as after any error, the file says what it said before.
+func (db *DB) rebuild(ctx context.Context, before uint64, after codec.Declarations) error {
+	b := &builder{
+		ctx: ctx, db: db, declared: newDeclared(after), before: before, after: after,
+		seed: maphash.MakeSeed(), told: db.o.told("index"),
+	}
+	defer b.close()
+	db.o.Logger.Info("snib: other indexes or providers are declared: building them")
+	for _, stage := range []func() error{b.read, b.conflicts, b.fill, b.swap} {
+		if err := stage(); err != nil {
+			db.o.Logger.Warn("snib: building indexes has failed, the declarations of before stay", "error", err)
+			b.abandon()
 			return err
 		}
 	}
-	c := checker{ctx: ctx, tx: &Tx{r: w, w: w}}
-	if err := c.walk(spaceUsers, func(key, value []byte) error {
-		u, err := codec.DecodeUser(key, value)
-		if err != nil {
-			return damaged(spaceUsers, err)
+	if b.told != nil {
+		b.told(b.total, b.total)
+	}
+	db.o.Logger.Info("snib: indexes are built", "users", b.found, "entries", b.entries)
+	return nil
+}
+
+// abandon removes the shadows. If it cannot, the next Open does.
+func (b *builder) abandon() {
+	if !b.began {
+		return
+	}
+	if err := b.db.store.Exclusive(context.WithoutCancel(b.ctx), dropShadows); err != nil {
+		b.db.o.Logger.Warn("snib: what was built is left for the next Open to remove", "error", err)
+	}
+}
+
+// step is taken for each record of each stage.
+func (b *builder) step() error {
+	if b.steps++; b.steps%256 != 0 {
+		return nil
+	}
+	if b.told != nil {
+		b.told(min(b.steps, cmp.Or(b.total, b.steps)), b.total)
+	}
+	return b.ctx.Err()
+}
+
+// read reads all users and sorts what is derived from them. It is one snapshot,
+// so that two users who have one key did have it at one time.
+func (b *builder) read() error {
+	err := b.db.store.View(b.ctx, func(r kv.Reader) error {
+		b.close()
+		b.open()
+		b.found, b.entries = 0, 0
+		return r.Scan(spaceUsers, nil, nil, 0, func(key, value []byte) error {
+			if err := b.step(); err != nil {
+				return err
+			}
+			return b.derived(row{key, value})
+		})
+	})
+	// Users are seen when read, written and swapped, entries when compared and
+	// written.
+	b.total = 3*b.found + 2*b.entries
+	return err
+}
+
+// open makes empty sorters.
+func (b *builder) open() {
+	for _, s := range b.sorters() {
+		*s = sorter.New(b.db.store.Path(), b.db.batch.sorted)
+	}
+}
+
+// close removes what they hold.
+func (b *builder) close() {
+	for _, s := range b.sorters() {
+		if *s != nil {
+			(*s).Close()
 		}
-		return b.user(&u)
-	}); err != nil {
-		return err
 	}
-	format, err := meta(w, codec.KeyFormat, codec.DecodeFormat)
+}
+
+func (b *builder) sorters() []**sorter.Sorter {
+	return []**sorter.Sorter{&b.users, &b.identities, &b.attributes}
+}
+
+// A row is a key and its value.
+type row struct{ key, value []byte }
+
+// derived hands what follows from a user's record to the sorters.
+func (b *builder) derived(x row) error {
+	u, err := b.derive(x.key, x.value)
 	if err != nil {
 		return err
 	}
-	format.Unicode = precis.UnicodeVersion
-	if err := w.Put(spaceMeta, []byte(codec.KeyFormat), format.Append(nil)); err != nil {
+	b.found++
+	b.entries += int64(len(u.Identities) + len(u.Entries))
+	seen := seenUser{hash: maphash.Bytes(b.seed, x.value), user: codec.User{ID: u.ID, Identities: u.Identities, Entries: u.Entries}}
+	if err := b.users.Add(x.key, seen.append(nil)); err != nil {
 		return err
 	}
-	state, err := meta(w, codec.KeyState, codec.DecodeState)
+	for _, i := range u.Identities {
+		if err := b.identities.Add([]byte(pairKey(i.Provider, i.Key)), x.key); err != nil {
+			return err
+		}
+	}
+	for _, e := range u.Entries {
+		var owner []byte
+		if e.Unique {
+			owner = x.key
+		}
+		if err := b.attributes.Add([]byte(entryKey(e, u.ID)), owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// derive returns a user with the identities and entries that are declared.
+func (b *builder) derive(key, value []byte) (codec.User, error) {
+	u, err := codec.DecodeUser(key, value)
 	if err != nil {
-		return err
+		return u, damaged(spaceUsers, err)
 	}
-	state.Declarations = declared.Version
-	if err := w.Put(spaceMeta, []byte(codec.KeyState), state.Append(nil)); err != nil {
-		return err
-	}
-	return w.Put(spaceMeta, []byte(codec.KeyDeclarations), declared.Append(nil))
-}
-
-type rebuilder struct {
-	w kv.Tx
-	*declared
-}
-
-func (b *rebuilder) user(u *codec.User) error {
 	identities := u.Identities
 	u.Identities = nil
 	for _, x := range identities {
-		key, err := b.rules[x.Provider].fold(x.Identifier)
-		if err != nil {
-			return &InputError{Field: "Options.Providers[" + x.Provider + "]", Reason: "refuses an identifier of user " + u.ID}
+		if x.Key, err = b.rules[x.Provider].fold(x.Identifier); err != nil {
+			return u, &InputError{Field: "Options.Providers[" + x.Provider + "]", Reason: "refuses an identifier of user " + u.ID}
 		}
-		x.Key = key
-		if findIdentity(u, x) >= 0 {
-			continue // two spellings of one user's have become one
-		}
-		u.Identities = append(u.Identities, x)
-		if err := b.claim(spaceIdentities, pairKey(x.Provider, x.Key), u.ID, x.Provider, ErrIdentityTaken); err != nil {
-			return err
+		if findIdentity(&u, x) < 0 { // else two spellings of one user's have become one
+			u.Identities = append(u.Identities, x)
 		}
 	}
-	entries, err := indexEntries(b.indexes, decodeAttributes(u.Attributes))
-	if err != nil {
-		return fmt.Errorf("user %s: %w", u.ID, err)
+	if u.Entries, err = indexEntries(b.indexes, decodeAttributes(u.Attributes)); err != nil {
+		return u, fmt.Errorf("user %s: %w", u.ID, err)
 	}
-	u.Entries = entries
-	for _, e := range entries {
-		if e.Unique {
-			err = b.claim(spaceAttributes, entryKey(e, u.ID), u.ID, e.Name, ErrAttributeTaken)
-		} else {
-			err = b.w.Put(spaceAttributes, []byte(entryKey(e, u.ID)), nil)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return b.w.Put(spaceUsers, []byte(u.ID), u.Append(nil))
+	return u, nil
 }
 
-// claim writes a unique entry for user id, unless another user has it.
-func (b *rebuilder) claim(space kv.Space, key, id, name string, taken error) error {
-	owner, ok, err := reference(b.w, space, key)
-	if err != nil {
-		return err
+// conflicts finds two users with one key, before anything is written.
+func (b *builder) conflicts() error {
+	for _, s := range []struct {
+		*sorter.Sorter
+		taken error
+	}{{b.identities, ErrIdentityTaken}, {b.attributes, ErrAttributeTaken}} {
+		var last row
+		err := b.each(s.Sorter, func(key, owner []byte) error {
+			if len(owner) > 0 && bytes.Equal(key, last.key) {
+				return conflict(key, string(last.value), string(owner), s.taken)
+			}
+			last.key, last.value = append(last.key[:0], key...), append(last.value[:0], owner...)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
-	if ok && owner != id {
-		return &ConflictError{Name: name, Users: [2]UserID{UserID(owner), UserID(id)}, kind: taken}
+	return nil
+}
+
+// conflict says that two users have one key of a unique index. Both kinds of
+// keys begin with the name, of the provider or the attribute, and a zero byte.
+func conflict(key []byte, a, b string, taken error) error {
+	name, _, _ := bytes.Cut(key, []byte{0})
+	return &ConflictError{Name: string(name), Users: [2]UserID{UserID(a), UserID(b)}, kind: taken}
+}
+
+// each visits all that a sorter holds, in order.
+func (b *builder) each(s *sorter.Sorter, visit func(key, value []byte) error) error {
+	c := s.Cursor()
+	for {
+		key, value, err := c.Next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err == nil:
+			err = b.step()
+		}
+		if err == nil {
+			err = visit(key, value)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	ref := codec.UserRef{UserID: id}
-	return b.w.Put(space, []byte(key), ref.Append(nil, spaces[space].Name, []byte(key)))
 }

@@ -15,6 +15,11 @@ const (
 	spaceFamilies
 	spaceOneTime
 	spaceQuarantine
+
+	// Being built, to take the place of those above: see rebuild.go.
+	shadowUsers
+	shadowIdentities
+	shadowAttributes
 )
 
 // spaces describes them. New users come in key order; records of users come in
@@ -28,4 +33,8 @@ var spaces = []kv.SpaceSpec{
 	spaceFamilies:   {Name: codec.SpaceFamilies},
 	spaceOneTime:    {Name: codec.SpaceOneTime},
 	spaceQuarantine: {Name: codec.SpaceQuarantine},
+
+	shadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
+	shadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},
+	shadowAttributes: {Name: codec.SpaceAttributes, Shadow: true},
 }

@@ -26,6 +26,11 @@ type SpaceSpec struct {
 	// Ascending says that new keys mostly arrive in key order, so that an
 	// engine with pages may fill them.
 	Ascending bool
+
+	// Shadow says that the space is not the one of its name, but one that is
+	// being built to take its place. No more than one of each name is of
+	// either sort.
+	Shadow bool
 }
 
 // Bounds of every engine, so that code written against one runs on all. They

@@ -3,8 +3,9 @@
 //
 // # Layout
 //
-// One top-level bucket holds one flat bucket for each space. What else is in
-// the file belongs to the application and is not touched.
+// One top-level bucket holds one flat bucket for each space, and while spaces
+// are being built to take the place of others, a bucket with those (shadow.go).
+// What else is in the file belongs to the application and is not touched.
 //
 // # Durability
 //
@@ -107,12 +108,13 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Bucket == "" {
 		return o, errors.New("boltkv: Options.Bucket is empty")
 	}
-	seen := map[string]bool{}
+	seen := map[kv.SpaceSpec]bool{}
 	for _, spec := range o.Spaces {
-		if spec.Name == "" || seen[spec.Name] {
-			return o, fmt.Errorf("boltkv: Options.Spaces has an empty name or one twice: %q", spec.Name)
+		same := kv.SpaceSpec{Name: spec.Name, Shadow: spec.Shadow}
+		if spec.Name == "" || spec.Name == shadows || seen[same] {
+			return o, fmt.Errorf("boltkv: Options.Spaces has an empty name, one twice, or one that is reserved: %q", spec.Name)
 		}
-		seen[spec.Name] = true
+		seen[same] = true
 	}
 	if o.LockTimeout <= 0 {
 		o.LockTimeout = defaultTimeout

@@ -1,0 +1,194 @@
+package snib
+
+import (
+	"bytes"
+	"hash/maphash"
+	"io"
+
+	"golang.org/x/text/secure/precis"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/sorter"
+)
+
+// swap makes what was built the trees in force, and declares it.
+func (b *builder) swap() error {
+	return b.db.store.Exclusive(b.ctx, func(w kv.Tx) error {
+		state, err := meta(w, codec.KeyState, codec.DecodeState)
+		if err != nil {
+			return err
+		}
+		if state.Declarations != b.before {
+			return errOvertaken
+		}
+		changed, err := b.changes(w)
+		if err != nil {
+			return err
+		}
+		if err := swapTrees(w); err != nil {
+			return err
+		}
+		if err := b.catchUp(w, changed); err != nil {
+			return err
+		}
+		return b.declareIn(w, state)
+	})
+}
+
+// change is a user whose record is not as it was read.
+type change struct {
+	was *seenUser // nil: is new
+	now row       // without a key: is gone
+}
+
+// changes compares all users with what was read of them.
+func (b *builder) changes(w kv.Tx) (out []change, err error) {
+	m := &matcher{cursor: b.users.Cursor(), step: b.step}
+	if err := m.next(); err != nil {
+		return nil, err
+	}
+	gone := func() error {
+		out = append(out, change{was: m.seen})
+		return m.next()
+	}
+	err = w.Scan(spaceUsers, nil, nil, 0, func(key, value []byte) error {
+		for m.seen != nil && m.seen.user.ID < string(key) {
+			if err := gone(); err != nil {
+				return err
+			}
+		}
+		c := change{now: row{key, value}}
+		if m.seen != nil && m.seen.user.ID == string(key) {
+			c.was = m.seen
+			if err := m.next(); err != nil {
+				return err
+			}
+		}
+		if c.was == nil || c.was.hash != maphash.Bytes(b.seed, value) {
+			c.now = row{bytes.Clone(key), bytes.Clone(value)}
+			out = append(out, c)
+		}
+		return nil
+	})
+	for err == nil && m.seen != nil {
+		err = gone()
+	}
+	return out, err
+}
+
+// matcher goes through the users that were read.
+type matcher struct {
+	cursor *sorter.Cursor
+	step   func() error
+	seen   *seenUser // nil behind the last
+}
+
+func (m *matcher) next() error {
+	m.seen = nil
+	key, value, err := m.cursor.Next()
+	if err == io.EOF {
+		return nil
+	}
+	if err == nil {
+		err = m.step()
+	}
+	if err != nil {
+		return err
+	}
+	seen, err := decodeSeen(key, value)
+	m.seen = &seen
+	return err
+}
+
+// catchUp brings the users that have changed into the new trees: first what
+// they had is taken out, as another may have it now.
+func (b *builder) catchUp(w kv.Tx, changed []change) error {
+	for _, c := range changed {
+		if c.was == nil {
+			continue
+		}
+		for _, x := range c.was.user.Identities {
+			if err := w.Delete(spaceIdentities, []byte(pairKey(x.Provider, x.Key))); err != nil {
+				return err
+			}
+		}
+		for _, e := range c.was.user.Entries {
+			if err := w.Delete(spaceAttributes, []byte(entryKey(e, c.was.user.ID))); err != nil {
+				return err
+			}
+		}
+		if err := w.Delete(spaceUsers, []byte(c.was.user.ID)); err != nil {
+			return err
+		}
+	}
+	for _, c := range changed {
+		if c.now.key == nil {
+			continue
+		}
+		if err := b.put(w, c.now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes a user with all that is derived from the record.
+func (b *builder) put(w kv.Tx, x row) error {
+	u, err := b.derive(x.key, x.value)
+	if err != nil {
+		return err
+	}
+	for _, x := range u.Identities {
+		if err := claim(w, spaceIdentities, pairKey(x.Provider, x.Key), u.ID, ErrIdentityTaken); err != nil {
+			return err
+		}
+	}
+	for _, e := range u.Entries {
+		if e.Unique {
+			err = claim(w, spaceAttributes, entryKey(e, u.ID), u.ID, ErrAttributeTaken)
+		} else {
+			err = w.Put(spaceAttributes, []byte(entryKey(e, u.ID)), nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return w.Put(spaceUsers, x.key, u.Append(nil))
+}
+
+// claim writes a unique entry for user id, unless another user has it.
+func claim(w kv.Tx, space kv.Space, key, id string, taken error) error {
+	owner, ok, err := reference(w, space, key)
+	if err != nil {
+		return err
+	}
+	if ok && owner != id {
+		return conflict([]byte(key), owner, id, taken)
+	}
+	ref := codec.UserRef{UserID: id}
+	return w.Put(space, []byte(key), ref.Append(nil, spaces[space].Name, []byte(key)))
+}
+
+// declareIn writes what is in force from this transaction on.
+func (b *builder) declareIn(w kv.Tx, state codec.State) error {
+	format, err := meta(w, codec.KeyFormat, codec.DecodeFormat)
+	if err != nil {
+		return err
+	}
+	format.Unicode = precis.UnicodeVersion
+	state.Declarations = b.after.Version
+	for _, record := range []struct {
+		key   string
+		value []byte
+	}{
+		{codec.KeyFormat, format.Append(nil)},
+		{codec.KeyState, state.Append(nil)},
+		{codec.KeyDeclarations, b.after.Append(nil)},
+	} {
+		if err := w.Put(spaceMeta, []byte(record.key), record.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
