@@ -98,7 +98,7 @@ func (db *DB) declarations(before codec.Declarations) codec.Declarations {
 }
 
 // redeclare rebuilds identities and indexes when Options declare other ones
-// than the file does. One DB of a file at a time does so.
+// than the file does. One DB at a time does so in a file.
 func (db *DB) redeclare(ctx context.Context) error {
 	done, err := db.buildTurn(ctx)
 	if err != nil {
@@ -138,8 +138,8 @@ func (db *DB) buildTurn(ctx context.Context) (done func(), err error) {
 	}
 }
 
-// dropLeftover removes what a crash has left of a build, unless another DB on
-// the handle is building just now.
+// dropLeftover removes the shadows and temporary files of a build that a crash
+// has ended, unless another DB on the handle is building just now.
 func (db *DB) dropLeftover(ctx context.Context) error {
 	done, _ := db.store.TryBuild()
 	if done == nil {

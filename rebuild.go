@@ -15,17 +15,17 @@ import (
 )
 
 // Other declarations change the keys of identities, the index entries, and the
-// records of users, which list both. All three trees are built anew beside
-// those in force, as shadows, in batches in key order; one small transaction
-// swaps them in, together with the declarations. Until then nothing that is
-// read or written has changed, so that each commit keeps every invariant, and a
-// crash leaves shadows, which the next Open drops.
+// records of users, which list both. All three trees are built anew beside the
+// current ones, as shadows, in batches in key order. One small transaction swaps
+// them in, together with the declarations. Until then nobody reads a shadow, so
+// that each commit keeps every invariant; a crash leaves shadows, which the next
+// Open drops.
 //
 // Another DB on the handle may write users meanwhile (see New). The builder
-// remembers a hash of each record that it has read. The swap compares them all
-// with what is there, and brings what has changed into the new trees.
+// keeps a hash of each record it reads. The swap compares them with the current
+// records and redoes the users that differ.
 
-// A batch is what a builder commits at once.
+// A batch bounds one commit of a builder, and its memory.
 type batch struct {
 	records, bytes int
 	sorted         int // bytes in memory, for each of the three sorters
@@ -44,7 +44,7 @@ type builder struct {
 	after  codec.Declarations // to be in force
 
 	seed       maphash.Seed
-	users      *sorter.Sorter // user id: hash of the record, what is derived
+	users      *sorter.Sorter // user id: seenUser
 	identities *sorter.Sorter // key in the space: user id
 	attributes *sorter.Sorter // key in the space: user id, or nothing if not unique
 
@@ -54,10 +54,10 @@ type builder struct {
 	began          bool  // there may be shadows
 }
 
-// rebuild makes the identities and index entries of all users what is declared,
-// and declares it. before is the version of the declarations in force:
-// errOvertaken if others are at the end. Two users with one key are a
-// ConflictError; then, as after any error, the file says what it said before.
+// rebuild derives the identities and index entries of all users from the
+// declarations after, and puts these in force. before is the version of the
+// current ones: errOvertaken if it has changed at the end. Two users with one key
+// are a ConflictError. After any error the old declarations and trees stay.
 func (db *DB) rebuild(ctx context.Context, before uint64, after codec.Declarations) error {
 	b := &builder{
 		ctx: ctx, db: db, declared: newDeclared(after), before: before, after: after,
@@ -67,7 +67,7 @@ func (db *DB) rebuild(ctx context.Context, before uint64, after codec.Declaratio
 	db.o.Logger.Info("snib: other indexes or providers are declared: building them")
 	for _, stage := range []func() error{b.read, b.conflicts, b.fill, b.swap} {
 		if err := stage(); err != nil {
-			db.o.Logger.Warn("snib: building indexes has failed, the declarations of before stay", "error", err)
+			db.o.Logger.Warn("snib: building indexes has ended, the declarations stay as they were", "error", err)
 			b.abandon()
 			return err
 		}
@@ -100,8 +100,8 @@ func (b *builder) step() error {
 	return b.ctx.Err()
 }
 
-// read reads all users and sorts what is derived from them. It is one snapshot,
-// so that two users who have one key did have it at one time.
+// read derives the entries of all users and sorts them. It reads one snapshot:
+// in two, one value could be seen at two users as it moves between them.
 func (b *builder) read() error {
 	err := b.db.store.View(b.ctx, func(r kv.Reader) error {
 		b.close()
@@ -127,7 +127,7 @@ func (b *builder) open() {
 	}
 }
 
-// close removes what they hold.
+// close frees their memory and files.
 func (b *builder) close() {
 	for _, s := range b.sorters() {
 		if *s != nil {
@@ -143,7 +143,7 @@ func (b *builder) sorters() []**sorter.Sorter {
 // A row is a key and its value.
 type row struct{ key, value []byte }
 
-// derived hands what follows from a user's record to the sorters.
+// derived hands the entries of one user to the sorters.
 func (b *builder) derived(x row) error {
 	u, err := b.derive(x.key, x.value)
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/snibdb/snib/internal/sorter"
 )
 
-// seenUser is what a builder remembers of a user: the record as it was read,
-// by a hash, and what the new trees hold of it.
+// seenUser is a user as the builder has read it: a hash of the record, and the
+// keys that the shadows hold for it.
 type seenUser struct {
 	hash uint64
-	user codec.User // the id, identities and entries only: no hash of a password is in a temporary file
+	user codec.User // id, identities and entries only: no password hash gets into a temporary file
 }
 
 func (s *seenUser) append(dst []byte) []byte {
@@ -33,8 +33,7 @@ func decodeSeen(key, value []byte) (seenUser, error) {
 	return seenUser{binary.BigEndian.Uint64(value), u}, nil
 }
 
-// errScratch says that the disk has not kept what was sorted. The database is
-// not damaged.
+// errScratch reports damage of a temporary file. The database is sound.
 var errScratch = errors.New("a temporary file for sorting is damaged")
 
 // fill writes the shadows, each in key order.
@@ -53,7 +52,7 @@ func (b *builder) fill() error {
 // putBatch writes the first n rows of a batch, one at least.
 type putBatch func(w kv.Tx, batch []row) (n int, err error)
 
-// batches commits what a sorter holds.
+// batches commits all rows of a sorter.
 func (b *builder) batches(s *sorter.Sorter, put putBatch) error {
 	var batch []row
 	size := 0
@@ -107,9 +106,9 @@ func putEntries(shadow kv.Space) putBatch {
 	}
 }
 
-// putUsers writes the records of users with what is derived, as far as they
-// have not changed; the swap sees to those that have. Records may be long, so
-// that a batch is committed in parts.
+// putUsers writes the records of users with their new identities and entries.
+// It leaves users that have changed to the swap. Records may be long, so a batch
+// may take several commits.
 func (b *builder) putUsers(w kv.Tx, batch []row) (n int, err error) {
 	for size := 0; n < len(batch) && size < b.db.batch.bytes; n++ {
 		key := batch[n].key

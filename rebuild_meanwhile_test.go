@@ -2,11 +2,18 @@ package snib_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/snibtest"
 )
@@ -173,5 +180,86 @@ func TestNewFindsAConflictThatAroseMeanwhile(t *testing.T) {
 		snibtest.CheckAndClose(t, other)
 		b.Close()
 		tidy(t, path)
+	}
+}
+
+// guests makes two DBs on one handle: one that is there already, and one that
+// lets act happen before its n-th Exclusive, while it builds.
+func guests(t *testing.T, n int, act func(b *bolt.DB, other *snib.DB)) (db *snib.DB, log string) {
+	t.Helper()
+	b := openBolt(t, filepath.Join(t.TempDir(), "app.db"))
+	a := accounts{seed: 11}
+	o := a.options(oldRules)
+	o.InsecureNoSync = true
+	other := must(snib.New(b, o))(t)
+	a.fill(t, other, 20)
+	build := small
+	build.Wrap = func(inner kv.Store) kv.Store { return before{inner, &n, func() { act(b, other) }, false} }
+	var text strings.Builder
+	o = snibtest.Fast(&newRules)
+	o.InsecureNoSync, o.Logger = true, slog.New(slog.NewTextHandler(&text, nil))
+	db = must(build.New(b, o))(t)
+	t.Cleanup(func() { snibtest.CheckAndClose(t, db) })
+	snibtest.CheckAndClose(t, other)
+	if n > 0 {
+		t.Error("nothing has happened meanwhile")
+	}
+	return db, text.String()
+}
+
+// Two that declare the same at the same time build once, one after the other.
+func TestNewWaitsForABuildOnTheHandle(t *testing.T) {
+	second := make(chan error)
+	guests(t, 2, func(b *bolt.DB, _ *snib.DB) {
+		o := snibtest.Fast(&newRules)
+		var log strings.Builder
+		o.InsecureNoSync, o.Logger = true, slog.New(slog.NewTextHandler(&log, nil))
+		go func() {
+			db, err := snib.New(b, o)
+			if err == nil {
+				err = db.Close()
+			}
+			if strings.Contains(log.String(), "building") {
+				err = errors.New("built again")
+			}
+			second <- err
+		}()
+		select {
+		case err := <-second:
+			t.Errorf("did not wait: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	})
+	if err := <-second; err != nil {
+		t.Error(err)
+	}
+}
+
+// One that declares nothing else does not wait, and does not take what is being
+// built for what a crash has left.
+func TestNewLeavesABuildOfAnotherAlone(t *testing.T) {
+	db, _ := guests(t, 4, func(b *bolt.DB, _ *snib.DB) {
+		o := snibtest.Fast(nil)
+		o.InsecureNoSync = true
+		snibtest.CheckAndClose(t, must(snib.New(b, o))(t))
+	})
+	sameTrees(t, trees(t, db), born(t, newRules, 11, func(a *accounts, db *snib.DB) { a.fill(t, db, 20) }))
+}
+
+// A Repair that declares anew while indexes are built has the build start over.
+func TestNewStartsOverWhenTheDeclarationsHaveChanged(t *testing.T) {
+	db, log := guests(t, 4, func(b *bolt.DB, _ *snib.DB) {
+		state := must(codec.DecodeState(rawGet(t, b, "meta", codec.KeyState)))(t)
+		declared := must(codec.DecodeDeclarations(rawGet(t, b, "meta", codec.KeyDeclarations)))(t)
+		state.Declarations, declared.Version = 9, 9
+		rawPut(t, b, "meta", codec.KeyState, state.Append(nil))
+		rawPut(t, b, "meta", codec.KeyDeclarations, declared.Append(nil))
+	})
+	sameTrees(t, trees(t, db), born(t, newRules, 11, func(a *accounts, db *snib.DB) { a.fill(t, db, 20) }))
+	if n := strings.Count(log, "building them"); n != 2 {
+		t.Errorf("built %d times, want 2:\n%s", n, log)
+	}
+	if v := must(codec.DecodeDeclarations(rawGet(t, handle(t, db), "meta", codec.KeyDeclarations)))(t).Version; v != 10 {
+		t.Errorf("version %d, want 10", v)
 	}
 }

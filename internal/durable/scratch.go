@@ -7,11 +7,10 @@ import (
 	"strings"
 )
 
-// Scratch makes a file for what is needed only while a call runs, in the
-// directory of path: new, mode 0600, named "<name>.sorting-*". Where the system
-// lets an open file lose its name, it has lost it already, so that a crash
-// leaves nothing and no other process can open it. Else DiscardScratch removes
-// it, and SweepScratch what a crash has left.
+// Scratch makes a temporary file in the directory of path: new, mode 0600, named
+// "<name>.sorting-*". On Unix its name is removed at once, so that a crash
+// leaves nothing and no other process can open it. On Windows DiscardScratch
+// removes it, and SweepScratch after a crash.
 func Scratch(path string) (*os.File, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+scratchMark+"*") // O_EXCL, mode 0600
 	if err != nil {

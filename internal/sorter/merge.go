@@ -99,7 +99,7 @@ func (c *Cursor) Pop() any {
 	return s
 }
 
-// held is what is in memory.
+// held is the run in memory.
 type held struct {
 	s  *Sorter
 	at int

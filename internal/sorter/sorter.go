@@ -1,6 +1,6 @@
-// Package sorter puts more pairs of a key and a value in order than should be
-// in memory: sorted runs in one temporary file, which are merged as they are
-// read. What fits in memory never touches a file.
+// Package sorter is an external merge sort: it puts more pairs of a key and a
+// value in order than memory should hold. Sorted runs lie in one temporary file
+// and are merged as they are read. Few pairs never touch a file.
 package sorter
 
 import (
@@ -35,7 +35,7 @@ type frame struct{ key, value, end uint32 }
 type span struct{ from, to int64 }
 
 // New returns a sorter that holds limit bytes in memory, at most 1 GiB, and
-// what is more in a file beside path (see durable.Scratch).
+// spills the rest to a file beside path (see durable.Scratch).
 func New(path string, limit int) *Sorter {
 	return &Sorter{path: path, limit: min(limit, 1<<30)}
 }
@@ -73,7 +73,7 @@ func (s *Sorter) sort() {
 	})
 }
 
-// spill writes what is in memory as one run.
+// spill writes the pairs in memory to the file, as one sorted run.
 func (s *Sorter) spill() error {
 	if s.file == nil {
 		f, err := durable.Scratch(s.path)

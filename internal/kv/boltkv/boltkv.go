@@ -103,6 +103,10 @@ type Options struct {
 
 const defaultTimeout = 10 * time.Second
 
+// shadows is the name of the bucket of spaces that are being built, beside the
+// spaces. None of them may have it.
+const shadows = "shadow"
+
 // withDefaults returns o completed, or says which field is wrong.
 func (o Options) withDefaults() (Options, error) {
 	if o.Bucket == "" {

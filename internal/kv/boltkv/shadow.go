@@ -13,13 +13,10 @@ import (
 // buckets under their own names in one more bucket, beside the spaces. bbolt
 // cannot rename a bucket, but it can move one into another bucket.
 
-// shadows is the name of the bucket, which no space may have.
-const shadows = "shadow"
-
-// Swap puts the shadow of each named space in its place and drops what was
-// there, at the cost of their pages. A space without a shadow becomes empty. It
-// is for a transaction of [Store.Exclusive] that has not written to any of
-// those spaces or shadows before; after it, it may.
+// Swap replaces each named space by its shadow and frees the pages of the old
+// tree. A space without a shadow becomes empty; other shadows are dropped. Call
+// it in a transaction of [Store.Exclusive] before any write to those spaces or
+// shadows: bbolt moves a bucket as it was committed. Writes may follow.
 func Swap(w kv.Tx, names ...string) (err error) {
 	t, err := engineTx(w)
 	if err != nil {
@@ -47,8 +44,8 @@ func Swap(w kv.Tx, names ...string) (err error) {
 	return DropShadows(w)
 }
 
-// DropShadows removes all spaces that are being built. It is for a transaction
-// of [Store.Exclusive] that has not written to any.
+// DropShadows removes all shadows. Call it in a transaction of
+// [Store.Exclusive] before any write to them.
 func DropShadows(w kv.Tx) (err error) {
 	t, err := engineTx(w)
 	if err != nil {
@@ -80,8 +77,8 @@ func DropShadows(w kv.Tx) (err error) {
 	return nil
 }
 
-// Shadowed reports whether there are spaces that are being built, or were when
-// a crash or a failure came.
+// Shadowed reports whether the file has shadows: a build runs, or a crash has
+// ended one.
 func (s *Store) Shadowed(ctx context.Context) (found bool, err error) {
 	err = s.View(ctx, func(r kv.Reader) error {
 		btx, _ := under(r)
@@ -92,16 +89,16 @@ func (s *Store) Shadowed(ctx context.Context) (found bool, err error) {
 	return found, err
 }
 
-// builders are the handles on which somebody builds spaces. One process at a
-// time has a file, so that this keeps two from building in it at once.
+// builders holds the handles with a build in progress. bbolt's file lock admits
+// one process, so this admits one build a file.
 var builders = struct {
 	sync.Mutex
-	handles map[*bolt.DB]chan struct{} // closed when the builder is done
+	handles map[*bolt.DB]chan struct{} // closed at the end of the build
 }{handles: map[*bolt.DB]chan struct{}{}}
 
-// TryBuild makes the caller the only one, of all stores on the handle, who may
-// build spaces, until it calls done. If there is one already, done is nil and
-// busy is closed when that one is done.
+// TryBuild reserves the building of shadows for the caller, among all stores on
+// the handle, until done is called. If another store has it, done is nil and
+// busy is closed when that store is done.
 func (s *Store) TryBuild() (done func(), busy <-chan struct{}) {
 	builders.Lock()
 	defer builders.Unlock()
