@@ -10,8 +10,8 @@ import (
 
 // Progress is how far something that runs long has come.
 type Progress struct {
-	Op    string // "check", "repair", "backup", "compact" or "restore"
-	Done  int64  // records of a check or repair, else bytes
+	Op    string // "check", "repair", "index", "backup", "compact" or "restore"
+	Done  int64  // bytes; records of "check" and "repair"; of "index" records, at each of its stages
 	Total int64  // likewise, once it is known; of "compact" it is a bound
 }
 

@@ -109,8 +109,9 @@ func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 // handle), ErrInvalidInput and [ConflictError], as Open does.
 //
 // Several DBs on one handle see each other's commits. They must declare the
-// same Providers and Indexes (or leave them nil), as each reads them only when
-// it is made.
+// same Providers and Indexes, or leave them nil. When New finds other ones in
+// the file, the others may go on reading and writing while it builds; what they
+// write meanwhile is kept. A New that would build too waits for its turn.
 func New(b *bolt.DB, opts *Options) (*DB, error) {
 	if b == nil {
 		return nil, during("open", &InputError{Field: "b", Reason: "is required"})

@@ -106,8 +106,12 @@ func (db *DB) redeclare(ctx context.Context) error {
 	}
 	defer done()
 	for {
-		before, err := result(ctx, "", db.rawView, func(tx *Tx) (codec.Declarations, error) {
-			return meta(tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
+		var state codec.State
+		before, err := result(ctx, "", db.rawView, func(tx *Tx) (d codec.Declarations, err error) {
+			if state, err = meta(tx.r, codec.KeyState, codec.DecodeState); err == nil {
+				d, err = meta(tx.r, codec.KeyDeclarations, codec.DecodeDeclarations)
+			}
+			return d, err
 		})
 		if err != nil {
 			return err
@@ -116,8 +120,8 @@ func (db *DB) redeclare(ctx context.Context) error {
 		if slices.Equal(after.Indexes, before.Indexes) && slices.Equal(after.Providers, before.Providers) {
 			return nil // another DB was first
 		}
-		after.Version++
-		if err := db.rebuild(ctx, before.Version, after); !errors.Is(err, errOvertaken) {
+		after.Version = max(before.Version, state.Declarations) + 1 // of a damaged file, they differ
+		if err := db.rebuild(ctx, state.Declarations, after); !errors.Is(err, errOvertaken) {
 			return err
 		}
 	}

@@ -26,18 +26,24 @@ type Options struct {
 
 	// Providers says how identifiers of a provider are compared. nil keeps
 	// what the file declares: a new one, "email" as [Email] and "username"
-	// as [Username]. Non-nil, also empty, makes the file so, in one
-	// transaction at Open; if two users then had one identity, Open fails
-	// with a [ConflictError] and the file is unchanged. Providers not named
-	// here are [Exact]. At most 64.
+	// as [Username]. Non-nil, also empty, makes the file so at Open, whole or
+	// not at all (see Indexes); if two users then had one identity, Open
+	// fails with a [ConflictError] and the file is unchanged. Providers not
+	// named here are [Exact]. At most 64.
 	Providers map[string]IdentifierRule
 
 	// Indexes are the attributes by which users can be looked up. nil keeps
-	// what the file declares, non-nil (also empty) makes the file so, in one
-	// transaction at Open; if two users have one value of an index that
+	// what the file declares, non-nil (also empty) makes the file so at Open,
+	// whole or not at all; if two users have one value of an index that
 	// becomes unique, Open fails with a [ConflictError] and the file is
 	// unchanged; so it is if a user has a value that cannot be indexed, which
 	// is ErrInvalidInput and names both. At most 64.
+	//
+	// A change takes time by the number of users (a million: under a minute
+	// on two busy processors), bounded memory, room for second copies of
+	// users and indexes in the file, and for identifiers and values in
+	// temporary files beside it, "<name>.sorting-*", mode 0600. Progress is
+	// told of it as "index". What a crash leaves, the next Open removes.
 	Indexes []Index
 
 	// SweepEvery is how often a goroutine removes what has been dead for a

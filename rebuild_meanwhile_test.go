@@ -47,8 +47,9 @@ func (b before) Exclusive(ctx context.Context, fn func(kv.Tx) error) error {
 }
 
 // meanwhile changes users as another DB may while indexes are built: values and
-// identities move from one user to another, users come and go.
-func meanwhile(tb testing.TB, db *snib.DB) {
+// identities move from one user to another, users come and go. newest is the id
+// of the user who gets all that the last one had.
+func meanwhile(tb testing.TB, db *snib.DB, newest snib.UserID) {
 	tb.Helper()
 	err := db.Update(ctx, func(tx *snib.Tx) error {
 		var all []snib.User
@@ -71,7 +72,7 @@ func meanwhile(tb testing.TB, db *snib.DB) {
 		if _, err := tx.LinkIdentity(second.ID, "email", first.Identities[0].Identifier); err != nil {
 			return err
 		}
-		for i, id := range []snib.UserID{"a-new-one", "zzz-new-one"} {
+		for i, id := range []snib.UserID{"a-new-one", newest} {
 			u := snib.UserImport{ID: id, Provider: "email", Identifier: fmt.Sprint("New", i, "@example.com"), Attributes: snib.Attributes{"unique": id}}
 			if i == 1 {
 				u.Identifier, u.Attributes = third.Identities[0].Identifier, third.Attributes()
@@ -91,10 +92,14 @@ func meanwhile(tb testing.TB, db *snib.DB) {
 // had been done under the new declarations.
 func TestNewBuildsWhileOthersWrite(t *testing.T) {
 	const seed, n = 7, 40
-	want := born(t, newRules, seed, func(a *accounts, db *snib.DB) {
-		a.fill(t, db, n)
-		meanwhile(t, db)
-	})
+	newest := []snib.UserID{"b-new-one", "zzz-new-one"} // before all others, and behind
+	var want [2]map[string]string
+	for i, id := range newest {
+		want[i] = born(t, newRules, seed, func(a *accounts, db *snib.DB) {
+			a.fill(t, db, n)
+			meanwhile(t, db, id)
+		})
+	}
 	acted := 0
 	for _, view := range []bool{true, false} {
 		for at := 1; ; at++ {
@@ -107,7 +112,7 @@ func TestNewBuildsWhileOthersWrite(t *testing.T) {
 			left := at
 			build := small
 			build.Wrap = func(inner kv.Store) kv.Store {
-				return before{inner, &left, func() { meanwhile(t, other) }, view}
+				return before{inner, &left, func() { meanwhile(t, other, newest[at%2]) }, view}
 			}
 			o = snibtest.Fast(&newRules)
 			o.InsecureNoSync = true
@@ -118,7 +123,7 @@ func TestNewBuildsWhileOthersWrite(t *testing.T) {
 				break
 			}
 			acted++
-			sameTrees(t, trees(t, db), want)
+			sameTrees(t, trees(t, db), want[at%2])
 			got := must(other.GetUserByAttribute(ctx, "unique", "A-NEW-ONE"))(t) // it sees them too
 			if got.ID != "a-new-one" {
 				t.Errorf("found %s", got.ID)
@@ -262,4 +267,21 @@ func TestNewStartsOverWhenTheDeclarationsHaveChanged(t *testing.T) {
 	if v := must(codec.DecodeDeclarations(rawGet(t, handle(t, db), "meta", codec.KeyDeclarations)))(t).Version; v != 10 {
 		t.Errorf("version %d, want 10", v)
 	}
+}
+
+// A file whose state and declarations are of different versions, which Check
+// reports, is declared anew, and not for ever.
+func TestOpenDeclaresAnewWhereTheVersionsDisagree(t *testing.T) {
+	path, _ := old(t, 12, 5)
+	db := must(snib.Open(path, snibtest.Fast(nil)))(t)
+	b := handle(t, db)
+	declared := must(codec.DecodeDeclarations(rawGet(t, b, "meta", codec.KeyDeclarations)))(t)
+	declared.Version += 7
+	rawPut(t, b, "meta", codec.KeyDeclarations, declared.Append(nil))
+	closeDB(t, db)
+	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	db = must(snib.OpenContext(limited, path, snibtest.Fast(&newRules)))(t)
+	sameTrees(t, trees(t, db), filled(t, 12, 5))
+	snibtest.CheckAndClose(t, db)
 }

@@ -27,9 +27,8 @@ type SpaceSpec struct {
 	// engine with pages may fill them.
 	Ascending bool
 
-	// Shadow says that the space is not the one of its name, but one that is
-	// being built to take its place. No more than one of each name is of
-	// either sort.
+	// Shadow says that the space is being built to replace the one of the same
+	// name. A list may have each name twice, once as a shadow.
 	Shadow bool
 }
 
