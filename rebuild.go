@@ -202,7 +202,7 @@ func (b *builder) conflicts() error {
 	}{{b.identities, ErrIdentityTaken}, {b.attributes, ErrAttributeTaken}} {
 		var last row
 		err := b.each(s.Sorter, func(key, owner []byte) error {
-			if len(owner) > 0 && bytes.Equal(key, last.key) {
+			if bytes.Equal(key, last.key) { // an entry that is not unique ends with its user
 				return conflict(key, string(last.value), string(owner), s.taken)
 			}
 			last.key, last.value = append(last.key[:0], key...), append(last.value[:0], owner...)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"hash/maphash"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
@@ -107,8 +106,8 @@ func putEntries(shadow kv.Space) putBatch {
 }
 
 // putUsers writes the records of users with their new identities and entries.
-// It leaves users that have changed to the swap. Records may be long, so a batch
-// may take several commits.
+// The swap replaces those of users that have changed since they were read.
+// Records may be long, so a batch may take several commits.
 func (b *builder) putUsers(w kv.Tx, batch []row) (n int, err error) {
 	for size := 0; n < len(batch) && size < b.db.batch.bytes; n++ {
 		key := batch[n].key
@@ -120,7 +119,7 @@ func (b *builder) putUsers(w kv.Tx, batch []row) (n int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if !ok || maphash.Bytes(b.seed, value) != seen.hash {
+		if !ok {
 			continue
 		}
 		u, err := codec.DecodeUser(key, value)

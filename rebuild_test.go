@@ -326,3 +326,47 @@ func TestOpenWithAConflictInSortedRunsLeavesTheFile(t *testing.T) {
 	}
 	tidy(t, path)
 }
+
+// weigher is a store that tells how many bytes one transaction has put at most.
+type weigher struct {
+	kv.Store
+	most *int
+}
+
+func (w weigher) Exclusive(ctx context.Context, fn func(kv.Tx) error) error {
+	return w.Store.Exclusive(ctx, func(t kv.Tx) error {
+		x := &weighed{Tx: t}
+		err := fn(x)
+		*w.most = max(*w.most, x.bytes)
+		return err
+	})
+}
+
+type weighed struct {
+	kv.Tx
+	bytes int
+}
+
+func (w *weighed) Put(space kv.Space, key, value []byte) error {
+	w.bytes += len(key) + len(value)
+	return w.Tx.Put(space, key, value)
+}
+
+func (w *weighed) Unwrap() kv.Reader { return w.Tx }
+
+// Memory is that of one batch, however many users there are and however long
+// their records.
+func TestOpenBuildsInTransactionsOfBoundedSize(t *testing.T) {
+	path, _ := old(t, 13, 150)
+	build, most := small, 0
+	build.Wrap = func(inner kv.Store) kv.Store { return weigher{inner, &most} }
+	db := must(build.OpenContext(ctx, path, snibtest.Fast(&newRules)))(t)
+	longest, total := 0, 0
+	for key, value := range trees(t, db) {
+		longest, total = max(longest, len(key)+len(value)), total+len(value)
+	}
+	snibtest.CheckAndClose(t, db)
+	if bound := small.Bytes + longest; most > bound || total < 10*bound {
+		t.Errorf("a transaction has put %d bytes, more than %d; %d in all", most, bound, total)
+	}
+}
