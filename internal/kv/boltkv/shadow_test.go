@@ -11,7 +11,7 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
-// shadowed are options with a shadow of each space of options.
+// shadowedOptions are options with a shadow of each space.
 func shadowedOptions() Options {
 	o := options()
 	o.Spaces = append(o.Spaces, kv.SpaceSpec{Name: "plain", Shadow: true}, kv.SpaceSpec{Name: "ascending", Ascending: true, Shadow: true})
@@ -68,6 +68,9 @@ func TestSwap(t *testing.T) {
 				load(t, s, ascendingShadow, 300, "other shadow")
 				wantHeld(t, s, plain, counts{"before": before}.without(0))
 				must(t, s.Exclusive(ctx, func(w kv.Tx) error {
+					if _, _, err := w.Get(plain, []byte("000000")); err != nil { // the old tree is known
+						return err
+					}
 					if err := Swap(w, "plain"); err != nil {
 						return err
 					}
