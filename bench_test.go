@@ -2,6 +2,7 @@ package snib_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -123,6 +124,39 @@ func BenchmarkCreateSession(b *testing.B) {
 			after := must(db.Stats(ctx))(b)
 			b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "sessions/s")
 			b.ReportMetric(float64(b.N)/float64(max(1, after.Commits-before.Commits)), "sessions/commit")
+		})
+	}
+}
+
+// Building an index must take time by the number of users, not by its square:
+// compare the time per user of the two sizes, within one run.
+func BenchmarkOpenBuildsAnIndex(b *testing.B) {
+	for _, n := range []int{100_000, 200_000} {
+		b.Run(fmt.Sprintf("users=%d", n), func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "accounts.db")
+			db := must(snib.Open(path, &snib.Options{InsecureNoSync: true}))(b)
+			r := rand.New(rand.NewPCG(1, 2))
+			for done := 0; done < n; done += 1000 {
+				if err := db.Update(ctx, func(tx *snib.Tx) error {
+					for range 1000 {
+						u := snib.NewUser{Provider: "n", Identifier: fmt.Sprint(r.Uint64()), Attributes: snib.Attributes{"nick": fmt.Sprint(r.Uint64())}}
+						if _, err := tx.CreateUser(u); err != nil {
+							return err
+						}
+					}
+					return nil
+				}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			unique := false
+			for b.Loop() {
+				closeDB(b, db)
+				unique = !unique
+				db = must(snib.Open(path, declare(snib.Index{Name: "nick", Unique: unique})))(b)
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(n), "µs/user")
+			closeDB(b, db)
 		})
 	}
 }

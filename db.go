@@ -10,6 +10,7 @@ import (
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/reindex"
 )
 
 // DB is the accounts in one file. It is safe for concurrent use.
@@ -28,6 +29,7 @@ type DB struct {
 	opened     int64 // Unix milliseconds; the grace of older rotations starts here
 
 	file      *records.File // shared by all transactions
+	batch     reindex.Batch // smaller in tests
 	sweeper   sweeper
 	closeOnce sync.Once
 	closeErr  error
@@ -42,6 +44,9 @@ type store interface {
 	kv.Store
 	Extend([]kv.SpaceSpec)
 	InPlace() error // ErrFileGone unless the path still leads to the file
+	Path() string
+	Shadowed(context.Context) (bool, error)
+	TryBuild() (done func(), busy <-chan struct{})
 	Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error
 	BackupFile(ctx context.Context, path string, replace bool, told func(done, total int64)) error
 	Compact(ctx context.Context, told func(done, total int64), without ...string) error

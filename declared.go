@@ -2,6 +2,8 @@ package snib
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sort"
@@ -9,6 +11,7 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/reindex"
 )
 
 // defaultDeclarations are what a new file declares where Options do not.
@@ -38,10 +41,21 @@ func (db *DB) declarations(before codec.Declarations) codec.Declarations {
 }
 
 // redeclare rebuilds identities and indexes when Options declare other ones
-// than the file does.
+// than the file does. One DB at a time does so in a file.
 func (db *DB) redeclare(ctx context.Context) error {
-	return db.store.Exclusive(ctx, func(w kv.Tx) error {
-		before, err := records.Meta(db.file, w, codec.KeyDeclarations, codec.DecodeDeclarations)
+	done, err := db.buildTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for {
+		var state codec.State
+		before, err := rawView(ctx, db, func(r kv.Reader) (d codec.Declarations, err error) {
+			if state, err = records.Meta(db.file, r, codec.KeyState, codec.DecodeState); err == nil {
+				d, err = records.Meta(db.file, r, codec.KeyDeclarations, codec.DecodeDeclarations)
+			}
+			return d, err
+		})
 		if err != nil {
 			return err
 		}
@@ -49,7 +63,62 @@ func (db *DB) redeclare(ctx context.Context) error {
 		if slices.Equal(after.Indexes, before.Indexes) && slices.Equal(after.Providers, before.Providers) {
 			return nil // another DB was first
 		}
-		after.Version++
-		return db.rebuild(ctx, w, after)
-	})
+		after.Version = max(before.Version, state.Declarations) + 1 // of a damaged file, they differ
+		if err := reindex.Run(ctx, db.reindexing(), state.Declarations, after); !errors.Is(err, reindex.ErrOvertaken) {
+			return err
+		}
+	}
+}
+
+// reindexing is what a build of indexes needs of this package.
+func (db *DB) reindexing() reindex.Config {
+	return reindex.Config{
+		File: db.file, Store: db.store, Path: db.store.Path(), Batch: db.batch,
+		Log: db.o.Logger, Told: db.o.told("index"), Swap: swapTrees, Drop: dropShadows,
+		Attributes: func(raw string) map[string]any { return decodeAttributes(raw) },
+		Conflict: func(space kv.Space, name, a, b string) error {
+			kind := ErrAttributeTaken
+			if space == records.SpaceIdentities {
+				kind = ErrIdentityTaken
+			}
+			return &ConflictError{Name: name, Users: [2]UserID{UserID(a), UserID(b)}, kind: kind}
+		},
+	}
+}
+
+// buildTurn waits until no other DB on the handle builds.
+func (db *DB) buildTurn(ctx context.Context) (done func(), err error) {
+	for {
+		done, busy := db.store.TryBuild()
+		if done != nil {
+			return done, nil
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for another build of indexes: %w", ctx.Err())
+		}
+	}
+}
+
+// dropLeftover removes the shadows of a build that a crash has ended, unless
+// another DB on the handle is building just now.
+func (db *DB) dropLeftover(ctx context.Context) error {
+	done, _ := db.store.TryBuild()
+	if done == nil {
+		return nil
+	}
+	defer done()
+	left, err := db.store.Shadowed(ctx)
+	if err != nil || !left {
+		return err
+	}
+	err = db.store.Exclusive(ctx, dropShadows)
+	switch {
+	case errors.Is(err, ErrReadOnly):
+		return nil
+	case err == nil:
+		db.o.Logger.Info("snib: removed what a crash had left of building indexes")
+	}
+	return err
 }

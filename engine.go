@@ -10,11 +10,13 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/durable"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/reindex"
 )
 
 // This file alone names the engine.
@@ -81,7 +83,9 @@ func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 //
 // Several DBs on one handle see each other's commits and declarations. Give
 // them the same Providers and Indexes, or nil: the one that was made last has
-// declared for all.
+// declared for all. When New finds other ones in the file, the others go on
+// reading and writing while it builds; what they write meanwhile is kept. A New
+// that would build too waits for its turn.
 func New(b *bolt.DB, opts *Options) (*DB, error) {
 	if b == nil {
 		return nil, during("open", &InputError{Field: "b", Reason: "is required"})
@@ -106,7 +110,7 @@ func prepare(opts *Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{o: *s, clock: clock.New(s.Now)}
+	db := &DB{o: *s, clock: clock.New(s.Now), batch: reindex.DefaultBatch}
 	db.file = &records.File{Config: records.Config{
 		Failures: failures, Clock: db.clock, Rand: s.Rand,
 		MaxSessions: s.Sessions.MaxPerUser, MaxFamilies: s.Refresh.MaxPerUser,
@@ -253,3 +257,12 @@ func copyFile(ctx context.Context, f *durable.File, from string, wait time.Durat
 func placeFile(f *durable.File, path string, replace bool, wait time.Duration) error {
 	return boltkv.Place(f, path, replace, wait)
 }
+
+// swapTrees puts the shadows of users, identities and attributes in their
+// place. Nothing has been written to either in this transaction.
+func swapTrees(w kv.Tx) error {
+	return boltkv.Swap(w, codec.SpaceUsers, codec.SpaceIdentities, codec.SpaceAttributes)
+}
+
+// dropShadows removes all that is being built.
+func dropShadows(w kv.Tx) error { return boltkv.DropShadows(w) }

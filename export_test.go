@@ -3,10 +3,13 @@ package snib
 import (
 	"context"
 
+	bolt "go.etcd.io/bbolt"
+
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
 	"github.com/snibdb/snib/internal/phc"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/reindex"
 )
 
 // SetVerified sets the hook between the verification of a password and the
@@ -81,6 +84,46 @@ func OpenWrapped(path string, opts *Options, wrap func(kv.Store) kv.Store) (*DB,
 	return db.start(context.Background(), wrapped{store: bbolt{s}, Store: wrap(s)})
 }
 
+// Build says how indexes are built, for tests: in small batches, and on a store
+// around the engine's.
+type Build struct {
+	Records, Bytes, Sorted int
+	Wrap                   func(kv.Store) kv.Store
+	Twice                  bool
+}
+
+// OpenContext is OpenContext with b.
+func (b Build) OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
+	return b.start(ctx, opts, func(o boltkv.Options) (*boltkv.Store, error) { return boltkv.Open(path, o) })
+}
+
+// New is New with b.
+func (b Build) New(handle *bolt.DB, opts *Options) (*DB, error) {
+	return b.start(context.Background(), opts, func(o boltkv.Options) (*boltkv.Store, error) { return boltkv.Attach(handle, o) })
+}
+
+func (b Build) start(ctx context.Context, opts *Options, open func(boltkv.Options) (*boltkv.Store, error)) (*DB, error) {
+	db, err := prepare(opts)
+	if err != nil {
+		return nil, err
+	}
+	db.batch = reindex.Batch{Records: b.Records, Bytes: b.Bytes, Sorted: b.Sorted}
+	o := db.o.engine(db.initialise)
+	o.Twice = b.Twice
+	inner, err := open(o)
+	if err != nil {
+		return nil, err
+	}
+	var s store = bbolt{inner}
+	if b.Wrap != nil {
+		s = wrapped{store: s, Store: b.Wrap(inner)}
+	}
+	if db, err = db.start(ctx, s); err == nil {
+		db.store = bbolt{inner}
+	}
+	return db, err
+}
+
 // Kind is a row of the table of kinds, for tests outside of the package.
 type Kind struct {
 	Title, Space    string
@@ -113,7 +156,9 @@ func Kinds() (out []Kind) {
 // SpaceNames returns the names of all spaces of the file.
 func SpaceNames() (out []string) {
 	for _, s := range records.Spaces {
-		out = append(out, s.Name)
+		if !s.Shadow {
+			out = append(out, s.Name)
+		}
 	}
 	return out
 }

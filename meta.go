@@ -44,6 +44,9 @@ func (db *DB) adopt(ctx context.Context) error {
 	if err := db.adoptOwned(ctx); err != nil {
 		return err
 	}
+	if err := db.dropLeftover(ctx); err != nil {
+		return err
+	}
 	before, err := result(ctx, "", db.view, func(tx *Tx) (codec.Declarations, error) {
 		return records.Meta(db.file, tx.rec.R, codec.KeyDeclarations, codec.DecodeDeclarations)
 	})

@@ -26,18 +26,24 @@ type Options struct {
 
 	// Providers says how identifiers of a provider are compared. nil keeps the
 	// file's declaration: in a new file, "email" as [Email] and "username" as
-	// [Username]. Non-nil, also empty, makes the file so, in one transaction at
-	// Open; if two users then had one identity, Open fails with a
+	// [Username]. Non-nil, also empty, replaces it at Open, whole or not at all
+	// (see Indexes); if two users then had one identity, Open fails with a
 	// [ConflictError] and the file is unchanged. Providers not named here are
 	// [Exact]. At most 64.
 	Providers map[string]IdentifierRule
 
 	// Indexes are the attributes by which users can be looked up. nil keeps the
-	// file's declaration, non-nil (also empty) replaces it, in one transaction
-	// at Open; if two users have one value of an index that becomes unique,
-	// Open fails with a [ConflictError] and the file is unchanged; so it is if
-	// a user has a value that cannot be indexed, which is ErrInvalidInput and
-	// names both. At most 64.
+	// file's declaration, non-nil (also empty) replaces it at Open, whole or not
+	// at all; if two users have one value of an index that becomes unique, Open
+	// fails with a [ConflictError] and the file is unchanged; so it is if a user
+	// has a value that cannot be indexed, which is ErrInvalidInput and names
+	// both. At most 64.
+	//
+	// A change takes time by the number of users (a million: under a minute on
+	// two busy processors), bounded memory, room for second copies of users and
+	// indexes in the file, and for identifiers and values in temporary files
+	// beside it, "<name>.sorting-*", mode 0600. Progress reports it as "index".
+	// The next Open removes what a crash leaves.
 	Indexes []Index
 
 	// SweepEvery is how often a goroutine removes records dead for a day (see
@@ -425,7 +431,7 @@ func (s *settings) told(op string) func(done, total int64) {
 
 // Progress is how far something that runs long has come.
 type Progress struct {
-	Op    string // "check", "repair", "backup", "compact" or "restore"
+	Op    string // "check", "repair", "index", "backup", "compact" or "restore"
 	Done  int64  // records of a check or repair, else bytes
 	Total int64  // likewise, once it is known; of "compact" it is a bound
 }

@@ -122,7 +122,7 @@ func ours(name string) bool {
 		return false
 	}
 	what := name[strings.LastIndexByte(name[:at], '.')+1 : at-1]
-	return what == "creating" || what == "partial" || what == "spool"
+	return what == "creating" || what == "partial" || what == "spool" || what == "sorting"
 }
 
 // Sweep removes from the directory of path the files of Beside that a crash

@@ -26,6 +26,10 @@ type SpaceSpec struct {
 	// Ascending says that new keys mostly arrive in key order, so that an
 	// engine with pages may fill them.
 	Ascending bool
+
+	// Shadow says that the space is being built to replace the one of the same
+	// name. A list may have each name twice, once as a shadow.
+	Shadow bool
 }
 
 // Bounds of every engine, so that code written against one runs on all. They

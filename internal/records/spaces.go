@@ -15,6 +15,11 @@ const (
 	SpaceFamilies
 	SpaceOneTime
 	SpaceQuarantine
+
+	// Built to take the place of those above: see internal/reindex.
+	ShadowUsers
+	ShadowIdentities
+	ShadowAttributes
 )
 
 // Spaces describes them. New users come in key order; records of users come in
@@ -28,6 +33,10 @@ var Spaces = []kv.SpaceSpec{
 	SpaceFamilies:   {Name: codec.SpaceFamilies},
 	SpaceOneTime:    {Name: codec.SpaceOneTime},
 	SpaceQuarantine: {Name: codec.SpaceQuarantine},
+
+	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
+	ShadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},
+	ShadowAttributes: {Name: codec.SpaceAttributes, Shadow: true},
 }
 
 // Shared are the spaces that belong to no user alone: their entries go with the

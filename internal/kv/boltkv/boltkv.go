@@ -3,8 +3,9 @@
 //
 // # Layout
 //
-// One top-level bucket holds one flat bucket for each space. Other buckets in
-// the file belong to the application and are not touched.
+// One top-level bucket holds one flat bucket for each space, and while spaces
+// are being built to take the place of others, a bucket with those (shadow.go).
+// Other buckets in the file belong to the application and are not touched.
 //
 // # Durability
 //
@@ -102,17 +103,22 @@ type Options struct {
 
 const defaultTimeout = 10 * time.Second
 
+// shadows is the name of the bucket of spaces that are being built, beside the
+// spaces. None of them may have it.
+const shadows = "shadow"
+
 // withDefaults returns o completed, or says which field is wrong.
 func (o Options) withDefaults() (Options, error) {
 	if o.Bucket == "" {
 		return o, errors.New("boltkv: Options.Bucket is empty")
 	}
-	seen := map[string]bool{}
+	seen := map[kv.SpaceSpec]bool{}
 	for _, spec := range o.Spaces {
-		if spec.Name == "" || seen[spec.Name] {
-			return o, fmt.Errorf("boltkv: Options.Spaces has an empty name or one twice: %q", spec.Name)
+		same := kv.SpaceSpec{Name: spec.Name, Shadow: spec.Shadow}
+		if spec.Name == "" || spec.Name == shadows || seen[same] {
+			return o, fmt.Errorf("boltkv: Options.Spaces has an empty name, one twice, or one that is reserved: %q", spec.Name)
 		}
-		seen[spec.Name] = true
+		seen[same] = true
 	}
 	if o.LockTimeout <= 0 {
 		o.LockTimeout = defaultTimeout

@@ -41,12 +41,27 @@ func (f *file) skeleton(bucket string) error {
 			return err
 		}
 		for _, e := range spaces {
-			if _, err := w.nested(e, w.tree); err != nil {
+			if err := w.space(e); err != nil {
 				return err
 			}
 		}
 	}
 	return w.leafPages()
+}
+
+// space walks the tree of a space, or those of all shadows.
+func (w *bones) space(e entry) error {
+	if string(e.key) != shadows {
+		_, err := w.nested(e, w.tree)
+		return err
+	}
+	built, err := w.nested(e, func(root uint64) ([]entry, error) { return w.buckets(root, 0) })
+	for _, e := range built {
+		if err == nil {
+			_, err = w.nested(e, w.tree)
+		}
+	}
+	return err
 }
 
 type bones struct {

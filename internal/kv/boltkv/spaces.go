@@ -19,7 +19,28 @@ func (s *Store) Extend(specs []kv.SpaceSpec) { s.opt.Spaces = slices.Clone(specs
 // they hold and at the cost of their pages. It comes before anything else that
 // the transaction does in those spaces, and is for a transaction of
 // [Store.Exclusive].
-func Drop(w kv.Tx, names ...string) error {
+func Drop(w kv.Tx, names ...string) (err error) {
+	t, err := engineTx(w)
+	if err != nil {
+		return err
+	}
+	defer t.rescue(&err)
+	root, err := t.parent(kv.SpaceSpec{})
+	if err != nil {
+		return t.fail(err)
+	}
+	t.touched = true
+	for _, name := range names {
+		if err := drop(root, name); err != nil {
+			return t.fail(err)
+		}
+	}
+	t.forget()
+	return nil
+}
+
+// engineTx returns the transaction of this engine under w, if it can be used.
+func engineTx(w kv.Tx) (*tx, error) {
 	var r kv.Reader = w
 	for {
 		outer, ok := r.(interface{ Unwrap() kv.Reader })
@@ -30,28 +51,13 @@ func Drop(w kv.Tx, names ...string) error {
 	}
 	t, ok := r.(*tx)
 	if !ok {
-		return errors.New("boltkv: Drop outside of a transaction of this engine")
+		return nil, errors.New("boltkv: not a transaction of this engine")
 	}
-	if err := t.usable(); err != nil {
-		return err
-	}
-	root := t.btx.Bucket([]byte(t.opt.Bucket))
-	if root == nil {
-		return t.fail(fmt.Errorf("%w: bucket %q is gone", kv.ErrCorrupt, t.opt.Bucket))
-	}
-	for _, name := range names {
-		if err := drop(root, name); err != nil {
-			return t.fail(err)
-		}
-	}
-	t.touched = true
-	for i, spec := range t.opt.Spaces {
-		if slices.Contains(names, spec.Name) {
-			t.spaces[i] = space{}
-		}
-	}
-	return nil
+	return t, t.writable()
 }
+
+// forget makes the next calls look the buckets up again.
+func (t *tx) forget() { clear(t.spaces) }
 
 func drop(root *bolt.Bucket, name string) error {
 	if err := root.DeleteBucket([]byte(name)); err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {

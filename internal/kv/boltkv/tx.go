@@ -13,6 +13,10 @@ import (
 // bbolt forgets it with the transaction.
 const fill = 0.95
 
+// fillBuilt is likewise for a space that is built in key order and then written
+// to in any: bbolt's half would double the file, full pages would split at once.
+const fillBuilt = 0.9
+
 // pages is a bolt transaction with the buckets found in it so far: a look-up
 // of a bucket costs as much as one of a key. The members of a group share it.
 type pages struct {
@@ -49,13 +53,29 @@ func (p *pages) space(i kv.Space) (*space, error) {
 	if s.known {
 		return s, nil
 	}
+	parent, err := p.parent(p.opt.Spaces[i])
+	if err != nil {
+		return nil, err
+	}
+	var b *bolt.Bucket
+	if parent != nil {
+		b = parent.Bucket([]byte(p.opt.Spaces[i].Name))
+	}
+	s.set(b, p.opt.Spaces[i])
+	return s, nil
+}
+
+// parent returns the bucket that a space's is in; nil if there are no shadows.
+func (p *pages) parent(spec kv.SpaceSpec) (*bolt.Bucket, error) {
 	if p.root == nil {
 		if p.root = p.btx.Bucket([]byte(p.opt.Bucket)); p.root == nil {
 			return nil, fmt.Errorf("%w: bucket %q is gone", kv.ErrCorrupt, p.opt.Bucket)
 		}
 	}
-	s.set(p.root.Bucket([]byte(p.opt.Spaces[i].Name)), p.opt.Spaces[i])
-	return s, nil
+	if spec.Shadow {
+		return p.root.Bucket([]byte(shadows)), nil
+	}
+	return p.root, nil
 }
 
 // create returns the space and makes it if it is missing.
@@ -64,11 +84,17 @@ func (p *pages) create(i kv.Space) (*space, error) {
 	if err != nil || s.bucket != nil {
 		return s, err
 	}
-	b, err := p.root.CreateBucket([]byte(p.opt.Spaces[i].Name))
-	if err != nil {
-		return nil, fmt.Errorf("create space %q: %w", p.opt.Spaces[i].Name, err)
+	spec, parent := p.opt.Spaces[i], p.root
+	if spec.Shadow {
+		if parent, err = p.root.CreateBucketIfNotExists([]byte(shadows)); err != nil {
+			return nil, fmt.Errorf("create the bucket of shadows: %w", err)
+		}
 	}
-	s.set(b, p.opt.Spaces[i])
+	b, err := parent.CreateBucket([]byte(spec.Name))
+	if err != nil {
+		return nil, fmt.Errorf("create space %q: %w", spec.Name, err)
+	}
+	s.set(b, spec)
 	return s, nil
 }
 
@@ -78,8 +104,12 @@ func (s *space) set(b *bolt.Bucket, spec kv.SpaceSpec) {
 		return
 	}
 	s.get = b.Cursor()
-	if spec.Ascending && b.Writable() {
+	switch {
+	case !b.Writable():
+	case spec.Ascending:
 		b.FillPercent = fill
+	case spec.Shadow:
+		b.FillPercent = fillBuilt
 	}
 }
 
