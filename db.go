@@ -100,9 +100,9 @@ func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 // ErrNewerFormat, ErrCorrupt, ErrReadOnly (a new bucket on a read-only
 // handle), ErrInvalidInput and [ConflictError], as Open does.
 //
-// Several DBs on one handle see each other's commits. They must declare the
-// same Providers and Indexes (or leave them nil), as each reads them only when
-// it is made.
+// Several DBs on one handle see each other's commits. The Providers and Indexes
+// that the latest of them declares hold for all, from their next transaction
+// on.
 func New(b *bolt.DB, opts *Options) (*DB, error) {
 	if b == nil {
 		return nil, during("open", &InputError{Field: "b", Reason: "is required"})
