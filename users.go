@@ -17,7 +17,7 @@ import (
 // User is an account as it was when it was read.
 type User struct {
 	ID         UserID     // never changes
-	Identities []Identity // 1–16; the first is the primary, the others oldest first
+	Identities []Identity // 1–16, none only if Repair has left none; the first is the primary, the others oldest first
 	CreatedAt  time.Time  // imported users: as imported
 	UpdatedAt  time.Time  // of the record; sessions do not count
 
