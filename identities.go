@@ -58,7 +58,8 @@ func (tx *Tx) userByIdentity(provider, identifier string) (codec.User, error) {
 // UpdateUserProviderID replaces the user's primary identity (Identities[0]) by
 // provider and identifier, both required, and returns the updated user. The
 // old identity stops finding the user at the instant at which the new one
-// begins to. If the user has the new one already, it becomes the primary.
+// begins to. If the user has the new one already, it becomes the primary. A
+// user whom Repair has left without an identity gets it.
 //
 // Where the identity really changes (and not only its spelling), the
 // credential version is raised and the user's one-time tokens end: a link that

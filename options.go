@@ -65,7 +65,8 @@ type Options struct {
 
 	// BeforeAuth is called by AuthenticateUser and LogIn before any look-up,
 	// alike for known and unknown identities, with the identifier as it is
-	// compared, and by ChangePassword. An error ends the call and is
+	// compared, and by ChangePassword, with empty texts for a user whom
+	// Repair has left without an identity. An error ends the call and is
 	// returned. It is where a program throttles: this library does not.
 	BeforeAuth func(ctx context.Context, provider, identifier string) error
 
