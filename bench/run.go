@@ -30,7 +30,7 @@ type config struct {
 	dir              string
 	json, html, doc  string
 	probe, before    string
-	serve            bool
+	serve, alone     bool
 	progress, output io.Writer
 }
 
@@ -54,6 +54,7 @@ func parse(args []string, stdout, stderr io.Writer) (*config, error) {
 	f.StringVar(&c.html, "html", "", "write a page of plots into this folder")
 	f.StringVar(&c.doc, "doc", "", "measure nothing: put the figures of this result into ../docs/PERFORMANCE.md")
 	f.StringVar(&c.probe, "probe", "", "measure nothing but the memory of this store; the harness calls itself so")
+	f.BoolVar(&c.alone, "alone", false, "leave out the floor and "+peers.Checked+" unless they are named: for figures that need no ratio, of large stores")
 	f.StringVar(&c.before, "before", "", "measure snib of this commit too, by turns in the same run, and print the ratio of each row")
 	f.BoolVar(&c.serve, "serve", false, "measure what another process of the harness asks for; the harness calls itself so")
 	if err := f.Parse(args); err != nil {
@@ -211,7 +212,8 @@ func (c *config) workDir() (string, error) {
 func (c *config) contenders(dir string) ([]peer.Peer, error) {
 	var list []peer.Peer
 	for _, p := range peers.All() {
-		if p.Name != peers.Floor && p.Name != peers.Checked && !slices.Contains(c.peers, p.Name) {
+		always := !c.alone && (p.Name == peers.Floor || p.Name == peers.Checked)
+		if !always && !slices.Contains(c.peers, p.Name) {
 			continue
 		}
 		check := filepath.Join(dir, "check-"+p.Name)

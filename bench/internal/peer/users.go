@@ -2,6 +2,7 @@ package peer
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -43,13 +44,23 @@ func PasswordHashOf(password string) string {
 // Users returns users 0 to n-1, the same in every run.
 func Users(n int) []User { return MoreUsers("u", 0, n) }
 
-// MoreUsers returns n users that are those of no other series.
+// userID has the form of ids that snib makes, in the order of the numbers: it
+// keeps those in 16 bytes, and ids of other forms as they are.
+func userID(series string, number int) string {
+	var raw [16]byte
+	copy(raw[:8], series)
+	binary.BigEndian.PutUint64(raw[8:], uint64(number))
+	return "usr_" + ordered.EncodeToString(raw[:])
+}
+
+// MoreUsers returns n users that are those of no other series, of up to eight
+// bytes.
 func MoreUsers(series string, from, n int) []User {
 	list := make([]User, n)
 	for i := range list {
 		id := from + i
 		list[i] = User{
-			ID:           fmt.Sprintf("usr_%s%0*d", series, 26-len(series), id),
+			ID:           userID(series, id),
 			Identifier:   fmt.Sprintf("%s%d@example.com", series, id),
 			PasswordHash: passwordHash,
 			Attributes: map[string]any{
