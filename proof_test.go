@@ -1,10 +1,15 @@
 package snib_test
 
 import (
+	"context"
+	"errors"
+	"maps"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
 )
 
 // TestCreateSessionOfASession: a log-in can be carried to another place, as
@@ -73,4 +78,227 @@ func TestCreateSessionNeedsProof(t *testing.T) {
 	must(db.DisableUser(ctx, disabled.UserID, ""))(t)
 	_, err := db.CreateSession(ctx, disabled, snib.SessionOptions{})
 	wantErr(t, err, snib.ErrInvalidSession) // it ended with that
+}
+
+// An op is one operation on a user who has this package's password, the
+// identities email a@example.com and github 1, and a session s.
+type op struct {
+	name string
+	do   func(db *snib.DB, id snib.UserID, s snib.Session) error
+}
+
+// onUser is an op of a method that returns the updated user.
+func onUser(name string, do func(db *snib.DB, id snib.UserID) (snib.User, error)) op {
+	return op{name, func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		_, err := do(db, id)
+		return err
+	}}
+}
+
+// raising are the operations after which an earlier proof of identity is
+// worth nothing.
+var raising = []op{
+	onUser("UpdateUserPassword", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserPassword(ctx, id, "a new passphrase")
+	}),
+	onUser("UpdateUserPassword to the same", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserPassword(ctx, id, password)
+	}),
+	onUser("ChangePassword", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.ChangePassword(ctx, id, password, "a new passphrase")
+	}),
+	onUser("RemoveUserPassword", func(db *snib.DB, id snib.UserID) (snib.User, error) { return db.RemoveUserPassword(ctx, id) }),
+	onUser("DisableUser", func(db *snib.DB, id snib.UserID) (snib.User, error) { return db.DisableUser(ctx, id, "spam") }),
+	onUser("UpdateUserProviderID", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserProviderID(ctx, id, "email", "b@example.com")
+	}),
+	onUser("UpdateUserProviderID to a linked one", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserProviderID(ctx, id, "github", "1")
+	}),
+	onUser("UnlinkIdentity", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UnlinkIdentity(ctx, id, "github", "1")
+	}),
+	onUser("UnlinkIdentity of the primary", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UnlinkIdentity(ctx, id, "email", "a@example.com")
+	}),
+	{"RevokeUserSessions", func(db *snib.DB, id snib.UserID, s snib.Session) error {
+		return db.RevokeUserSessions(ctx, id, s.ID)
+	}},
+	{"RevokeUserRefreshTokens", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		return db.RevokeUserRefreshTokens(ctx, id)
+	}},
+}
+
+// keeping are operations that leave the credentials as they are.
+var keeping = []op{
+	onUser("UpdateUserProviderID, spelling only", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserProviderID(ctx, id, "email", "A@EXAMPLE.com")
+	}),
+	onUser("LinkIdentity", func(db *snib.DB, id snib.UserID) (snib.User, error) { return db.LinkIdentity(ctx, id, "github", "2") }),
+	onUser("UnlinkIdentity of what is not linked", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UnlinkIdentity(ctx, id, "github", "2")
+	}),
+	onUser("UpdateUserAttributes", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserAttributes(ctx, id, snib.Attributes{"a": 1})
+	}),
+	onUser("EnableUser of an enabled one", func(db *snib.DB, id snib.UserID) (snib.User, error) { return db.EnableUser(ctx, id) }),
+	{"LogIn", func(db *snib.DB, _ snib.UserID, _ snib.Session) error {
+		_, _, err := db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{})
+		return err
+	}},
+	onUser("AuthenticateUser", func(db *snib.DB, _ snib.UserID) (snib.User, error) {
+		return db.AuthenticateUser(ctx, "email", "a@example.com", password)
+	}),
+	{"RevokeSessionByID", func(db *snib.DB, _ snib.UserID, s snib.Session) error { return db.RevokeSessionByID(ctx, s.ID) }},
+	{"RevokeToken", func(db *snib.DB, _ snib.UserID, s snib.Session) error {
+		return db.RevokeToken(ctx, s.Token.Reveal())
+	}},
+	{"DeleteDeadUserSessions", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		_, err := db.DeleteDeadUserSessions(ctx, id)
+		return err
+	}},
+	{"CreateRefreshToken, Refresh, Revoke", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		u, err := db.GetUser(ctx, id)
+		if err != nil {
+			return err
+		}
+		_, r, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+		_, _, err2 := db.Refresh(ctx, r.Token.Reveal())
+		return errors.Join(err, err2, db.RevokeRefreshTokenByID(ctx, r.ID))
+	}},
+	{"EndEverything", func(db *snib.DB, _ snib.UserID, _ snib.Session) error { return db.EndEverything(ctx) }},
+}
+
+// opUser makes the user whom an op is about.
+func opUser(tb testing.TB, db *snib.DB) snib.User {
+	tb.Helper()
+	return must(db.LinkIdentity(ctx, email(tb, db, "a@example.com").ID, "github", "1"))(tb)
+}
+
+func TestWhatRaisesTheCredentialVersion(t *testing.T) {
+	for delta, ops := range map[uint64][]op{1: raising, 0: keeping} {
+		for _, o := range ops {
+			t.Run(o.name, func(t *testing.T) {
+				db := snibtest.NewDB(t, nil)
+				u := opUser(t, db)
+				if u.CredentialVersion == 0 || u.CredentialVersion>>63 != 0 {
+					t.Errorf("it starts at %d, want 63 bits", u.CredentialVersion)
+				}
+				if err := o.do(db, u.ID, newSession(t, db, u)); err != nil {
+					t.Fatal(err)
+				}
+				if got := must(db.GetUser(ctx, u.ID))(t).CredentialVersion; got != u.CredentialVersion+delta {
+					t.Errorf("it is %d, want %d more than %d", got, delta, u.CredentialVersion)
+				}
+			})
+		}
+	}
+}
+
+func TestCreateSessionRefusesAStaleCredentialVersion(t *testing.T) {
+	for _, o := range raising {
+		t.Run(o.name, func(t *testing.T) {
+			db := snibtest.NewDB(t, nil)
+			u := opUser(t, db)
+			if err := o.do(db, u.ID, newSession(t, db, u)); err != nil {
+				t.Fatal(err)
+			}
+			want := snib.ErrInvalidCredentials
+			if o.name == "DisableUser" {
+				want = snib.ErrUserDisabled
+			}
+			quiet(t, db, func() {
+				for _, v := range []uint64{u.CredentialVersion, u.CredentialVersion + 7} {
+					proof := snib.User{ID: u.ID, CredentialVersion: v}
+					_, err := db.CreateSession(ctx, proof, snib.SessionOptions{})
+					wantErr(t, err, want)
+					_, _, err = db.CreateRefreshToken(ctx, proof, snib.SessionOptions{})
+					wantErr(t, err, want)
+				}
+			})
+			if o.name == "DisableUser" {
+				must(db.EnableUser(ctx, u.ID))(t)
+				_, err := db.CreateSession(ctx, u, snib.SessionOptions{})
+				wantErr(t, err, snib.ErrInvalidCredentials) // nothing comes back
+			}
+			valid(t, db, must(db.CreateSession(ctx, asNow(t, db, u.ID), snib.SessionOptions{}))(t))
+		})
+	}
+}
+
+// once sets f as what happens between the next verification of a password and
+// the transaction that relies on it.
+func once(db *snib.DB, f func()) {
+	db.SetVerified(func() {
+		db.SetVerified(nil)
+		f()
+	})
+}
+
+func TestLogInVerifiedBeforeAChangeLetsNobodyInAfterIt(t *testing.T) {
+	gone := []op{
+		{"DeleteUser", func(db *snib.DB, id snib.UserID, _ snib.Session) error { return db.DeleteUser(ctx, id) }},
+		{"DeleteUser, and another takes the identity", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+			return errors.Join(db.DeleteUser(ctx, id), take(db))
+		}},
+		{"DisableUser and EnableUser", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+			_, err := db.DisableUser(ctx, id, "")
+			_, err2 := db.EnableUser(ctx, id)
+			return errors.Join(err, err2)
+		}},
+	}
+	for _, o := range append(gone, raising...) {
+		t.Run(o.name, func(t *testing.T) {
+			for _, enter := range entrances {
+				var told []bool
+				db := snibtest.NewDB(t, &snib.Options{AfterAuth: func(_ context.Context, _, _ string, ok bool) { told = append(told, ok) }})
+				u := opUser(t, db)
+				s := newSession(t, db, u)
+				var after map[string]string
+				once(db, func() {
+					if err := o.do(db, u.ID, s); err != nil {
+						t.Fatal(err)
+					}
+					after, _ = content(t, db)
+				})
+				wantErr(t, enter(db, "a@example.com", password), snib.ErrInvalidCredentials)
+				if now, _ := content(t, db); after == nil || !maps.Equal(now, after) {
+					t.Error("the late log-in has written something")
+				}
+				want := []bool{false}
+				if o.name == "ChangePassword" {
+					want = []bool{true, false} // of the change, then of the late one
+				}
+				if !reflect.DeepEqual(told, want) {
+					t.Errorf("AfterAuth was told %v, want %v", told, want)
+				}
+			}
+		})
+	}
+}
+
+// take makes another user with the identity of an op's.
+func take(db *snib.DB) error {
+	_, err := db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "a@example.com", Password: password})
+	return err
+}
+
+func TestLogInWhileNoCredentialChangesLetsIn(t *testing.T) {
+	for _, o := range keeping {
+		t.Run(o.name, func(t *testing.T) {
+			db := snibtest.NewDB(t, nil)
+			u := opUser(t, db)
+			s := newSession(t, db, u)
+			once(db, func() {
+				if err := o.do(db, u.ID, s); err != nil {
+					t.Fatal(err)
+				}
+			})
+			s, got, err := db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{})
+			if err != nil || got.ID != u.ID {
+				t.Fatalf("log in: %v", err)
+			}
+			valid(t, db, s)
+		})
+	}
 }

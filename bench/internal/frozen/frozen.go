@@ -1,7 +1,7 @@
 // Package frozen has records as snib kept them in the first format of its
 // file: what the contenders on other engines write and check. It belongs to
 // the harness, so that a change of the library's records changes the library's
-// figures and nobody else's.
+// figures and no other's.
 //
 // A record is an array of MessagePack: checksum, version, then fields in the
 // widest form of their kind. The checksum covers the name of the space and the
