@@ -15,7 +15,7 @@ import (
 )
 
 // laterSpace is an owned space that only a later program knows.
-const laterSpace = "totp_secrets"
+const laterSpace = "later_secrets"
 
 // ownerOf returns the owner of a user in a file.
 func ownerOf(tb testing.TB, b *bolt.DB, id snib.UserID) codec.Owner {
