@@ -174,12 +174,27 @@ func (f *file) page(id uint64, kinds ...uint16) ([]byte, error) {
 		return nil, fmt.Errorf("read page %d: %w", id, err)
 	}
 	for _, kind := range kinds {
-		// Each kind has entries of 16 bytes but the free list, of 8.
-		if kind == pageKind(b) && (kind == freePage || pageHeader+16*pageCount(b) <= len(b)) {
+		if kind == pageKind(b) && (kind == freePage || counted(b)) {
 			return b, nil
 		}
 	}
-	return nil, damaged("page %d has a wrong kind or too many entries", id)
+	return nil, damaged("page %d has a wrong kind or number of entries", id)
+}
+
+// counted reports whether a page of entries, of 16 bytes each, has as many as
+// its header says: bbolt writes the first key right behind the last entry. A
+// lower number would hide records, and nothing else would tell.
+func counted(b []byte) bool {
+	n := pageCount(b)
+	if n == 0 {
+		return true
+	}
+	end := 16 * n // from the first entry on
+	pos := native.Uint32(b[pageHeader+4:])
+	if pageKind(b) == innerPage {
+		pos = native.Uint32(b[pageHeader:])
+	}
+	return pageHeader+end <= len(b) && uint64(pos) == uint64(end)
 }
 
 func pageKind(b []byte) uint16 { return native.Uint16(b[8:]) }

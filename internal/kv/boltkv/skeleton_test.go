@@ -93,6 +93,8 @@ func TestSkeleton(t *testing.T) {
 		"leaf has another's id":             func(b []byte) { native.PutUint64(b[leaf:], uint64(branch/m.pageSize)) },
 		"leaf runs into the next":           func(b []byte) { native.PutUint32(b[leaf+12:], 1) },
 		"entry runs out of its page":        func(b []byte) { native.PutUint32(b[leaf+pageHeader+12:], 1<<30) },
+		"leaf hides its last entry":         func(b []byte) { native.PutUint16(b[leaf+10:], native.Uint16(b[leaf+10:])-1) },
+		"leaf has an entry more":            func(b []byte) { native.PutUint16(b[leaf+10:], native.Uint16(b[leaf+10:])+1) },
 		"bucket among records":              func(b []byte) { native.PutUint32(b[leaf+pageHeader:], 1) },
 		"leaf begins elsewhere":             func(b []byte) { firstKey(t, b[second:], m)[0]++ },
 		"branch out of order":               func(b []byte) { firstKey(t, b[branch:], m)[20] += 3 },
