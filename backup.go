@@ -91,9 +91,9 @@ func (db *DB) CompactTo(ctx context.Context, path string, opts *CopyOptions) err
 // on, on the old file if they have begun; writes wait as long as the copy takes
 // (ErrBusy after Options.BusyTimeout), and nothing that was acknowledged is
 // missing. The quarantine of Repair ends, as in any compact copy: CompactTo with
-// the path of the database, Replace and KeepQuarantine keeps it. After a crash at any point one whole file is there. Another process
-// that waits to open the file goes on waiting. Copies that run and Compact wait
-// for each other, as long as ctx allows.
+// the path of the database, Replace and KeepQuarantine keeps it. After a crash
+// at any point one whole file is there. Another process that waits to open the
+// file goes on waiting. Copies and Compact wait for each other, until ctx ends.
 //
 // After an error the file is as before, but for a directory that could not be
 // synced: then the copy has its place, and the DB refuses everything from then

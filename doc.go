@@ -42,10 +42,10 @@
 // A call that returned nil is on the disk (fdatasync) and seen by every call
 // that begins later, in every goroutine: a session that was ended, a user who
 // was deleted or disabled, is refused by the very next request. A call that
-// returned an error has changed nothing, with two exceptions that are named
-// so: [ErrUnknown], after a failed sync, says that either may be, and closes
-// the DB; [ErrRefreshTokenReused] says that the family was ended. (A
-// [DB.Sweep] that fails has removed what it has.)
+// returned an error has changed nothing, with three exceptions: after
+// [ErrUnknown], a failed sync, which closes the DB, the change may be there or
+// not; [ErrRefreshTokenReused] says that the family was ended; a [DB.Sweep]
+// that fails has removed what it has.
 //
 // Every cascade is one transaction: deleting a user removes identities, index
 // entries, sessions and tokens with the user or not at all, whatever happens
@@ -82,7 +82,7 @@
 //
 // # When a call fails
 //
-// An error that is not [ErrUnknown] says that certainly nothing was written:
+// But for the exceptions above, an error says that nothing was written:
 //
 //   - [ErrBusy], the end of ctx: try again. [ErrFull]: make room; revocations
 //     and deletes still succeed, other writes succeed again with room.
@@ -100,8 +100,8 @@
 // [DB.Update] and [DB.View] run a closure on a [Tx], which has the methods of
 // DB without the context. [Tx.Bolt] is the bbolt transaction underneath, for
 // buckets of the application's own; with [New] the application keeps its own
-// bbolt handle, and [DB.Join] works inside a transaction that it began. What
-// hashes a password is not on Tx, as it takes long: call [DB.HashPassword]
+// bbolt handle, and [DB.Join] works inside a transaction that it began. No
+// method of Tx hashes a password, as that takes long: call [DB.HashPassword]
 // before.
 //
 // Concurrent writers share a commit, so a closure may have to run more than

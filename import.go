@@ -45,7 +45,7 @@ type UserImport struct {
 	Disabled       bool       // a disabled user stays disabled
 	DisabledReason string     // at most 256 bytes
 
-	CreatedAt time.Time // zero is now; not in the future, and after 1970 began
+	CreatedAt time.Time // zero is now; after 1970-01-01 00:00 UTC, not in the future
 
 	ready phc.Hash // hashed by DB.ImportUser before its transaction
 }

@@ -13,7 +13,7 @@ import (
 // RestoreOptions are for [Restore]. nil and the zero value are the defaults.
 type RestoreOptions struct {
 	// Replace lets the backup take the place of a file at the path, which
-	// nobody may have open. Without it that is an error that is fs.ErrExist.
+	// must not be open. Without it that is an error that is fs.ErrExist.
 	Replace bool
 
 	// KeepSessions lets sessions and refresh tokens go on as of the backup,
@@ -21,9 +21,9 @@ type RestoreOptions struct {
 	// that was used since would be accepted again.
 	KeepSessions bool
 
-	// KeepQuarantine keeps the space quarantine of the backup, which is
-	// removed otherwise: what Repair could not read or had to change, of
-	// users, for 30 days.
+	// KeepQuarantine keeps the space quarantine of the backup: records that
+	// Repair could not read or had to change, kept for 30 days. Otherwise it
+	// is removed.
 	KeepQuarantine bool
 
 	// Options are those with which the file is used: of them Restore takes

@@ -209,7 +209,7 @@ func (tx *Tx) EnableUser(id UserID) (User, error) {
 // UpdateUserAttributes changes the attributes given, and only those: a key
 // that is not given is left alone, nil is stored as null, [Unset] removes the
 // key. It returns the updated user. Values are replaced whole; nested maps are
-// not merged. ErrUserNotFound, ErrAttributeTaken (a [AttributeTakenError]
+// not merged. ErrUserNotFound, ErrAttributeTaken (an [AttributeTakenError]
 // names it), ErrInvalidInput (Attributes).
 func (db *DB) UpdateUserAttributes(ctx context.Context, id UserID, a Attributes) (User, error) {
 	return result(ctx, "update attributes", db.update, func(tx *Tx) (User, error) {
