@@ -62,19 +62,22 @@ func (db *DB) Backup(ctx context.Context, w io.Writer) error {
 // a commit that must grow a small map does. opts may be nil.
 //
 // Errors: fs.ErrExist (see [CopyOptions]), ErrInvalidInput (path) if path is
-// the database itself, ErrFull, ErrCorrupt, that of ctx, and others of the
+// empty or the database itself, ErrFull, ErrCorrupt, that of ctx, and others of the
 // file system. One that is syncing the directory of path leaves the whole
 // backup there.
 func (db *DB) BackupFile(ctx context.Context, path string, opts *CopyOptions) error {
+	if err := given("path", path); err != nil {
+		return during("backup", err)
+	}
 	err := db.store.BackupFile(ctx, path, opts.replace(), db.o.told("backup"))
 	return db.copied("backup", err)
 }
 
 // CompactTo makes a copy at path, as BackupFile does, that has the keys and
 // values and nothing else: no free pages, nothing that was deleted or
-// replaced, and no quarantine (see [CopyOptions]). The longer the file has been in use, the smaller it is. What was
-// deleted stays in the file itself, in other copies, and in blocks that the
-// disk has retired.
+// replaced, and no quarantine (see [CopyOptions]). The longer the file has been
+// in use, the smaller it is. What was deleted stays in the file itself, in other
+// copies, and in blocks that the disk has retired.
 //
 // With the path of the database itself and Replace it is Compact; under New
 // that is ErrInvalidInput (path). Without Replace it is fs.ErrExist like any
@@ -82,6 +85,9 @@ func (db *DB) BackupFile(ctx context.Context, path string, opts *CopyOptions) er
 //
 // Errors are those of BackupFile. opts may be nil.
 func (db *DB) CompactTo(ctx context.Context, path string, opts *CopyOptions) error {
+	if err := given("path", path); err != nil {
+		return during("compact", err)
+	}
 	err := db.store.CompactTo(ctx, path, opts.replace(), db.o.told("compact"), opts.without()...)
 	return db.copied("compact", err)
 }

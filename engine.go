@@ -51,8 +51,8 @@ func Open(path string, opts *Options) (*DB, error) {
 // building an index, the file stays as it was. A file that waits for its lock
 // waits for Options.LockTimeout all the same.
 func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
-	if path == "" {
-		return nil, during("open", &InputError{Field: "path", Reason: "is required"})
+	if err := given("path", path); err != nil {
+		return nil, during("open", err)
 	}
 	db, err := prepare(opts)
 	if err != nil {
@@ -208,6 +208,9 @@ func (tx *Tx) Underlying() any {
 // fs.ErrNotExist instead of creating a file. A file of an earlier format is
 // upgraded first, as Open does.
 func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, error) {
+	if err := given("path", path); err != nil {
+		return RepairReport{}, during("repair", err)
+	}
 	db, err := prepare(opts)
 	if err != nil {
 		return RepairReport{}, during("repair", err)

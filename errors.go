@@ -229,3 +229,12 @@ func during(op string, err error) error {
 	}
 	return fmt.Errorf("snib: %s: %w", op, err)
 }
+
+// given refuses an empty path: it is never meant, and the file system would take
+// it for the working directory.
+func given(field, path string) error {
+	if path == "" {
+		return &InputError{Field: field, Reason: "is required"}
+	}
+	return nil
+}

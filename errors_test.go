@@ -12,6 +12,27 @@ import (
 	"github.com/snibdb/snib/snibtest"
 )
 
+// TestEmptyPathIsInvalidInput: the file system would take an empty path for the
+// working directory, and say that it is there already.
+func TestEmptyPathIsInvalidInput(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	there := filepath.Join(t.TempDir(), "b.db")
+	if err := db.BackupFile(ctx, there, nil); err != nil {
+		t.Fatal(err)
+	}
+	for name, call := range map[string]func() error{
+		"Open":               func() error { return second(snib.Open("", nil)) },
+		"BackupFile":         func() error { return db.BackupFile(ctx, "", nil) },
+		"BackupFile replace": func() error { return db.BackupFile(ctx, "", &snib.CopyOptions{Replace: true}) },
+		"CompactTo":          func() error { return db.CompactTo(ctx, "", nil) },
+		"Restore to":         func() error { return second(snib.Restore(ctx, there, "", nil)) },
+		"Restore from":       func() error { return second(snib.Restore(ctx, "", there+"2", nil)) },
+		"RepairFile":         func() error { return second(snib.RepairFile(ctx, "", nil)) },
+	} {
+		t.Run(name, func(t *testing.T) { wantErr(t, call(), snib.ErrInvalidInput) })
+	}
+}
+
 func TestInputErrorsReadWell(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	_, err := db.HashPassword(ctx, "short")

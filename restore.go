@@ -60,10 +60,13 @@ type RestoreReport struct {
 // Errors: fs.ErrExist without Replace; ErrLocked if somebody has one of the two
 // open; ErrForeignFile, ErrNewerFormat, ErrCorrupt, with the CheckReport of what
 // Check found (open a copy of the backup and Repair it then); ErrFull,
-// ErrInvalidInput (an option), that of ctx and others of the file system.
+// ErrInvalidInput (an empty path, an option), that of ctx and others of the file system.
 func Restore(ctx context.Context, backup, path string, opts *RestoreOptions) (RestoreReport, error) {
 	if opts == nil {
 		opts = &RestoreOptions{}
+	}
+	if err := errors.Join(given("backup", backup), given("path", path)); err != nil {
+		return RestoreReport{}, during("restore", err)
 	}
 	report, err := opts.restore(ctx, backup, path)
 	return report, during("restore", err)
