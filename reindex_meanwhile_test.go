@@ -359,3 +359,35 @@ func TestNewBuildsAfterABuildThatLeftShadows(t *testing.T) {
 	snibtest.CheckAndClose(t, next)
 	snibtest.CheckAndClose(t, other)
 }
+
+// A user who changes while the record is copied, and is as before at the swap,
+// keeps the record: a clock that stands still gives both the same time.
+func TestNewKeepsAUserWhoChangesAndChangesBack(t *testing.T) {
+	b := openBolt(t, filepath.Join(t.TempDir(), "app.db"))
+	a := accounts{seed: 14}
+	o := a.options(oldRules)
+	o.InsecureNoSync = true
+	other := must(snib.New(b, o))(t)
+	ada := must(other.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "ada@example.com", Attributes: snib.Attributes{"note": "as before"}}))(t)
+	left, acted := 2, 0
+	set := func(note string) { must(other.UpdateUserAttributes(ctx, ada.ID, snib.Attributes{"note": note}))(t) }
+	build := small
+	build.Wrap = func(inner kv.Store) kv.Store {
+		return before{inner, &left, func() {
+			if acted++; acted == 1 {
+				set("changed")
+				left = 1
+				return
+			}
+			set("as before")
+		}, false}
+	}
+	o = snibtest.Fast(&newRules)
+	o.InsecureNoSync = true
+	db := must(build.New(b, o))(t)
+	if got := must(db.GetUser(ctx, ada.ID))(t).Attributes()["note"]; got != "as before" || acted != 2 {
+		t.Errorf("the note is %q, after %d changes", got, acted)
+	}
+	snibtest.CheckAndClose(t, db)
+	snibtest.CheckAndClose(t, other)
+}
