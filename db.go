@@ -104,10 +104,9 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	})
 }
 
-// read runs fn on a snapshot, again if the engine asks for it: the form of every
-// reading method of DB. Given a
-// function and its argument instead of a closure, and with a Tx that was used
-// before, it allocates nothing.
+// read runs fn on a snapshot, again if the engine asks for it: the form of
+// every reading method of DB. Given a function and its argument instead of a
+// closure, and with a Tx that was used before, it allocates nothing.
 func read[A, T any](ctx context.Context, db *DB, op string, fn func(*Tx, A) (T, error), arg A) (T, error) {
 	for {
 		out, err := readOnce(ctx, db, fn, arg)

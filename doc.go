@@ -48,9 +48,8 @@
 // that fails has removed what it has.
 //
 // Every cascade is one transaction: deleting a user removes identities, index
-// entries, sessions and tokens with the user or not at all, whatever happens
-// in between. That is why there are bounds on how many of each a user may
-// have.
+// entries, sessions and tokens with the user or not at all, whatever happens in
+// between. That is why there are bounds on how many of each a user may have.
 //
 // Tokens and passwords are never in the file in a form from which they could
 // be used. Validation never writes; nor does anything that a stranger can call,
@@ -135,11 +134,10 @@
 //
 // Ids are public. They tell when a record was made, to the millisecond, and ids
 // of one user's sessions and tokens begin alike; without the file, an id cannot
-// be tested against a user id. A user
-// whose hash was imported, or made before Options.Passwords was changed,
-// answers a log-in in that hash's time, which tells a stranger that the account
-// exists: see [DB.AuthenticateUser]. Look-alike identifiers are different
-// identifiers.
+// be tested against a user id. A user whose hash was imported, or made before
+// Options.Passwords was changed, answers a log-in in that hash's time, which
+// tells a stranger that the account exists: see [DB.AuthenticateUser].
+// Look-alike identifiers are different identifiers.
 //
 // docs/SECURITY.md goes through who may attack, what they get, and which test
 // shows it.

@@ -47,8 +47,8 @@ func Open(path string, opts *Options) (*DB, error) {
 	return OpenContext(context.Background(), path, opts)
 }
 
-// OpenContext is Open, which ctx ends: between the steps of an upgrade and of
-// building an index, the file stays as it was. A file that waits for its lock
+// OpenContext is Open, which ctx ends: before an upgrade, or between the steps
+// of building an index, the file stays as it was. A file that waits for its lock
 // waits for Options.LockTimeout all the same.
 func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 	if err := given("path", path); err != nil {
@@ -123,10 +123,15 @@ func prepare(opts *Options) (*DB, error) {
 
 // start brings the store to what the options declare and makes db usable. It
 // closes the store if it cannot.
-func (db *DB) start(ctx context.Context, s store) (*DB, error) {
+func (db *DB) start(ctx context.Context, s store) (_ *DB, err error) {
 	db.store = s
+	defer func() {
+		if db.opened == 0 { // also if Options.Progress has panicked
+			err = during("open", errors.Join(err, s.Close()))
+		}
+	}()
 	if err := db.adopt(ctx); err != nil {
-		return nil, during("open", errors.Join(err, s.Close()))
+		return nil, err
 	}
 	db.opened = db.clock.Latest()
 	db.startSweeper()
@@ -150,11 +155,10 @@ func (db *DB) Close() error {
 
 // Join returns a Tx that works inside btx, a transaction that the application
 // began on the handle it gave to New; ErrTxClosed if btx has ended or is of
-// another handle. What it does is committed when the
-// application commits. It may commit after an error that a method returned, as
-// with Update; but when storage itself has failed, every later call returns
-// that error, and the application must roll back. The time is fixed when Join
-// is called.
+// another handle. The application commits it, if it will also after an error
+// that a method returned, as with Update; but when storage itself has failed,
+// every later call returns that error, and the application must roll back. The
+// time is fixed when Join is called.
 //
 // The Tx ends with btx: ErrTxClosed. On the goroutine that called Join, the
 // methods of db return ErrNested until btx, if it is writable, ends; use the
@@ -227,6 +231,7 @@ func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, 
 	if err != nil {
 		return RepairReport{}, during("repair", err)
 	}
+	defer db.store.Close() // if Options.Progress panics
 	if err := db.upgradeDamaged(ctx); err != nil {
 		return RepairReport{}, during("repair", errors.Join(err, db.store.Close()))
 	}

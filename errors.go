@@ -202,8 +202,7 @@ func (e *ConflictError) Error() string {
 // Unwrap makes it an ErrAttributeTaken or an ErrIdentityTaken.
 func (e *ConflictError) Unwrap() error { return e.kind }
 
-// CorruptError says in which space a record is damaged. It is an
-// [ErrCorrupt].
+// CorruptError says in which space a record is damaged. It is an [ErrCorrupt].
 type CorruptError struct {
 	Space  string // as in docs/FORMAT.md
 	Reason string // the damage

@@ -175,3 +175,25 @@ func TestUnderlyingIsTheTransactionOfTheEngine(t *testing.T) {
 		t.Error("a transaction that has ended is handed out")
 	}
 }
+
+// TestJoinTwiceInOneTransaction: two Txs in one transaction see each other's
+// writes, also the first ones to a space, which the engine makes then.
+func TestJoinTwiceInOneTransaction(t *testing.T) {
+	b := openBolt(t, filepath.Join(t.TempDir(), "app.db"))
+	db := must(snib.New(b, snibtest.Fast(nil)))(t)
+	btx := must(b.Begin(true))(t)
+	defer btx.Rollback()
+	one, two := must(db.Join(btx))(t), must(db.Join(btx))(t)
+	wantErr(t, second(one.GetUserByProviderID("email", "ada@example.com")), snib.ErrUserNotFound)
+	must(one.ListUserSessions("usr_a"))(t)
+	ada := must(two.CreateUser(snib.NewUser{Provider: "email", Identifier: "ada@example.com"}))(t)
+	if u := must(one.GetUserByProviderID("email", "ada@example.com"))(t); u.ID != ada.ID {
+		t.Errorf("found %s, want %s", u.ID, ada.ID)
+	}
+	must(one.CreateUser(snib.NewUser{Provider: "email", Identifier: "bob@example.com"}))(t)
+	s := must(two.CreateSession(ada, snib.SessionOptions{}))(t)
+	must(0, one.DeleteUser(ada.ID))(t)
+	must(0, btx.Commit())(t)
+	invalid(t, db, s)
+	snibtest.CheckAndClose(t, db)
+}

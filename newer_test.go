@@ -228,3 +228,22 @@ func TestCopiesAndRestoreOfALaterProgramsFile(t *testing.T) {
 		}
 	}
 }
+
+// TestRepairOfTheListKeepsASpaceOfALaterProgram: a DB that has read the list
+// knows the space, whose records else would outlive their users.
+func TestRepairOfTheListKeepsASpaceOfALaterProgram(t *testing.T) {
+	path, ada, _, _ := newLater(t)
+	db := openFile(t, path, nil)
+	rawPut(t, handle(t, db), "meta", codec.KeyOwnedSpaces, flip(rawGet(t, handle(t, db), "meta", codec.KeyOwnedSpaces), 12))
+	must(db.Repair(ctx))(t)
+	closeDB(t, db)
+	db = openFile(t, path, nil)
+	if !slices.Contains(listed(t, handle(t, db)), laterSpace) {
+		t.Error("the list does not name the space any more")
+	}
+	must(0, db.DeleteUser(ctx, ada.ID))(t)
+	if n := laterRecords(t, handle(t, db), ada.ID); n != 0 {
+		t.Errorf("%d records of a deleted user", n)
+	}
+	snibtest.CheckAndClose(t, db)
+}

@@ -433,6 +433,6 @@ func (s *settings) told(op string) func(done, total int64) {
 // Progress is how far something that runs long has come.
 type Progress struct {
 	Op    string // "check", "repair", "index", "backup", "compact" or "restore"
-	Done  int64  // records of a check or repair, else bytes
+	Done  int64  // records of a check or repair, users and entries of an index, else bytes
 	Total int64  // likewise, once it is known; of "compact" it is a bound
 }

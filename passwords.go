@@ -114,9 +114,8 @@ func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
 // revokes the same sessions and tokens as UpdateUserPassword, and calls
 // Options.BeforeAuth and AfterAuth as a log-in by the primary identity does.
 //
-// ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong,
-// or was changed meanwhile), ErrInvalidInput (Password, Current, Keep),
-// ErrBusy.
+// ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong, or
+// was changed meanwhile), ErrInvalidInput (Password, Current, Keep), ErrBusy.
 func (db *DB) ChangePassword(ctx context.Context, id UserID, current, password string, keep ...SessionID) (User, error) {
 	u, err := db.changePassword(ctx, id, current, password, keep)
 	return u, during("change password", err)

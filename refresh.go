@@ -16,8 +16,7 @@ import (
 )
 
 // RefreshToken is a family of refresh tokens, one device's log-in, as it was
-// when it was read. Each use of its token gives the next one and a new
-// session.
+// when it was read. Each use of its token gives the next one and a new session.
 type RefreshToken struct {
 	ID        RefreshTokenID // of the family
 	UserID    UserID         // whose it is

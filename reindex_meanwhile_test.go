@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/kv/faultkv"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -284,4 +286,108 @@ func TestOpenDeclaresAnewWhereTheVersionsDisagree(t *testing.T) {
 	db = must(snib.OpenContext(limited, path, snibtest.Fast(&newRules)))(t)
 	sameTrees(t, trees(t, db), filled(t, 12, 5))
 	snibtest.CheckAndClose(t, db)
+}
+
+// ceasing is a store that lets somebody else act before its n-th Exclusive, and
+// then has none any more.
+type ceasing struct {
+	kv.Store
+	n   *int
+	act func()
+}
+
+func (f ceasing) Exclusive(ctx context.Context, fn func(kv.Tx) error) error {
+	if *f.n--; *f.n == 0 {
+		f.act()
+	}
+	if *f.n <= 0 {
+		return faultkv.ErrInjected
+	}
+	return f.Store.Exclusive(ctx, fn)
+}
+
+// pinned is a store that tells of its first Pin.
+type pinned struct {
+	kv.Store
+	told func()
+}
+
+func (p pinned) Pin(ctx context.Context) (kv.Snapshot, error) {
+	p.told()
+	return p.Store.Pin(ctx)
+}
+
+// A build whose shadows stay, because removing them failed too, leaves nothing
+// to one that waits for its turn: a user who was deleted since would be back.
+func TestNewBuildsAfterABuildThatLeftShadows(t *testing.T) {
+	b := openBolt(t, filepath.Join(t.TempDir(), "app.db"))
+	a := accounts{seed: 13}
+	o := a.options(oldRules)
+	o.InsecureNoSync = true
+	other := must(snib.New(b, o))(t)
+	a.fill(t, other, 20)
+	deleted := ids(t, other.ListUsers(ctx, snib.ListOptions{}))[0]
+	o = snibtest.Fast(&newRules)
+	o.InsecureNoSync = true
+	var next *snib.DB
+	done := make(chan error)
+	left := 6
+	build := small
+	build.Wrap = func(inner kv.Store) kv.Store {
+		return ceasing{inner, &left, func() {
+			waits := make(chan struct{})
+			told := sync.OnceFunc(func() { close(waits) })
+			second := small
+			second.Wrap = func(inner kv.Store) kv.Store { return pinned{inner, told} }
+			go func() {
+				var err error
+				next, err = second.New(b, o)
+				done <- err
+			}()
+			<-waits // it has looked for shadows before
+			must(0, other.DeleteUser(ctx, deleted))(t)
+		}}
+	}
+	wantErr(t, second(build.New(b, o)), faultkv.ErrInjected)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, second(next.GetUser(ctx, deleted)), snib.ErrUserNotFound)
+	if left := mentions(t, next, string(deleted)); len(left) > 0 {
+		t.Errorf("left of a deleted user: %q", left)
+	}
+	snibtest.CheckAndClose(t, next)
+	snibtest.CheckAndClose(t, other)
+}
+
+// A user who changes while the record is copied, and is as before at the swap,
+// keeps the record: a clock that stands still gives both the same time.
+func TestNewKeepsAUserWhoChangesAndChangesBack(t *testing.T) {
+	b := openBolt(t, filepath.Join(t.TempDir(), "app.db"))
+	a := accounts{seed: 14}
+	o := a.options(oldRules)
+	o.InsecureNoSync = true
+	other := must(snib.New(b, o))(t)
+	ada := must(other.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "ada@example.com", Attributes: snib.Attributes{"note": "as before"}}))(t)
+	left, acted := 2, 0
+	set := func(note string) { must(other.UpdateUserAttributes(ctx, ada.ID, snib.Attributes{"note": note}))(t) }
+	build := small
+	build.Wrap = func(inner kv.Store) kv.Store {
+		return before{inner, &left, func() {
+			if acted++; acted == 1 {
+				set("changed")
+				left = 1
+				return
+			}
+			set("as before")
+		}, false}
+	}
+	o = snibtest.Fast(&newRules)
+	o.InsecureNoSync = true
+	db := must(build.New(b, o))(t)
+	if got := must(db.GetUser(ctx, ada.ID))(t).Attributes()["note"]; got != "as before" || acted != 2 {
+		t.Errorf("the note is %q, after %d changes", got, acted)
+	}
+	snibtest.CheckAndClose(t, db)
+	snibtest.CheckAndClose(t, other)
 }

@@ -552,3 +552,48 @@ func TestRepairFileDoesNotGuessProviders(t *testing.T) {
 		must(db.AuthenticateUser(ctx, "username", name, password))(t)
 	}
 }
+
+// TestRepairOfStateAndDeclarationsIsSeen: no DB takes the declarations that were
+// made anew for those that it has read before.
+func TestRepairOfStateAndDeclarationsIsSeen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	closeDB(t, must(snib.Open(path, snibtest.Fast(&snib.Options{Indexes: []snib.Index{{Name: "nick"}}})))(t))
+	db := must(snib.Open(path, snibtest.Fast(nil)))(t)
+	ada := snib.NewUser{Provider: "email", Identifier: "ada@example.com", Attributes: snib.Attributes{"nick": "ada"}}
+	must(db.CreateUser(ctx, ada))(t)
+	b := handle(t, db)
+	for _, key := range []string{codec.KeyState, codec.KeyDeclarations} {
+		rawPut(t, b, "meta", key, flip(rawGet(t, b, "meta", key), 12))
+	}
+	must(db.Repair(ctx))(t)
+	ada.Identifier = "bob@example.com"
+	must(db.CreateUser(ctx, ada))(t)
+	snibtest.CheckAndClose(t, db)
+}
+
+// TestProgressThatPanicsLeavesNoFileLocked: in Open and RepairFile, of which no
+// DB comes that could be closed.
+func TestProgressThatPanicsLeavesNoFileLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	closeDB(t, must(snib.Open(path, snibtest.Fast(nil)))(t))
+	o := snibtest.Fast(&snib.Options{Indexes: []snib.Index{{Name: "nick"}}, LockTimeout: -1})
+	o.Progress = func(snib.Progress) { panic("progress") }
+	for name, call := range map[string]func(){
+		"Open":       func() { snib.Open(path, o) },
+		"RepairFile": func() { snib.RepairFile(ctx, path, o) },
+	} {
+		func() {
+			defer func() {
+				if p := recover(); p != "progress" {
+					t.Errorf("%s: the panic is %v", name, p)
+				}
+			}()
+			call()
+		}()
+		db, err := snib.Open(path, snibtest.Fast(&snib.Options{LockTimeout: -1}))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		closeDB(t, db)
+	}
+}

@@ -158,6 +158,9 @@ func (c *checker) mendMeta() error {
 	if declaredErr != nil {
 		declared = c.defaults.Declarations
 		declared.Version = state.Declarations + 1
+		if known := c.tx.File.Declared.Load(); known != nil { // the state may be lost too
+			declared.Version = max(declared.Version, known.Version+1)
+		}
 		c.guessed = c.defaults.Guessed
 		c.note(Mendable, 1, SpaceMeta, "", "declarations were made anew, from the options")
 	}
@@ -170,6 +173,7 @@ func (c *checker) mendMeta() error {
 	}
 	if spacesErr != nil {
 		c.note(Mendable, 1, SpaceMeta, "", "list of owned spaces was made anew")
+		listed.Names = c.tx.LaterNames()
 	}
 	listed.Names = OwnedNames(listed.Names)
 	c.ownersLost = false

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"hash/maphash"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
@@ -119,6 +120,9 @@ func (b *build) putUsers(w kv.Tx, batch []row) (n int, err error) {
 		value, ok, err := w.Get(records.SpaceUsers, key)
 		if err != nil {
 			return 0, err
+		}
+		if !ok || maphash.Bytes(b.seed, value) != seen.hash {
+			b.unlike[string(key)] = true
 		}
 		if !ok {
 			continue

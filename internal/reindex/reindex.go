@@ -73,6 +73,8 @@ type build struct {
 	identities *sorter.Sorter // key in the space: user id
 	attributes *sorter.Sorter // key in the space: user id, or nothing if not unique
 
+	unlike map[string]bool // users whose copy is not of the record that was read
+
 	steps, total   int64
 	found, entries int64 // users read, entries derived
 	began          bool  // there may be shadows
@@ -83,10 +85,10 @@ type build struct {
 // current ones: ErrOvertaken if it has changed at the end. Two users with one key
 // are a Config.Conflict. After any error the old declarations and trees stay.
 func Run(ctx context.Context, c Config, before uint64, after codec.Declarations) error {
-	b := &build{Config: c, Declared: records.NewDeclared(after), ctx: ctx, before: before, after: after, seed: maphash.MakeSeed()}
+	b := &build{Config: c, Declared: records.NewDeclared(after), ctx: ctx, before: before, after: after, seed: maphash.MakeSeed(), unlike: map[string]bool{}}
 	defer b.close()
 	b.Log.Info("snib: other indexes or providers are declared: building them")
-	for _, stage := range []func() error{b.read, b.conflicts, b.fill, b.swap} {
+	for _, stage := range []func() error{b.clear, b.read, b.conflicts, b.fill, b.swap} {
 		if err := stage(); err != nil {
 			b.Log.Warn("snib: building indexes has ended, the declarations stay as they were", "error", err)
 			b.abandon()
@@ -99,6 +101,10 @@ func Run(ctx context.Context, c Config, before uint64, after codec.Declarations)
 	b.Log.Info("snib: indexes are built", "users", b.found, "entries", b.entries)
 	return nil
 }
+
+// clear removes the shadows that another build could not remove at its end, which
+// may have come while this one waited for its turn.
+func (b *build) clear() error { return b.Store.Exclusive(b.ctx, b.Drop) }
 
 // abandon removes the shadows. If it cannot, the next Open does.
 func (b *build) abandon() {

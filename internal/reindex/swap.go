@@ -66,7 +66,7 @@ func (b *build) changes(w kv.Tx) (out []change, err error) {
 				return err
 			}
 		}
-		if c.was == nil || c.was.hash != maphash.Bytes(b.seed, value) {
+		if c.was == nil || c.was.hash != maphash.Bytes(b.seed, value) || b.unlike[string(key)] {
 			c.now = row{bytes.Clone(key), bytes.Clone(value)}
 			out = append(out, c)
 		}

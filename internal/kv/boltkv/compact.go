@@ -144,9 +144,11 @@ func (c *compactor) bucket(path [][]byte, from *bolt.Bucket) error {
 	})
 }
 
-// leavesOut reports whether path is that of a space which is not copied.
+// leavesOut reports whether path is that of a space which is not copied, or of
+// the shadows: a build may have copied there a record that was deleted since.
 func (c *compactor) leavesOut(path [][]byte) bool {
-	return len(path) == 2 && string(path[0]) == c.s.opt.Bucket && slices.Contains(c.without, string(path[1]))
+	return len(path) == 2 && string(path[0]) == c.s.opt.Bucket &&
+		(string(path[1]) == shadows || slices.Contains(c.without, string(path[1])))
 }
 
 // open returns the bucket at path, and makes missing ones on the way.

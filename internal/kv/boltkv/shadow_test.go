@@ -198,3 +198,20 @@ func (c counts) without(n int) counts {
 	maps.DeleteFunc(c, func(_ string, m int) bool { return m == n })
 	return c
 }
+
+// A compact copy has no shadows, in which a record may be that was deleted
+// since.
+func TestCompactToLeavesOutShadows(t *testing.T) {
+	s := newStoreIn(t, shadowedOptions())
+	load(t, s, plain, 50, "kept")
+	load(t, s, plainShadow, 50, "shadow")
+	path := filepath.Join(t.TempDir(), "copy")
+	must(t, s.CompactTo(ctx, path, false, nil))
+	c, err := Open(path, shadowedOptions())
+	must(t, err)
+	defer c.Close()
+	wantHeld(t, c, plain, counts{"kept": 50})
+	if got, err := c.Shadowed(ctx); got || err != nil {
+		t.Errorf("shadowed: %t, %v", got, err)
+	}
+}

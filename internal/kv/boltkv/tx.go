@@ -30,7 +30,7 @@ type pages struct {
 type space struct {
 	bucket *bolt.Bucket // nil: not looked up, or missing
 	get    *bolt.Cursor // for seek; a scan has its own
-	known  bool         // looked up, and not made since
+	known  bool         // looked up
 }
 
 func newPages(btx *bolt.Tx, o *Options) *pages {
@@ -50,7 +50,7 @@ func (p *pages) space(i kv.Space) (*space, error) {
 		return nil, fmt.Errorf("boltkv: no space %d", i)
 	}
 	s := &p.spaces[i]
-	if s.known {
+	if s.bucket != nil || s.known && !p.btx.Writable() { // another Join may have made it since
 		return s, nil
 	}
 	parent, err := p.parent(p.opt.Spaces[i])
