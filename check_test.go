@@ -83,12 +83,6 @@ func (c *checked) editLink(tb testing.TB, change func(*codec.OneTimeToken)) {
 	edit(tb, c, "one_time_tokens", string(c.link.ID), codec.DecodeOneTimeToken, func(t *codec.OneTimeToken) []byte { return t.Append(nil) }, change)
 }
 
-func (c *checked) editState(tb testing.TB, change func(*codec.State)) {
-	tb.Helper()
-	edit(tb, c, "meta", "state", func(_, v []byte) (codec.State, error) { return codec.DecodeState(v) },
-		func(s *codec.State) []byte { return s.Append(nil) }, change)
-}
-
 // refer makes an entry of a unique index lead to a user.
 func (c *checked) refer(tb testing.TB, space, key string, id snib.UserID) {
 	tb.Helper()

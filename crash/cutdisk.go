@@ -29,8 +29,6 @@ type record struct {
 	line string
 }
 
-func (r *record) flush() bool { return r.data == nil && r.line == "" }
-
 func (d *recordedDisk) add(r record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -132,7 +132,6 @@ type cutter struct {
 	log     []record
 	durable []byte // what is on the disk for certain
 	pending []record
-	flushes int
 	oracle  *oracle
 	rng     *rand.Rand
 	figures *cutFigures

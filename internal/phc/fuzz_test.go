@@ -38,15 +38,15 @@ func checkParsed(t *testing.T, p Parsed, l Limits) {
 		work, bound = p.n[0], 1_000_000
 	case bcryptPlain, bcryptSHA256Hex, bcryptSHA256B64, bcryptHMACSHA256, bcryptWP:
 		work, bound = p.n[0], 16
+	case scryptKey, scryptCTR:
+		work, bound = p.n[1]*p.n[2]<<p.n[0], l.Work
+	case pbkdf2SHA1, pbkdf2SHA256, pbkdf2SHA512:
+		work, bound = p.n[0], 5_000_000
 	default: // Argon2 in one way or another
 		work, bound = p.n[0]*p.n[1], l.Work
 		if p.n[1] == 0 || p.n[2] == 0 || p.n[2] > 255 {
 			t.Errorf("Argon2 would panic: %s", p.Class())
 		}
-	case scryptKey, scryptCTR:
-		work, bound = p.n[1]*p.n[2]<<p.n[0], l.Work
-	case pbkdf2SHA1, pbkdf2SHA256, pbkdf2SHA512:
-		work, bound = p.n[0], 5_000_000
 	}
 	if work == 0 || work > bound {
 		t.Errorf("work is %d, bound is %d", work, bound)

@@ -21,8 +21,6 @@ const (
 	closures
 )
 
-func (s side) other() side { return 1 - s }
-
 // Bounds of a turn of closures, after which it takes no more of them.
 const (
 	turnTime     = 5 * time.Millisecond
