@@ -63,3 +63,42 @@ func TestSweepLooksAgainBeforeItDeletes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSweepLooksAgainBeforeItEndsQuarantine: a repair may put a value under a
+// key of which an older one was read.
+func TestSweepLooksAgainBeforeItEndsQuarantine(t *testing.T) {
+	ctx := context.Background()
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	db, err := Open(filepath.Join(t.TempDir(), "accounts.db"), &Options{Now: func() time.Time { return now }, InsecureNoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	at := func(age time.Duration) []byte { return codec.AppendQuarantineValue(nil, now.Add(-age).UnixMilli(), nil) }
+	values := map[string][]byte{"old": at(31 * 24 * time.Hour), "young": at(time.Hour)}
+	err = db.update(ctx, func(tx *Tx) error {
+		for key, value := range values {
+			if err := tx.rec.Put(records.SpaceQuarantine, key, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = db.endQuarantine(ctx, [][]byte{[]byte("old"), []byte("young"), []byte("gone")})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.view(ctx, func(tx *Tx) error {
+		for key := range values {
+			if _, there, err := tx.rec.R.Get(records.SpaceQuarantine, []byte(key)); err != nil || there != (key == "young") {
+				t.Errorf("%s is there: %v, %v", key, there, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
