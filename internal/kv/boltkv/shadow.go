@@ -17,45 +17,31 @@ import (
 // tree. A space without a shadow becomes empty; other shadows are dropped. Call
 // it in a transaction of [Store.Exclusive] before any write to those spaces or
 // shadows: bbolt moves a bucket as it was committed. Writes may follow.
-func Swap(w kv.Tx, names ...string) (err error) {
-	t, err := engineTx(w)
-	if err != nil {
-		return err
-	}
-	defer t.rescue(&err)
-	root, err := t.parent(kv.SpaceSpec{})
-	if err != nil {
-		return t.fail(err)
-	}
-	t.touched = true
-	t.forget()
-	built := root.Bucket([]byte(shadows))
-	for _, name := range names {
-		if err := drop(root, name); err != nil {
-			return t.fail(err)
+func Swap(w kv.Tx, names ...string) error {
+	return onRoot(w, func(t *tx, root *bolt.Bucket) error {
+		t.touched = true
+		t.forget()
+		built := root.Bucket([]byte(shadows))
+		for _, name := range names {
+			if err := drop(root, name); err != nil {
+				return err
+			}
+			if built == nil || built.Bucket([]byte(name)) == nil {
+				continue
+			}
+			if err := built.MoveBucket([]byte(name), root); err != nil {
+				return fmt.Errorf("swap space %q: %w", name, err)
+			}
 		}
-		if built == nil || built.Bucket([]byte(name)) == nil {
-			continue
-		}
-		if err := built.MoveBucket([]byte(name), root); err != nil {
-			return t.fail(fmt.Errorf("swap space %q: %w", name, err))
-		}
-	}
-	return DropShadows(w)
+		return t.dropShadows(root)
+	})
 }
 
 // DropShadows removes all shadows. Call it in a transaction of
 // [Store.Exclusive] before any write to them.
-func DropShadows(w kv.Tx) (err error) {
-	t, err := engineTx(w)
-	if err != nil {
-		return err
-	}
-	defer t.rescue(&err)
-	root, err := t.parent(kv.SpaceSpec{})
-	if err != nil {
-		return t.fail(err)
-	}
+func DropShadows(w kv.Tx) error { return onRoot(w, (*tx).dropShadows) }
+
+func (t *tx) dropShadows(root *bolt.Bucket) error {
 	built := root.Bucket([]byte(shadows))
 	if built == nil {
 		return nil
@@ -63,15 +49,15 @@ func DropShadows(w kv.Tx) (err error) {
 	t.touched = true
 	var names []string // collected: bbolt's cursor may skip buckets after a removal
 	if err := built.ForEachBucket(func(name []byte) error { names = append(names, string(name)); return nil }); err != nil {
-		return t.fail(err)
+		return err
 	}
 	for _, name := range names {
 		if err := drop(built, name); err != nil {
-			return t.fail(err)
+			return err
 		}
 	}
 	if err := drop(root, shadows); err != nil {
-		return t.fail(err)
+		return err
 	}
 	t.forget()
 	return nil

@@ -19,23 +19,34 @@ func (s *Store) Extend(specs []kv.SpaceSpec) { s.opt.Spaces = slices.Clone(specs
 // they hold and at the cost of their pages. It comes before anything else that
 // the transaction does in those spaces, and is for a transaction of
 // [Store.Exclusive].
-func Drop(w kv.Tx, names ...string) (err error) {
+func Drop(w kv.Tx, names ...string) error {
+	return onRoot(w, func(t *tx, root *bolt.Bucket) error {
+		t.touched = true
+		for _, name := range names {
+			if err := drop(root, name); err != nil {
+				return err
+			}
+		}
+		t.forget()
+		return nil
+	})
+}
+
+// onRoot runs fn on the bucket of all spaces. An error of fn fails the
+// transaction.
+func onRoot(w kv.Tx, fn func(t *tx, root *bolt.Bucket) error) (err error) {
 	t, err := engineTx(w)
 	if err != nil {
 		return err
 	}
 	defer t.rescue(&err)
 	root, err := t.parent(kv.SpaceSpec{})
+	if err == nil {
+		err = fn(t, root)
+	}
 	if err != nil {
 		return t.fail(err)
 	}
-	t.touched = true
-	for _, name := range names {
-		if err := drop(root, name); err != nil {
-			return t.fail(err)
-		}
-	}
-	t.forget()
 	return nil
 }
 
