@@ -74,7 +74,9 @@ func TestSweepLooksAgainBeforeItEndsQuarantine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	at := func(age time.Duration) []byte { return codec.AppendQuarantineValue(nil, now.Add(-age).UnixMilli(), nil) }
+	at := func(age time.Duration) []byte {
+		return codec.AppendQuarantineValue(nil, now.Add(-age).UnixMilli(), nil)
+	}
 	values := map[string][]byte{"old": at(31 * 24 * time.Hour), "young": at(time.Hour)}
 	err = db.update(ctx, func(tx *Tx) error {
 		for key, value := range values {
