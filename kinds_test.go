@@ -175,18 +175,22 @@ func kindEvicted(t *testing.T, s kindScene) {
 // live stay. One of another epoch makes room.
 func kindRefused(t *testing.T, s kindScene) {
 	old := s.make(t)
+	s.clock.Advance(time.Millisecond)
+	later := s.make(t)
 	if err := s.db.EndEverything(ctx); err != nil {
 		t.Fatal(err)
 	}
 	var records []made
 	for i := range s.Most {
-		if !s.has(t, old.key) {
-			t.Fatalf("with %d live ones the dead one has gone", i)
+		for n, dead := range []made{old, later} { // the older one goes first, and none before its time
+			if room := s.Most - 1 + n; s.has(t, dead.key) != (i < room) {
+				t.Fatalf("with %d live ones dead one %d is there: %t", i, n, i >= room)
+			}
 		}
 		records = append(records, s.make(t))
 	}
-	if s.has(t, old.key) {
-		t.Error("the dead one is still there, above the bound")
+	if s.has(t, old.key) || s.has(t, later.key) {
+		t.Error("a dead one is still there, above the bound")
 	}
 	quiet(t, s.db, func() {
 		_, err := s.db.Tokens().Create(ctx, s.user.ID, "one-more", time.Hour, nil)

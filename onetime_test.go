@@ -334,6 +334,9 @@ func TestCreateOneTimeTokenAfterASignOutEverywhere(t *testing.T) {
 	if err := db.RevokeUserSessions(ctx, u.ID); err != nil {
 		t.Fatal(err)
 	}
+	if left := mentions(t, db, string(old.ID)); left != nil {
+		t.Errorf("the dead one is in %q", left)
+	}
 	l := link(t, db, u, "reset", time.Hour)
 	unusable(t, db, old)
 	must(db.Tokens().Use(ctx, "reset", l.Token.Reveal()))(t)
