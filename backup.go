@@ -114,7 +114,7 @@ func (db *DB) Compact(ctx context.Context) error {
 func (db *DB) copied(op string, err error) error {
 	switch {
 	case errors.Is(err, kv.ErrOwnFile):
-		err = &InputError{Field: "path", Reason: "must not be that of the database"}
+		err = &InputError{Field: "path", Code: CodeNotAllowed, Reason: "must not be that of the database"}
 	case err == nil:
 		db.o.Logger.Info("snib: a copy of the file was made", "op", op)
 	}

@@ -88,7 +88,7 @@ func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 // that would build too waits for its turn.
 func New(b *bolt.DB, opts *Options) (*DB, error) {
 	if b == nil {
-		return nil, during("open", &InputError{Field: "b", Reason: "is required"})
+		return nil, during("open", missing("b"))
 	}
 	db, err := prepare(opts)
 	if err != nil {
@@ -96,7 +96,7 @@ func New(b *bolt.DB, opts *Options) (*DB, error) {
 	}
 	s, err := boltkv.Attach(b, db.o.engine(db.initialise))
 	if errors.Is(err, boltkv.ErrNoSync) {
-		err = &InputError{Field: "b", Reason: "must not have NoSync set, without Options.InsecureNoSync"}
+		err = &InputError{Field: "b", Code: CodeNotAllowed, Reason: "must not have NoSync set, without Options.InsecureNoSync"}
 	}
 	if err != nil {
 		return nil, during("open", err)

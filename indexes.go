@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/records"
@@ -24,7 +25,7 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 	}
 	x, ok := tx.rec.Declared.Index(name)
 	if !ok || !x.Unique {
-		return User{}, &InputError{Field: "Name", Reason: "must be an attribute that is declared a unique index"}
+		return User{}, &InputError{Field: "Name", Code: CodeUndeclared, Reason: "must be an attribute that is declared a unique index"}
 	}
 	encoded, ok, err := tx.rec.IndexValue(x, value)
 	if err != nil || !ok {
@@ -38,6 +39,9 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 		return User{}, ErrUserNotFound
 	}
 	u, err := tx.user(UserID(id))
+	if err == nil && !slices.Contains(u.Entries, codec.IndexEntry{Name: name, Value: encoded, Unique: true}) {
+		return User{}, tx.rec.Stray(records.SpaceAttributes)
+	}
 	return newUser(u), tx.rec.Orphan(records.SpaceAttributes, err)
 }
 
@@ -57,7 +61,7 @@ func attributePage(name string, value any) page {
 	return func(tx *Tx, after UserID, n int) ([]User, error) {
 		x, ok := tx.rec.Declared.Index(name)
 		if !ok {
-			return nil, &InputError{Field: "Name", Reason: "must be an attribute that is declared an index"}
+			return nil, &InputError{Field: "Name", Code: CodeUndeclared, Reason: "must be an attribute that is declared an index"}
 		}
 		encoded, ok, err := tx.rec.IndexValue(x, value)
 		if err != nil || !ok {
@@ -72,6 +76,9 @@ func attributePage(name string, value any) page {
 			u, err := tx.user(UserID(id))
 			if err != nil {
 				return nil, tx.rec.Orphan(records.SpaceAttributes, err)
+			}
+			if !slices.Contains(u.Entries, codec.IndexEntry{Name: name, Value: encoded, Unique: x.Unique}) {
+				return nil, tx.rec.Stray(records.SpaceAttributes)
 			}
 			users = append(users, newUser(u))
 		}

@@ -56,11 +56,11 @@ func (tx *Tx) CreateOneTimeToken(id UserID, purpose string, ttl time.Duration, d
 	}
 	switch {
 	case !fold.Name(purpose):
-		return OneTimeToken{}, &InputError{Field: "Purpose", Reason: "must be 1–32 of [a-z0-9_-]"}
+		return OneTimeToken{}, &InputError{Field: "Purpose", Code: CodeMalformed, Reason: "must be 1–32 of [a-z0-9_-]"}
 	case ttl < time.Second || ttl > maxOneTimeLife:
-		return OneTimeToken{}, &InputError{Field: "TTL", Reason: "must be from 1 s to 90 days"}
+		return OneTimeToken{}, &InputError{Field: "TTL", Code: CodeOutOfRange, Reason: "must be from 1 s to 90 days", Min: int64(time.Second), Max: int64(maxOneTimeLife)}
 	case len(data) > maxOneTimeData:
-		return OneTimeToken{}, &InputError{Field: "Data", Reason: "must be at most 1 KiB"}
+		return OneTimeToken{}, &InputError{Field: "Data", Code: CodeTooLong, Reason: "must be at most 1 KiB", Max: maxOneTimeData}
 	}
 	u, err := tx.user(id)
 	if err != nil {
@@ -201,7 +201,7 @@ func (tx *Tx) RevokeUserOneTimeTokens(id UserID, purpose string) error {
 		return err
 	}
 	if !fold.Name(purpose) {
-		return &InputError{Field: "Purpose", Reason: "must be 1–32 of [a-z0-9_-]"}
+		return &InputError{Field: "Purpose", Code: CodeMalformed, Reason: "must be 1–32 of [a-z0-9_-]"}
 	}
 	if _, err := tx.user(id); err != nil {
 		return err

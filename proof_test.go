@@ -112,8 +112,8 @@ var raising = []op{
 	onUser("UpdateUserProviderID", func(db *snib.DB, id snib.UserID) (snib.User, error) {
 		return db.UpdateUserProviderID(ctx, id, "email", "b@example.com")
 	}),
-	onUser("UpdateUserProviderID to a linked one", func(db *snib.DB, id snib.UserID) (snib.User, error) {
-		return db.UpdateUserProviderID(ctx, id, "github", "1")
+	onUser("UpdateUserProviderID of another provider", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserProviderID(ctx, id, "github", "2")
 	}),
 	onUser("UnlinkIdentity", func(db *snib.DB, id snib.UserID) (snib.User, error) {
 		return db.UnlinkIdentity(ctx, id, "github", "1")

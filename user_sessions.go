@@ -124,11 +124,11 @@ func (tx *Tx) revoking(of *UserID, field string, k token.Kind, id string) (codec
 		return codec.OwnedKey{}, err
 	}
 	if of != nil && !validUserID(*of) {
-		return codec.OwnedKey{}, &InputError{Field: "UserID", Reason: "cannot be an id"}
+		return codec.OwnedKey{}, &InputError{Field: "UserID", Code: CodeMalformed, Reason: "cannot be an id"}
 	}
 	key, ok := k.ParseID(id)
 	if !ok {
-		return codec.OwnedKey{}, &InputError{Field: field, Reason: "cannot be an id"}
+		return codec.OwnedKey{}, &InputError{Field: field, Code: CodeMalformed, Reason: "cannot be an id"}
 	}
 	return key, nil
 }
@@ -236,13 +236,13 @@ const maxKept = 100
 // on. It skips sessions that have ended already.
 func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Session, error) {
 	if len(ids) > maxKept {
-		return nil, &InputError{Field: field, Reason: "must be at most 100"}
+		return nil, &InputError{Field: field, Code: CodeTooMany, Reason: "must be at most 100", Max: maxKept}
 	}
 	var kept []codec.Session
 	for _, id := range ids {
 		key, ok := token.Session.ParseID(string(id))
 		if !ok {
-			return nil, &InputError{Field: field, Reason: "has what cannot be an id"}
+			return nil, &InputError{Field: field, Code: CodeMalformed, Reason: "has what cannot be an id"}
 		}
 		s, err := records.OwnedRecord(&tx.rec, records.Sessions, key, codec.DecodeSession)
 		switch {
@@ -251,7 +251,7 @@ func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Sessi
 		case err != nil:
 			return nil, err
 		case s.UserID != userID:
-			return nil, &InputError{Field: field, Reason: "names a session of another user"}
+			return nil, &InputError{Field: field, Code: CodeNotAllowed, Reason: "names a session of another user"}
 		}
 		kept = append(kept, s)
 	}
