@@ -154,8 +154,8 @@ func (db *DB) Close() error {
 }
 
 // Join returns a Tx that works inside btx, a transaction that the application
-// began on the handle it gave to New; ErrTxClosed if btx has ended or is of
-// another handle. The application commits it, if it will also after an error
+// began on the handle it gave to New; ErrTxClosed if btx is nil, has ended or is
+// of another handle. The application commits it, if it will also after an error
 // that a method returned, as with Update; but when storage itself has failed,
 // every later call returns that error, and the application must roll back. The
 // time is fixed when Join is called.

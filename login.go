@@ -20,6 +20,9 @@ import (
 // or behind an address, as keyboards of phones add it, makes another text.
 // Trim what comes from a form.
 //
+// A password is accepted under each identity of its user. The program chooses
+// the provider of its form, and with it which ones.
+//
 // The error for a disabled user with the right password is also
 // ErrUserDisabled by errors.Is, so that a program can say so to that user. A
 // program that does not ask answers all alike.

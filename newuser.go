@@ -34,9 +34,9 @@ func (db *DB) CreateUser(ctx context.Context, n NewUser) (User, error) {
 		if !n.PasswordHash.isZero() {
 			return User{}, during("create user", &InputError{Field: "PasswordHash", Code: CodeNotAllowed, Reason: "must not be given along with Password"})
 		}
-		hash, err := db.HashPassword(ctx, n.Password)
+		hash, err := db.hashPassword(ctx, n.Password)
 		if err != nil {
-			return User{}, err
+			return User{}, during("create user", err)
 		}
 		n.Password, n.PasswordHash = "", hash
 	}

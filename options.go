@@ -49,7 +49,9 @@ type Options struct {
 	Indexes []Index
 
 	// SweepEvery is how often a goroutine removes records dead for a day (see
-	// [DB.Sweep]). Zero and less: only when Sweep is called. At least 1 s.
+	// [DB.Sweep]), the first time that long after Open. Default 1 h, from 1 s
+	// to 30 years; negative: only when Sweep is called. A program that runs for
+	// less calls Sweep now and then.
 	SweepEvery time.Duration
 
 	// LockTimeout bounds how long Open waits for another process, or another
@@ -95,7 +97,10 @@ type Options struct {
 
 	// Now is the wall clock; for tests. Default time.Now. Readings before
 	// 2000 and after 2199 are those of a clock that was not set, and are not
-	// believed.
+	// believed. A device without a battery for its clock, that boots for the
+	// first time, counts on from 2000 until its clock is set: sessions and
+	// tokens that were made before have then expired. Let its set-up wait for
+	// the time, or ask to log in once more.
 	Now func() time.Time
 
 	// Rand is the source of ids, secrets and salts; for tests. It is read by
@@ -113,7 +118,11 @@ type Options struct {
 // was made. A changed policy reaches a session then.
 type SessionPolicy struct {
 	// Active is how long a session is valid without being extended or
-	// renewed. Default 24 h, at least 1 s.
+	// renewed. Default 24 h, at least 1 s. As an extension is written only
+	// every ExtendEvery, a session in use can end ExtendEvery earlier after
+	// its last use: with Active 30 min and Idle negative, after 15. For a
+	// time-out that holds from each use, set ExtendEvery to a minute, or
+	// negative.
 	Active time.Duration
 
 	// Idle is how long after that it can still be extended or renewed.
@@ -310,6 +319,7 @@ func (s *settings) fillDefaults() {
 	fill(&s.Passwords.MemoryKiB, phc.Default.MemoryKiB)
 	fill(&s.Passwords.Time, phc.Default.Time)
 	fill(&s.Passwords.Parallelism, phc.Default.Parallelism)
+	fill(&s.SweepEvery, time.Hour)
 	fill(&s.LockTimeout, defaultLockTimeout)
 	fill(&s.BusyTimeout, defaultBusyTimeout)
 	if s.Logger == nil {
@@ -347,7 +357,7 @@ func (s *settings) checkPolicies() error {
 		{"Refresh.Grace", s.Refresh.Grace, 0, maxGrace, true},
 		{"SweepEvery", s.SweepEvery, time.Second, maxLife, true},
 	} {
-		if d.value < 0 && d.noneBelow || d.field == "SweepEvery" && d.value == 0 {
+		if d.value < 0 && d.noneBelow {
 			continue
 		}
 		if d.value < d.min || d.value > d.max {

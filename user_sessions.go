@@ -40,6 +40,11 @@ func (tx *Tx) sessionByID(id SessionID) (codec.SessionView, error) {
 
 // ListUserSessions returns the user's active and idle sessions, oldest first:
 // at most 1,000, an empty list for an unknown user.
+//
+// A device with a refresh token whose last session has run out is not among
+// them, and can come back. A whole list of devices is the sessions here without
+// a RefreshTokenID, and ListUserRefreshTokens; end a device of the second kind by
+// RevokeRefreshToken.
 func (db *DB) ListUserSessions(ctx context.Context, id UserID) ([]Session, error) {
 	return read(ctx, db, "list sessions", (*Tx).ListUserSessions, id)
 }
@@ -155,7 +160,8 @@ func (tx *Tx) endSession(v *codec.SessionView) error {
 // RevokeToken revokes the credential of a presented token, in any state: a
 // session, or the family of a refresh token (any token of it, also a spent
 // one), each with the other if they belong together. Call it to sign a user
-// out. A token that is malformed, unknown or of another kind is no error.
+// out: it never fails for a stale cookie. A text that is malformed, unknown or no
+// such token, as an id, is no error and revokes nothing.
 func (db *DB) RevokeToken(ctx context.Context, token string) error {
 	return during("revoke token", db.updateIfNeeded(ctx, func(tx *Tx) error { return tx.endToken(token) }))
 }
