@@ -65,8 +65,11 @@ type store interface {
 // it is.
 //
 // A long View keeps deleted pages from being used again, so the file grows.
-// Do not call methods of db inside: ErrNested.
+// Do not call methods of db inside: ErrNested. A nil fn is ErrInvalidInput.
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
+	if fn == nil {
+		return during("view", missing("fn"))
+	}
 	return db.store.View(ctx, func(r kv.Reader) error {
 		tx, err := db.begin(r, nil)
 		if err != nil {
@@ -90,8 +93,11 @@ func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
 // The time is fixed when fn begins to run. ctx is honoured while waiting for the
 // turn, not once fn has begun. ErrBusy after Options.BusyTimeout; ErrUnknown,
 // ErrFull and ErrTooLarge as they say. Do not call methods of db inside:
-// ErrNested.
+// ErrNested. A nil fn is ErrInvalidInput.
 func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
+	if fn == nil {
+		return during("update", missing("fn"))
+	}
 	return db.store.Update(ctx, func(w kv.Tx) error {
 		tx, err := db.begin(w, w)
 		if err != nil {

@@ -68,7 +68,7 @@ var writes = map[string]func(*scene) error{
 		return err
 	},
 	"UpdateUserProviderID": func(s *scene) error {
-		_, err := s.db.UpdateUserProviderID(ctx, s.user.ID, "github", "1")
+		_, err := s.db.UpdateUserProviderID(ctx, s.user.ID, "email", "moved@example.com")
 		return err
 	},
 	"LinkIdentity": func(s *scene) error { _, err := s.db.LinkIdentity(ctx, s.user.ID, "github", "1"); return err },

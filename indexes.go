@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
@@ -35,6 +36,9 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 		return User{}, ErrUserNotFound
 	}
 	u, err := tx.user(UserID(id))
+	if err == nil && !slices.ContainsFunc(u.Entries, func(e codec.IndexEntry) bool { return e.Unique && records.EntryKey(e, u.ID) == key }) {
+		return User{}, tx.rec.Stray(records.SpaceAttributes)
+	}
 	return newUser(u), tx.rec.Orphan(records.SpaceAttributes, err)
 }
 
@@ -49,7 +53,7 @@ type attribute struct {
 func uniqueKey(f *records.File, d *records.Declared, x attribute) (string, error) {
 	index, ok := d.Index(x.name)
 	if !ok || !index.Unique {
-		return "", &InputError{Field: "Name", Reason: "must be an attribute that is declared a unique index"}
+		return "", &InputError{Field: "Name", Code: CodeUndeclared, Reason: "must be an attribute that is declared a unique index"}
 	}
 	encoded, ok, err := f.IndexValue(index, x.value)
 	if err != nil || !ok {
@@ -82,7 +86,7 @@ func attributePage(name string, value any) page {
 	return func(tx *Tx, after UserID, n int) ([]User, error) {
 		x, ok := tx.rec.Declared.Index(name)
 		if !ok {
-			return nil, &InputError{Field: "Name", Reason: "must be an attribute that is declared an index"}
+			return nil, &InputError{Field: "Name", Code: CodeUndeclared, Reason: "must be an attribute that is declared an index"}
 		}
 		encoded, ok, err := tx.rec.IndexValue(x, value)
 		if err != nil || !ok {
@@ -97,6 +101,9 @@ func attributePage(name string, value any) page {
 			u, err := tx.user(UserID(id))
 			if err != nil {
 				return nil, tx.rec.Orphan(records.SpaceAttributes, err)
+			}
+			if !slices.Contains(u.Entries, codec.IndexEntry{Name: name, Value: encoded, Unique: x.Unique}) {
+				return nil, tx.rec.Stray(records.SpaceAttributes)
 			}
 			users = append(users, newUser(u))
 		}

@@ -15,7 +15,19 @@ import (
 // AuthenticateUser returns the user with this identity and password. An unknown
 // identity, a user without password, a disabled one and a wrong password are
 // all ErrInvalidCredentials after equal work: one verification with the current
-// parameters. A user whose hash has others takes that hash's time, which a
+// parameters. So are an identifier or a password that cannot be: empty, too
+// long, not UTF-8, no address. Identifiers are taken as they are: a space before
+// or behind an address, as keyboards of phones add it, makes another text.
+// Trim what comes from a form.
+//
+// A password is accepted under each identity of its user. The program chooses
+// the provider of its form, and with it which ones.
+//
+// The error for a disabled user with the right password is also
+// ErrUserDisabled by errors.Is, so that a program can say so to that user. A
+// program that does not ask answers all alike.
+//
+// A user whose hash has others takes that hash's time, which a
 // stranger can measure: an imported one until the first log-in replaces it
 // (CheckReport.ForeignHashes counts these), likewise one from before
 // Options.Passwords was raised; one from before it was lowered until the
@@ -25,8 +37,8 @@ import (
 // LogIn, which does both in one, or give the User to CreateSession as its
 // Proof, which decides anew as LogIn does.
 //
-// ErrInvalidInput (Provider, Identifier, Password) depends on the arguments
-// alone; ErrBusy if the queue for hashing is full; Options.BeforeAuth's error.
+// ErrInvalidInput (Provider) for a name that no provider can have, which the
+// program chooses and not a stranger; ErrBusy if the queue for hashing is full; Options.BeforeAuth's error.
 func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, password string) (User, error) {
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
 		// The hash is upgraded here if it can be, and never at the price of
@@ -141,10 +153,10 @@ func (v *verifiedLogin) user(tx *Tx) (User, error) {
 
 // authenticate verifies, then lets finish rely on it in a transaction.
 func (db *DB) authenticate(ctx context.Context, provider, identifier, password string, finish func(*verifiedLogin) (User, error)) (User, error) {
-	key, err := db.checkLogin(provider, identifier, password)
-	if err != nil {
-		return User{}, err
+	if fault := fold.Provider(provider); fault.Found() {
+		return User{}, faulty("Provider", fault)
 	}
+	key := db.presented(provider, identifier)
 	if err := db.beforeAuth(ctx, provider, key); err != nil {
 		return User{}, err
 	}
@@ -172,41 +184,57 @@ func (db *DB) afterAuth(ctx context.Context, provider, key string, err error) {
 	}
 }
 
-// checkLogin refuses arguments that are outside their bounds, looking at
-// nothing else, and returns the identifier as it is compared. One that the
-// provider's rule refuses is unknown, not invalid.
-func (db *DB) checkLogin(provider, identifier, password string) (key string, err error) {
-	if err := phc.CheckInput(password); err != nil {
-		return "", passwordError("Password", err)
-	}
-	if reason := fold.PlainText(identifier, 256); reason != "" {
-		return "", &InputError{Field: "Identifier", Reason: reason}
-	}
-	if !fold.Name(provider) {
-		return "", &InputError{Field: "Provider", Reason: "must be 1–32 of [a-z0-9_-]"}
-	}
+// presented returns an identifier of a log-in as it is compared, for the hooks:
+// as it came if the provider's rule refuses it, and "" if it is no text of 1 to
+// 256 bytes, so that the memory of a throttle stays bounded.
+func (db *DB) presented(provider, identifier string) string {
 	if x, err := identity(db.file.Declared.Load(), provider, identifier, 0); err == nil {
-		return x.Key, nil
+		return x.Key
 	}
-	return identifier, nil
+	if fold.PlainText(identifier, fold.MaxIdentifier).Found() {
+		return ""
+	}
+	return identifier
+}
+
+// standIn is verified in the place of a password that cannot be one, against
+// a hash that it cannot match or whose answer is not used: the work is that of
+// a wrong password.
+const standIn = "no password"
+
+// disabledError refuses the right password of a disabled user. It reads like
+// any refused log-in.
+type disabledError struct{}
+
+func (disabledError) Error() string { return ErrInvalidCredentials.Error() }
+
+func (disabledError) Is(target error) bool {
+	return target == ErrInvalidCredentials || target == ErrUserDisabled
 }
 
 // verify looks the user up and does the work of one verification, even without
-// a user or a password. It discards the result of a disabled user's.
+// a user or a password, or with a password that cannot be one.
 func (db *DB) verify(ctx context.Context, provider, identifier, password string) (*verifiedLogin, error) {
 	u, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) { return tx.userByIdentity(provider, identifier) })
-	if errors.Is(err, ErrUserNotFound) {
+	unknown := errors.Is(err, ErrUserNotFound)
+	if err != nil && !unknown {
+		return nil, err
+	}
+	if phc.CheckInput(password) != nil {
+		unknown, password = true, standIn
+	}
+	if unknown {
 		if err := db.o.hasher.Decoy(ctx, password); err != nil {
 			return nil, hashingError(err)
 		}
 		return nil, ErrInvalidCredentials
 	}
-	if err != nil {
-		return nil, err
-	}
 	if u.DisabledAt != 0 {
-		_, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), password)
-		return nil, db.verdict(&u, false, err)
+		ok, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), password)
+		if err := db.verdict(&u, ok, err); err != nil {
+			return nil, err
+		}
+		return nil, disabledError{}
 	}
 	ok, upgrade, err := db.o.hasher.VerifyAndRehash(ctx, phc.Hash(u.PasswordHash), password)
 	if err := db.verdict(&u, ok, err); err != nil {

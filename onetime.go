@@ -84,9 +84,9 @@ func (tx *Tx) createOneTime(user UserID, purpose string, ttl time.Duration, data
 	case err != nil:
 		return OneTimeToken{}, err
 	case ttl < time.Second || ttl > maxOneTimeLife:
-		return OneTimeToken{}, &InputError{Field: "TTL", Reason: "must be from 1 s to 90 days"}
+		return OneTimeToken{}, &InputError{Field: "TTL", Code: CodeOutOfRange, Reason: "must be from 1 s to 90 days", Min: int64(time.Second), Max: int64(maxOneTimeLife)}
 	case len(data) > maxOneTimeData:
-		return OneTimeToken{}, &InputError{Field: "Data", Reason: "must be at most 1 KiB"}
+		return OneTimeToken{}, &InputError{Field: "Data", Code: CodeTooLong, Reason: "must be at most 1 KiB", Max: maxOneTimeData}
 	}
 	u, err := tx.user(user)
 	if err != nil {
@@ -112,9 +112,9 @@ func (tx *Tx) createOneTime(user UserID, purpose string, ttl time.Duration, data
 func checkPurpose(purpose string) error {
 	switch {
 	case strings.HasPrefix(purpose, "snib:"):
-		return &InputError{Field: "Purpose", Reason: "must not begin with snib:"}
+		return &InputError{Field: "Purpose", Code: CodeMalformed, Reason: "must not begin with snib:"}
 	case !fold.Name(purpose):
-		return &InputError{Field: "Purpose", Reason: "must be 1–32 of [a-z0-9_-]"}
+		return &InputError{Field: "Purpose", Code: CodeMalformed, Reason: "must be 1–32 of [a-z0-9_-]"}
 	}
 	return nil
 }

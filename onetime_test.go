@@ -397,8 +397,8 @@ var forOneTimeTokens = []struct {
 		_, err := db.UpdateUserProviderID(ctx, id, "email", "b@example.com")
 		return err
 	}},
-	{"UpdateUserProviderID to a linked one", true, func(db *snib.DB, id snib.UserID, _ snib.Session) error {
-		_, err := db.UpdateUserProviderID(ctx, id, "github", "1")
+	{"UpdateUserProviderID of another provider", true, func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		_, err := db.UpdateUserProviderID(ctx, id, "github", "2")
 		return err
 	}},
 	{"UnlinkIdentity", true, func(db *snib.DB, id snib.UserID, _ snib.Session) error {

@@ -242,8 +242,13 @@ func TestChangePasswordIsACompareAndSwap(t *testing.T) {
 		wantErr(t, err, snib.ErrUserDisabled)
 		_, err = db.ChangePassword(ctx, u.ID, password, "short")
 		wantField(t, err, "Password")
-		_, err = db.ChangePassword(ctx, u.ID, "nul\x00", "a new passphrase")
-		wantField(t, err, "Current")
+		passes := observe(t, db)
+		for _, current := range []string{"", "nul\x00", "\xff", strings.Repeat("x", 1025)} {
+			got := passes.during(func() { _, err = db.ChangePassword(ctx, u.ID, current, "a new passphrase") })
+			if !errors.Is(err, snib.ErrInvalidCredentials) || len(got) != 1 {
+				t.Errorf("current %.10q: %v after %d passes, want it wrong after one", current, err, len(got))
+			}
+		}
 		_, err = db.ChangePassword(ctx, u.ID, password, "a new passphrase", other.ID)
 		wantField(t, err, "Keep")
 	})

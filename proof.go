@@ -41,7 +41,7 @@ type proven struct {
 // proven verifies proof in this transaction.
 func (tx *Tx) proven(proof Proof) (proven, error) {
 	if proof == nil {
-		return proven{}, &InputError{Field: "Proof", Reason: "is required"}
+		return proven{}, missing("Proof")
 	}
 	p, err := proof.prove(tx)
 	if err == nil && p.user.DisabledAt != 0 {
@@ -55,7 +55,7 @@ func (tx *Tx) proven(proof Proof) (proven, error) {
 
 func (u User) prove(tx *Tx) (proven, error) {
 	if u.CredentialVersion == 0 {
-		return proven{}, &InputError{Field: "Proof", Reason: "must be a User that was read"}
+		return proven{}, &InputError{Field: "Proof", Code: CodeMalformed, Reason: "must be a User that was read"}
 	}
 	record, err := tx.user(u.ID)
 	switch {
@@ -77,7 +77,7 @@ func (u User) prove(tx *Tx) (proven, error) {
 
 func (s Session) prove(tx *Tx) (proven, error) {
 	if s.ID == "" {
-		return proven{}, &InputError{Field: "Proof", Reason: "must be a Session that was read"}
+		return proven{}, &InputError{Field: "Proof", Code: CodeMalformed, Reason: "must be a Session that was read"}
 	}
 	v, err := tx.sessionByID(s.ID)
 	if err == nil && (tx.stateOf(&v) != SessionActive || !v.IsUser(string(s.UserID))) {

@@ -113,8 +113,8 @@ var raising = []op{
 	onUser("UpdateUserProviderID", func(db *snib.DB, id snib.UserID) (snib.User, error) {
 		return db.UpdateUserProviderID(ctx, id, "email", "b@example.com")
 	}),
-	onUser("UpdateUserProviderID to a linked one", func(db *snib.DB, id snib.UserID) (snib.User, error) {
-		return db.UpdateUserProviderID(ctx, id, "github", "1")
+	onUser("UpdateUserProviderID of another provider", func(db *snib.DB, id snib.UserID) (snib.User, error) {
+		return db.UpdateUserProviderID(ctx, id, "github", "2")
 	}),
 	onUser("UnlinkIdentity", func(db *snib.DB, id snib.UserID) (snib.User, error) {
 		return db.UnlinkIdentity(ctx, id, "github", "1")
@@ -240,6 +240,7 @@ func once(db *snib.DB, f func()) {
 // that was verified before is still the one with which this identity logs in.
 var passwordStays = []op{
 	named("UnlinkIdentity"), named("RevokeUserSessions"), named("RevokeUserRefreshTokens"),
+	named("UpdateUserProviderID of another provider"),
 	{"DisableUser and EnableUser", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
 		_, err := db.DisableUser(ctx, id, "")
 		_, err2 := db.EnableUser(ctx, id)

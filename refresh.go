@@ -370,7 +370,8 @@ func (tx *Tx) successor(f *codec.Family, parent *familySecret) (familySecret, []
 }
 
 // ListUserRefreshTokens returns the user's refresh tokens that can be used,
-// oldest first: at most 100, an empty list for an unknown user.
+// oldest first: at most 100, an empty list for an unknown user. With the
+// sessions that have none it is the whole list of devices: see ListUserSessions.
 func (db *DB) ListUserRefreshTokens(ctx context.Context, id UserID) ([]RefreshToken, error) {
 	return result(ctx, "list refresh tokens", db.view, func(tx *Tx) ([]RefreshToken, error) {
 		return tx.ListUserRefreshTokens(id)

@@ -94,7 +94,7 @@ const maxReplaced = 16
 // encode checks the options and returns the attributes as they are stored.
 func (o *SessionOptions) encode() (attributes string, err error) {
 	if len(o.Replaces) > maxReplaced {
-		return "", &InputError{Field: "Replaces", Reason: "must be at most 16"}
+		return "", &InputError{Field: "Replaces", Code: CodeTooMany, Reason: "must be at most 16", Max: maxReplaced}
 	}
 	return encodeAttributes(o.Attributes, sessionBounds)
 }

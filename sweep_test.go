@@ -302,6 +302,29 @@ func TestSweepInTheBackground(t *testing.T) {
 	})
 }
 
+// The default options sweep every hour; a negative interval does not.
+func TestSweepIsOnByDefault(t *testing.T) {
+	for every, want := range map[time.Duration]int{0: 0, -1: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			clock := snibtest.NewClock()
+			db := snibtest.NewDB(t, &snib.Options{Now: clock.Now, SweepEvery: every})
+			session(t, db, nobody(t, db, "ada").ID)
+			clock.Advance(100 * 24 * time.Hour)
+			time.Sleep(time.Hour - time.Second)
+			synctest.Wait()
+			if got := records(t, db); got[0] != 1 {
+				t.Errorf("every %v: %d sessions before an hour has passed, want 1", every, got[0])
+			}
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if got := records(t, db); got[0] != want {
+				t.Errorf("every %v: %d sessions after an hour, want %d", every, got[0], want)
+			}
+			closeDB(t, db)
+		})
+	}
+}
+
 // A sweep that fails is an event, and the next one happens.
 func TestSweepInTheBackgroundReportsTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 // when the thing was made (to the millisecond). Knowing one gives nothing.
 type (
 	// UserID names a user, for ever: no method changes it. Ids made here are
-	// "usr_" and 26 characters; imported ones are kept, 1–64 bytes of
-	// [A-Za-z0-9_.:-], compared bytewise.
+	// "usr_" and 26 characters; imported ones are kept, 1–128 bytes of
+	// visible ASCII, compared bytewise: escape them in URLs, paths and pages.
 	UserID string
 
 	// SessionID names a session: "ses_" and 32 characters. The first 16 of

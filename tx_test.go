@@ -92,6 +92,8 @@ func call(tb testing.TB, receiver any, name string, first ...any) error {
 			in = append(in, reflect.ValueOf(time.Hour))
 		case t == reflect.TypeFor[string]():
 			in = append(in, reflect.ValueOf("passphrase"))
+		case t == reflect.TypeFor[io.Writer]():
+			in = append(in, reflect.ValueOf(io.Discard))
 		default:
 			in = append(in, reflect.Zero(t))
 		}

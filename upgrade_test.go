@@ -335,3 +335,42 @@ func TestUpgradeOfDamage(t *testing.T) {
 		})
 	}
 }
+
+// Format 1 had the empty text in unique indexes.
+func TestUpgradeFreesTheEmptyTextOfUniqueIndexes(t *testing.T) {
+	f := newFormatOne(t)
+	b := must(bolt.Open(f.path, 0o600, nil))(t)
+	declared := must(codec.DecodeDeclarations([]byte(rawGet(t, b, "meta", codec.KeyDeclarations))))(t)
+	declared.Indexes = append(declared.Indexes, codec.Index{Name: "phone", Unique: true})
+	rawPut(t, b, "meta", codec.KeyDeclarations, declared.Append(nil))
+	var id string
+	for key := range f.content {
+		if rest, ok := strings.CutPrefix(key, "users/"); ok {
+			id = max(id, rest)
+		}
+	}
+	u := must(codec.DecodeUser([]byte(id), []byte(rawGet(t, b, "users", id))))(t)
+	attributes := map[string]any{}
+	if u.Attributes != "" {
+		attributes = must(codec.DecodeAttributes(u.Attributes))(t)
+	}
+	attributes["phone"] = ""
+	bounds := codec.Bounds{Keys: codec.MaxAttributes, Bytes: codec.MaxAttributeBytes}
+	u.Attributes = string(must(codec.AppendAttributes(nil, attributes, bounds))(t))
+	u.Entries = append(u.Entries, codec.IndexEntry{Name: "phone", Value: string(must(codec.AppendIndexValue(nil, ""))(t)), Unique: true})
+	rawPut(t, b, "users", id, u.Append(nil))
+	key := indexKey(t, "phone", "", "")
+	ref := codec.UserRef{UserID: id}
+	rawPut(t, b, "attributes", key, ref.Append(nil, codec.SpaceAttributes, []byte(key)))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	db := snibtest.OpenDB(t, f.path, f.options())
+	if r := must(db.Check(ctx))(t); r.Found != 0 {
+		t.Errorf("Check finds %+v", r.Problems)
+	}
+	for i := range 2 {
+		must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: fmt.Sprint(i), Attributes: snib.Attributes{"phone": ""}}))(t)
+	}
+}

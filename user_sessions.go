@@ -49,6 +49,11 @@ func readsSessionID(_ *DB, id SessionID) []kv.Ref {
 
 // ListUserSessions returns the user's active and idle sessions, oldest first:
 // at most 1,000, an empty list for an unknown user.
+//
+// A device with a refresh token whose last session has run out is not among
+// them, and can come back. A whole list of devices is the sessions here without
+// a RefreshTokenID, and ListUserRefreshTokens; end a device of the second kind by
+// RevokeRefreshToken.
 func (db *DB) ListUserSessions(ctx context.Context, id UserID) ([]Session, error) {
 	return read(ctx, db, "list sessions", nil, (*Tx).ListUserSessions, id)
 }
@@ -133,11 +138,11 @@ func (tx *Tx) revoking(of *UserID, field string, k token.Kind, id string) (codec
 		return codec.OwnedKey{}, err
 	}
 	if of != nil && !validUserID(*of) {
-		return codec.OwnedKey{}, &InputError{Field: "UserID", Reason: "cannot be an id"}
+		return codec.OwnedKey{}, &InputError{Field: "UserID", Code: CodeMalformed, Reason: "cannot be an id"}
 	}
 	key, ok := k.ParseID(id)
 	if !ok {
-		return codec.OwnedKey{}, &InputError{Field: field, Reason: "cannot be an id"}
+		return codec.OwnedKey{}, &InputError{Field: field, Code: CodeMalformed, Reason: "cannot be an id"}
 	}
 	return key, nil
 }
@@ -164,7 +169,8 @@ func (tx *Tx) endSession(v *codec.SessionView) error {
 // RevokeToken revokes the credential of a presented token, in any state: a
 // session, or the family of a refresh token (any token of it, also a spent
 // one), each with the other if they belong together. Call it to sign a user
-// out. A token that is malformed, unknown or of another kind is no error.
+// out: it never fails for a stale cookie. A text that is malformed, unknown or no
+// such token, as an id, is no error and revokes nothing.
 func (db *DB) RevokeToken(ctx context.Context, token string) error {
 	return during("revoke token", db.updateIfNeeded(ctx, func(tx *Tx) error {
 		_, err := tx.endToken(token, codec.OwnedKey{})
@@ -253,13 +259,13 @@ const maxKept = 100
 // on. It skips sessions that have ended already.
 func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Session, error) {
 	if len(ids) > maxKept {
-		return nil, &InputError{Field: field, Reason: "must be at most 100"}
+		return nil, &InputError{Field: field, Code: CodeTooMany, Reason: "must be at most 100", Max: maxKept}
 	}
 	var kept []codec.Session
 	for _, id := range ids {
 		key, ok := token.Session.ParseID(string(id))
 		if !ok {
-			return nil, &InputError{Field: field, Reason: "has what cannot be an id"}
+			return nil, &InputError{Field: field, Code: CodeMalformed, Reason: "has what cannot be an id"}
 		}
 		s, err := records.OwnedRecord(&tx.rec, records.Sessions, key, codec.DecodeSession)
 		switch {
@@ -268,7 +274,7 @@ func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Sessi
 		case err != nil:
 			return nil, err
 		case s.UserID != userID:
-			return nil, &InputError{Field: field, Reason: "names a session of another user"}
+			return nil, &InputError{Field: field, Code: CodeNotAllowed, Reason: "names a session of another user"}
 		}
 		kept = append(kept, s)
 	}

@@ -155,8 +155,12 @@ func TestDisableUserShutsOutAndNothingComesBack(t *testing.T) {
 		wantErr(t, err, snib.ErrInvalidCredentials)
 		_, _, err = db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{})
 		wantErr(t, err, snib.ErrInvalidCredentials)
-		if errors.Is(err, snib.ErrUserDisabled) {
-			t.Error("a log-in tells that the user is disabled")
+		if !errors.Is(err, snib.ErrUserDisabled) || errors.Unwrap(err).Error() != snib.ErrInvalidCredentials.Error() {
+			t.Errorf("the right password: %v, want it to be ErrUserDisabled and to read as any other", err)
+		}
+		_, err = db.AuthenticateUser(ctx, "email", "a@example.com", password+"x")
+		if !errors.Is(err, snib.ErrInvalidCredentials) || errors.Is(err, snib.ErrUserDisabled) {
+			t.Errorf("a wrong password of a disabled user: %v, which tells that there is one", err)
 		}
 		_, err = db.CreateSession(ctx, u, snib.SessionOptions{})
 		wantErr(t, err, snib.ErrUserDisabled)
@@ -392,7 +396,7 @@ func TestChangePasswordOfAUserWithoutIdentity(t *testing.T) {
 	_, err := db.ChangePassword(ctx, bob.ID, "not the password", "another passphrase")
 	wantErr(t, err, snib.ErrInvalidCredentials)
 	must(db.ChangePassword(ctx, bob.ID, password, "another passphrase"))(t)
-	if strings.Join(asked, " ") != ": :" {
+	if want := ":" + string(bob.ID); strings.Join(asked, " ") != want+" "+want {
 		t.Errorf("BeforeAuth was asked %q", asked)
 	}
 	invalid(t, db, bobs)

@@ -36,7 +36,7 @@ func TestModel(t *testing.T) {
 // TestModelMeetsEverything does the same operations each time, and fails
 // unless each has succeeded among them.
 func TestModelMeetsEverything(t *testing.T) {
-	d := runModel(t, 1, 1500)
+	d := runModel(t, 3, 3000)
 	for _, op := range append(slices.Sorted(maps.Keys(operations)), "rotate", "repeat", "re-key", "reuse", "limit of links") {
 		if d.good[op] == 0 {
 			t.Errorf("%s has never succeeded", op)

@@ -155,7 +155,7 @@ func TestCreateUserRacesHaveOneWinner(t *testing.T) {
 		return err
 	}), snib.ErrIdentityTaken)
 	oneWins(t, together(t, racers, func(i int) error {
-		_, err := db.UpdateUserProviderID(ctx, users[i].ID, "email", "grace@example.com")
+		_, err := db.UpdateUserProviderID(ctx, users[i].ID, "username", "grace")
 		return err
 	}), snib.ErrIdentityTaken)
 }

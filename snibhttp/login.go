@@ -25,7 +25,7 @@ import (
 // database. With an error there is no cookie, and s is ended if it can be.
 func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Session) error {
 	if s.Token.Reveal() == "" {
-		return &snib.InputError{Field: "Session.Token", Reason: "must be there"}
+		return &snib.InputError{Field: "Session.Token", Code: snib.CodeRequired, Reason: "must be there"}
 	}
 	c, err := m.mayEnter(r, s.Attributes())
 	if err == nil {

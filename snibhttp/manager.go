@@ -37,14 +37,14 @@ func New(db *snib.DB, o *Options) (*Manager, error) {
 		m.o = *o
 	}
 	if db == nil {
-		return nil, &snib.InputError{Field: "db", Reason: "must not be nil"}
+		return nil, &snib.InputError{Field: "db", Code: snib.CodeRequired, Reason: "must not be nil"}
 	}
 	if err := m.o.check(); err != nil {
 		return nil, err
 	}
 	for _, origin := range m.o.TrustedOrigins {
 		if err := m.base.AddTrustedOrigin(origin); err != nil {
-			return nil, invalid("TrustedOrigins", "must each be an origin")
+			return nil, invalid("TrustedOrigins", snib.CodeMalformed, "must each be an origin")
 		}
 		m.trusted[origin] = true
 	}

@@ -67,7 +67,7 @@ func (o *outbox) send(ctx context.Context, address string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(o.terminal, "\nTo %s: set a new password, once and until %s, at\n%s/reset?token=%s\n\n",
-		user.Identities[0].Identifier, link.ExpiresAt.Local().Format(time.TimeOnly),
+		addressOf(user), link.ExpiresAt.Local().Format(time.TimeOnly),
 		o.app.origin, url.QueryEscape(link.Token.Reveal()))
 	return err
 }

@@ -136,7 +136,7 @@ func Key(name string, v any) any {
 	case string:
 		if name == "nick" {
 			v = strings.ToLower(strings.Join(strings.Fields(v), " "))
-			if v == "" {
+			if v == "" { // no value of a unique index
 				return nil
 			}
 		}
@@ -253,18 +253,29 @@ func (u *User) find(x Identity) int {
 	return slices.IndexFunc(u.Identities, func(have Identity) bool { return have.key() == x.key() })
 }
 
-// UpdateProviderID replaces the primary identity.
+// UpdateProviderID replaces the identity of the same provider, or the only one.
 func (m *Model) UpdateProviderID(id string, x Identity) error {
 	return m.update(id, func(u *User) error {
 		if err := m.claimable(x, id); err != nil {
 			return err
 		}
-		if u.find(x) == 0 {
-			u.Identities[0] = x
-			return nil
+		var of []int
+		for i, have := range u.Identities {
+			if have.Provider == x.Provider {
+				of = append(of, i)
+			}
 		}
-		rest := slices.DeleteFunc(u.Identities[1:], func(have Identity) bool { return have.key() == x.key() })
-		u.Identities = append([]Identity{x}, rest...)
+		if len(of) == 0 && len(u.Identities) == 1 {
+			of = []int{0}
+		}
+		if len(of) != 1 {
+			return ErrInvalidInput
+		}
+		old := u.Identities[of[0]]
+		u.Identities[of[0]] = x
+		if old.key() == x.key() {
+			return nil // a spelling
+		}
 		u.Version++
 		m.endLinks(id)
 		return nil

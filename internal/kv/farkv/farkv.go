@@ -73,7 +73,7 @@ type reader struct {
 
 func name(space kv.Space, key []byte) string { return strconv.Itoa(int(space)) + " " + string(key) }
 
-// trip counts one, which brings what is wanted.
+// trip counts one, which brings the wanted keys.
 func (r *reader) trip() {
 	r.s.trips.Add(1)
 	for _, key := range r.wanted {
