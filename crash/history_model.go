@@ -2,12 +2,11 @@ package main
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/anishathalye/porcupine"
 )
 
-// account is one user as the documentation has it, without time: the clock of
+// accountState is one user as the documentation has it, without time: the clock of
 // a history stands still, so nothing expires and a spent refresh token's parent
 // is within its grace.
 type accountState struct {
@@ -17,7 +16,7 @@ type accountState struct {
 	sessions        []sessionState
 	hidden          int // sessions whose ids nobody was told, as the answer was lost
 	families        []familyState
-	links           []linkState
+	links           []string // ids of one-time tokens
 }
 
 type sessionState struct{ id, token, family string }
@@ -29,12 +28,6 @@ type familyState struct {
 	session             string
 	epoch               int  // the opening on which current was made
 	revoked             bool // for reuse, which is remembered
-}
-
-// A linkState is a one-time token. shaken: the credential version rose since.
-type linkState struct {
-	id     string
-	shaken bool
 }
 
 const lost = "?" // what a lost answer had
@@ -193,9 +186,7 @@ func ruleRevokeSessions(a *accountState, c *request, _ *answer) string {
 	a.families = slices.DeleteFunc(a.families, func(f familyState) bool {
 		return !f.revoked && (len(kept) == 0 || kept[0].family != f.id)
 	})
-	for i := range a.links {
-		a.links[i].shaken = true
-	}
+	a.links = nil
 	a.raise()
 	return answerOK
 }
@@ -208,19 +199,18 @@ func ruleCreateLink(a *accountState, _ *request, r *answer) string {
 		return answerDisabled
 	}
 	if r.Link != "" {
-		a.links = append(a.links, linkState{id: r.Link})
-		slices.SortFunc(a.links, func(x, y linkState) int { return strings.Compare(x.id, y.id) })
+		a.links = append(a.links, r.Link)
+		slices.Sort(a.links)
 	}
 	return answerOK
 }
 
 func (a *accountState) endLink(id string) {
-	a.links = slices.DeleteFunc(a.links, func(l linkState) bool { return l.id == id })
+	a.links = slices.DeleteFunc(a.links, func(l string) bool { return l == id })
 }
 
-func ruleUseLink(a *accountState, c *request, r *answer) string {
-	i := slices.IndexFunc(a.links, func(l linkState) bool { return l.id == c.Link })
-	if i < 0 || a.links[i].shaken && r.Kind == answerInvalid {
+func ruleUseLink(a *accountState, c *request, _ *answer) string {
+	if !slices.Contains(a.links, c.Link) {
 		return answerInvalid
 	}
 	a.endLink(c.Link)

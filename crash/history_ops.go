@@ -58,14 +58,14 @@ var historyOps = map[string]historyOp{
 	}},
 	"CreateOneTimeToken": {6, "purpose", doCreateLink},
 	"UseOneTimeToken": {12, "link", func(db *snib.DB, c *request) (answer, error) {
-		_, err := db.UseOneTimeToken(ctx, c.Purpose, c.Token)
+		_, err := db.Tokens().Use(ctx, c.Purpose, c.Token)
 		return answer{}, err
 	}},
 	"RevokeOneTimeToken": {2, "link", func(db *snib.DB, c *request) (answer, error) {
-		return answer{}, db.RevokeOneTimeToken(ctx, c.id(), snib.OneTimeTokenID(c.Link))
+		return answer{}, db.Tokens().Revoke(ctx, c.id(), snib.OneTimeTokenID(c.Link))
 	}},
 	"RevokeUserOneTimeTokens": {1, "link", func(db *snib.DB, c *request) (answer, error) {
-		return answer{}, db.RevokeUserOneTimeTokens(ctx, c.id(), c.Purpose)
+		return answer{}, db.Tokens().RevokeAll(ctx, c.id(), c.Purpose)
 	}},
 }
 
@@ -125,6 +125,6 @@ func doCreateFamily(db *snib.DB, c *request) (answer, error) {
 func doRefresh(db *snib.DB, c *request) (answer, error) { return pairAnswer(db.Refresh(ctx, c.Token)) }
 
 func doCreateLink(db *snib.DB, c *request) (answer, error) {
-	l, err := db.CreateOneTimeToken(ctx, c.id(), c.Purpose, purposeLife, nil)
+	l, err := db.Tokens().Create(ctx, c.id(), c.Purpose, purposeLife, nil)
 	return answer{Link: string(l.ID), Purpose: c.Purpose, Tokens: []string{l.Token.Reveal()}}, err
 }

@@ -99,7 +99,8 @@ func (db *DB) plantedValidate(ctx context.Context, token string) (Session, error
 	if v, ok := plantedSessions.Load(token); ok && time.Since(v.(plantedSession).at) < 5*time.Millisecond {
 		return v.(plantedSession).s, nil
 	}
-	s, err := read(ctx, db, "validate session", (*Tx).ValidateSession, token)
+	var s Session
+	err := db.View(ctx, func(tx *Tx) (err error) { s, err = tx.ValidateSession(token); return err })
 	if err == nil {
 		plantedSessions.Store(token, plantedSession{s, time.Now()})
 	}
@@ -108,16 +109,13 @@ func (db *DB) plantedValidate(ctx context.Context, token string) (Session, error
 
 func (db *DB) plantedRevoke(token string) {
 	time.Sleep(2 * time.Millisecond)
-	db.updateIfNeeded(context.Background(), func(tx *Tx) error { return tx.endToken(token) })
+	db.Update(context.Background(), func(tx *Tx) error { return tx.RevokeToken(token) })
 }
 
-func (db *DB) plantedUse(ctx context.Context, purpose, token string) (OneTimeToken, error) {
-	t, err := read(ctx, db, "use one-time token", func(tx *Tx, token string) (OneTimeToken, error) {
-		t, err := tx.presentedOneTime(purpose, token)
-		return newOneTimeToken(&t), err
-	}, token)
+func (o OneTimeTokens) plantedUse(ctx context.Context, purpose, token string) (OneTimeToken, error) {
+	t, err := o.Peek(ctx, purpose, token)
 	if err == nil {
-		err = db.RevokeOneTimeToken(ctx, t.UserID, t.ID)
+		err = o.Revoke(ctx, t.UserID, t.ID)
 	}
 	return t, err
 }
@@ -129,8 +127,8 @@ var historyPlants = []plant{
 		text: "\nreturn db.plantedValidate(ctx, token)"},
 	{name: "a revocation happens 2 ms after it was acknowledged", file: "user_sessions.go", anchor: "func (db *DB) RevokeToken(ctx context.Context, token string) error {",
 		text: "\ngo db.plantedRevoke(token)\nreturn nil"},
-	{name: "a one-time token is read and removed in two transactions", file: "onetime.go", anchor: "func (db *DB) UseOneTimeToken(ctx context.Context, purpose, token string) (OneTimeToken, error) {",
-		text: "\nreturn db.plantedUse(ctx, purpose, token)"},
+	{name: "a one-time token is read and removed in two transactions", file: "onetime.go", anchor: "func (o OneTimeTokens) Use(ctx context.Context, purpose, token string) (OneTimeToken, error) {",
+		text: "\nreturn o.plantedUse(ctx, purpose, token)"},
 }
 
 // TestHistoriesFindPlants: histories are worth what they find, and the same
