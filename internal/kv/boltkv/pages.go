@@ -1,10 +1,12 @@
 package boltkv
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // fill is how full the pages of an ascending space are made when they split.
@@ -92,6 +94,9 @@ func (p *pages) create(i kv.Space) (*space, error) {
 		}
 	}
 	b, err := parent.CreateBucket([]byte(spec.Name))
+	if errors.Is(err, berrors.ErrBucketExists) || errors.Is(err, berrors.ErrIncompatibleValue) {
+		return nil, fmt.Errorf("%w: space %q is not one", kv.ErrCorrupt, spec.Name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("create space %q: %w", spec.Name, err)
 	}
