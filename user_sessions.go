@@ -63,27 +63,35 @@ func (tx *Tx) ListUserSessions(id UserID) ([]Session, error) {
 	if err := tx.reading(); err != nil {
 		return nil, err
 	}
-	var out []Session
-	err := tx.eachSession(id, func(v *codec.SessionView) {
-		if tx.stateOf(v) != SessionDead {
-			out = append(out, tx.publicSession(v))
+	// Counted first: a Session is large, and a slice that grows would cost more
+	// than keys that are at hand by then.
+	n, err := tx.rec.CountOwner(records.SpaceSessions, tx.rec.Owner(string(id)), 0)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	out := make([]Session, 0, n)
+	err = tx.eachSession(id, func(v codec.SessionView) {
+		if tx.stateOf(&v) != SessionDead {
+			out = append(out, tx.publicSession(&v))
 		}
 	})
 	return out, err
 }
 
-// eachSession visits all sessions of a user, the dead ones too, by age.
-func (tx *Tx) eachSession(id UserID, visit func(*codec.SessionView)) error {
+// eachSession visits all sessions of a user, the dead ones too, by age. A view is
+// valid during its visit.
+func (tx *Tx) eachSession(id UserID, visit func(codec.SessionView)) error {
 	if !validUserID(id) {
 		return nil
 	}
 	return tx.rec.ScanOwner(records.SpaceSessions, tx.rec.Owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
-		v, err := codec.ViewSession(key[:], value)
+		tx.rec.Key = append(tx.rec.Key[:0], key[:]...) // which the view keeps
+		v, err := codec.ViewSession(tx.rec.Key, value)
 		if err != nil {
 			return tx.rec.Damaged(records.SpaceSessions, err)
 		}
 		if v.IsUser(string(id)) {
-			visit(&v)
+			visit(v)
 		}
 		return nil
 	})
@@ -294,8 +302,8 @@ func (tx *Tx) DeleteDeadUserSessions(id UserID) (int, error) {
 		return 0, err
 	}
 	var dead []codec.OwnedKey
-	err := tx.eachSession(id, func(v *codec.SessionView) {
-		if tx.stateOf(v) == SessionDead {
+	err := tx.eachSession(id, func(v codec.SessionView) {
+		if tx.stateOf(&v) == SessionDead {
 			dead = append(dead, v.Key())
 		}
 	})

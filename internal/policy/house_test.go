@@ -14,7 +14,7 @@ import (
 // its figure. A package that is not named must have no cycle above maxCycle.
 var house = map[string]struct{ arrows, cycle int }{
 	".":                  {arrows: 156, cycle: 6},
-	"internal/kv/boltkv": {arrows: 153, cycle: 23},
+	"internal/kv/boltkv": {arrows: 168, cycle: 25},
 	"internal/phc":       {arrows: 127, cycle: 13},
 }
 

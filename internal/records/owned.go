@@ -127,6 +127,14 @@ func (tx *Tx) ScanOwner(space kv.Space, owner codec.Owner, limit int, visit func
 	})
 }
 
+// CountOwner returns how many records of a space an owner has, at most limit;
+// limit <= 0 is no bound.
+func (tx *Tx) CountOwner(space kv.Space, owner codec.Owner, limit int) (n int, err error) {
+	from, to := owner.AppendRange(nil)
+	err = tx.R.Scan(space, from, to, limit, func(_, _ []byte) error { n++; return nil })
+	return n, err
+}
+
 // Evicted returns the records of a kind that a user must lose for a new one, in
 // the place of replaced (zero: no record is replaced): the records of the
 // lowest rank above the bound of the options.
@@ -139,9 +147,8 @@ func (tx *Tx) Evicted(k *Kind, userID string, replaced codec.OwnedKey) ([]codec.
 // it only counts keys. A record that cannot be read is the lowest; it must not
 // keep the user out.
 func (tx *Tx) lowest(k *Kind, userID string, most int, replaced codec.OwnedKey) ([]codec.OwnedKey, error) {
-	owner, n := tx.Owner(userID), 0
-	from, to := owner.AppendRange(nil)
-	err := tx.R.Scan(k.Space, from, to, most+1, func(_, _ []byte) error { n++; return nil })
+	owner := tx.Owner(userID)
+	n, err := tx.CountOwner(k.Space, owner, most+1)
 	if err != nil || n <= most {
 		return nil, err
 	}
