@@ -239,6 +239,21 @@ func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, 
 	return report, errors.Join(err, db.store.Close())
 }
 
+// scratch returns a store of the same spaces in a temporary file beside the
+// database, and a function that removes it.
+func (db *DB) scratch() (kv.Store, func(), error) {
+	f, err := durable.Beside(db.store.Path(), "sorting")
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a temporary file: %w", err)
+	}
+	s, err := boltkv.Open(f.Name(), boltkv.Options{Bucket: "snib", Spaces: records.Spaces, InsecureNoSync: true})
+	if err != nil {
+		f.Remove()
+		return nil, nil, err
+	}
+	return s, func() { s.Close(); f.Remove() }, nil
+}
+
 // engine returns the options of the store underneath. init fills a new one.
 func (s *settings) engine(init func(kv.Tx) error) boltkv.Options {
 	return boltkv.Options{
