@@ -216,6 +216,10 @@ func TestImportUsersUpdatesUsersWhoDidNothingHere(t *testing.T) {
 	if idle.CredentialVersion != version+1 || !idle.PasswordChangedAt.Equal(clock.Now()) || !idle.CreatedAt.Equal(monday[0].CreatedAt) {
 		t.Errorf("idle is %+v, the version was %d", idle, version)
 	}
+	friday[0].Attributes = snib.Attributes{"nick": "saturday"} // an update is not a change made here
+	if r := must(db.ImportUsers(ctx, rowsOf(friday...), snib.ImportOptions{Update: true}))(t); r.Updated != 1 {
+		t.Errorf("on Saturday: %+v", r)
+	}
 	for id, password := range map[string]string{"idle": "friday-pass", "user": "monday-pass", "edited": "monday-pass"} {
 		must2(db.LogIn(ctx, "email", id+"@example.com", password, snib.SessionOptions{}))(t)
 	}

@@ -16,6 +16,9 @@ var formatOneTrees = []string{
 	"one_time_tokens", "user_one_time_tokens", "quarantine",
 }
 
+// formatOneIndex is one that no file of format 2 has.
+const formatOneIndex = "user_sessions"
+
 // upgrade brings a file of format 1 to format 2, in one transaction. Users,
 // identities, attributes and passwords stay as they are. Sessions and tokens
 // end: format 2 finds a record by its user, whom a token of format 1 does not
@@ -39,35 +42,41 @@ func (db *DB) upgrade(ctx context.Context) error {
 }
 
 // upgradeDamaged is upgrade for RepairFile, before the repair, which is one of
-// format 2. One readable record of format 1 shows that the file is of it; what
-// is damaged stays damaged for the repair to mend.
+// format 2. One readable record of format 1, or a tree that format 2 does not
+// have, shows that the file is of it; what is damaged stays damaged for the repair
+// to mend.
 func (db *DB) upgradeDamaged(ctx context.Context) error {
 	return db.upgraded(ctx, func(w kv.Tx) (bool, error) {
 		format, formatErr := records.Meta(db.file, w, codec.KeyFormat, codec.DecodeFormat)
 		state, stateErr := records.Meta(db.file, w, codec.KeyState, codec.DecodeState1)
-		switch {
-		case formatErr == nil && (format.Application != records.Application || format.Version >= codec.FormatVersion):
-			return false, nil
-		case formatErr != nil && stateErr != nil:
-			return false, nil
-		case formatErr != nil:
-			format = codec.Format{CreatedAt: state.Floor} // without Unicode: the repair folds anew
-		case stateErr != nil:
-			state.Floor = db.clock.Latest()
-		}
 		raw, ok, err := w.Get(records.SpaceMeta, []byte(codec.KeyDeclarations))
 		if err != nil {
 			return false, err
 		}
 		raw = bytes.Clone(raw)
-		declared, err := codec.DecodeDeclarations(raw)
+		declared, declaredErr := codec.DecodeDeclarations(raw)
+		old, err := hasTree(w, formatOneIndex)
+		switch {
+		case err != nil:
+			return false, err
+		case formatErr == nil && (format.Application != records.Application || format.Version >= codec.FormatVersion):
+			return false, nil
+		case formatErr != nil && stateErr != nil && (declaredErr != nil || !old):
+			return false, nil
+		}
+		if formatErr != nil {
+			format = codec.Format{CreatedAt: state.Floor} // without Unicode: the repair folds anew
+		}
+		if stateErr != nil {
+			state.Floor = db.clock.Latest()
+		}
 		if err := db.writeUpgrade(w, format, state, declared); err != nil {
 			return false, err
 		}
 		switch {
 		case !ok:
 			err = w.Delete(records.SpaceMeta, []byte(codec.KeyDeclarations))
-		case err != nil:
+		case declaredErr != nil:
 			err = w.Put(records.SpaceMeta, []byte(codec.KeyDeclarations), raw)
 		}
 		return true, err

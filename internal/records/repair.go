@@ -32,7 +32,8 @@ type Defaults struct {
 }
 
 // Repair brings the file into line with docs/INVARIANTS.md, in the transaction
-// w, and reports nothing where it already is.
+// w, and reports nothing where it already is. A key of owners that is made anew
+// is in f, which is to be a [File.Fork] until w is committed.
 func Repair(ctx context.Context, f *File, w kv.Tx, d Defaults, told func(done, total int64)) (report RepairReport, err error) {
 	tx := &Tx{File: f, R: w, W: w, Written: true} // Written: the clock is not due
 	c := &checker{ctx: ctx, tx: tx, told: told, repair: &report, defaults: d}
@@ -139,6 +140,9 @@ func (c *checker) mendMeta() error {
 	state, stateErr := Meta(c.tx.File, c.tx.R, codec.KeyState, codec.DecodeState)
 	declared, declaredErr := Meta(c.tx.File, c.tx.R, codec.KeyDeclarations, codec.DecodeDeclarations)
 	owners, ownersErr := Meta(c.tx.File, c.tx.R, codec.KeyOwners, codec.DecodeOwnerKey)
+	if ownersErr == nil {
+		ownersErr = c.tx.UseOwners(owners)
+	}
 	listed, spacesErr := Meta(c.tx.File, c.tx.R, codec.KeyOwnedSpaces, codec.DecodeOwnedSpaces)
 	if formatErr != nil && stateErr != nil && declaredErr != nil {
 		return formatErr // there is no sign that it is ours
