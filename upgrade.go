@@ -3,6 +3,7 @@ package snib
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
@@ -24,6 +25,7 @@ const formatOneIndex = "user_sessions"
 // end: format 2 finds a record by its user, whom a token of format 1 does not
 // tell.
 func (db *DB) upgrade(ctx context.Context) error {
+	db.o.Logger.Info("snib: the file is being upgraded from format 1")
 	return db.upgraded(ctx, func(w kv.Tx) (bool, error) {
 		format, err := records.Meta(db.file, w, codec.KeyFormat, codec.DecodeFormat)
 		if err != nil || format.Version >= codec.FormatVersion { // another DB was first
@@ -88,7 +90,7 @@ func (db *DB) upgraded(ctx context.Context, upgrade func(kv.Tx) (bool, error)) e
 	done := false
 	err := db.store.Exclusive(ctx, func(w kv.Tx) (err error) {
 		done, err = upgrade(w)
-		return err
+		return errors.Join(err, ctx.Err())
 	})
 	if err == nil && done {
 		db.o.Logger.Warn("snib: the file was upgraded from format 1: all sessions and tokens have ended")
@@ -98,8 +100,14 @@ func (db *DB) upgraded(ctx context.Context, upgrade func(kv.Tx) (bool, error)) e
 
 // writeUpgrade writes what format 2 has in the place of format 1.
 func (db *DB) writeUpgrade(w kv.Tx, format codec.Format, state codec.State, declared codec.Declarations) error {
-	if err := dropTrees(w, formatOneTrees...); err != nil {
-		return err
+	told := db.o.told("upgrade")
+	for i, name := range formatOneTrees {
+		if err := dropTrees(w, name); err != nil {
+			return err
+		}
+		if told != nil {
+			told(int64(i+1), int64(len(formatOneTrees)))
+		}
 	}
 	declared.Version = 1
 	return db.file.WriteMeta(w, format, codec.State{Epoch: state.Epoch + 1, Floor: state.Floor, Declarations: 1}, declared)

@@ -78,6 +78,7 @@ type checker struct {
 	epoch  uint32 // the latest in a record
 
 	repair   *RepairReport // nil in Check
+	writes   *Ordered      // of Repair
 	kept     int           // bytes in quarantine
 	guessed  bool          // neither the file nor the options know the rules
 	defaults Defaults

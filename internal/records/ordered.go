@@ -14,6 +14,7 @@ import (
 type Ordered struct {
 	kv.Tx
 	held [SpaceAttributes + 1]map[string]held
+	size int // of what is held, at most; bytes
 }
 
 // held is a write: no value deletes.
@@ -66,6 +67,7 @@ func (o *Ordered) Put(space kv.Space, key, value []byte) error {
 		return kv.ErrTooLarge
 	}
 	o.held[space][string(key)] = held{slices.Clone(value), true}
+	o.size += len(key) + len(value)
 	return nil
 }
 
@@ -75,10 +77,17 @@ func (o *Ordered) Delete(space kv.Space, key []byte) error {
 		return o.Tx.Delete(space, key)
 	}
 	o.held[space][string(key)] = held{}
+	o.size += len(key)
 	return nil
 }
 
-// Flush makes the writes.
+// Over reports whether more is held than a long transaction should.
+func (o *Ordered) Over() bool { return o.size > maxHeld }
+
+// maxHeld is how many bytes of keys and values Repair holds back.
+const maxHeld = 32 << 20
+
+// Flush makes the writes. It must not be called inside a scan.
 func (o *Ordered) Flush() error {
 	for space := SpaceUsers; space <= SpaceAttributes; space++ {
 		keys := make([]string, 0, len(o.held[space]))
@@ -97,7 +106,8 @@ func (o *Ordered) Flush() error {
 				return err
 			}
 		}
-		clear(o.held[space])
+		o.held[space] = make(map[string]held)
 	}
+	o.size = 0
 	return nil
 }
