@@ -210,7 +210,9 @@ func (tx *Tx) Underlying() any {
 // is ErrInvalidInput (Options.Providers) if the keys in the file show that the
 // defaults were not declared. It returns errors of Open as well, and
 // fs.ErrNotExist instead of creating a file. A file of an earlier format is
-// upgraded first, as Open does.
+// upgraded first, as Open does. A damaged tree of an index that was being built
+// is dropped, by a copy without it in the place of the file (errors.ErrUnsupported
+// on Windows).
 func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, error) {
 	if err := given("path", path); err != nil {
 		return RepairReport{}, during("repair", err)
