@@ -40,16 +40,16 @@ type ImportOptions struct {
 
 // ImportedRow is the outcome of one row of an import.
 type ImportedRow struct {
-	Row     int    // UserImport.Row
-	ID      UserID // of the user; of a refused row, as it was given
-	Outcome ImportOutcome
-	Err     error // why it was refused, as ImportUser would have
+	Row     int           // UserImport.Row
+	ID      UserID        // of the user; of a refused row, as it was given
+	Outcome ImportOutcome // imported, updated, unchanged, kept or refused
+	Err     error         // why it was refused, as ImportUser would have
 
 	// Of a row refused because another user has its ID, an identity or a
 	// unique value: that user, and the row by which the user came. Zero is a
 	// user who was here before, or came more than 100,000 users ago.
 	Holder    UserID
-	HolderRow int
+	HolderRow int // zero is a user of before
 }
 
 // ImportOutcome says what became of a row.
