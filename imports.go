@@ -102,6 +102,13 @@ const (
 // committed), errors of the file system (DryRun), and others of the file.
 func (db *DB) ImportUsers(ctx context.Context, seq iter.Seq2[UserImport, error], o ImportOptions) (ImportReport, error) {
 	m := &importer{db: db, o: o, told: db.o.told("import"), seed: maphash.MakeSeed(), rows: make(map[uint64]int)}
+	// ErrNested and ErrClosed come before the first row is taken.
+	if err := db.view(ctx, func(*Tx) error { return nil }); err != nil {
+		return ImportReport{}, during("import users", err)
+	}
+	if seq == nil {
+		return ImportReport{}, during("import users", &InputError{Field: "seq", Reason: "is required"})
+	}
 	commit, end, err := db.importInto(o.DryRun)
 	if err == nil {
 		m.commit = commit
