@@ -82,7 +82,7 @@ func TestPackages(t *testing.T) {
 // quick start does, and one that uses everything.
 const (
 	maxLink    = 3 << 20
-	maxLinkAll = maxLink + maxLink/4 // backup, restore, check and repair
+	maxLinkAll = maxLink + maxLink*5/16 // backup, restore, check, repair and imports
 )
 
 // quickstart is a program with the calls of the README.
