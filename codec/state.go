@@ -5,10 +5,14 @@ package codec
 //	offset  9  ce + 4  Epoch
 //	       14  d3 + 8  Floor
 //	       23  cf + 8  Declarations
+//	       32  cf + 8  Keys
 type State struct {
 	Epoch        uint32 // raised to end all sessions and tokens at once
 	Floor        int64  // Unix milliseconds before which the clock never goes
 	Declarations uint64 // [Declarations].Version of those in force
+
+	// Keys is [SealKeys].Version. 0 is not written: the file has no keys.
+	Keys uint64
 }
 
 var (
@@ -18,12 +22,18 @@ var (
 
 // Append appends the value of r, whose key is KeyState, to dst.
 func (r *State) Append(dst []byte) []byte {
-	start := len(dst)
-	dst = begin(dst, stateLayout)
+	start, l := len(dst), stateLayout
+	if r.Keys != 0 {
+		l.fields++
+	}
+	dst = begin(dst, l)
 	dst = appendUint32(dst, r.Epoch)
 	dst = appendInt64(dst, r.Floor)
 	dst = appendUint64(dst, r.Declarations)
-	return seal(dst, start, stateLayout, "")
+	if r.Keys != 0 {
+		dst = appendUint64(dst, r.Keys)
+	}
+	return seal(dst, start, l, "")
 }
 
 // DecodeState decodes the value under KeyState, without an allocation: every
@@ -35,6 +45,11 @@ func DecodeState(value []byte) (State, error) {
 	}
 	r := reader{value: value, off: offFields}
 	s := State{Epoch: r.uint32(), Floor: r.int64(), Declarations: r.uint64()}
+	if extra > 0 {
+		s.Keys = r.uint64()
+		r.bad = r.bad || s.Keys == 0
+		extra--
+	}
 	if !r.finish(extra) {
 		return State{}, errStructure
 	}
@@ -42,7 +57,7 @@ func DecodeState(value []byte) (State, error) {
 }
 
 // DecodeState1 decodes the value under KeyState in a file of format 1, for an
-// upgrade. Declarations is 0. There, the fields are
+// upgrade. Declarations and Keys are 0. There, the fields are
 //
 //	offset  9  cf + 8  epoch, at most 32 bits of it in use
 //	       18  d3 + 8  floor
