@@ -96,7 +96,7 @@ var (
 	}
 	sampleFormat       = Format{Application: "snib", Version: 2, MinReader: 2, CreatedAt: 1_760_000_000_000, Unicode: "15.0.0"}
 	sampleState        = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12}
-	sampleStateKeys    = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12, Keys: 7}
+	sampleStateKeys    = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12, Keys: 7, Sealed: 1}
 	sampleDeclarations = Declarations{
 		Indexes:   []Index{{Name: "age"}, {Name: "nick", Unique: true, Fold: true}},
 		Providers: []Provider{{"email", "email"}, {"username", "username"}},
@@ -128,7 +128,7 @@ func samples() []sample {
 			uint32(1), int64(1_760_000_000_000), uint64(12)),
 		metaSample("state_keys", KeyState, sampleStateKeys, func(r any) []byte { x := r.(State); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeState(v)) },
-			uint32(1), int64(1_760_000_000_000), uint64(12), uint64(7)),
+			uint32(1), int64(1_760_000_000_000), uint64(12), uint64(7), uint64(1)),
 		metaSample("declarations", KeyDeclarations, sampleDeclarations, func(r any) []byte { x := r.(Declarations); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) },
 			[]any{[]any{"age", false, false}, []any{"nick", true, true}}, []any{[]any{"email", "email"}, []any{"username", "username"}}, uint64(12)),

@@ -6,13 +6,15 @@ package codec
 //	       14  d3 + 8  Floor
 //	       23  cf + 8  Declarations
 //	       32  cf + 8  Keys
+//	       41  cf + 8  Sealed
 type State struct {
 	Epoch        uint32 // raised to end all sessions and tokens at once
 	Floor        int64  // Unix milliseconds before which the clock never goes
 	Declarations uint64 // [Declarations].Version of those in force
 
-	// Keys is [SealKeys].Version. 0 is not written: the file has no keys.
-	Keys uint64
+	// Keys is [SealKeys].Version, and Sealed the uses of all its keys. Keys 0
+	// is not written, nor Sealed then: the file has no keys.
+	Keys, Sealed uint64
 }
 
 var (
@@ -24,14 +26,14 @@ var (
 func (r *State) Append(dst []byte) []byte {
 	start, l := len(dst), stateLayout
 	if r.Keys != 0 {
-		l.fields++
+		l.fields += 2
 	}
 	dst = begin(dst, l)
 	dst = appendUint32(dst, r.Epoch)
 	dst = appendInt64(dst, r.Floor)
 	dst = appendUint64(dst, r.Declarations)
 	if r.Keys != 0 {
-		dst = appendUint64(dst, r.Keys)
+		dst = appendUint64(appendUint64(dst, r.Keys), r.Sealed)
 	}
 	return seal(dst, start, l, "")
 }
@@ -46,9 +48,9 @@ func DecodeState(value []byte) (State, error) {
 	r := reader{value: value, off: offFields}
 	s := State{Epoch: r.uint32(), Floor: r.int64(), Declarations: r.uint64()}
 	if extra > 0 {
-		s.Keys = r.uint64()
-		r.bad = r.bad || s.Keys == 0
-		extra--
+		s.Keys, s.Sealed = r.uint64(), r.uint64()
+		r.bad = r.bad || s.Keys == 0 || extra == 1
+		extra -= 2
 	}
 	if !r.finish(extra) {
 		return State{}, errStructure
@@ -57,7 +59,7 @@ func DecodeState(value []byte) (State, error) {
 }
 
 // DecodeState1 decodes the value under KeyState in a file of format 1, for an
-// upgrade. Declarations and Keys are 0. There, the fields are
+// upgrade. The others are 0. There, the fields are
 //
 //	offset  9  cf + 8  epoch, at most 32 bits of it in use
 //	       18  d3 + 8  floor

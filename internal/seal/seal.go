@@ -39,19 +39,56 @@ var (
 	ErrForged    = errors.New("sealed value does not open in its place")
 )
 
-// aead is the part of cipher.AEAD that is used. Only New names a cipher, so a
-// program that makes no key does not link one.
-type aead interface {
-	Seal(dst, nonce, plaintext, additionalData []byte) []byte
-	Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error)
+// A Key is a secret and the id by which sealed values name it. It is safe for
+// concurrent use and prints as REDACTED. It is an interface so that a program
+// which makes no key links no cipher.
+type Key interface {
+	// ID names the key.
+	ID() string
+
+	// Subkey derives 32 bytes from the secret by HKDF-SHA256 with a label as
+	// info. Without the secret, subkeys of two labels tell nothing of each
+	// other.
+	Subkey(label string) [Size]byte
+
+	// Canary is a value by which the key is known again, to be stored in clear.
+	Canary() [Size]byte
+
+	// Made reports whether canary is that of this key, in constant time.
+	Made(canary [Size]byte) bool
+
+	// Seal returns plain as a sealed value for one place. Its nonce of 24 bytes
+	// is always of crypto/rand, so a key may seal any number of values.
+	Seal(p Place, plain string) string
+
+	// Open returns the text that was sealed under this key for one place.
+	// ErrMalformed; ErrForged if it was sealed under another key, for another
+	// place or not at all.
+	Open(p Place, sealed string) (string, error)
+
+	// Line is the content of a file for the key, as ParseLine reads it.
+	Line() []byte
 }
 
-// A Key is a secret and the id by which sealed values name it. It is safe for
-// concurrent use and prints as REDACTED.
-type Key struct {
+// A Place is where a sealed value lies.
+type Place struct {
+	Space string // as in docs/FORMAT.md
+	Key   string // of the record
+	Field string // of the record
+	User  string // whose it is
+}
+
+// secretKey is the one Key.
+type secretKey struct {
 	id     string
 	secret [Size]byte
 	box    aead
+}
+
+// aead is the part of cipher.AEAD that is used.
+type aead interface {
+	Seal(dst, nonce, plaintext, additionalData []byte) []byte
+	Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error)
 }
 
 // ValidID reports whether id can name a key: 1–32 of [a-z0-9_-].
@@ -62,8 +99,8 @@ func ValidID(id string) bool {
 
 // New returns a key. The id must be valid; the secret has 32 bytes that are
 // random, not a text. An error is a phrase that follows the name of the field.
-func New(id string, secret []byte) (*Key, error) {
-	k := &Key{id: id}
+func New(id string, secret []byte) (Key, error) {
+	k := &secretKey{id: id}
 	copy(k.secret[:], secret)
 	switch {
 	case !ValidID(id):
@@ -75,19 +112,18 @@ func New(id string, secret []byte) (*Key, error) {
 	}
 	subkey := k.Subkey(labelSeal)
 	var err error
-	k.box, err = chacha20poly1305.NewX(subkey[:])
-	return k, err
+	if k.box, err = chacha20poly1305.NewX(subkey[:]); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // Format implements fmt.Formatter: REDACTED for every verb.
-func (k *Key) Format(f fmt.State, _ rune) { io.WriteString(f, "REDACTED") }
+func (k *secretKey) Format(f fmt.State, _ rune) { io.WriteString(f, "REDACTED") }
 
-// ID names the key.
-func (k *Key) ID() string { return k.id }
+func (k *secretKey) ID() string { return k.id }
 
-// Subkey derives 32 bytes from the secret by HKDF-SHA256 with a label as info.
-// Without the secret, subkeys of two labels tell nothing of each other.
-func (k *Key) Subkey(label string) (out [Size]byte) {
+func (k *secretKey) Subkey(label string) (out [Size]byte) {
 	derived, err := hkdf.Key(sha256.New, k.secret[:], nil, label, Size)
 	if err != nil {
 		panic(err) // unreachable: the length is within the bounds of HKDF
@@ -96,26 +132,16 @@ func (k *Key) Subkey(label string) (out [Size]byte) {
 	return out
 }
 
-// Canary is a value by which the key is known again, to be stored in clear.
-func (k *Key) Canary() [Size]byte { return k.Subkey(labelCanary + "\x00" + k.id) }
+func (k *secretKey) Canary() [Size]byte { return k.Subkey(labelCanary + "\x00" + k.id) }
 
-// Made reports whether canary is that of k, in constant time.
-func (k *Key) Made(canary [Size]byte) bool {
+func (k *secretKey) Made(canary [Size]byte) bool {
 	own := k.Canary()
 	return subtle.ConstantTimeCompare(own[:], canary[:]) == 1
 }
 
-// A Place is where a sealed value lies.
-type Place struct {
-	Space string // as in docs/FORMAT.md
-	Key   string // of the record
-	Field string // of the record
-	User  string // whose it is
-}
-
 // associated is the data that a sealed value is bound to: label, then each part
 // behind its length, so that no two places have the same bytes.
-func (k *Key) associated(p Place) []byte {
+func (k *secretKey) associated(p Place) []byte {
 	out := []byte("snib/v1/sealed")
 	for _, part := range []string{k.id, p.Space, p.Key, p.Field, p.User} {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(part)))
@@ -124,17 +150,13 @@ func (k *Key) associated(p Place) []byte {
 	return out
 }
 
-// Seal returns plain as a sealed value for one place. Its nonce of 24 bytes is
-// always of crypto/rand, so a key may seal any number of values.
-func (k *Key) Seal(p Place, plain string) string {
+func (k *secretKey) Seal(p Place, plain string) string {
 	box := make([]byte, nonceSize, nonceSize+len(plain)+tagSize)
 	rand.Read(box) // never fails
 	return format(k.id, k.box.Seal(box, box, []byte(plain), k.associated(p)))
 }
 
-// Open returns the text that was sealed under k for one place. ErrMalformed;
-// ErrForged if it was sealed under another key, for another place or not at all.
-func (k *Key) Open(p Place, sealed string) (string, error) {
+func (k *secretKey) Open(p Place, sealed string) (string, error) {
 	id, box, err := parse(sealed)
 	switch {
 	case err != nil:

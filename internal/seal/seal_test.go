@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-func key(tb testing.TB, id string, fill byte) *Key {
+func key(tb testing.TB, id string, fill byte) Key {
 	tb.Helper()
 	k, err := New(id, bytes.Repeat([]byte{fill}, Size))
 	if err != nil {
@@ -92,7 +92,7 @@ func TestOpenRefusesEveryOtherPlace(t *testing.T) {
 			t.Errorf("another %s: %q, %v", name, got, err)
 		}
 	}
-	for name, other := range map[string]*Key{"secret": key(t, "a", 2), "id": key(t, "b", 1)} {
+	for name, other := range map[string]Key{"secret": key(t, "a", 2), "id": key(t, "b", 1)} {
 		for _, text := range []string{sealed, strings.Replace(sealed, "$a$", "$b$", 1)} {
 			if got, err := other.Open(here, text); got != "" || !errors.Is(err, ErrForged) {
 				t.Errorf("another %s: %q, %v", name, got, err)
@@ -126,7 +126,7 @@ func TestSealDrawsANonce(t *testing.T) {
 
 func TestSubkeysDiffer(t *testing.T) {
 	seen := map[[Size]byte]string{}
-	for name, k := range map[string]*Key{"a1": key(t, "a", 1), "a2": key(t, "a", 2)} {
+	for name, k := range map[string]Key{"a1": key(t, "a", 1), "a2": key(t, "a", 2)} {
 		for _, label := range []string{labelSeal, LabelRefresh, "other"} {
 			seen[k.Subkey(label)] = name + label
 		}

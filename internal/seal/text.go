@@ -22,6 +22,9 @@ var base64url = base64.RawURLEncoding.Strict()
 // No password hash begins like one.
 func Sealed(text string) bool { return strings.HasPrefix(text, prefix) }
 
+// Under reports whether a sealed value, well-formed or not, names the key id.
+func Under(sealed, id string) bool { return strings.HasPrefix(sealed, prefix+id+"$") }
+
 // ID returns the id of the key that a sealed value names; ErrMalformed.
 func ID(sealed string) (string, error) {
 	id, _, err := parse(sealed)
@@ -48,14 +51,13 @@ func parse(sealed string) (id string, box []byte, err error) {
 // hexadecimal digits in lower case.
 const filePrefix = "snib-key "
 
-// Line returns the content of a file for the key.
-func (k *Key) Line() []byte {
+func (k *secretKey) Line() []byte {
 	return []byte(filePrefix + k.id + " " + hex.EncodeToString(k.secret[:]) + "\n")
 }
 
 // ParseLine returns the key that Line has written. The newline at the end may
 // be missing.
-func ParseLine(content []byte) (*Key, error) {
+func ParseLine(content []byte) (Key, error) {
 	text, ok := strings.CutPrefix(strings.TrimSuffix(string(content), "\n"), filePrefix)
 	id, digits, found := strings.Cut(text, " ")
 	secret, err := hex.DecodeString(digits)
