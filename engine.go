@@ -58,6 +58,11 @@ func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 	if err != nil {
 		return nil, during("open", err)
 	}
+	return db.openFile(ctx, path)
+}
+
+// openFile makes a prepared DB usable.
+func (db *DB) openFile(ctx context.Context, path string) (*DB, error) {
 	s, err := boltkv.Open(path, db.o.engine(db.initialise))
 	if err != nil {
 		return nil, during("open", err)
@@ -232,7 +237,13 @@ func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, 
 		return RepairReport{}, during("repair", err)
 	}
 	defer db.store.Close() // if Options.Progress panics
-	if err := db.upgradeDamaged(ctx); err != nil {
+	if len(db.o.Keys) > 0 {
+		err = db.openKeys(false)
+	}
+	if err == nil {
+		err = db.upgradeDamaged(ctx)
+	}
+	if err != nil {
 		return RepairReport{}, during("repair", errors.Join(err, db.store.Close()))
 	}
 	report, err := db.Repair(ctx)

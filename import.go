@@ -77,7 +77,8 @@ func PasswordSources() []string { return phc.Sources() }
 // spellings there are one identity here: report both, merge neither),
 // ErrAttributeTaken, ErrInvalidInput (ID if it is malformed or a user's
 // already; Provider, Identifier, PasswordHash, PasswordSource, PasswordKey,
-// PasswordPepper, Attributes, DisabledReason, CreatedAt); ErrBusy.
+// PasswordPepper, Attributes, DisabledReason, CreatedAt); ErrBusy; ErrNoKey (with
+// a password).
 //
 // A refusal of a hash names its kind and shows nothing else of it. Refused is
 // also one that asks for more memory than Options.Passwords.MaxHashMemory, or
@@ -177,8 +178,10 @@ func (tx *Tx) importPassword(u *codec.User, i UserImport) error {
 	if hash == "" { // the other system's mark for no password
 		return nil
 	}
-	u.PasswordHash, u.HashClass, u.PasswordChangedAt = string(hash), records.HashForeign, u.CreatedAt
-	return nil
+	var err error
+	u.PasswordHash, err = tx.storedHash(u.ID, string(hash))
+	u.HashClass, u.PasswordChangedAt = records.HashForeign, u.CreatedAt
+	return err
 }
 
 // importError names the field at fault and, where an option lifts a refusal,

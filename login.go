@@ -26,7 +26,8 @@ import (
 // Proof.
 //
 // ErrInvalidInput (Provider, Identifier, Password) depends on the arguments
-// alone; ErrBusy if the queue for hashing is full; Options.BeforeAuth's error.
+// alone; ErrBusy if the queue for hashing is full; Options.BeforeAuth's error;
+// ErrNoKey, before it and alike for everybody.
 func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, password string) (User, error) {
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
 		// The hash is upgraded here if it can be, and never at the price of
@@ -53,7 +54,8 @@ const upgradeWait = time.Second
 // LogIn authenticates as AuthenticateUser does and creates a session, in one
 // transaction that checks once more that the verification still holds: a
 // password changed, or a user disabled, meanwhile yields no session. A hash of
-// weaker parameters or from another system is replaced in the same commit.
+// weaker parameters or from another system is replaced in the same commit, and
+// one that is to be sealed (PasswordPolicy.Seal), or is under an older key, sealed.
 // Errors are those of AuthenticateUser and, for the options, of CreateSession.
 func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, o SessionOptions) (Session, User, error) {
 	// Before anything is looked up, like every other argument.
@@ -87,8 +89,9 @@ type verifiedLogin struct {
 	provider, identifier string
 	id                   string
 	version              uint64   // of the credentials
-	stored               string   // the hash that was verified
-	upgrade              phc.Hash // its replacement; "" keeps it
+	stored               string   // the hash that was verified, as it was stored
+	upgrade              phc.Hash // its replacement, not sealed; "" keeps it
+	hashed               bool     // the replacement is another hash, not the same sealed anew
 }
 
 // recheck returns the user's record if the verification still holds.
@@ -101,15 +104,18 @@ func (v *verifiedLogin) recheck(tx *Tx) (codec.User, error) {
 	return u, err
 }
 
-// apply writes the upgraded hash unless the stored one is another by now:
-// losing that race is no error.
+// apply writes the upgraded hash unless the stored one is another by now, or the
+// key to seal it is not there: neither is worth failing a log-in for.
 func (v *verifiedLogin) apply(tx *Tx, u codec.User) (User, error) {
-	if v.upgrade == "" || u.PasswordHash != v.stored {
+	if v.upgrade == "" || u.PasswordHash != v.stored || tx.canStoreHash() != nil {
 		return newUser(u), nil
 	}
-	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *records.Cascade) error {
-		u.PasswordHash, u.HashClass = string(v.upgrade), records.HashOwn
-		return nil
+	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *records.Cascade) (err error) {
+		if v.hashed {
+			u.HashClass = records.HashOwn
+		}
+		u.PasswordHash, err = tx.storedHash(u.ID, string(v.upgrade))
+		return err
 	})
 }
 
@@ -126,6 +132,9 @@ func (v *verifiedLogin) user(tx *Tx) (User, error) {
 func (db *DB) authenticate(ctx context.Context, provider, identifier, password string, finish func(*verifiedLogin) (User, error)) (User, error) {
 	key, err := db.checkLogin(provider, identifier, password)
 	if err != nil {
+		return User{}, err
+	}
+	if err := db.passwordKeys(ctx); err != nil {
 		return User{}, err
 	}
 	if err := db.beforeAuth(ctx, provider, key); err != nil {
@@ -177,7 +186,16 @@ func (db *DB) checkLogin(provider, identifier, password string) (key string, err
 // verify looks the user up and does the work of one verification, even without
 // a user or a password. It discards the result of a disabled user's.
 func (db *DB) verify(ctx context.Context, provider, identifier, password string) (*verifiedLogin, error) {
-	u, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) { return tx.userByIdentity(provider, identifier) })
+	var hash string
+	var resealed bool
+	u, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) {
+		u, err := tx.userByIdentity(provider, identifier)
+		if err == nil {
+			hash, err = tx.openHash(&u)
+			resealed = tx.rec.Resealed(records.PasswordHashes, u.PasswordHash, db.o.Passwords.Seal)
+		}
+		return u, err
+	})
 	if errors.Is(err, ErrUserNotFound) {
 		if err := db.o.hasher.Decoy(ctx, password); err != nil {
 			return nil, hashingError(err)
@@ -188,15 +206,19 @@ func (db *DB) verify(ctx context.Context, provider, identifier, password string)
 		return nil, err
 	}
 	if u.DisabledAt != 0 {
-		_, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), password)
+		_, err := db.o.hasher.Verify(ctx, phc.Hash(hash), password)
 		return nil, db.verdict(&u, false, err)
 	}
-	ok, upgrade, err := db.o.hasher.VerifyAndRehash(ctx, phc.Hash(u.PasswordHash), password)
+	ok, upgrade, err := db.o.hasher.VerifyAndRehash(ctx, phc.Hash(hash), password)
 	if err := db.verdict(&u, ok, err); err != nil {
 		return nil, err
 	}
-	return &verifiedLogin{
+	v := &verifiedLogin{
 		provider: provider, identifier: identifier,
-		id: u.ID, version: u.CredentialVersion, stored: u.PasswordHash, upgrade: upgrade,
-	}, nil
+		id: u.ID, version: u.CredentialVersion, stored: u.PasswordHash, upgrade: upgrade, hashed: upgrade != "",
+	}
+	if !v.hashed && !resealed {
+		v.upgrade = phc.Hash(hash)
+	}
+	return v, nil
 }

@@ -32,6 +32,7 @@ type File struct {
 	Owned  []kv.Space     // all that hold records of users
 
 	Declared atomic.Pointer[Declared]
+	Ring     Ring // nil: the program has no keys
 	seen     atomic.Pointer[seenState]
 }
 
