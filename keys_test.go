@@ -466,12 +466,15 @@ func TestAnotherHandleChangesTheKey(t *testing.T) {
 		return must(snib.New(b, o))(t)
 	}
 	old, both := open(testKey("k1", 1)), open(testKey("k1", 1), testKey("k2", 2))
+	wrong := open(testKey("k1", 1), testKey("k2", 9)) // of an id that no handle has used yet
 	ada := email(t, old, "ada@example.com")
 	fresh := open(testKey("k2", 2), testKey("k1", 1))
 	before, _ := content(t, fresh)
 	_, err := old.UpdateUserPassword(ctx, ada.ID, "another passphrase")
 	wantErr(t, err, snib.ErrNoKey)
 	_, err = old.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "y", Password: password})
+	wantErr(t, err, snib.ErrNoKey)
+	_, err = wrong.UpdateUserPassword(ctx, ada.ID, "another passphrase")
 	wantErr(t, err, snib.ErrNoKey)
 	if after, _ := content(t, fresh); !maps.Equal(before, after) {
 		t.Error("something was written")

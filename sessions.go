@@ -7,6 +7,7 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
 )
@@ -146,7 +147,7 @@ func (tx *Tx) presented(text string) (codec.SessionView, error) {
 // writes. A session that was ended by a call that has returned is refused by
 // every call that begins later. ErrInvalidSession.
 func (db *DB) ValidateSession(ctx context.Context, token string) (Session, error) {
-	return read(ctx, db, "validate session", (*Tx).ValidateSession, token)
+	return read(ctx, db, "validate session", readsSession, (*Tx).ValidateSession, token)
 }
 
 // ValidateSession is [DB.ValidateSession] in this transaction.
@@ -164,6 +165,15 @@ func (tx *Tx) ValidateSession(token string) (Session, error) {
 	return tx.publicSession(&v), nil
 }
 
+func readsSession(_ *DB, text string) []kv.Ref {
+	var secret [32]byte
+	key, ok := token.Session.Parse(text, secret[:])
+	if !ok {
+		return nil
+	}
+	return ref(records.SpaceSessions, string(key[:]))
+}
+
 // ValidateSessionUser is ValidateSession and GetUser on one snapshot.
 // ErrInvalidSession.
 func (db *DB) ValidateSessionUser(ctx context.Context, token string) (Session, User, error) {
@@ -171,7 +181,7 @@ func (db *DB) ValidateSessionUser(ctx context.Context, token string) (Session, U
 		s Session
 		u User
 	}
-	out, err := read(ctx, db, "validate session", func(tx *Tx, token string) (out both, err error) {
+	out, err := read(ctx, db, "validate session", readsSession, func(tx *Tx, token string) (out both, err error) {
 		out.s, out.u, err = tx.ValidateSessionUser(token)
 		return out, err
 	}, token)

@@ -5,13 +5,14 @@ import (
 	"errors"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
 )
 
 // GetSession returns a session by its id, active or idle. ErrInvalidSession.
 func (db *DB) GetSession(ctx context.Context, id SessionID) (Session, error) {
-	return read(ctx, db, "get session", (*Tx).GetSession, id)
+	return read(ctx, db, "get session", readsSessionID, (*Tx).GetSession, id)
 }
 
 // GetSession is [DB.GetSession] in this transaction.
@@ -38,10 +39,18 @@ func (tx *Tx) sessionByID(id SessionID) (codec.SessionView, error) {
 	return tx.rec.Session(key)
 }
 
+func readsSessionID(_ *DB, id SessionID) []kv.Ref {
+	key, ok := token.Session.ParseID(string(id))
+	if !ok {
+		return nil
+	}
+	return ref(records.SpaceSessions, string(key[:]))
+}
+
 // ListUserSessions returns the user's active and idle sessions, oldest first:
 // at most 1,000, an empty list for an unknown user.
 func (db *DB) ListUserSessions(ctx context.Context, id UserID) ([]Session, error) {
-	return read(ctx, db, "list sessions", (*Tx).ListUserSessions, id)
+	return read(ctx, db, "list sessions", nil, (*Tx).ListUserSessions, id)
 }
 
 // ListUserSessions is [DB.ListUserSessions] in this transaction.

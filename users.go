@@ -10,6 +10,7 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 )
 
@@ -120,7 +121,7 @@ func (tx *Tx) updateUser(id UserID, change func(u *codec.User, c *records.Cascad
 
 // GetUser returns the user id. ErrUserNotFound.
 func (db *DB) GetUser(ctx context.Context, id UserID) (User, error) {
-	return read(ctx, db, "get user", (*Tx).GetUser, id)
+	return read(ctx, db, "get user", readsUser, (*Tx).GetUser, id)
 }
 
 // GetUser is [DB.GetUser] in this transaction.
@@ -132,6 +133,13 @@ func (tx *Tx) GetUser(id UserID) (User, error) {
 		return User{}, ErrUserNotFound
 	}
 	return tx.publicUser(id)
+}
+
+func readsUser(_ *DB, id UserID) []kv.Ref {
+	if !validUserID(id) {
+		return nil
+	}
+	return ref(records.SpaceUsers, string(id))
 }
 
 // DeleteUser removes the user and all that is the user's: identities, index

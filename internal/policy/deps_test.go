@@ -82,7 +82,7 @@ func TestPackages(t *testing.T) {
 // quick start does, and one that uses everything.
 const (
 	maxLink    = 3 << 20
-	maxLinkAll = maxLink + maxLink/4 + 128<<10 // backup, restore, check and repair; a cipher, which only programs with keys link
+	maxLinkAll = maxLink + maxLink/4 + 160<<10 // backup, restore, check and repair; a cipher, which only programs with keys link
 )
 
 // quickstart is a program with the calls of the README.
