@@ -31,7 +31,7 @@ type ResealReport struct {
 // It works in steps of 200 records, between which others have their turn and
 // ctx is looked at. Run it again after an interruption: what was done stays
 // done. At the end, one transaction counts what is left under each key and
-// retires keys; it reads all users in the writer's turn, about a second for a
+// retires keys; it reads all users in the writer's turn, a few seconds for a
 // million. Options.Progress reports it as "reseal".
 //
 // Values that cannot be opened stay and are counted in Left: those of a key that
