@@ -19,6 +19,7 @@ type Key struct {
 type keySource struct {
 	id    string // "" as long as it is not known
 	open  func(keyPlace) (seal.Key, error)
+	check func([]Key) error
 	adopt func(keyUser, context.Context) error
 }
 
@@ -32,7 +33,7 @@ type keyPlace struct {
 }
 
 func newKey(id string, open func(keyPlace) (seal.Key, error)) Key {
-	return Key{source: &keySource{id, open, keyUser.adoptKeys}}
+	return Key{source: &keySource{id, open, checkKeys, keyUser.adoptKeys}}
 }
 
 // checkKeys looks at Options.Keys as far as that can be done without a file.

@@ -23,7 +23,7 @@ import (
 //
 // The result is true when it is returned. To create a session from it, use
 // LogIn, which does both in one, or give the User to CreateSession as its
-// Proof.
+// Proof, which decides anew as LogIn does.
 //
 // ErrInvalidInput (Provider, Identifier, Password) depends on the arguments
 // alone; ErrBusy if the queue for hashing is full; Options.BeforeAuth's error;
@@ -52,14 +52,16 @@ func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, passwo
 const upgradeWait = time.Second
 
 // LogIn authenticates as AuthenticateUser does and creates a session, in one
-// transaction that checks once more that the verification still holds: a
-// password changed, or a user disabled, meanwhile yields no session. A hash of
-// weaker parameters or from another system is replaced in the same commit, and
-// one that is to be sealed (PasswordPolicy.Seal), or is under an older key, sealed.
-// Errors are those of AuthenticateUser and, for the options, of CreateSession.
+// transaction that decides anew whether the verification still holds: if the
+// password was changed, the user disabled or the identity moved meanwhile,
+// there is no session. Sessions that were revoked meanwhile are no reason. A
+// hash of weaker parameters or from another system is replaced in the same
+// commit, and one that is to be sealed (PasswordPolicy.Seal), or is under an
+// older key, is sealed. Errors are those of AuthenticateUser and, for the options, of
+// CreateSession.
 func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, o SessionOptions) (Session, User, error) {
 	// Before anything is looked up, like every other argument.
-	if _, err := encodeAttributes(o.Attributes, sessionBounds); err != nil {
+	if _, err := o.encode(); err != nil {
 		return Session{}, User{}, during("log in", err)
 	}
 	var s Session
@@ -86,19 +88,39 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 // verifiedLogin is the result of a verification outside of any transaction, for
 // the transaction that relies on it.
 type verifiedLogin struct {
+	opened
 	provider, identifier string
 	id                   string
-	version              uint64   // of the credentials
-	stored               string   // the hash that was verified, as it was stored
-	upgrade              phc.Hash // its replacement, not sealed; "" keeps it
-	hashed               bool     // the replacement is another hash, not the same sealed anew
+	upgrade              phc.Hash // the replacement of the hash, not sealed; "" keeps it
+	hashed               bool     // the replacement is another hash, not the same to be sealed
 }
 
-// recheck returns the user's record if the verification still holds.
+// opened is the hash that a password has opened, and the version of the
+// credentials then.
+type opened struct {
+	version uint64
+	hash    string // not sealed
+}
+
+// holds reports whether the password is still good for u. The version rises for
+// much that says nothing of the password, such as a sign-out on another device;
+// the same hash, with its salt, is the same password. A version that is the same
+// covers a hash that was upgraded meanwhile.
+func (o *opened) holds(tx *Tx, u *codec.User) bool {
+	return u.DisabledAt == 0 && (u.CredentialVersion == o.version || o.same(tx, u))
+}
+
+// same reports whether the hash of u is that which was opened, however it is
+// sealed by now.
+func (o *opened) same(tx *Tx, u *codec.User) bool {
+	hash, err := tx.openHash(u)
+	return err == nil && hash == o.hash
+}
+
+// recheck implements evidence.
 func (v *verifiedLogin) recheck(tx *Tx) (codec.User, error) {
 	u, err := tx.userByIdentity(v.provider, v.identifier)
-	if errors.Is(err, ErrUserNotFound) || err == nil &&
-		(u.ID != v.id || u.DisabledAt != 0 || u.CredentialVersion != v.version) {
+	if errors.Is(err, ErrUserNotFound) || err == nil && (u.ID != v.id || !v.holds(tx, &u)) {
 		return codec.User{}, ErrInvalidCredentials
 	}
 	return u, err
@@ -107,7 +129,7 @@ func (v *verifiedLogin) recheck(tx *Tx) (codec.User, error) {
 // apply writes the upgraded hash unless the stored one is another by now, or the
 // key to seal it is not there: neither is worth failing a log-in for.
 func (v *verifiedLogin) apply(tx *Tx, u codec.User) (User, error) {
-	if v.upgrade == "" || u.PasswordHash != v.stored || tx.canStoreHash() != nil {
+	if v.upgrade == "" || !v.same(tx, &u) || tx.canStoreHash() != nil {
 		return newUser(u), nil
 	}
 	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *records.Cascade) (err error) {
@@ -125,7 +147,9 @@ func (v *verifiedLogin) user(tx *Tx) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	return v.apply(tx, u)
+	out, err := v.apply(tx, u)
+	out.login = v
+	return out, err
 }
 
 // authenticate verifies, then lets finish rely on it in a transaction.
@@ -214,8 +238,8 @@ func (db *DB) verify(ctx context.Context, provider, identifier, password string)
 		return nil, err
 	}
 	v := &verifiedLogin{
-		provider: provider, identifier: identifier,
-		id: u.ID, version: u.CredentialVersion, stored: u.PasswordHash, upgrade: upgrade, hashed: upgrade != "",
+		opened: opened{u.CredentialVersion, hash}, provider: provider, identifier: identifier,
+		id: u.ID, upgrade: upgrade, hashed: upgrade != "",
 	}
 	if !v.hashed && !resealed {
 		v.upgrade = phc.Hash(hash)

@@ -43,8 +43,10 @@ func (db *DB) adopt(ctx context.Context) error {
 		db.o.Logger.Warn("snib: the file was indexed with other Unicode tables",
 			"file", format.Unicode, "program", fold.UnicodeVersion)
 	}
-	if err := db.useKeys(ctx); err != nil {
-		return err
+	if len(db.o.Keys) > 0 {
+		if err := db.o.Keys[0].source.adopt(db, ctx); err != nil {
+			return err
+		}
 	}
 	if err := db.adoptOwned(ctx); err != nil {
 		return err
@@ -75,22 +77,6 @@ func rawView[T any](ctx context.Context, db *DB, fn func(kv.Reader) (T, error)) 
 	return out, err
 }
 
-// useKeys makes db use Options.Keys, if there are any. It tells the logger if
-// they do not suffice for log-ins.
-func (db *DB) useKeys(ctx context.Context) error {
-	if len(db.o.Keys) > 0 {
-		if err := db.o.Keys[0].source.adopt(db, ctx); err != nil {
-			return err
-		}
-	}
-	err := db.passwordKeys(ctx)
-	if errors.Is(err, ErrNoKey) {
-		db.o.Logger.Error("snib: passwords cannot be verified: see Options.Keys", "error", err)
-		return nil
-	}
-	return err
-}
-
 // adoptKeys verifies Options.Keys and makes the first the current one.
 func (db *DB) adoptKeys(ctx context.Context) error {
 	stored, err := rawView(ctx, db, db.file.SealKeys)
@@ -117,7 +103,11 @@ func (db *DB) adoptKeys(ctx context.Context) error {
 		}
 		return tx.rec.AdoptKeys()
 	})
-	if errors.Is(err, ErrReadOnly) {
+	if err != nil && !errors.Is(err, ErrReadOnly) {
+		return err
+	}
+	if err = db.passwordKeys(ctx); errors.Is(err, ErrNoKey) {
+		db.o.Logger.Error("snib: passwords cannot be verified: see Options.Keys", "error", err)
 		return nil
 	}
 	return err

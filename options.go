@@ -249,7 +249,10 @@ const (
 	MaxIdentities    = records.MaxIdentities    // 16 of one user
 	MaxSessions      = records.MaxSessions      // 1,000 of one user
 	MaxRefreshTokens = records.MaxFamilies      // 100 families of one user
-	MaxOneTimeTokens = records.MaxOneTimeTokens // 16 live ones of one user
+	MaxOneTimeTokens = records.MaxOneTimeTokens // 32 live ones of one user
+
+	MaxOneTimeTokensPerPurpose = records.MaxOneTimePerPurpose               // 3 live ones of one user and purpose
+	OneTimeTokenInterval       = records.OneTimeInterval * time.Millisecond // 60 s between two of one user and purpose
 )
 
 // settings are Options with the defaults filled in and everything checked.
@@ -380,7 +383,13 @@ func (s *settings) checkPolicies() error {
 	case s.MaxSize > 0 && s.MaxSize < 1<<20:
 		return &InputError{Field: "Options.MaxSize", Reason: "must be at least 1 MiB"}
 	}
-	return checkKeys(s.Keys)
+	switch {
+	case len(s.Keys) == 0:
+		return nil
+	case s.Keys[0].source == nil:
+		return &InputError{Field: "Options.Keys", Reason: "must be made by NewKey or KeyFile"}
+	}
+	return s.Keys[0].source.check(s.Keys)
 }
 
 func (s *settings) checkDeclarations() error {

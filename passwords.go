@@ -156,8 +156,8 @@ func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
 // Options.BeforeAuth and AfterAuth as a log-in by the primary identity does.
 //
 // ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong, or
-// was changed meanwhile), ErrInvalidInput (Password, Current, Keep), ErrBusy,
-// ErrNoKey.
+// was changed meanwhile; a sign-out meanwhile is no reason), ErrInvalidInput
+// (Password, Current, Keep), ErrBusy, ErrNoKey.
 func (db *DB) ChangePassword(ctx context.Context, id UserID, current, password string, keep ...SessionID) (User, error) {
 	u, err := db.changePassword(ctx, id, current, password, keep)
 	return u, during("change password", err)
@@ -200,8 +200,8 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	return u, err
 }
 
-// swapPassword verifies the current password of u and sets another, unless the
-// credentials have changed in between.
+// swapPassword verifies the current password of u and sets another, unless
+// another was set in between or the user disabled.
 func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password string, keep []SessionID) (User, error) {
 	ok, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), current)
 	if err := db.verdict(u, ok, err); err != nil {
@@ -212,10 +212,13 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password
 		return User{}, err
 	}
 	db.afterVerify()
-	id, version := UserID(u.ID), u.CredentialVersion
+	id, verified := UserID(u.ID), opened{u.CredentialVersion, u.PasswordHash}
 	return result(ctx, "", db.update, func(tx *Tx) (User, error) {
 		return tx.replacePassword(id, hash, keep, func(u *codec.User) error {
-			if u.CredentialVersion != version {
+			switch {
+			case u.DisabledAt != 0:
+				return ErrUserDisabled
+			case !verified.holds(tx, u):
 				return ErrInvalidCredentials
 			}
 			return nil

@@ -340,3 +340,30 @@ func TestResealKilled(t *testing.T) {
 	}
 	must(db.Check(ctx))(t)
 }
+
+// A hash that is sealed anew, and a sign-out, while its password is verified are
+// no reason to refuse it: it is the same hash.
+func TestLogInOutlivesResealAndASignOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	db := openFile(t, path, sealing(testKey("k1", 1)))
+	ids := people(t, db, 2)
+	closeDB(t, db)
+	db = openFile(t, path, sealing(testKey("k2", 2), testKey("k1", 1)))
+	meanwhile := func() {
+		db.SetVerified(nil)
+		must(db.Reseal(ctx))(t)
+		if err := db.RevokeUserSessions(ctx, ids[0]); err != nil {
+			t.Error(err)
+		}
+	}
+	db.SetVerified(meanwhile)
+	if _, _, err := db.LogIn(ctx, "x", "0", password, snib.SessionOptions{}); err != nil {
+		t.Error(err)
+	}
+	wantSealed(t, db, ids[0], "k2")
+	closeDB(t, db)
+	db = openFile(t, path, sealing(testKey("k1", 1), testKey("k2", 2)))
+	db.SetVerified(meanwhile)
+	must(db.ChangePassword(ctx, ids[0], password, "another passphrase"))(t)
+	wantSealed(t, db, ids[0], "k1")
+}

@@ -40,7 +40,15 @@ type User struct {
 	DisabledAt     time.Time // zero: not disabled
 	DisabledReason string    // as it was given
 
-	attributes string // encoded; checked when the record was read
+	attributes string   // encoded; checked when the record was read
+	login      evidence // of AuthenticateUser, for prove; nil otherwise
+}
+
+// evidence is a verified password.
+type evidence interface {
+	// recheck returns the user's record if the password would be accepted now,
+	// and ErrInvalidCredentials otherwise.
+	recheck(tx *Tx) (codec.User, error)
 }
 
 // Disabled reports whether the user is disabled: cannot authenticate and has

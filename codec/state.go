@@ -48,14 +48,21 @@ func DecodeState(value []byte) (State, error) {
 	r := reader{value: value, off: offFields}
 	s := State{Epoch: r.uint32(), Floor: r.int64(), Declarations: r.uint64()}
 	if extra > 0 {
-		s.Keys, s.Sealed = r.uint64(), r.uint64()
-		r.bad = r.bad || s.Keys == 0 || extra == 1
+		r.stateKeys(&s, extra)
 		extra -= 2
 	}
 	if !r.finish(extra) {
 		return State{}, errStructure
 	}
 	return s, nil
+}
+
+// stateKeys takes the elements of a file with keys.
+//
+//go:noinline
+func (r *reader) stateKeys(s *State, extra int) {
+	s.Keys, s.Sealed = r.uint64(), r.uint64()
+	r.bad = r.bad || s.Keys == 0 || extra == 1
 }
 
 // DecodeState1 decodes the value under KeyState in a file of format 1, for an

@@ -24,6 +24,7 @@ type Ring interface {
 	seal(tx *Tx, f *SealedField, key, user, text string) (string, error)
 	open(tx *Tx, f *SealedField, key, user, stored string) (string, error)
 	mark(tx *Tx, f *SealedField, stored string) error
+	resealed(tx *Tx, f *SealedField, stored string, all bool) bool
 }
 
 // NewRing returns the Ring of some keys, one at least; the first is to be the
@@ -197,6 +198,13 @@ func (r *ring) mark(tx *Tx, f *SealedField, stored string) error {
 			s.Keys[i].Uses |= f.Use
 		}
 	})
+}
+
+func (r *ring) resealed(tx *Tx, f *SealedField, stored string, all bool) bool {
+	if !seal.Sealed(stored) {
+		return stored == "" || f.Plain && !all
+	}
+	return len(tx.Keys.Keys) > 0 && seal.Under(stored, tx.Keys.Keys[0].ID)
 }
 
 // AdoptKeys makes the first given key the current one, in this transaction.

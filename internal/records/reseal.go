@@ -35,15 +35,6 @@ func writePasswordHash(key, value []byte, text string) ([]byte, error) {
 	return u.Append(nil), err
 }
 
-// Resealed reports whether a stored text is as Reseal leaves it: sealed under
-// the current key, or unsealed unless all are to be sealed.
-func (tx *Tx) Resealed(f *SealedField, stored string, all bool) bool {
-	if !seal.Sealed(stored) {
-		return stored == "" || f.Plain && !all
-	}
-	return tx.Keys == nil || len(tx.Keys.Keys) > 0 && seal.Under(stored, tx.Keys.Keys[0].ID)
-}
-
 // A Resealing is the outcome for one record.
 type Resealing int
 

@@ -70,6 +70,13 @@ func (tx *Tx) Open(f *SealedField, key, user, stored string) (string, error) {
 	return tx.Ring.open(tx, f, key, user, stored)
 }
 
+// Resealed reports whether a stored text is as Reseal leaves it: sealed under
+// the current key, or unsealed unless all are to be sealed. Without keys there
+// is nothing to do.
+func (tx *Tx) Resealed(f *SealedField, stored string, all bool) bool {
+	return tx.Ring == nil || tx.Ring.resealed(tx, f, stored, all)
+}
+
 // MarkUse notes in the file, once for each key, that values of a field are
 // sealed under it. Code that stores a text of the field calls it.
 func (tx *Tx) MarkUse(f *SealedField, stored string) error {

@@ -16,8 +16,6 @@ const (
 	tagSize   = 16
 )
 
-var base64url = base64.RawURLEncoding.Strict()
-
 // Sealed reports whether a stored text is a sealed value, well-formed or not.
 // No password hash begins like one.
 func Sealed(text string) bool { return strings.HasPrefix(text, prefix) }
@@ -31,7 +29,9 @@ func ID(sealed string) (string, error) {
 	return id, err
 }
 
-func format(id string, box []byte) string { return prefix + id + "$" + base64url.EncodeToString(box) }
+func format(id string, box []byte) string {
+	return prefix + id + "$" + base64.RawURLEncoding.EncodeToString(box)
+}
 
 // parse takes a sealed value apart. Every value has one text.
 func parse(sealed string) (id string, box []byte, err error) {
@@ -41,7 +41,7 @@ func parse(sealed string) (id string, box []byte, err error) {
 	if !ok || !found || !ValidID(id) || strings.ContainsAny(digits, "\r\n") {
 		return "", nil, ErrMalformed
 	}
-	if box, err = base64url.DecodeString(digits); err != nil || len(box) < nonceSize+tagSize {
+	if box, err = base64.RawURLEncoding.Strict().DecodeString(digits); err != nil || len(box) < nonceSize+tagSize {
 		return "", nil, ErrMalformed
 	}
 	return id, box, nil
