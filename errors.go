@@ -3,6 +3,7 @@ package snib
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
@@ -42,6 +43,13 @@ var (
 	// CreateRefreshToken when the credentials of the User given as [Proof] have
 	// changed since it was read. Ask to log in (again).
 	ErrInvalidCredentials = errors.New("invalid credentials")
+
+	// ErrThrottled: too many failures before this attempt, of the account or of
+	// the network of the client; the password was not looked at. Always a
+	// [ThrottledError], which says how long to wait. Returned by
+	// AuthenticateUser, LogIn, ChangePassword and Throttle.Begin. Say it: it is
+	// the same for accounts that do not exist.
+	ErrThrottled = errors.New("too many attempts")
 
 	// ErrInvalidSession: the session token or id is malformed, unknown,
 	// ended, or not in a state that the method accepts. Returned by
@@ -171,6 +179,21 @@ func (e *AttributeTakenError) Error() string {
 
 // Unwrap makes it an ErrAttributeTaken.
 func (e *AttributeTakenError) Unwrap() error { return ErrAttributeTaken }
+
+// ThrottledError says how long to wait. It is an [ErrThrottled].
+type ThrottledError struct {
+	// RetryAfter is the step that the account or network has come to: 30 s,
+	// 1 min, …, 24 h. The rest of it would tell when somebody tried last.
+	RetryAfter time.Duration
+}
+
+// Error says how long to wait.
+func (e *ThrottledError) Error() string {
+	return fmt.Sprintf("too many attempts: wait %v", e.RetryAfter)
+}
+
+// Unwrap makes it an ErrThrottled.
+func (e *ThrottledError) Unwrap() error { return ErrThrottled }
 
 // ReuseError names the refresh family that was ended because one of its spent
 // tokens was presented. It is an [ErrRefreshTokenReused].

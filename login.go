@@ -131,13 +131,14 @@ func (db *DB) authenticate(ctx context.Context, provider, identifier, password s
 	if err := db.beforeAuth(ctx, provider, key); err != nil {
 		return User{}, err
 	}
-	v, err := db.verify(ctx, provider, identifier, password)
+	g := &guess{db: db}
+	v, err := db.verify(ctx, g, provider, key, identifier, password)
 	var u User
 	if err == nil {
 		db.afterVerify()
 		u, err = finish(v)
 	}
-	db.afterAuth(ctx, provider, key, err)
+	g.settle(v != nil, err)
 	return u, err
 }
 
@@ -145,14 +146,7 @@ func (db *DB) beforeAuth(ctx context.Context, provider, key string) error {
 	if db.o.BeforeAuth == nil {
 		return nil
 	}
-	return db.o.BeforeAuth(ctx, provider, key)
-}
-
-// afterAuth tells the hook whether the credentials were right, if err tells.
-func (db *DB) afterAuth(ctx context.Context, provider, key string, err error) {
-	if db.o.AfterAuth != nil && (err == nil || errors.Is(err, ErrInvalidCredentials)) {
-		db.o.AfterAuth(ctx, provider, key, err == nil)
-	}
+	return db.o.BeforeAuth(ctx, Attempt{Provider: provider, Identifier: key, Client: clientOf(ctx)})
 }
 
 // checkLogin refuses arguments that are outside their bounds, looking at
@@ -174,11 +168,16 @@ func (db *DB) checkLogin(provider, identifier, password string) (key string, err
 	return identifier, nil
 }
 
-// verify looks the user up and does the work of one verification, even without
-// a user or a password. It discards the result of a disabled user's.
-func (db *DB) verify(ctx context.Context, provider, identifier, password string) (*verifiedLogin, error) {
+// verify looks the user up, counts the attempt and does the work of one
+// verification, even without a user or a password. It discards the result of a
+// disabled user's.
+func (db *DB) verify(ctx context.Context, g *guess, provider, key, identifier, password string) (*verifiedLogin, error) {
 	u, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) { return tx.userByIdentity(provider, identifier) })
-	if errors.Is(err, ErrUserNotFound) {
+	unknown := errors.Is(err, ErrUserNotFound)
+	if err == nil || unknown {
+		ctx, err = g.admit(ctx, &u, provider, key)
+	}
+	if err == nil && unknown {
 		if err := db.o.hasher.Decoy(ctx, password); err != nil {
 			return nil, hashingError(err)
 		}

@@ -109,7 +109,10 @@ func populate(tb testing.TB, db *snib.DB) {
 }
 
 func TestLogInThatFailsDoesTheSameWork(t *testing.T) {
-	db := snibtest.NewDB(t, &snib.Options{Passwords: snib.PasswordPolicy{MemoryKiB: 16, Time: 2, Parallelism: 1}})
+	db := snibtest.NewDB(t, &snib.Options{
+		Passwords: snib.PasswordPolicy{MemoryKiB: 16, Time: 2, Parallelism: 1},
+		Throttle:  snib.ThrottlePolicy{InsecureOff: true},
+	})
 	populate(t, db)
 	passes := observe(t, db)
 	want := []string{"argon2id m=16 t=2 p=1"}
@@ -182,8 +185,7 @@ func TestLogInRefusalsHaveOneErrorText(t *testing.T) {
 func TestLogInInvalidInputDependsOnTheArgumentsAlone(t *testing.T) {
 	hooks := 0
 	db := snibtest.NewDB(t, &snib.Options{
-		BeforeAuth: func(_ context.Context, _, _ string) error { hooks++; return nil },
-		AfterAuth:  func(context.Context, string, string, bool) { hooks++ },
+		BeforeAuth: func(context.Context, snib.Attempt) error { hooks++; return nil },
 	})
 	populate(t, db)
 	passes := observe(t, db)

@@ -63,16 +63,14 @@ type Options struct {
 	// fails with ErrFull. Default: no bound; at least 1 MiB. Open only.
 	MaxSize int64
 
-	// BeforeAuth is called by AuthenticateUser and LogIn before any look-up,
-	// alike for known and unknown identities, with the identifier as it is
-	// compared, and by ChangePassword, with empty texts for a user whom
-	// Repair has left without an identity. An error ends the call and is
-	// returned. It is where a program throttles: this library does not.
-	BeforeAuth func(ctx context.Context, provider, identifier string) error
+	// Throttle is how guessing of passwords is slowed down.
+	Throttle ThrottlePolicy
 
-	// AfterAuth is called when AuthenticateUser, LogIn or ChangePassword has
-	// accepted or refused the credentials.
-	AfterAuth func(ctx context.Context, provider, identifier string, ok bool)
+	// BeforeAuth is called by AuthenticateUser and LogIn before any look-up,
+	// alike for known and unknown identities, and by ChangePassword, with an
+	// empty identity for a user whom Repair has left without one. An error ends
+	// the call and is returned. It is where a program asks for a captcha.
+	BeforeAuth func(ctx context.Context, a Attempt) error
 
 	// Logger receives events that an operator wants to see: a refresh token
 	// reused, a clock that disagrees (seen when the file is opened and at
@@ -102,6 +100,39 @@ type Options struct {
 	// InsecureNoSync lets commits return before they are durable: a crash of
 	// the machine may lose or destroy the file. For tests.
 	InsecureNoSync bool
+}
+
+// Attempt is a password about to be tried, for Options.BeforeAuth.
+type Attempt struct {
+	Provider   string  // as it was given
+	Identifier string  // as it is compared
+	Client     Address // as [WithClient] was given it; nil if it is not known
+}
+
+// Address is a [net/netip.Addr], and that alone is meant. It is an interface
+// because a program that does not know its clients need not link net/netip.
+type Address interface {
+	IsValid() bool  // false for the zero Addr
+	As16() [16]byte // IPv4 mapped into IPv6
+	String() string // for people
+}
+
+// ThrottlePolicy is how guessing of passwords is slowed down. For an account,
+// whether it exists or not, five failures in a row are free; each further try
+// must wait, 30 s and twice as long each time up to an hour, and after 50
+// failures a day. A log-in ends the run. Failures count before the password is
+// verified, survive a restart, and fade by one in two days. A session that is
+// given by [WithProof] is throttled by its own failures only.
+type ThrottlePolicy struct {
+	// Closes reports whether strangers cannot log in any more by password
+	// after 100 failures in a row, until [Throttle.Unlock] or a log-in by
+	// another way: true for users who have another way in. nil closes nobody;
+	// one try a day is left.
+	Closes func(User) bool
+
+	// InsecureOff switches throttling off: for a program that no stranger
+	// reaches, and for tests that fail on purpose.
+	InsecureOff bool
 }
 
 // SessionPolicy bounds the life of sessions. Deadlines are written into a
@@ -198,15 +229,23 @@ type PasswordPolicy struct {
 	// password. nil: there are no such hashes.
 	ForeignVerifier func(ctx context.Context, source, hash, password string) (bool, error)
 
-	// GateMemory is how much memory, in bytes, hashing may use at once;
-	// further calls wait, in their order. Default GOMAXPROCS times the memory
-	// of one hash, at least 32 MiB each. Never more than GOMAXPROCS run at
-	// once; one that needs more than there is runs alone.
+	// GateMemory is how much memory, in bytes, hashing may use at once. Further
+	// calls wait, and turns go from caller to caller: users by [WithProof],
+	// operators, networks by [WithClient]. Default GOMAXPROCS times the memory
+	// of one hash, at least 32 MiB each. Never more than GOMAXPROCS run at once.
+	// Hashes that take more memory, or four times as long, as one made here
+	// share half of it; one that needs more than that runs alone in that half
+	// and takes what it needs, up to MaxHashMemory.
 	GateMemory uint64
 
-	// Queue is how many calls may wait; one more is ErrBusy at once. Default 64
+	// Queue is how many calls may wait. One more takes the place of the last of
+	// the caller who has most calls waiting, or is ErrBusy at once. Default 64
 	// times GOMAXPROCS; negative: no call may wait.
 	Queue int
+
+	// QueueTime is how long a call may wait before it is ErrBusy; by an
+	// estimate, at once. Default 2 s; negative: as long as ctx allows.
+	QueueTime time.Duration
 }
 
 // Index declares an attribute by which users can be found.
@@ -276,6 +315,7 @@ func (s *settings) hasherConfig() phc.Config {
 		Limits: phc.Limits{MemoryBytes: p.MaxHashMemory},
 		Memory: p.GateMemory,
 		Queue:  p.Queue,
+		Wait:   p.QueueTime,
 		Rand:   s.Rand,
 
 		ImportTime: p.MaxImportTime,

@@ -79,6 +79,7 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 	"Passwords.ForeignVerifier": nil,
 	"Passwords.GateMemory":      nil,
 	"Passwords.Queue":           nil,
+	"Passwords.QueueTime":       nil,
 	"Providers": {
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"": snib.Exact} },
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"Email": snib.Email} },
@@ -113,7 +114,7 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 	"MaxSize": {
 		func(o *snib.Options) { o.MaxSize = 1<<20 - 1 },
 	},
-	"LockTimeout": nil, "BusyTimeout": nil, "BeforeAuth": nil, "AfterAuth": nil,
+	"LockTimeout": nil, "BusyTimeout": nil, "BeforeAuth": nil, "Throttle.Closes": nil, "Throttle.InsecureOff": nil,
 	"Logger": nil, "Progress": nil, "Now": nil, "Rand": nil, "InsecureNoSync": nil,
 }
 

@@ -34,6 +34,10 @@ func (db *DB) hashPassword(ctx context.Context, password string) (PasswordHash, 
 	if err := phc.CheckNew(password); err != nil {
 		return PasswordHash{}, passwordError("Password", err)
 	}
+	ctx, err := db.inTurn(ctx)
+	if err != nil {
+		return PasswordHash{}, err
+	}
 	hash, err := db.o.hasher.Hash(ctx, password)
 	if err != nil {
 		return PasswordHash{}, hashingError(err)
@@ -111,11 +115,13 @@ func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
 // ChangePassword sets the user's password if current is the one that is set, as
 // a user does, and returns the updated user. It is atomic: if the password
 // changes between the verification and the write, the call is refused. It
-// revokes the same sessions and tokens as UpdateUserPassword, and calls
-// Options.BeforeAuth and AfterAuth as a log-in by the primary identity does.
+// revokes the same sessions and tokens as UpdateUserPassword. It calls
+// Options.BeforeAuth and is throttled as a log-in by the primary identity is;
+// give the session of the user by [WithProof], or strangers' failures count.
 //
 // ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong, or
-// was changed meanwhile), ErrInvalidInput (Password, Current, Keep), ErrBusy.
+// was changed meanwhile), ErrInvalidInput (Password, Current, Keep),
+// [ThrottledError], ErrBusy.
 func (db *DB) ChangePassword(ctx context.Context, id UserID, current, password string, keep ...SessionID) (User, error) {
 	u, err := db.changePassword(ctx, id, current, password, keep)
 	return u, during("change password", err)
@@ -135,8 +141,8 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	if verified.DisabledAt != 0 {
 		return User{}, ErrUserDisabled
 	}
-	// The bearer of a session must not try passwords without bound: the hooks
-	// of a log-in are called, by the primary identity.
+	// The bearer of a session must not try passwords without bound: it is a
+	// log-in, by the primary identity.
 	var primary codec.Identity
 	if len(verified.Identities) > 0 {
 		primary = verified.Identities[0]
@@ -144,18 +150,25 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	if err := db.beforeAuth(ctx, primary.Provider, primary.Key); err != nil {
 		return User{}, err
 	}
-	u, err := db.swapPassword(ctx, &verified, current, password, keep)
-	db.afterAuth(ctx, primary.Provider, primary.Key, err)
+	g := &guess{db: db}
+	hashing, err := g.admit(ctx, &verified, primary.Provider, primary.Key)
+	if err != nil {
+		return User{}, err
+	}
+	ok, err := db.o.hasher.Verify(hashing, phc.Hash(verified.PasswordHash), current)
+	right := false
+	var u User
+	if err = db.verdict(&verified, ok, err); err == nil {
+		right = true
+		u, err = db.swapPassword(ctx, &verified, password, keep)
+	}
+	g.settle(right, err)
 	return u, err
 }
 
-// swapPassword verifies the current password of u and sets another, unless the
-// credentials have changed in between.
-func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password string, keep []SessionID) (User, error) {
-	ok, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), current)
-	if err := db.verdict(u, ok, err); err != nil {
-		return User{}, err
-	}
+// swapPassword sets another password for u, whose current one was right, unless
+// the credentials have changed since.
+func (db *DB) swapPassword(ctx context.Context, u *codec.User, password string, keep []SessionID) (User, error) {
 	hash, err := db.hashPassword(ctx, password)
 	if err != nil {
 		return User{}, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -60,6 +61,7 @@ var statuses = []struct {
 	{snib.ErrInvalidOneTimeToken, http.StatusBadRequest},
 	{snib.ErrIdentityTaken, http.StatusConflict},
 	{snib.ErrAttributeTaken, http.StatusConflict},
+	{snib.ErrThrottled, http.StatusTooManyRequests},
 	{ErrMethod, http.StatusMethodNotAllowed},
 }
 
@@ -71,8 +73,8 @@ const retryAfter = "1"
 // method of this package or of [snib.DB]; the middleware answers by it too. The
 // status is the one that the error names; of the database's, 401 for refused
 // credentials, 400 for an argument out of its bounds or a one-time token that
-// is not good, 409 for a taken identity or attribute, and 503 with Retry-After
-// for everything else, which is the database's own trouble and is logged. The
+// is not good, 409 for a taken identity or attribute, 429 with Retry-After for
+// too many attempts, and 503 with Retry-After for everything else, which is the database's own trouble and is logged. The
 // answer is that of Options.Refuse, or of [WriteStatus]; it never says more of
 // err than its status.
 //
@@ -87,6 +89,11 @@ func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("WWW-Authenticate", challenge(err))
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", http.MethodPost)
+	case http.StatusTooManyRequests:
+		var e *snib.ThrottledError
+		if errors.As(err, &e) {
+			h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+		}
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
 		if gone(r) {
@@ -140,6 +147,7 @@ var details = map[int]string{
 	http.StatusMethodNotAllowed:   "This needs a POST.",
 	http.StatusConflict:           "Somebody has this already.",
 	http.StatusMisdirectedRequest: "This program is not to be reached under this name.",
+	http.StatusTooManyRequests:    "Too many attempts. Wait before the next one.",
 	http.StatusServiceUnavailable: "The request could not be handled now. Try again.",
 }
 

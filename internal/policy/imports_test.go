@@ -18,7 +18,7 @@ const (
 // packages that do not exist yet are the plan of the house.
 var walls = map[string]string{
 	".": "codec internal/clock internal/durable internal/fold internal/kv internal/kv/boltkv internal/phc " +
-		"internal/records internal/reindex internal/token " + bolt + " golang.org/x/text",
+		"internal/records internal/reindex internal/throttle internal/token " + bolt + " golang.org/x/text",
 	"codec":               "github.com/vmihailenco/msgpack/v5",
 	"blocklist":           "",
 	"internal/clock":      "codec",
@@ -35,6 +35,7 @@ var walls = map[string]string{
 	"internal/records":    "codec internal/clock internal/fold internal/kv internal/phc internal/token",
 	"internal/reindex":    "codec internal/fold internal/kv internal/records internal/sorter",
 	"internal/sorter":     "internal/durable",
+	"internal/throttle":   "",
 	"internal/token":      "codec",
 	"proof":               "",
 	"snibhttp":            ". internal/clock",
