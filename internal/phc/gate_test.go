@@ -366,7 +366,11 @@ func TestGateFullMakesRoomForOthers(t *testing.T) {
 		}
 		list = append(list, arriveAs(g, as("b"), one))
 		expect(t, "a caller with as many is refused itself", list, 0, 3, 5)
-		for _, i := range []int{0, 4, 1, 2} {
+		list = append(list, arriveAs(g, as("*u"), one))
+		expect(t, "a proven caller takes the place of a stranger", list, 0, 2, 3, 5)
+		list = append(list, arriveAs(g, as("c"), one))
+		expect(t, "and loses it to none", list, 0, 2, 3, 5, 7)
+		for _, i := range []int{0, 6, 4, 1} {
 			synctest.Wait()
 			if list[i].leave != nil {
 				list[i].leave()

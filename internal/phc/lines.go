@@ -31,8 +31,8 @@ type ticket struct {
 }
 
 // queueLocked puts a ticket into its line. ErrBusy if it would wait for longer
-// than g.wait, or all places are taken and no line has two more than this one
-// would. The caller holds mu.
+// than g.wait, or all places are taken and none can be taken from another. The
+// caller holds mu.
 func (g *gate) queueLocked(t *ticket, key lineKey) error {
 	l := g.lines[key]
 	mine := 1
@@ -43,7 +43,7 @@ func (g *gate) queueLocked(t *ticket, key lineKey) error {
 		return ErrBusy
 	}
 	free := g.nextLocked() == nil && t.job.weight <= g.total-g.used && (!key.heavy || t.job.weight <= g.half()-g.heavies)
-	if g.waiting >= g.queue && !free && !g.makeRoomLocked(mine) {
+	if g.waiting >= g.queue && !free && !g.makeRoomLocked(mine, key.proven) {
 		return ErrBusy
 	}
 	if l == nil {
@@ -81,16 +81,19 @@ func (g *gate) estimateLocked(key lineKey, t *ticket, mine int) time.Duration {
 	return sum / time.Duration(lanes)
 }
 
-// makeRoomLocked refuses the last of the longest line, if that line has more
-// than mine. The caller holds mu.
-func (g *gate) makeRoomLocked(mine int) bool {
+// makeRoomLocked refuses the last of the longest line of the caller's side, if
+// that line has more than mine; for a proven caller the last of the longest line
+// of strangers, however long. The caller holds mu.
+func (g *gate) makeRoomLocked(mine int, proven bool) bool {
 	var longest *line
 	for _, l := range g.lines {
-		if longest == nil || len(l.tickets) > len(longest.tickets) {
+		usable := l.key.proven == proven && len(l.tickets) > mine || proven && !l.key.proven
+		if usable && (longest == nil || !l.key.proven && longest.key.proven ||
+			l.key.proven == longest.key.proven && len(l.tickets) > len(longest.tickets)) {
 			longest = l
 		}
 	}
-	if longest == nil || len(longest.tickets) <= mine {
+	if longest == nil {
 		return false
 	}
 	last := longest.tickets[len(longest.tickets)-1]
