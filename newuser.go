@@ -59,6 +59,9 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 	if !n.PasswordHash.isZero() {
 		setPassword(&u, n.PasswordHash, tx.rec.Now)
 	}
+	if err := tx.db.checkOwnNames(n.PasswordHash, []codec.Identity{{Identifier: n.Identifier}}); err != nil {
+		return User{}, err
+	}
 	return tx.addUser(&u, n.Provider, n.Identifier, n.Attributes)
 }
 

@@ -193,6 +193,19 @@ type RefreshPolicy struct {
 // Sheet lists first. A change is taken up by users at their next log-in where
 // it is stronger, never where it is weaker.
 type PasswordPolicy struct {
+	// MinLength is the least number of code points of a new password, 8–64.
+	// Default 8; NIST SP 800-63B-4 asks for 15 where there is no second factor.
+	MinLength int
+
+	// Blocklist refuses common passwords when they are set. Package blocklist
+	// has one; nil refuses none.
+	Blocklist Blocklist
+
+	// Names are not passwords either: that of the program, of the company. They
+	// are compared whole, without case, like the user's own identifiers, which
+	// are always refused.
+	Names []string
+
 	MemoryKiB   uint32 // default 19456 (19 MiB); at least 8 a lane, at most MaxHashMemory
 	Time        uint32 // passes; default 2, at least 1; times MemoryKiB at most 2,097,152
 	Parallelism uint8  // lanes; default 1
@@ -248,6 +261,13 @@ type PasswordPolicy struct {
 	QueueTime time.Duration
 }
 
+// Blocklist tells common passwords.
+type Blocklist interface {
+	// Common reports whether a password must not be set. It is given in the
+	// form NFKC, with case folded, and is called concurrently.
+	Common(folded string) bool
+}
+
 // Index declares an attribute by which users can be found.
 type Index struct {
 	// Name of the attribute, 1–64 bytes. At most one Index per name.
@@ -293,6 +313,7 @@ func (o *Options) settings() (*settings, error) {
 		s.Options = *o
 	}
 	s.Providers, s.Indexes = maps.Clone(s.Providers), slices.Clone(s.Indexes)
+	s.Passwords.Names = slices.Clone(s.Passwords.Names)
 	s.fillDefaults()
 	if err := s.checkPolicies(); err != nil {
 		return nil, err
@@ -342,6 +363,7 @@ func (s *settings) fillDefaults() {
 	fill(&s.Refresh.Session, time.Hour)
 	fill(&s.Refresh.Grace, 30*time.Second)
 	fill(&s.Refresh.MaxPerUser, MaxRefreshTokens)
+	fill(&s.Passwords.MinLength, 8)
 	fill(&s.Passwords.MemoryKiB, phc.Default.MemoryKiB)
 	fill(&s.Passwords.Time, phc.Default.Time)
 	fill(&s.Passwords.Parallelism, phc.Default.Parallelism)
@@ -390,6 +412,8 @@ func (s *settings) checkPolicies() error {
 		}
 	}
 	switch {
+	case s.Passwords.MinLength < 8 || s.Passwords.MinLength > 64:
+		return &InputError{Field: "Options.Passwords.MinLength", Reason: "must be from 8 to 64"}
 	case s.Sessions.MaxPerUser < 1 || s.Sessions.MaxPerUser > MaxSessions:
 		return &InputError{Field: "Options.Sessions.MaxPerUser", Reason: "must be from 1 to 1000"}
 	case s.Refresh.MaxPerUser < 1 || s.Refresh.MaxPerUser > MaxRefreshTokens:

@@ -79,6 +79,8 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 	"Passwords.ForeignVerifier": nil,
 	"Passwords.GateMemory":      nil,
 	"Passwords.Queue":           nil,
+	"Passwords.Blocklist":       nil,
+	"Passwords.Names":           nil,
 	"Passwords.QueueTime":       nil,
 	"Providers": {
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"": snib.Exact} },
@@ -106,6 +108,11 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 				o.Indexes = append(o.Indexes, snib.Index{Name: fmt.Sprint(i)})
 			}
 		},
+	},
+	"Passwords.MinLength": {
+		func(o *snib.Options) { o.Passwords.MinLength = 7 },
+		func(o *snib.Options) { o.Passwords.MinLength = 65 },
+		func(o *snib.Options) { o.Passwords.MinLength = -1 },
 	},
 	"SweepEvery": {
 		func(o *snib.Options) { o.SweepEvery = time.Second - 1 },

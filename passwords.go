@@ -2,9 +2,14 @@ package snib
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/phc"
@@ -13,7 +18,10 @@ import (
 
 // A PasswordHash is a hash made by [DB.HashPassword], to be given to a method
 // of Tx. It prints as REDACTED, like a [Token], and its text cannot be had.
-type PasswordHash struct{ secret }
+type PasswordHash struct {
+	secret
+	folded [32]byte // the password, under a key of this process
+}
 
 func (h PasswordHash) isZero() bool { return h.text == nil }
 
@@ -23,18 +31,21 @@ func (h PasswordHash) isZero() bool { return h.text == nil }
 //
 // A password is valid UTF-8 of 8 code points or more (counted before and after
 // NFKC, the smaller counts), at most 1,024 bytes, without NUL; nothing else is
-// asked of it (NIST SP 800-63B). It is compared in the form NFKC and never
-// truncated. ErrInvalidInput (Password), ErrBusy when the queue is full.
+// asked of it (NIST SP 800-63B) but what [PasswordPolicy] says of length, common
+// passwords and names, the user's own when it is set. It is compared in the form
+// NFKC and never truncated. ErrInvalidInput (Password), ErrBusy when the queue
+// is full.
 func (db *DB) HashPassword(ctx context.Context, password string) (PasswordHash, error) {
 	hash, err := db.hashPassword(ctx, password)
 	return hash, during("hash password", err)
 }
 
 func (db *DB) hashPassword(ctx context.Context, password string) (PasswordHash, error) {
-	if err := phc.CheckNew(password); err != nil {
-		return PasswordHash{}, passwordError("Password", err)
+	folded, err := db.checkNew(password)
+	if err != nil {
+		return PasswordHash{}, err
 	}
-	ctx, err := db.inTurn(ctx)
+	ctx, err = db.inTurn(ctx)
 	if err != nil {
 		return PasswordHash{}, err
 	}
@@ -42,7 +53,55 @@ func (db *DB) hashPassword(ctx context.Context, password string) (PasswordHash, 
 	if err != nil {
 		return PasswordHash{}, hashingError(err)
 	}
-	return PasswordHash{newSecret(string(hash))}, nil
+	return PasswordHash{newSecret(string(hash)), folded}, nil
+}
+
+// checkNew refuses a password that must not be set, and returns it as own names
+// are compared with it.
+func (db *DB) checkNew(password string) (folded [32]byte, err error) {
+	if err := phc.CheckNew(password); err != nil {
+		return folded, passwordError("Password", err)
+	}
+	text, p := foldPassword(password), &db.o.Passwords
+	reason := ""
+	switch {
+	case min(utf8.RuneCountInString(password), utf8.RuneCountInString(phc.Normalize(password))) < p.MinLength:
+		reason = "must have " + strconv.Itoa(p.MinLength) + " characters or more"
+	case p.Blocklist != nil && p.Blocklist.Common(text):
+		reason = "is one of the most common ones"
+	case slices.ContainsFunc(p.Names, func(name string) bool { return foldPassword(name) == text }):
+		reason = "is a name"
+	}
+	if reason != "" {
+		return folded, &InputError{Field: "Password", Reason: reason}
+	}
+	return db.digest(text), nil
+}
+
+// foldPassword is the form in which passwords are compared with lists and names.
+func foldPassword(text string) string {
+	return phc.Normalize(strings.ToLower(strings.ToUpper(phc.Normalize(text))))
+}
+
+// digest is what a PasswordHash keeps of a folded password until it is set.
+func (db *DB) digest(folded string) (out [32]byte) {
+	h := hmac.New(sha256.New, db.refreshKey[:])
+	h.Write([]byte("snib password\x00" + folded))
+	h.Sum(out[:0])
+	return out
+}
+
+// checkOwnNames refuses a password that is an identifier of its user, or the
+// part of an address before the @.
+func (db *DB) checkOwnNames(hash PasswordHash, own []codec.Identity) error {
+	for _, x := range own {
+		name := foldPassword(x.Identifier)
+		local, _, _ := strings.Cut(name, "@")
+		if !hash.isZero() && (db.digest(name) == hash.folded || db.digest(local) == hash.folded) {
+			return &InputError{Field: "Password", Reason: "is a name of the user"}
+		}
+	}
+	return nil
 }
 
 // passwordError says which rule a password breaks: "password is empty" becomes
@@ -131,8 +190,8 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	if err := phc.CheckInput(current); err != nil {
 		return User{}, passwordError("Current", err)
 	}
-	if err := phc.CheckNew(password); err != nil {
-		return User{}, passwordError("Password", err)
+	if _, err := db.checkNew(password); err != nil {
+		return User{}, err
 	}
 	verified, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) { return tx.user(id) })
 	if err != nil {
@@ -190,6 +249,9 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, password string, 
 func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, allowed func(*codec.User) error) (User, error) {
 	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
 		if err := allowed(u); err != nil {
+			return err
+		}
+		if err := tx.db.checkOwnNames(hash, u.Identities); err != nil {
 			return err
 		}
 		kept, err := tx.keptSessions(u.ID, "Keep", keep)

@@ -52,6 +52,7 @@ var (
 		"HashPassword": true, "AuthenticateUser": true, "LogIn": true, "ChangePassword": true,
 		"Refresh": true, "Sweep": true, "Check": true, "Stats": true, "EndEverything": true, "ResetClock": true,
 		"Repair": true, "Backup": true, "BackupFile": true, "Compact": true, "CompactTo": true,
+		"Throttle":    true,
 		"SetVerified": true, "ObserveHashes": true, "WrapStore": true, // of these tests
 	}
 
