@@ -94,20 +94,13 @@ func (db *DB) inTurn(ctx context.Context) (context.Context, error) {
 // identify fills in whose token a text is, if it is good. It is not used.
 func (tx *Tx) identify(c *caller, text string) error {
 	id, session, err := tx.bearer(text)
-	if errors.Is(err, ErrInvalidSession) || errors.Is(err, ErrInvalidOneTimeToken) {
+	if errors.Is(err, ErrInvalidSession) || errors.Is(err, ErrInvalidOneTimeToken) || errors.Is(err, ErrUserNotFound) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	u, err := tx.user(UserID(id))
-	switch {
-	case err == nil && u.DisabledAt == 0:
+	if err == nil {
 		c.user, c.session = id, session
-	case err != nil && !errors.Is(err, ErrUserNotFound):
-		return err
 	}
-	return nil
+	return err
 }
 
 // bearer returns the user of a live token, and the id of the session if it is
@@ -116,12 +109,19 @@ func (tx *Tx) bearer(text string) (user, session string, err error) {
 	var secret [32]byte
 	key, ok := token.OneTime.Parse(text, secret[:])
 	if !ok {
-		s, err := tx.ValidateSession(text)
+		s, u, err := tx.ValidateSessionUser(text)
+		if err == nil && u.Disabled() {
+			err = ErrInvalidSession
+		}
 		return string(s.UserID), string(s.ID), err
 	}
 	hash := token.OneTime.Hash(secret[:])
 	t, err := tx.rec.OneTimeToken(key)
-	if err == nil && (!token.Equal(hash, t.SecretHash) || !tx.oneTimeLive(&t)) {
+	if err != nil {
+		return "", "", err
+	}
+	u, err := tx.user(UserID(t.UserID))
+	if err == nil && (!token.Equal(hash, t.SecretHash) || !tx.rec.OneTimeLive(&t, &u)) {
 		err = ErrInvalidOneTimeToken
 	}
 	return t.UserID, "", err

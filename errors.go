@@ -14,12 +14,12 @@ var (
 	// ErrUserNotFound: no user has this id, identity or attribute; a malformed
 	// id is an unknown one. Returned by every method that takes the id of a
 	// user or looks one up, save DeleteUser, DeleteDeadUserSessions, the lists,
-	// and RevokeSession, RevokeRefreshToken and RevokeOneTimeToken.
+	// and RevokeSession, RevokeRefreshToken and Revoke of [OneTimeTokens].
 	ErrUserNotFound = records.ErrUserNotFound
 
 	// ErrUserDisabled: the user exists and is disabled. Returned only by
 	// methods that take a user id and would let the user in: CreateSession,
-	// CreateRefreshToken, CreateOneTimeToken and ChangePassword.
+	// CreateRefreshToken, ChangePassword, and Create of [OneTimeTokens].
 	ErrUserDisabled = errors.New("user is disabled")
 
 	// ErrIdentityTaken: another user has this provider and identifier.
@@ -68,8 +68,15 @@ var (
 	ErrRefreshTokenReused = errors.New("refresh token was used before")
 
 	// ErrInvalidOneTimeToken: the one-time token is malformed, unknown, expired,
-	// used, ended or for another purpose. Returned by UseOneTimeToken.
+	// used, ended or for another purpose. Returned by Use and Peek of
+	// [OneTimeTokens].
 	ErrInvalidOneTimeToken = records.ErrInvalidOneTimeToken
+
+	// ErrOneTimeTokenLimit: the user has as many one-time tokens as there may
+	// be, or got one of this purpose less than a minute ago; none was made and
+	// none ended. Returned by Create of [OneTimeTokens] as
+	// [OneTimeTokenLimitError]. Give a stranger the answer that success has.
+	ErrOneTimeTokenLimit = errors.New("limit of one-time tokens")
 )
 
 // About arguments.
@@ -194,6 +201,21 @@ func (e *ThrottledError) Error() string {
 
 // Unwrap makes it an ErrThrottled.
 func (e *ThrottledError) Unwrap() error { return ErrThrottled }
+
+// OneTimeTokenLimitError says when to ask again for a one-time token. It is an
+// [ErrOneTimeTokenLimit].
+type OneTimeTokenLimitError struct {
+	Purpose string    // of the token that was not made
+	RetryAt time.Time // none can be made before; one can then, unless others are made
+}
+
+// Error names the purpose.
+func (e *OneTimeTokenLimitError) Error() string {
+	return "limit of one-time tokens for " + e.Purpose + " until " + e.RetryAt.UTC().Format(time.RFC3339)
+}
+
+// Unwrap makes it an ErrOneTimeTokenLimit.
+func (e *OneTimeTokenLimitError) Unwrap() error { return ErrOneTimeTokenLimit }
 
 // ReuseError names the refresh family that was ended because one of its spent
 // tokens was presented. It is an [ErrRefreshTokenReused].

@@ -6,6 +6,7 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 )
 
@@ -24,9 +25,9 @@ func identity(d *records.Declared, provider, identifier string, now int64) (code
 // GetUserByProviderID returns the user with this identity, the identifier
 // compared by the provider's rule. ErrUserNotFound, also for an impossible one.
 func (db *DB) GetUserByProviderID(ctx context.Context, provider, identifier string) (User, error) {
-	return result(ctx, "get user by provider id", db.view, func(tx *Tx) (User, error) {
-		return tx.GetUserByProviderID(provider, identifier)
-	})
+	return read(ctx, db, "get user by provider id", readsIdentity, func(tx *Tx, x providerID) (User, error) {
+		return tx.GetUserByProviderID(x.provider, x.identifier)
+	}, providerID{provider, identifier})
 }
 
 // GetUserByProviderID is [DB.GetUserByProviderID] in this transaction.
@@ -36,6 +37,17 @@ func (tx *Tx) GetUserByProviderID(provider, identifier string) (User, error) {
 	}
 	u, err := tx.userByIdentity(provider, identifier)
 	return newUser(u), err
+}
+
+// providerID is an identity as a program names it.
+type providerID struct{ provider, identifier string }
+
+func readsIdentity(db *DB, x providerID) []kv.Ref {
+	known, err := identity(db.file.Declared.Load(), x.provider, x.identifier, 0)
+	if err != nil {
+		return nil
+	}
+	return ref(records.SpaceIdentities, records.PairKey(known.Provider, known.Key))
 }
 
 // userByIdentity returns the record of the user with this identity.

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 )
 
@@ -12,9 +13,9 @@ import (
 // declared unique in Options.Indexes. ErrUserNotFound, also for a value that
 // cannot be indexed; ErrInvalidInput (Name) if it is not declared so.
 func (db *DB) GetUserByAttribute(ctx context.Context, name string, value any) (User, error) {
-	return result(ctx, "get user by attribute", db.view, func(tx *Tx) (User, error) {
-		return tx.GetUserByAttribute(name, value)
-	})
+	return read(ctx, db, "get user by attribute", readsAttribute, func(tx *Tx, x attribute) (User, error) {
+		return tx.GetUserByAttribute(x.name, x.value)
+	}, attribute{name, value})
 }
 
 // GetUserByAttribute is [DB.GetUserByAttribute] in this transaction.
@@ -22,15 +23,11 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 	if err := tx.reading(); err != nil {
 		return User{}, err
 	}
-	x, ok := tx.rec.Declared.Index(name)
-	if !ok || !x.Unique {
-		return User{}, &InputError{Field: "Name", Reason: "must be an attribute that is declared a unique index"}
+	key, err := uniqueKey(tx.rec.File, tx.rec.Declared, attribute{name, value})
+	if err != nil {
+		return User{}, err
 	}
-	encoded, ok, err := tx.rec.IndexValue(x, value)
-	if err != nil || !ok {
-		return User{}, ErrUserNotFound // cannot be indexed
-	}
-	id, ok, err := tx.rec.Reference(records.SpaceAttributes, string(codec.AppendUniqueKey(nil, name, encoded)))
+	id, ok, err := tx.rec.Reference(records.SpaceAttributes, key)
 	if err != nil {
 		return User{}, err
 	}
@@ -39,6 +36,34 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 	}
 	u, err := tx.user(UserID(id))
 	return newUser(u), tx.rec.Orphan(records.SpaceAttributes, err)
+}
+
+// attribute is an attribute of a user, by name and value.
+type attribute struct {
+	name  string
+	value any
+}
+
+// uniqueKey is the key under which the unique index has x. ErrUserNotFound for
+// a value that cannot be indexed.
+func uniqueKey(f *records.File, d *records.Declared, x attribute) (string, error) {
+	index, ok := d.Index(x.name)
+	if !ok || !index.Unique {
+		return "", &InputError{Field: "Name", Reason: "must be an attribute that is declared a unique index"}
+	}
+	encoded, ok, err := f.IndexValue(index, x.value)
+	if err != nil || !ok {
+		return "", ErrUserNotFound
+	}
+	return string(codec.AppendUniqueKey(nil, x.name, encoded)), nil
+}
+
+func readsAttribute(db *DB, x attribute) []kv.Ref {
+	key, err := uniqueKey(db.file, db.file.Declared.Load(), x)
+	if err != nil {
+		return nil
+	}
+	return ref(records.SpaceAttributes, key)
 }
 
 // ListUsersByAttribute ranges over the users with this value of a declared

@@ -23,7 +23,7 @@ import (
 //
 // The result is true when it is returned. To create a session from it, use
 // LogIn, which does both in one, or give the User to CreateSession as its
-// Proof.
+// Proof, which decides anew as LogIn does.
 //
 // ErrInvalidInput (Provider, Identifier, Password) depends on the arguments
 // alone; ErrBusy if the queue for hashing is full; Options.BeforeAuth's error.
@@ -51,13 +51,15 @@ func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, passwo
 const upgradeWait = time.Second
 
 // LogIn authenticates as AuthenticateUser does and creates a session, in one
-// transaction that checks once more that the verification still holds: a
-// password changed, or a user disabled, meanwhile yields no session. A hash of
-// weaker parameters or from another system is replaced in the same commit.
-// Errors are those of AuthenticateUser and, for the options, of CreateSession.
+// transaction that decides anew whether the verification still holds: if the
+// password was changed, the user disabled or the identity moved meanwhile,
+// there is no session. Sessions that were revoked meanwhile are no reason. A
+// hash of weaker parameters or from another system is replaced in the same
+// commit. Errors are those of AuthenticateUser and, for the options, of
+// CreateSession.
 func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, o SessionOptions) (Session, User, error) {
 	// Before anything is looked up, like every other argument.
-	if _, err := encodeAttributes(o.Attributes, sessionBounds); err != nil {
+	if _, err := o.encode(); err != nil {
 		return Session{}, User{}, during("log in", err)
 	}
 	var s Session
@@ -84,18 +86,31 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 // verifiedLogin is the result of a verification outside of any transaction, for
 // the transaction that relies on it.
 type verifiedLogin struct {
+	opened
 	provider, identifier string
 	id                   string
-	version              uint64   // of the credentials
-	stored               string   // the hash that was verified
-	upgrade              phc.Hash // its replacement; "" keeps it
+	upgrade              phc.Hash // the replacement of the hash; "" keeps it
 }
 
-// recheck returns the user's record if the verification still holds.
+// opened is the hash that a password has opened, and the version of the
+// credentials then.
+type opened struct {
+	version uint64
+	hash    string
+}
+
+// holds reports whether the password is still good for u. The version rises for
+// much that says nothing of the password, such as a sign-out on another device;
+// the same hash, with its salt, is the same password. A version that is the same
+// covers a hash that was upgraded meanwhile.
+func (o *opened) holds(u *codec.User) bool {
+	return u.DisabledAt == 0 && (u.CredentialVersion == o.version || u.PasswordHash == o.hash)
+}
+
+// recheck implements evidence.
 func (v *verifiedLogin) recheck(tx *Tx) (codec.User, error) {
 	u, err := tx.userByIdentity(v.provider, v.identifier)
-	if errors.Is(err, ErrUserNotFound) || err == nil &&
-		(u.ID != v.id || u.DisabledAt != 0 || u.CredentialVersion != v.version) {
+	if errors.Is(err, ErrUserNotFound) || err == nil && (u.ID != v.id || !v.holds(&u)) {
 		return codec.User{}, ErrInvalidCredentials
 	}
 	return u, err
@@ -104,7 +119,7 @@ func (v *verifiedLogin) recheck(tx *Tx) (codec.User, error) {
 // apply writes the upgraded hash unless the stored one is another by now:
 // losing that race is no error.
 func (v *verifiedLogin) apply(tx *Tx, u codec.User) (User, error) {
-	if v.upgrade == "" || u.PasswordHash != v.stored {
+	if v.upgrade == "" || u.PasswordHash != v.hash {
 		return newUser(u), nil
 	}
 	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *records.Cascade) error {
@@ -119,7 +134,9 @@ func (v *verifiedLogin) user(tx *Tx) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	return v.apply(tx, u)
+	out, err := v.apply(tx, u)
+	out.login = v
+	return out, err
 }
 
 // authenticate verifies, then lets finish rely on it in a transaction.
@@ -195,7 +212,7 @@ func (db *DB) verify(ctx context.Context, g *guess, provider, key, identifier, p
 		return nil, err
 	}
 	return &verifiedLogin{
-		provider: provider, identifier: identifier,
-		id: u.ID, version: u.CredentialVersion, stored: u.PasswordHash, upgrade: upgrade,
+		opened: opened{u.CredentialVersion, u.PasswordHash}, provider: provider, identifier: identifier,
+		id: u.ID, upgrade: upgrade,
 	}, nil
 }

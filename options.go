@@ -289,7 +289,10 @@ const (
 	MaxIdentities    = records.MaxIdentities    // 16 of one user
 	MaxSessions      = records.MaxSessions      // 1,000 of one user
 	MaxRefreshTokens = records.MaxFamilies      // 100 families of one user
-	MaxOneTimeTokens = records.MaxOneTimeTokens // 16 live ones of one user
+	MaxOneTimeTokens = records.MaxOneTimeTokens // 32 live ones of one user
+
+	MaxOneTimeTokensPerPurpose = records.MaxOneTimePerPurpose               // 3 live ones of one user and purpose
+	OneTimeTokenInterval       = records.OneTimeInterval * time.Millisecond // 60 s between two of one user and purpose
 )
 
 // settings are Options with the defaults filled in and everything checked.

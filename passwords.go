@@ -179,8 +179,8 @@ func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
 // give the session of the user by [WithProof], or strangers' failures count.
 //
 // ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong, or
-// was changed meanwhile), ErrInvalidInput (Password, Current, Keep),
-// [ThrottledError], ErrBusy.
+// was changed meanwhile; a sign-out meanwhile is no reason), ErrInvalidInput
+// (Password, Current, Keep), [ThrottledError], ErrBusy.
 func (db *DB) ChangePassword(ctx context.Context, id UserID, current, password string, keep ...SessionID) (User, error) {
 	u, err := db.changePassword(ctx, id, current, password, keep)
 	return u, during("change password", err)
@@ -226,17 +226,20 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 }
 
 // swapPassword sets another password for u, whose current one was right, unless
-// the credentials have changed since.
+// another was set in between or the user disabled.
 func (db *DB) swapPassword(ctx context.Context, u *codec.User, password string, keep []SessionID) (User, error) {
 	hash, err := db.hashPassword(ctx, password)
 	if err != nil {
 		return User{}, err
 	}
 	db.afterVerify()
-	id, version := UserID(u.ID), u.CredentialVersion
+	id, verified := UserID(u.ID), opened{u.CredentialVersion, u.PasswordHash}
 	return result(ctx, "", db.update, func(tx *Tx) (User, error) {
 		return tx.replacePassword(id, hash, keep, func(u *codec.User) error {
-			if u.CredentialVersion != version {
+			switch {
+			case u.DisabledAt != 0:
+				return ErrUserDisabled
+			case !verified.holds(u):
 				return ErrInvalidCredentials
 			}
 			return nil

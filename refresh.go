@@ -120,7 +120,7 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	attributes, err := encodeAttributes(o.Attributes, sessionBounds)
+	attributes, err := o.encode()
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
@@ -129,7 +129,12 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 		AuthTime: p.at, RotatedAt: tx.rec.Now, RevokedAt: clock.Never,
 		AbsoluteUntil: min(clock.After(tx.rec.Now, tx.db.o.Refresh.Absolute), p.until),
 	}
-	return tx.startFamily(&f)
+	var out pair
+	err = tx.replacing(p, o.Replaces, func() (err error) {
+		out.session, out.refresh, err = tx.startFamily(&f)
+		return err
+	})
+	return out.session, out.refresh, err
 }
 
 // startFamily draws the ids and secrets of a new family and its session, and

@@ -53,7 +53,7 @@ func TestSweepRemovesWhatIsDeadForADay(t *testing.T) {
 			return tombstone(tb, db, id).AbsoluteUntil, [3]int{0, 1, 0}
 		},
 		"one-time token": func(tb testing.TB, db *snib.DB, id snib.UserID) (time.Time, [3]int) {
-			return must(db.CreateOneTimeToken(ctx, id, "reset", 5*day, nil))(tb).ExpiresAt, [3]int{0, 0, 1}
+			return must(db.Tokens().Create(ctx, id, "reset", 5*day, nil))(tb).ExpiresAt, [3]int{0, 0, 1}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,7 +204,7 @@ func TestSweepRemovesEarlierEpochsAtOnce(t *testing.T) {
 	u := nobody(t, db, "ada")
 	session(t, db, u.ID)
 	tombstone(t, db, u.ID)
-	must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
+	must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil))(t)
 	if err := db.EndEverything(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,10 @@ func validUserID(id UserID) bool { return token.ValidUserID(string(id)) }
 // Reveal; two Tokens of one text are not ==.
 type Token struct{ secret }
 
+// PresentedToken is the text that a client presented, for
+// [SessionOptions].Replaces. It is not looked at here: any text will do.
+func PresentedToken(text string) Token { return Token{newSecret(text)} }
+
 // Reveal returns the text, to be sent to its bearer and nowhere else; "" for
 // the zero Token. It has the characters a–z, 0–9, "_" and ".".
 func (t Token) Reveal() string { return t.secret.reveal() }

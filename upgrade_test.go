@@ -82,7 +82,7 @@ func (f *formatOne) upgraded(tb testing.TB, db *snib.DB) {
 		"session":       {f.Sessions, func(s string) error { return second(db.ValidateSession(ctx, s)) }, snib.ErrInvalidSession},
 		"session, idle": {f.Sessions, func(s string) error { return second(db.ExtendSession(ctx, s)) }, snib.ErrInvalidSession},
 		"refresh token": {f.Refresh, func(s string) error { _, _, err := db.Refresh(ctx, s); return err }, snib.ErrInvalidRefreshToken},
-		"one-time":      {f.Links, func(s string) error { return second(db.UseOneTimeToken(ctx, "reset", s)) }, snib.ErrInvalidOneTimeToken},
+		"one-time":      {f.Links, func(s string) error { return second(db.Tokens().Use(ctx, "reset", s)) }, snib.ErrInvalidOneTimeToken},
 		"sign-out":      {slices.Concat(f.Sessions, f.Refresh, f.Links), func(s string) error { return db.RevokeToken(ctx, s) }, nil},
 	} {
 		for _, token := range refused.tokens {

@@ -5,13 +5,14 @@ import (
 	"errors"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
 )
 
 // GetSession returns a session by its id, active or idle. ErrInvalidSession.
 func (db *DB) GetSession(ctx context.Context, id SessionID) (Session, error) {
-	return read(ctx, db, "get session", (*Tx).GetSession, id)
+	return read(ctx, db, "get session", readsSessionID, (*Tx).GetSession, id)
 }
 
 // GetSession is [DB.GetSession] in this transaction.
@@ -38,10 +39,18 @@ func (tx *Tx) sessionByID(id SessionID) (codec.SessionView, error) {
 	return tx.rec.Session(key)
 }
 
+func readsSessionID(_ *DB, id SessionID) []kv.Ref {
+	key, ok := token.Session.ParseID(string(id))
+	if !ok {
+		return nil
+	}
+	return ref(records.SpaceSessions, string(key[:]))
+}
+
 // ListUserSessions returns the user's active and idle sessions, oldest first:
 // at most 1,000, an empty list for an unknown user.
 func (db *DB) ListUserSessions(ctx context.Context, id UserID) ([]Session, error) {
-	return read(ctx, db, "list sessions", (*Tx).ListUserSessions, id)
+	return read(ctx, db, "list sessions", nil, (*Tx).ListUserSessions, id)
 }
 
 // ListUserSessions is [DB.ListUserSessions] in this transaction.
@@ -157,7 +166,10 @@ func (tx *Tx) endSession(v *codec.SessionView) error {
 // one), each with the other if they belong together. Call it to sign a user
 // out. A token that is malformed, unknown or of another kind is no error.
 func (db *DB) RevokeToken(ctx context.Context, token string) error {
-	return during("revoke token", db.updateIfNeeded(ctx, func(tx *Tx) error { return tx.endToken(token) }))
+	return during("revoke token", db.updateIfNeeded(ctx, func(tx *Tx) error {
+		_, err := tx.endToken(token, codec.OwnedKey{})
+		return err
+	}))
 }
 
 // RevokeToken is [DB.RevokeToken] in this transaction.
@@ -165,25 +177,30 @@ func (tx *Tx) RevokeToken(token string) error {
 	if err := tx.writing(); err != nil {
 		return err
 	}
-	return tx.endToken(token)
+	_, err := tx.endToken(token, codec.OwnedKey{})
+	return err
 }
 
-func (tx *Tx) endToken(token string) error {
+// endToken ends the credential of a token, save the session kept (zero: none)
+// and its family. It reports whether there was something to end.
+func (tx *Tx) endToken(token string, kept codec.OwnedKey) (ended bool, err error) {
 	v, err := tx.presented(token)
-	if err == nil {
-		return tx.endSession(&v)
-	}
-	if !errors.Is(err, ErrInvalidSession) {
-		return err
+	switch {
+	case err == nil && v.Key() == kept:
+		return false, nil
+	case err == nil:
+		return true, tx.endSession(&v)
+	case !errors.Is(err, ErrInvalidSession):
+		return false, err
 	}
 	f, _, err := tx.presentedFamily(token)
 	switch {
-	case errors.Is(err, ErrInvalidRefreshToken):
-		return nil
+	case errors.Is(err, ErrInvalidRefreshToken), err == nil && f.Key.With(f.Session) == kept:
+		return false, nil
 	case err != nil:
-		return err
+		return false, err
 	}
-	return tx.endFamily(&f)
+	return true, tx.endFamily(&f)
 }
 
 // RevokeUserSessions ends all sessions and refresh tokens of the user,

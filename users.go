@@ -10,6 +10,7 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 )
 
@@ -39,7 +40,15 @@ type User struct {
 	DisabledAt     time.Time // zero: not disabled
 	DisabledReason string    // as it was given
 
-	attributes string // encoded; checked when the record was read
+	attributes string   // encoded; checked when the record was read
+	login      evidence // of AuthenticateUser, for prove; nil otherwise
+}
+
+// evidence is a verified password.
+type evidence interface {
+	// recheck returns the user's record if the password would be accepted now,
+	// and ErrInvalidCredentials otherwise.
+	recheck(tx *Tx) (codec.User, error)
 }
 
 // Disabled reports whether the user is disabled: cannot authenticate and has
@@ -120,7 +129,7 @@ func (tx *Tx) updateUser(id UserID, change func(u *codec.User, c *records.Cascad
 
 // GetUser returns the user id. ErrUserNotFound.
 func (db *DB) GetUser(ctx context.Context, id UserID) (User, error) {
-	return read(ctx, db, "get user", (*Tx).GetUser, id)
+	return read(ctx, db, "get user", readsUser, (*Tx).GetUser, id)
 }
 
 // GetUser is [DB.GetUser] in this transaction.
@@ -132,6 +141,13 @@ func (tx *Tx) GetUser(id UserID) (User, error) {
 		return User{}, ErrUserNotFound
 	}
 	return tx.publicUser(id)
+}
+
+func readsUser(_ *DB, id UserID) []kv.Ref {
+	if !validUserID(id) {
+		return nil
+	}
+	return ref(records.SpaceUsers, string(id))
 }
 
 // DeleteUser removes the user and all that is the user's: identities, index

@@ -28,7 +28,7 @@ func TestDeleteUserLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, []byte("data")))(t)
+	link := must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, []byte("data")))(t)
 
 	if err := db.DeleteUser(ctx, u.ID); err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestDeleteUserLeavesNothing(t *testing.T) {
 	}
 	_, _, err = db.Refresh(ctx, family.Token.Reveal())
 	wantErr(t, err, snib.ErrInvalidRefreshToken)
-	_, err = db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())
+	_, err = db.Tokens().Use(ctx, "reset", link.Token.Reveal())
 	wantErr(t, err, snib.ErrInvalidOneTimeToken)
 	_, err = db.GetUser(ctx, u.ID)
 	wantErr(t, err, snib.ErrUserNotFound)
@@ -84,7 +84,7 @@ func TestUpdateUserMethodsOfAnUnknownUser(t *testing.T) {
 				_, _, err := db.CreateRefreshToken(ctx, snib.User{ID: id, CredentialVersion: 1}, snib.SessionOptions{})
 				return err
 			},
-			"CreateOneTimeToken":      func() error { _, err := db.CreateOneTimeToken(ctx, id, "x", time.Hour, nil); return err },
+			"CreateOneTimeToken":      func() error { _, err := db.Tokens().Create(ctx, id, "x", time.Hour, nil); return err },
 			"RevokeUserSessions":      func() error { return db.RevokeUserSessions(ctx, id) },
 			"RevokeUserRefreshTokens": func() error { return db.RevokeUserRefreshTokens(ctx, id) },
 		} {
@@ -289,8 +289,8 @@ func fillUp(tb testing.TB, db *snib.DB, id snib.UserID) {
 			tb.Fatal(err)
 		}
 	}
-	for range snib.MaxOneTimeTokens {
-		must(db.CreateOneTimeToken(ctx, id, "reset", time.Hour, make([]byte, 1<<10)))(tb)
+	for i := range snib.MaxOneTimeTokens {
+		must(db.Tokens().Create(ctx, id, fmt.Sprint("purpose-", i), time.Hour, make([]byte, 1<<10)))(tb)
 	}
 	sessions, families := must(db.ListUserSessions(ctx, id))(tb), must(db.ListUserRefreshTokens(ctx, id))(tb)
 	if len(sessions) != snib.MaxSessions || len(families) != snib.MaxRefreshTokens {
@@ -363,10 +363,10 @@ func TestAUserWithoutIdentityIsAUser(t *testing.T) {
 	if len(u.Identities) != 0 {
 		t.Errorf("has %v", u.Identities)
 	}
-	link := must(db.CreateOneTimeToken(ctx, bob.ID, "reset", time.Hour, nil))(t)
+	link := must(db.Tokens().Create(ctx, bob.ID, "reset", time.Hour, nil))(t)
 	must(db.DisableUser(ctx, bob.ID, "lost"))(t)
 	invalid(t, db, bobs)
-	wantErr(t, second(db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())), snib.ErrInvalidOneTimeToken)
+	wantErr(t, second(db.Tokens().Use(ctx, "reset", link.Token.Reveal())), snib.ErrInvalidOneTimeToken)
 	if !must(db.GetUser(ctx, bob.ID))(t).Disabled() {
 		t.Error("is not disabled")
 	}

@@ -91,6 +91,10 @@ func bystanders(t *testing.T, db *snib.DB, u snib.User) map[string]func() error 
 	if err != nil {
 		t.Fatal(err)
 	}
+	link, err := db.Tokens().Create(background, member(t, db, "forgetful@example.com").ID, "reset", time.Hour, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	proven := snib.WithProof(background, session.Token.Reveal())
 	elsewhere := snib.WithClient(background, netip.MustParseAddr("198.51.100.77"))
 	return map[string]func() error{
@@ -107,22 +111,8 @@ func bystanders(t *testing.T, db *snib.DB, u snib.User) map[string]func() error 
 			return err
 		},
 		"a one-time link": func() error {
-			link, err := db.CreateOneTimeToken(background, u.ID, "reset", time.Hour, nil)
-			if err != nil {
-				return err
-			}
-			hash, err := db.HashPassword(snib.WithProof(background, link.Token.Reveal()), secret)
-			if err != nil {
-				return err
-			}
-			return db.Update(background, func(tx *snib.Tx) error {
-				used, err := tx.UseOneTimeToken("reset", link.Token.Reveal())
-				if err != nil {
-					return err
-				}
-				_, err = tx.UpdateUserPassword(used.UserID, hash, session.ID)
-				return err
-			})
+			_, err := db.HashPassword(snib.WithProof(background, link.Token.Reveal()), secret)
+			return err
 		},
 	}
 }

@@ -40,7 +40,7 @@ func outOfBounds(db *snib.DB, u snib.User) []bound {
 		add("Provider", p, func() error { _, err := db.LinkIdentity(ctx, u.ID, p, "x"); return err })
 		add("Provider", p, func() error { _, err := db.UpdateUserProviderID(ctx, u.ID, p, "x"); return err })
 		add("Provider", p, func() error { _, err := db.AuthenticateUser(ctx, p, "x", password); return err })
-		add("Purpose", p, func() error { _, err := db.CreateOneTimeToken(ctx, u.ID, p, time.Hour, nil); return err })
+		add("Purpose", p, func() error { _, err := db.Tokens().Create(ctx, u.ID, p, time.Hour, nil); return err })
 	}
 	for name, s := range badTexts(256) {
 		add("Identifier", name, func() error { return newUser(snib.NewUser{Provider: "github", Identifier: s}) })
@@ -67,10 +67,10 @@ func outOfBounds(db *snib.DB, u snib.User) []bound {
 		add("CreatedAt", name, func() error { return imported(snib.UserImport{Provider: "github", Identifier: "x", CreatedAt: at}) })
 	}
 	for _, ttl := range []time.Duration{0, -1, time.Second - 1, 90*24*time.Hour + 1, math.MaxInt64, math.MinInt64} {
-		add("TTL", ttl.String(), func() error { _, err := db.CreateOneTimeToken(ctx, u.ID, "reset", ttl, nil); return err })
+		add("TTL", ttl.String(), func() error { _, err := db.Tokens().Create(ctx, u.ID, "reset", ttl, nil); return err })
 	}
 	add("Data", "1 KiB and 1", func() error {
-		_, err := db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, make([]byte, 1<<10+1))
+		_, err := db.Tokens().Create(ctx, u.ID, "reset", time.Hour, make([]byte, 1<<10+1))
 		return err
 	})
 	add("PasswordHash", "both", func() error {
@@ -215,8 +215,8 @@ func TestExactLimitsAreAccepted(t *testing.T) {
 		t.Errorf("%d attributes", len(s.Attributes()))
 	}
 	for _, ttl := range []time.Duration{time.Second, 90 * 24 * time.Hour} {
-		link := must(db.CreateOneTimeToken(ctx, u.ID, name, ttl, make([]byte, 1<<10)))(t)
-		if got := must(db.UseOneTimeToken(ctx, name, link.Token.Reveal()))(t); len(got.Data) != 1<<10 {
+		link := must(db.Tokens().Create(ctx, u.ID, name, ttl, make([]byte, 1<<10)))(t)
+		if got := must(db.Tokens().Use(ctx, name, link.Token.Reveal()))(t); len(got.Data) != 1<<10 {
 			t.Errorf("%d bytes of data", len(got.Data))
 		}
 	}

@@ -47,7 +47,7 @@ func session(tb testing.TB, db *snib.DB, id snib.UserID) snib.Session {
 // link makes a one-time token that lives for ttl.
 func link(tb testing.TB, db *snib.DB, u snib.User, purpose string, ttl time.Duration) snib.OneTimeToken {
 	tb.Helper()
-	return must(db.CreateOneTimeToken(ctx, u.ID, purpose, ttl, nil))(tb)
+	return must(db.Tokens().Create(ctx, u.ID, purpose, ttl, nil))(tb)
 }
 
 // storedHash returns the password hash in a user's record.

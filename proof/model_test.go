@@ -37,7 +37,7 @@ func TestModel(t *testing.T) {
 // unless each has succeeded among them.
 func TestModelMeetsEverything(t *testing.T) {
 	d := runModel(t, 1, 1500)
-	for _, op := range append(slices.Sorted(maps.Keys(operations)), "rotate", "repeat", "re-key", "reuse") {
+	for _, op := range append(slices.Sorted(maps.Keys(operations)), "rotate", "repeat", "re-key", "reuse", "limit of links") {
 		if d.good[op] == 0 {
 			t.Errorf("%s has never succeeded", op)
 		}
@@ -282,7 +282,7 @@ var outcomes = []struct{ got, want error }{
 	{snib.ErrIdentityTaken, model.ErrIdentityTaken}, {snib.ErrAttributeTaken, model.ErrAttributeTaken},
 	{snib.ErrInvalidCredentials, model.ErrInvalidCredentials}, {snib.ErrInvalidSession, model.ErrInvalidSession},
 	{snib.ErrInvalidRefreshToken, model.ErrInvalidRefresh}, {snib.ErrRefreshTokenReused, model.ErrReused},
-	{snib.ErrInvalidOneTimeToken, model.ErrInvalidOneTimeToken}, {snib.ErrInvalidInput, model.ErrInvalidInput}, {snib.ErrTooLarge, model.ErrTooLarge},
+	{snib.ErrInvalidOneTimeToken, model.ErrInvalidOneTimeToken}, {snib.ErrOneTimeTokenLimit, model.ErrOneTimeTokenLimit}, {snib.ErrInvalidInput, model.ErrInvalidInput}, {snib.ErrTooLarge, model.ErrTooLarge},
 }
 
 // agree fails the test unless the two errors are of one kind, and reports

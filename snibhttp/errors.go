@@ -63,6 +63,7 @@ var statuses = []struct {
 	{snib.ErrAttributeTaken, http.StatusConflict},
 	{snib.ErrThrottled, http.StatusTooManyRequests},
 	{ErrMethod, http.StatusMethodNotAllowed},
+	{snib.ErrOneTimeTokenLimit, http.StatusTooManyRequests},
 }
 
 // retryAfter is how long a client should wait after a 503, in seconds. Most
@@ -74,8 +75,10 @@ const retryAfter = "1"
 // status is the one that the error names; of the database's, 401 for refused
 // credentials, 400 for an argument out of its bounds or a one-time token that
 // is not good, 409 for a taken identity or attribute, 429 with Retry-After for
-// too many attempts, and 503 with Retry-After for everything else, which is the database's own trouble and is logged. The
-// answer is that of Options.Refuse, or of [WriteStatus]; it never says more of
+// too many attempts, 429 for the limit of one-time tokens (which a stranger must
+// not see: it tells of an account), and 503 with Retry-After for everything
+// else, which is the database's own trouble and is logged. The answer is that
+// of Options.Refuse, or of [WriteStatus]; it never says more of
 // err than its status.
 //
 // If the client has gone (the context of r is canceled), the answer is a 503,

@@ -82,14 +82,21 @@ const (
 
 // SessionOptions returns the options for [snib.DB.LogIn] or CreateRefreshToken
 // for a log-in by this request: the attributes [AttrAddress] and
-// [AttrUserAgent], by which users know their sessions in a list. The second is
-// text of the client's choice. More may be put into the map; it is the
-// caller's.
+// [AttrUserAgent], by which users know their sessions in a list, and as
+// Replaces the tokens of its cookies. The second attribute is text of the
+// client's choice. More may be put into the map; it is the caller's. A request
+// that SetSession would refuse replaces nothing: a page of another site signs
+// nobody out. A program puts the tokens of native clients there itself.
 func (m *Manager) SessionOptions(r *http.Request) snib.SessionOptions {
-	return snib.SessionOptions{Attributes: snib.Attributes{
+	o := snib.SessionOptions{Attributes: snib.Attributes{
 		AttrAddress:   m.address(r),
 		AttrUserAgent: printable(r.UserAgent(), 256),
 	}}
+	c, _ := m.admissible(r)
+	for _, text := range c.cookies {
+		o.Replaces = append(o.Replaces, snib.PresentedToken(text))
+	}
+	return o
 }
 
 // clientContext returns the context of r with the address of its client.

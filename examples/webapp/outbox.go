@@ -59,9 +59,9 @@ func (o *outbox) send(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	link, err := o.app.db.CreateOneTimeToken(ctx, user.ID, purposeReset, resetFor, nil)
-	if errors.Is(err, snib.ErrUserDisabled) || errors.Is(err, snib.ErrUserNotFound) {
-		return nil
+	link, err := o.app.db.Tokens().Create(ctx, user.ID, purposeReset, resetFor, nil)
+	if errors.Is(err, snib.ErrUserDisabled) || errors.Is(err, snib.ErrUserNotFound) || errors.Is(err, snib.ErrOneTimeTokenLimit) {
+		return nil // at the limit the user has links that are good
 	}
 	if err != nil {
 		return err

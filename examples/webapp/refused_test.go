@@ -242,7 +242,7 @@ func TestTheOutboxIsBounded(t *testing.T) {
 		s.app.outbox.sendReset("ada@example.com")
 	}
 	s.link()
-	if n := strings.Count(s.terminal.String(), "/reset?token="); n != cap(s.app.outbox.queue) {
+	if n := strings.Count(s.terminal.String(), "/reset?token="); n != 1 { // one a minute
 		t.Errorf("%d links were sent", n)
 	}
 }

@@ -23,6 +23,7 @@ var (
 	ErrInvalidRefresh      = errors.New("invalid refresh token")
 	ErrReused              = errors.New("refresh token reused")
 	ErrInvalidOneTimeToken = errors.New("invalid token")
+	ErrOneTimeTokenLimit   = errors.New("limit of tokens")
 	ErrInvalidInput        = errors.New("invalid input")
 	ErrTooLarge            = errors.New("too large")
 )
@@ -37,7 +38,9 @@ type Policy struct {
 // Bounds that no option moves.
 const (
 	maxIdentities = 16
-	maxLinks      = 16
+	maxLinks      = 32 // live ones, of all purposes
+	maxSameLinks  = 3  // of one purpose
+	linkInterval  = 60_000
 	day           = 24 * 3600 * 1000
 )
 

