@@ -12,6 +12,7 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/reindex"
+	"github.com/snibdb/snib/internal/throttle"
 )
 
 // DB is the accounts in one file. It is safe for concurrent use.
@@ -32,6 +33,7 @@ type DB struct {
 	file      *records.File // shared by all transactions
 	batch     reindex.Batch // smaller in tests
 	sweeper   sweeper
+	counts    *throttle.Keeper // of failed guesses
 	closeOnce sync.Once
 	closeErr  error
 

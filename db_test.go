@@ -19,7 +19,7 @@ import (
 func nested(t *testing.T, db *snib.DB) {
 	t.Helper()
 	for _, name := range methodNames(t, dbType, map[string]bool{
-		"Close": true, "Join": true, "HashPassword": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true,
+		"Close": true, "Join": true, "HashPassword": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true, "Throttle": true,
 	}) {
 		if err := call(t, db, name, ctx); !errors.Is(err, snib.ErrNested) {
 			t.Errorf("%s: %v, want ErrNested", name, err)
@@ -69,7 +69,7 @@ func TestACancelledContextIsHonouredByEveryMethod(t *testing.T) {
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	quiet(t, db, func() {
-		for _, name := range methodNames(t, dbType, map[string]bool{"Join": true, "Close": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true}) {
+		for _, name := range methodNames(t, dbType, map[string]bool{"Join": true, "Close": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true, "Throttle": true}) {
 			if err := call(t, db, name, cancelled); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: %v, want context.Canceled", name, err)
 			}
@@ -100,7 +100,7 @@ func TestCloseMakesEveryMethodReturnErrClosed(t *testing.T) {
 	}
 	// HashPassword touches no file.
 	for _, name := range methodNames(t, dbType, map[string]bool{
-		"Join": true, "Close": true, "HashPassword": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true,
+		"Join": true, "Close": true, "HashPassword": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true, "Throttle": true,
 	}) {
 		if err := call(t, db, name, ctx); !errors.Is(err, snib.ErrClosed) {
 			t.Errorf("%s: %v, want ErrClosed", name, err)

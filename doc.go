@@ -117,8 +117,8 @@
 // ([ErrOneTimeTokenLimit]). Passwords have 8 code points to 1,024 bytes. A transaction writes at
 // most 4,000 records and 1 MiB of this package's.
 //
-// This package does not throttle log-ins; Options.BeforeAuth and AfterAuth are
-// where a program does. It does not send mail, and is no OAuth client.
+// Log-ins are throttled: see [ThrottlePolicy], and tell the client by
+// [WithClient]. This package does not send mail, and is no OAuth client.
 //
 // # What is not protected
 //

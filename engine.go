@@ -143,7 +143,7 @@ func (db *DB) start(ctx context.Context, s store) (_ *DB, err error) {
 	return db, nil
 }
 
-// Close stores the clock, ends the background sweep, waits for transactions
+// Close stores the clock and the counts of failed log-ins, ends the background sweep, waits for transactions
 // that are open and closes the file (a handle given to New stays open). Every
 // later call of a method that touches the file returns ErrClosed. A second Close returns what
 // the first did. Inside a closure it does nothing: ErrNested.
@@ -153,6 +153,7 @@ func (db *DB) Close() error {
 	}
 	db.closeOnce.Do(func() {
 		db.stopSweeper()
+		db.stopCounts()
 		db.closeErr = during("close", db.store.Close())
 	})
 	return db.closeErr

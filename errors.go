@@ -47,6 +47,13 @@ var (
 	// changed since it was read. Ask to log in (again).
 	ErrInvalidCredentials = errors.New("invalid credentials")
 
+	// ErrThrottled: too many failures before this attempt, of the account or of
+	// the network of the client; the password was not looked at. Always a
+	// [ThrottledError], which says how long to wait. Returned by
+	// AuthenticateUser, LogIn, ChangePassword and Throttle.Begin. Say it: it is
+	// the same for accounts that do not exist.
+	ErrThrottled = errors.New("too many attempts")
+
 	// ErrInvalidSession: the session token or id is malformed, unknown,
 	// ended, or not in a state that the method accepts. Returned by
 	// ValidateSession, ValidateSessionUser, RenewSession, ExtendSession and
@@ -190,6 +197,7 @@ const (
 	CodeUnsupported = "unsupported"  // of a kind that is not taken: a value, an unknown system, a hash
 	CodeNotAllowed  = "not_allowed"  // does not go with another argument, option or the state of the file
 	CodeTaken       = "taken"        // is there already and must be new
+	CodeCommon      = "common"       // a password that is guessed first: common, or a name
 	CodeAmbiguous   = "ambiguous"    // more than one could be meant
 	CodeUndeclared  = "undeclared"   // names an attribute that Options.Indexes does not declare so
 )
@@ -213,6 +221,21 @@ func (e *AttributeTakenError) Error() string {
 
 // Unwrap makes it an ErrAttributeTaken.
 func (e *AttributeTakenError) Unwrap() error { return ErrAttributeTaken }
+
+// ThrottledError says how long to wait. It is an [ErrThrottled].
+type ThrottledError struct {
+	// RetryAfter is the step that the account or network has come to: 30 s,
+	// 1 min, …, 24 h. The rest of it would tell when somebody tried last.
+	RetryAfter time.Duration
+}
+
+// Error says how long to wait.
+func (e *ThrottledError) Error() string {
+	return fmt.Sprintf("too many attempts: wait %v", e.RetryAfter)
+}
+
+// Unwrap makes it an ErrThrottled.
+func (e *ThrottledError) Unwrap() error { return ErrThrottled }
 
 // OneTimeTokenLimitError says when to ask again for a one-time token. It is an
 // [ErrOneTimeTokenLimit].

@@ -157,6 +157,7 @@ var elsewhere = map[string]string{
 	"Reseal":                 "goes in steps, see TestResealThatFailsGoesOn",
 	"DeleteDeadUserSessions": "see TestAFailureLeavesDeadSessions",
 	"Repair":                 "see TestRepairThatFailsLeavesTheStateBefore",
+	"Throttle":               "a handle; stores in the background, whose failure is an event",
 	"Join":                   "commits with the application", "Close": "stores the clock, whose failure is an event",
 	"SetVerified": "", "ObserveHashes": "", "WrapStore": "", // of these tests
 }

@@ -176,13 +176,14 @@ func (db *DB) authenticate(ctx context.Context, provider, identifier, password s
 	if err := db.beforeAuth(ctx, provider, key); err != nil {
 		return User{}, err
 	}
-	v, err := db.verify(ctx, provider, identifier, password)
+	g := &guess{db: db}
+	v, err := db.verify(ctx, g, provider, key, identifier, password)
 	var u User
 	if err == nil {
 		db.afterVerify()
 		u, err = finish(v)
 	}
-	db.afterAuth(ctx, provider, key, err)
+	g.settle(v != nil, err)
 	return u, err
 }
 
@@ -190,14 +191,7 @@ func (db *DB) beforeAuth(ctx context.Context, provider, key string) error {
 	if db.o.BeforeAuth == nil {
 		return nil
 	}
-	return db.o.BeforeAuth(ctx, provider, key)
-}
-
-// afterAuth tells the hook whether the credentials were right, if err tells.
-func (db *DB) afterAuth(ctx context.Context, provider, key string, err error) {
-	if db.o.AfterAuth != nil && (err == nil || errors.Is(err, ErrInvalidCredentials)) {
-		db.o.AfterAuth(ctx, provider, key, err == nil)
-	}
+	return db.o.BeforeAuth(ctx, Attempt{Provider: provider, Identifier: key, Client: clientOf(ctx)})
 }
 
 // presented returns an identifier of a log-in as it is compared, for the hooks:
@@ -228,9 +222,10 @@ func (disabledError) Is(target error) bool {
 	return target == ErrInvalidCredentials || target == ErrUserDisabled
 }
 
-// verify looks the user up and does the work of one verification, even without
-// a user or a password, or with a password that cannot be one.
-func (db *DB) verify(ctx context.Context, provider, identifier, password string) (*verifiedLogin, error) {
+// verify looks the user up, counts the attempt and does the work of one
+// verification, even without a user or a password, or with a password that
+// cannot be one.
+func (db *DB) verify(ctx context.Context, g *guess, provider, key, identifier, password string) (*verifiedLogin, error) {
 	var hash string
 	var resealed bool
 	u, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) {
@@ -242,7 +237,10 @@ func (db *DB) verify(ctx context.Context, provider, identifier, password string)
 		return u, err
 	})
 	unknown := errors.Is(err, ErrUserNotFound)
-	if err != nil && !unknown {
+	if err == nil || unknown {
+		ctx, err = g.admit(ctx, &u, provider, key)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if phc.CheckInput(password) != nil {

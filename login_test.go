@@ -144,15 +144,12 @@ func TestLogInCallsHooksAlikeForEverybody(t *testing.T) {
 	var calls []string
 	throttled := errors.New("throttled")
 	db := snibtest.NewDB(t, &snib.Options{
-		BeforeAuth: func(_ context.Context, provider, identifier string) error {
-			calls = append(calls, "before "+provider+" "+identifier)
-			if strings.HasPrefix(identifier, "many") {
+		BeforeAuth: func(_ context.Context, a snib.Attempt) error {
+			calls = append(calls, fmt.Sprint("before ", a.Provider, " ", a.Identifier, " ", a.Client))
+			if strings.HasPrefix(a.Identifier, "many") {
 				return throttled
 			}
 			return nil
-		},
-		AfterAuth: func(_ context.Context, provider, identifier string, ok bool) {
-			calls = append(calls, fmt.Sprint("after ", provider, " ", identifier, " ", ok))
 		},
 	})
 	email(t, db, "known@example.com")
@@ -169,14 +166,14 @@ func TestLogInCallsHooksAlikeForEverybody(t *testing.T) {
 		calls                string
 		hashes               int
 	}{
-		{"Known@Example.com", password, nil, "before email known@example.com, after email known@example.com true", 1},
-		{"Known@example.com", "a wrong password", snib.ErrInvalidCredentials, "before email known@example.com, after email known@example.com false", 1},
-		{"Unknown@example.com", password, snib.ErrInvalidCredentials, "before email unknown@example.com, after email unknown@example.com false", 1},
-		{"None@example.com", password, snib.ErrInvalidCredentials, "before email none@example.com, after email none@example.com false", 1},
-		{"Off@example.com", password, snib.ErrInvalidCredentials, "before email off@example.com, after email off@example.com false", 1},
-		{"no address", password, snib.ErrInvalidCredentials, "before email no address, after email no address false", 1},
-		{"Many@example.com", password, throttled, "before email many@example.com", 0},
-		{"many-unknown@example.com", password, throttled, "before email many-unknown@example.com", 0},
+		{"Known@Example.com", password, nil, "before email known@example.com <nil>", 1},
+		{"Known@example.com", "a wrong password", snib.ErrInvalidCredentials, "before email known@example.com <nil>", 1},
+		{"Unknown@example.com", password, snib.ErrInvalidCredentials, "before email unknown@example.com <nil>", 1},
+		{"None@example.com", password, snib.ErrInvalidCredentials, "before email none@example.com <nil>", 1},
+		{"Off@example.com", password, snib.ErrInvalidCredentials, "before email off@example.com <nil>", 1},
+		{"no address", password, snib.ErrInvalidCredentials, "before email no address <nil>", 1},
+		{"Many@example.com", password, throttled, "before email many@example.com <nil>", 0},
+		{"many-unknown@example.com", password, throttled, "before email many-unknown@example.com <nil>", 0},
 	} {
 		for name, enter := range entrances {
 			calls, hashes = nil, 0

@@ -51,6 +51,9 @@ func (db *DB) adopt(ctx context.Context) error {
 	if err := db.adoptOwned(ctx); err != nil {
 		return err
 	}
+	if err := db.startCounts(ctx); err != nil {
+		return err
+	}
 	if err := db.dropLeftover(ctx); err != nil {
 		return err
 	}

@@ -61,6 +61,9 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 			return User{}, err
 		}
 	}
+	if err := tx.db.checkOwnNames(n.PasswordHash, []codec.Identity{{Identifier: n.Identifier}}); err != nil {
+		return User{}, err
+	}
 	x, err := identity(tx.rec.Declared, n.Provider, n.Identifier, tx.rec.Now)
 	if err != nil {
 		return User{}, err

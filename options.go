@@ -79,18 +79,16 @@ type Options struct {
 	// fails with ErrFull. Default: no bound; at least 1 MiB. Open only.
 	MaxSize int64
 
+	// Throttle is how guessing of passwords is slowed down.
+	Throttle ThrottlePolicy
+
 	// BeforeAuth is called by AuthenticateUser and LogIn before any look-up,
 	// alike for known and unknown identities, with the identifier as it is
 	// compared, or "" for one that is no text of 1–256 bytes. ChangePassword
 	// calls it with the primary identity, and for a user whom Repair has left
 	// without one with the provider "" and the id of the user. An error ends
-	// the call and is returned. It is where a program throttles: this library
-	// does not.
-	BeforeAuth func(ctx context.Context, provider, identifier string) error
-
-	// AfterAuth is called when AuthenticateUser, LogIn or ChangePassword has
-	// accepted or refused the credentials.
-	AfterAuth func(ctx context.Context, provider, identifier string, ok bool)
+	// the call and is returned. It is where a program asks for a captcha.
+	BeforeAuth func(ctx context.Context, a Attempt) error
 
 	// Logger receives events that an operator wants to see: a refresh token
 	// reused, a clock that disagrees (seen when the file is opened and at
@@ -123,6 +121,39 @@ type Options struct {
 	// InsecureNoSync lets commits return before they are durable: a crash of
 	// the machine may lose or destroy the file. For tests.
 	InsecureNoSync bool
+}
+
+// Attempt is a password about to be tried, for Options.BeforeAuth.
+type Attempt struct {
+	Provider   string  // as it was given
+	Identifier string  // as it is compared
+	Client     Address // as [WithClient] was given it; nil if it is not known
+}
+
+// Address is a [net/netip.Addr], and that alone is meant. It is an interface
+// because a program that does not know its clients need not link net/netip.
+type Address interface {
+	IsValid() bool  // false for the zero Addr
+	As16() [16]byte // IPv4 mapped into IPv6
+	String() string // for people
+}
+
+// ThrottlePolicy is how guessing of passwords is slowed down. For an account,
+// whether it exists or not, five failures in a row are free; each further try
+// must wait, 30 s and twice as long each time up to an hour, and after 50
+// failures a day. A log-in ends the run. Failures count before the password is
+// verified, survive a restart, and fade by one in two days. A session that is
+// given by [WithProof] is throttled by its own failures only.
+type ThrottlePolicy struct {
+	// Closes reports whether strangers cannot log in any more by password
+	// after 100 failures in a row, until [Throttle.Unlock] or a log-in by
+	// another way: true for users who have another way in. nil closes nobody;
+	// one try a day is left.
+	Closes func(User) bool
+
+	// InsecureOff switches throttling off: for a program that no stranger
+	// reaches, and for tests that fail on purpose.
+	InsecureOff bool
 }
 
 // SessionPolicy bounds the life of sessions. Deadlines are written into a
@@ -187,6 +218,19 @@ type RefreshPolicy struct {
 // Sheet lists first. A change is taken up by users at their next log-in where
 // it is stronger, never where it is weaker.
 type PasswordPolicy struct {
+	// MinLength is the least number of code points of a new password, 8–64.
+	// Default 8; NIST SP 800-63B-4 asks for 15 where there is no second factor.
+	MinLength int
+
+	// Blocklist refuses common passwords when they are set. Package blocklist
+	// has one; nil refuses none.
+	Blocklist Blocklist
+
+	// Names are not passwords either: that of the program, of the company. They
+	// are compared whole, without case, like the user's own identifiers, which
+	// are always refused.
+	Names []string
+
 	MemoryKiB   uint32 // default 19456 (19 MiB); at least 8 a lane, at most MaxHashMemory
 	Time        uint32 // passes; default 2, at least 1; times MemoryKiB at most 2,097,152
 	Parallelism uint8  // lanes; default 1
@@ -230,15 +274,30 @@ type PasswordPolicy struct {
 	// hashed anew at a log-in.
 	Seal bool
 
-	// GateMemory is how much memory, in bytes, hashing may use at once;
-	// further calls wait, in their order. Default GOMAXPROCS times the memory
-	// of one hash, at least 32 MiB each. Never more than GOMAXPROCS run at
-	// once; one that needs more than there is runs alone.
+	// GateMemory is how much memory, in bytes, hashing may use at once. Further
+	// calls wait, and turns go from caller to caller: users by [WithProof],
+	// operators, networks by [WithClient]. Default GOMAXPROCS times the memory
+	// of one hash, at least 32 MiB each. Never more than GOMAXPROCS run at once.
+	// Hashes that take more memory, or four times as long, as one made here
+	// share half of it; one that needs more than that runs alone in that half
+	// and takes what it needs, up to MaxHashMemory.
 	GateMemory uint64
 
-	// Queue is how many calls may wait; one more is ErrBusy at once. Default 64
+	// Queue is how many calls may wait. One more takes the place of the last of
+	// the caller who has most calls waiting, or is ErrBusy at once. Default 64
 	// times GOMAXPROCS; negative: no call may wait.
 	Queue int
+
+	// QueueTime is how long a call may wait before it is ErrBusy; by an
+	// estimate, at once. Default 2 s; negative: as long as ctx allows.
+	QueueTime time.Duration
+}
+
+// Blocklist tells common passwords.
+type Blocklist interface {
+	// Common reports whether a password must not be set. It is given in the
+	// form NFKC, with case folded, and is called concurrently.
+	Common(folded string) bool
 }
 
 // Index declares an attribute by which users can be found.
@@ -292,6 +351,7 @@ func (o *Options) settings() (*settings, error) {
 	}
 	s.Providers, s.Indexes = maps.Clone(s.Providers), slices.Clone(s.Indexes)
 	s.Keys = slices.Clone(s.Keys)
+	s.Passwords.Names = slices.Clone(s.Passwords.Names)
 	s.fillDefaults()
 	if err := s.checkPolicies(); err != nil {
 		return nil, err
@@ -314,6 +374,7 @@ func (s *settings) hasherConfig() phc.Config {
 		Limits: phc.Limits{MemoryBytes: p.MaxHashMemory},
 		Memory: p.GateMemory,
 		Queue:  p.Queue,
+		Wait:   p.QueueTime,
 		Rand:   s.Rand,
 
 		ImportTime: p.MaxImportTime,
@@ -340,6 +401,7 @@ func (s *settings) fillDefaults() {
 	fill(&s.Refresh.Session, time.Hour)
 	fill(&s.Refresh.Grace, 30*time.Second)
 	fill(&s.Refresh.MaxPerUser, MaxRefreshTokens)
+	fill(&s.Passwords.MinLength, 8)
 	fill(&s.Passwords.MemoryKiB, phc.Default.MemoryKiB)
 	fill(&s.Passwords.Time, phc.Default.Time)
 	fill(&s.Passwords.Parallelism, phc.Default.Parallelism)
@@ -392,6 +454,8 @@ func (s *settings) checkPolicies() error {
 		}
 	}
 	switch {
+	case s.Passwords.MinLength < 8 || s.Passwords.MinLength > 64:
+		return &InputError{Field: "Options.Passwords.MinLength", Code: CodeOutOfRange, Reason: "must be from 8 to 64", Min: 8, Max: 64}
 	case s.Sessions.MaxPerUser < 1 || s.Sessions.MaxPerUser > MaxSessions:
 		return &InputError{Field: "Options.Sessions.MaxPerUser", Code: CodeOutOfRange, Reason: "must be from 1 to 1000", Min: 1, Max: MaxSessions}
 	case s.Refresh.MaxPerUser < 1 || s.Refresh.MaxPerUser > MaxRefreshTokens:

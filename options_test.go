@@ -80,6 +80,9 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 	"Passwords.Seal":            {func(o *snib.Options) { o.Passwords.Seal = true }},
 	"Passwords.GateMemory":      nil,
 	"Passwords.Queue":           nil,
+	"Passwords.Blocklist":       nil,
+	"Passwords.Names":           nil,
+	"Passwords.QueueTime":       nil,
 	"Providers": {
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"": snib.Exact} },
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"e mail": snib.Email} },
@@ -116,6 +119,11 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 			}
 		},
 	},
+	"Passwords.MinLength": {
+		func(o *snib.Options) { o.Passwords.MinLength = 7 },
+		func(o *snib.Options) { o.Passwords.MinLength = 65 },
+		func(o *snib.Options) { o.Passwords.MinLength = -1 },
+	},
 	"SweepEvery": {
 		func(o *snib.Options) { o.SweepEvery = time.Second - 1 },
 		func(o *snib.Options) { o.SweepEvery = 1 << 62 },
@@ -123,7 +131,7 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 	"MaxSize": {
 		func(o *snib.Options) { o.MaxSize = 1<<20 - 1 },
 	},
-	"LockTimeout": nil, "BusyTimeout": nil, "BeforeAuth": nil, "AfterAuth": nil,
+	"LockTimeout": nil, "BusyTimeout": nil, "BeforeAuth": nil, "Throttle.Closes": nil, "Throttle.InsecureOff": nil,
 	"Logger": nil, "Progress": nil, "Now": nil, "Rand": nil, "InsecureNoSync": nil,
 }
 

@@ -2,18 +2,27 @@ package snib
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/phc"
 	"github.com/snibdb/snib/internal/records"
 )
 
 // A PasswordHash is a hash made by [DB.HashPassword], to be given to a method
 // of Tx. It prints as REDACTED, like a [Token], and its text cannot be had.
-type PasswordHash struct{ secret }
+type PasswordHash struct {
+	secret
+	folded [32]byte // the password, under a key of this process
+}
 
 func (h PasswordHash) isZero() bool { return h.text == nil }
 
@@ -23,22 +32,77 @@ func (h PasswordHash) isZero() bool { return h.text == nil }
 //
 // A password is valid UTF-8 of 8 code points or more (counted before and after
 // NFKC, the smaller counts), at most 1,024 bytes, without NUL; nothing else is
-// asked of it (NIST SP 800-63B). It is compared in the form NFKC and never
-// truncated. ErrInvalidInput (Password), ErrBusy when the queue is full.
+// asked of it (NIST SP 800-63B) but what [PasswordPolicy] says of length, common
+// passwords and names, the user's own when it is set. It is compared in the form
+// NFKC and never truncated. ErrInvalidInput (Password), ErrBusy when the queue
+// is full.
 func (db *DB) HashPassword(ctx context.Context, password string) (PasswordHash, error) {
 	hash, err := db.hashPassword(ctx, password)
 	return hash, during("hash password", err)
 }
 
 func (db *DB) hashPassword(ctx context.Context, password string) (PasswordHash, error) {
-	if err := phc.CheckNew(password); err != nil {
-		return PasswordHash{}, passwordError("Password", err)
+	folded, err := db.checkNew(password)
+	if err != nil {
+		return PasswordHash{}, err
+	}
+	ctx, err = db.inTurn(ctx)
+	if err != nil {
+		return PasswordHash{}, err
 	}
 	hash, err := db.o.hasher.Hash(ctx, password)
 	if err != nil {
 		return PasswordHash{}, hashingError(err)
 	}
-	return PasswordHash{newSecret(string(hash))}, nil
+	return PasswordHash{newSecret(string(hash)), folded}, nil
+}
+
+// checkNew refuses a password that must not be set, and returns it as own names
+// are compared with it.
+func (db *DB) checkNew(password string) (folded [32]byte, err error) {
+	if err := phc.CheckNew(password); err != nil {
+		return folded, passwordError("Password", err)
+	}
+	text, p := foldPassword(password), &db.o.Passwords
+	fault := fold.Fault{}
+	switch {
+	case min(utf8.RuneCountInString(password), utf8.RuneCountInString(phc.Normalize(password))) < p.MinLength:
+		fault = fold.Fault{Code: CodeTooShort, Min: int64(p.MinLength), Reason: "must have " + strconv.Itoa(p.MinLength) + " characters or more"}
+	case p.Blocklist != nil && p.Blocklist.Common(text):
+		fault = fold.Fault{Code: CodeCommon, Reason: "is one of the most common ones"}
+	case slices.ContainsFunc(p.Names, func(name string) bool { return foldPassword(name) == text }):
+		fault = fold.Fault{Code: CodeCommon, Reason: "is a name"}
+	}
+	if fault.Found() {
+		return folded, faulty("Password", fault)
+	}
+	return db.digest(text), nil
+}
+
+// foldPassword is the form in which passwords are compared with lists and names.
+func foldPassword(text string) string {
+	return phc.Normalize(strings.ToLower(strings.ToUpper(phc.Normalize(text))))
+}
+
+// digest is what a PasswordHash keeps of a folded password until it is set.
+func (db *DB) digest(folded string) (out [32]byte) {
+	h := hmac.New(sha256.New, db.refreshKey[:])
+	h.Write([]byte("snib password\x00" + folded))
+	h.Sum(out[:0])
+	return out
+}
+
+// checkOwnNames refuses a password that is an identifier of its user, or the
+// part of an address before the @.
+func (db *DB) checkOwnNames(hash PasswordHash, own []codec.Identity) error {
+	for _, x := range own {
+		name := foldPassword(x.Identifier)
+		local, _, _ := strings.Cut(name, "@")
+		if !hash.isZero() && (db.digest(name) == hash.folded || db.digest(local) == hash.folded) {
+			return &InputError{Field: "Password", Code: CodeCommon, Reason: "is a name of the user"}
+		}
+	}
+	return nil
 }
 
 // passwordError says which rule a password breaks: "password is empty" becomes
@@ -161,20 +225,21 @@ func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
 // ChangePassword sets the user's password if current is the one that is set, as
 // a user does, and returns the updated user. It is atomic: if the password
 // changes between the verification and the write, the call is refused. It
-// revokes the same sessions and tokens as UpdateUserPassword, and calls
-// Options.BeforeAuth and AfterAuth as a log-in by the primary identity does.
+// revokes the same sessions and tokens as UpdateUserPassword. It calls
+// Options.BeforeAuth and is throttled as a log-in by the primary identity is;
+// give the session of the user by [WithProof], or strangers' failures count.
 //
 // ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong or
 // cannot be a password, or was changed meanwhile; a sign-out meanwhile is no
-// reason), ErrInvalidInput (Password, Keep), ErrBusy, ErrNoKey.
+// reason), ErrInvalidInput (Password, Keep), [ThrottledError], ErrBusy, ErrNoKey.
 func (db *DB) ChangePassword(ctx context.Context, id UserID, current, password string, keep ...SessionID) (User, error) {
 	u, err := db.changePassword(ctx, id, current, password, keep)
 	return u, during("change password", err)
 }
 
 func (db *DB) changePassword(ctx context.Context, id UserID, current, password string, keep []SessionID) (User, error) {
-	if err := phc.CheckNew(password); err != nil {
-		return User{}, passwordError("Password", err)
+	if _, err := db.checkNew(password); err != nil {
+		return User{}, err
 	}
 	if err := db.passwordKeys(ctx); err != nil {
 		return User{}, err
@@ -192,8 +257,8 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	if verified.DisabledAt != 0 {
 		return User{}, ErrUserDisabled
 	}
-	// The bearer of a session must not try passwords without bound: the hooks
-	// of a log-in are called, by the primary identity.
+	// The bearer of a session must not try passwords without bound: it is a
+	// log-in, by the primary identity.
 	primary := codec.Identity{Key: verified.ID}
 	if len(verified.Identities) > 0 {
 		primary = verified.Identities[0]
@@ -201,22 +266,29 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	if err := db.beforeAuth(ctx, primary.Provider, primary.Key); err != nil {
 		return User{}, err
 	}
-	u, err := db.swapPassword(ctx, &verified, current, password, keep)
-	db.afterAuth(ctx, primary.Provider, primary.Key, err)
-	return u, err
-}
-
-// swapPassword verifies the current password of u and sets another, unless
-// another was set in between or the user disabled.
-func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password string, keep []SessionID) (User, error) {
+	g := &guess{db: db}
+	hashing, err := g.admit(ctx, &verified, primary.Provider, primary.Key)
+	if err != nil {
+		return User{}, err
+	}
 	impossible := phc.CheckInput(current) != nil
 	if impossible {
 		current = standIn
 	}
-	ok, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), current)
-	if err := db.verdict(u, ok && !impossible, err); err != nil {
-		return User{}, err
+	ok, err := db.o.hasher.Verify(hashing, phc.Hash(verified.PasswordHash), current)
+	right := false
+	var u User
+	if err = db.verdict(&verified, ok && !impossible, err); err == nil {
+		right = true
+		u, err = db.swapPassword(ctx, &verified, password, keep)
 	}
+	g.settle(right, err)
+	return u, err
+}
+
+// swapPassword sets another password for u, whose current one was right, unless
+// another was set in between or the user disabled.
+func (db *DB) swapPassword(ctx context.Context, u *codec.User, password string, keep []SessionID) (User, error) {
 	hash, err := db.hashPassword(ctx, password)
 	if err != nil {
 		return User{}, err
@@ -249,6 +321,9 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, al
 	}
 	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
 		if err := allowed(u); err != nil {
+			return err
+		}
+		if err := tx.db.checkOwnNames(hash, u.Identities); err != nil {
 			return err
 		}
 		kept, err := tx.keptSessions(u.ID, "Keep", keep)

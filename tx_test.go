@@ -52,6 +52,7 @@ var (
 		"HashPassword": true, "AuthenticateUser": true, "LogIn": true, "ChangePassword": true,
 		"Refresh": true, "Sweep": true, "Check": true, "Stats": true, "EndEverything": true, "ResetClock": true,
 		"Reseal": true, "Repair": true, "Backup": true, "BackupFile": true, "Compact": true, "CompactTo": true,
+		"Throttle":    true,
 		"SetVerified": true, "ObserveHashes": true, "WrapStore": true, // of these tests
 	}
 
@@ -168,7 +169,7 @@ func TestTxHasTheMethodsOfDBWithoutTheContext(t *testing.T) {
 			t.Errorf("%s: DB (ctx, %s), Tx (%s)", name, d, x)
 		}
 	}
-	for _, name := range methodNames(t, dbType, map[string]bool{"Join": true, "Close": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true}) {
+	for _, name := range methodNames(t, dbType, map[string]bool{"Join": true, "Close": true, "Throttle": true, "SetVerified": true, "ObserveHashes": true, "WrapStore": true}) {
 		typ := dbType
 		if handle, method, ok := strings.Cut(name, "."); ok {
 			typ, name = handles[handle], method

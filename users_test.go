@@ -389,8 +389,8 @@ func TestAUserWithoutIdentityIsAUser(t *testing.T) {
 // and let the program refuse.
 func TestChangePasswordOfAUserWithoutIdentity(t *testing.T) {
 	var asked []string
-	db, bob, bobs := newNameless(t, snib.Options{BeforeAuth: func(_ context.Context, provider, identifier string) error {
-		asked = append(asked, provider+":"+identifier)
+	db, bob, bobs := newNameless(t, snib.Options{BeforeAuth: func(_ context.Context, a snib.Attempt) error {
+		asked = append(asked, a.Provider+":"+a.Identifier)
 		return nil
 	}})
 	_, err := db.ChangePassword(ctx, bob.ID, "not the password", "another passphrase")

@@ -13,6 +13,7 @@ const (
 	SpaceFamilies   = "refresh_families" // [OwnedKey]: [Family]
 	SpaceOneTime    = "one_time_tokens"  // [OwnedKey]: [OneTimeToken]
 	SpaceQuarantine = "quarantine"       // see [AppendQuarantineKey]
+	SpaceThrottle   = "throttle"         // number of a block: [Throttle]
 )
 
 // Keys of the space meta.

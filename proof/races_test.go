@@ -240,7 +240,7 @@ func TestRenewSessionRacesHaveOneWinner(t *testing.T) {
 }
 
 func TestLogInRacingAPasswordChangeLeavesNoSessionOfTheOldPassword(t *testing.T) {
-	db := snibtest.NewDB(t, nil)
+	db := snibtest.NewDB(t, &snib.Options{Throttle: snib.ThrottlePolicy{InsecureOff: true}})
 	u := email(t, db, "a@example.com")
 	var changed atomic.Bool
 	errs := together(t, racers, func(i int) error {

@@ -88,8 +88,9 @@
 // seen, and can be replaced, by programs on other ports of the host. One that
 // they plant where there is no other, before a log-in say, is a log-in to an
 // account of theirs: a page that takes something of the user's should show
-// whose account it is. This package does not throttle: see
-// snib.Options.BeforeAuth.
+// whose account it is. The middleware
+// tells the database whose request it is, by which it throttles: see
+// Options.TrustedProxies.
 //
 // no-store keeps pages out of caches on disk. Chromium keeps the last ones in
 // memory all the same, and going back after a sign-out shows them, unless the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -60,6 +61,7 @@ var statuses = []struct {
 	{snib.ErrInvalidOneTimeToken, http.StatusBadRequest},
 	{snib.ErrIdentityTaken, http.StatusConflict},
 	{snib.ErrAttributeTaken, http.StatusConflict},
+	{snib.ErrThrottled, http.StatusTooManyRequests},
 	{ErrMethod, http.StatusMethodNotAllowed},
 	{snib.ErrOneTimeTokenLimit, http.StatusTooManyRequests},
 }
@@ -72,10 +74,11 @@ const retryAfter = "1"
 // method of this package or of [snib.DB]; the middleware answers by it too. The
 // status is the one that the error names; of the database's, 401 for refused
 // credentials, 400 for an argument out of its bounds or a one-time token that
-// is not good, 409 for a taken identity or attribute, 429 for the limit of
-// one-time tokens (which a stranger must not see: it tells of an account), and
-// 503 with Retry-After for everything else, which is the database's own trouble
-// and is logged. The answer is that of Options.Refuse, or of [WriteStatus]; it never says more of
+// is not good, 409 for a taken identity or attribute, 429 with Retry-After for
+// too many attempts, 429 for the limit of one-time tokens (which a stranger must
+// not see: it tells of an account), and 503 with Retry-After for everything
+// else, which is the database's own trouble and is logged. The answer is that
+// of Options.Refuse, or of [WriteStatus]; it never says more of
 // err than its status.
 //
 // If the client has gone (the context of r is canceled), the answer is a 503,
@@ -89,6 +92,11 @@ func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("WWW-Authenticate", challenge(err))
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", http.MethodPost)
+	case http.StatusTooManyRequests:
+		var e *snib.ThrottledError
+		if errors.As(err, &e) {
+			h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+		}
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
 		if gone(r) {
@@ -141,8 +149,8 @@ var details = map[int]string{
 	http.StatusForbidden:          "The request came from another site, or from a program that does not say where from.",
 	http.StatusMethodNotAllowed:   "This needs a POST.",
 	http.StatusConflict:           "Somebody has this already.",
-	http.StatusTooManyRequests:    "There were too many already. Wait before the next.",
 	http.StatusMisdirectedRequest: "This program is not to be reached under this name.",
+	http.StatusTooManyRequests:    "Too many attempts. Wait before the next one.",
 	http.StatusServiceUnavailable: "The request could not be handled now. Try again.",
 }
 

@@ -84,16 +84,6 @@ func TestLogInRecordsTheClient(t *testing.T) {
 	}
 }
 
-func TestClientAddr(t *testing.T) {
-	s := newSite(t, func(_ *snib.Options, o *snibhttp.Options) {
-		o.ClientAddr = func(r *http.Request) string { return r.Header.Get("X-Real-Ip") }
-	})
-	r := s.request("POST", "/", "X-Real-Ip: "+strings.Repeat("9", 1000))
-	if got := s.m.SessionOptions(r).Attributes[snibhttp.AttrAddress]; got != strings.Repeat("9", 64) {
-		t.Errorf("address %q", got)
-	}
-}
-
 // TestLogInLooksAtTheCredentialVersion: nothing that was proven with old
 // credentials lets anybody in after a change.
 func TestLogInLooksAtTheCredentialVersion(t *testing.T) {

@@ -1,8 +1,10 @@
 package snibhttp
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -23,6 +25,7 @@ type Manager struct {
 	base    *http.CrossOriginProtection
 	log     *slog.Logger
 	lines   limiter // of the log
+	proxies proxies
 
 	admitted *visit // of every request that Protect has let through
 }
@@ -50,11 +53,9 @@ func New(db *snib.DB, o *Options) (*Manager, error) {
 	}
 	m.hosts = m.o.hostList()
 	m.o.Hosts, m.o.TrustedOrigins = nil, nil // the caller's; both are in the sets
+	m.proxies = slices.Clone(m.o.TrustedProxies)
 	if m.o.SameSite == 0 {
 		m.o.SameSite = http.SameSiteLaxMode
-	}
-	if m.o.ClientAddr == nil {
-		m.o.ClientAddr = remoteAddr
 	}
 	m.origin = m.o.Profile.scheme() + "://"
 	m.cookie = m.o.cookieName()
@@ -98,8 +99,21 @@ func (m *Manager) SessionOptions(r *http.Request) snib.SessionOptions {
 	return o
 }
 
+// clientContext returns the context of r with the address of its client.
+func (m *Manager) clientContext(r *http.Request) context.Context {
+	if addr := m.proxies.client(r); addr.IsValid() {
+		return snib.WithClient(r.Context(), addr)
+	}
+	return r.Context()
+}
+
 // address is that of the client, as it is shown.
-func (m *Manager) address(r *http.Request) string { return printable(m.o.ClientAddr(r), 64) }
+func (m *Manager) address(r *http.Request) string {
+	if addr := m.proxies.client(r); addr.IsValid() {
+		return addr.String()
+	}
+	return printable(r.RemoteAddr, 64)
+}
 
 // printable drops from text invalid UTF-8, unprintable characters, and the rest
 // beyond most bytes: it will be shown in a list.

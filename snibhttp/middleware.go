@@ -85,6 +85,7 @@ type visit struct {
 	manager  *Manager // whose middleware it was
 	looked   bool     // for a session: not by Protect
 	signedIn bool
+	token    string // of the session, if signedIn
 	session  snib.Session
 	user     snib.User
 }
@@ -116,8 +117,14 @@ func (c visitContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// withVisit returns r with v in its context, and what the database asks about
+// the caller: the client's address, and the session as proof of the user.
 func withVisit(r *http.Request, v *visit) *http.Request {
-	return r.WithContext(visitContext{r.Context(), v})
+	ctx := v.manager.clientContext(r)
+	if v.signedIn {
+		ctx = snib.WithProof(ctx, v.token)
+	}
+	return r.WithContext(visitContext{ctx, v})
 }
 
 // visitOf returns the visit that a middleware of this Manager has made already,
@@ -172,7 +179,7 @@ func (m *Manager) find(w http.ResponseWriter, r *http.Request) (*visit, error) {
 	v.session, v.user, err = m.validate(r.Context(), token)
 	switch {
 	case err == nil:
-		if v.signedIn = true; !c.bearer {
+		if v.signedIn, v.token = true, token; !c.bearer {
 			m.keepCookie(w, token, v.session)
 		}
 	case !errors.Is(err, snib.ErrInvalidSession):

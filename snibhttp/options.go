@@ -2,8 +2,8 @@ package snibhttp
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"github.com/snibdb/snib"
@@ -66,11 +66,13 @@ type Options struct {
 	// open the tabs of last time keeps such cookies too.
 	BrowserSession bool
 
-	// ClientAddr returns the address of the client, to be shown in the list of
-	// sessions. Default: that of RemoteAddr. Set it if a proxy is in front of
-	// the program, to an address that the proxy vouches for; a header that
-	// clients can send as well is no such thing. It is called concurrently.
-	ClientAddr func(r *http.Request) string
+	// TrustedProxies are the networks of the proxies in front of the program
+	// that append to X-Forwarded-For the address they were called from. The
+	// client is then the last address in that header that is not of one of
+	// them, as long as the peer is one. Without it, headers are not looked at
+	// and the client is the peer: behind a proxy all clients are the proxy, and
+	// a guesser slows all of them down. At most 64.
+	TrustedProxies []netip.Prefix
 
 	// Refuse answers in the place of the Manager where a request gets no
 	// further: with a redirect to the sign-in page at 401, say. status is the
@@ -158,6 +160,10 @@ func (o *Options) check() error {
 		return invalid("Hosts", snib.CodeRequired, `must be set under Loopback, to "localhost:8080" say`)
 	case o.SameSite != 0 && o.SameSite != http.SameSiteLaxMode && o.SameSite != http.SameSiteStrictMode:
 		return invalid("SameSite", snib.CodeUnsupported, "must be SameSiteLaxMode or SameSiteStrictMode")
+	case len(o.TrustedProxies) > maxTrustedOrigins:
+		return invalid("TrustedProxies", snib.CodeTooMany, "must be at most 64")
+	case slices.ContainsFunc(o.TrustedProxies, func(p netip.Prefix) bool { return !p.IsValid() }):
+		return invalid("TrustedProxies", snib.CodeMalformed, "must each be a prefix")
 	case len(o.TrustedOrigins) > maxTrustedOrigins:
 		return invalid("TrustedOrigins", snib.CodeTooMany, "must be at most 64")
 	case !allOf(o.TrustedOrigins, validOrigin):
@@ -191,14 +197,4 @@ func validApp(app string) bool {
 		}
 	}
 	return true
-}
-
-// remoteAddr is the default of Options.ClientAddr: the address of the peer
-// without its port.
-func remoteAddr(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr // of a server that listens on something else
-	}
-	return host
 }

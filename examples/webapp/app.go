@@ -47,12 +47,10 @@ func open(c config) (*app, error) {
 		origin: "http://" + c.hosts[0],
 		log:    slog.New(slog.NewTextHandler(c.log, nil)),
 	}
-	throttle := newThrottle(time.Now)
 	o := c.options
 	o.Indexes = []snib.Index{{Name: attrUsername, Unique: true, Fold: true}}
 	o.Sessions.ExtendEvery = time.Minute // so that the list shows when each was used
 	o.SweepEvery = time.Hour
-	o.BeforeAuth, o.AfterAuth = throttle.before, throttle.after
 	o.Logger = a.log
 	var err error
 	if a.db, err = snib.Open(c.path, &o); err != nil {

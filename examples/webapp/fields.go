@@ -59,7 +59,7 @@ func (f *form) explain(err error) bool {
 		if f.has("email") && f.Account == "" { // a log-in
 			text = "The address or the password is wrong."
 		}
-	case errors.Is(err, errThrottled):
+	case errors.Is(err, snib.ErrThrottled):
 		name, text = "password", "Too many attempts. Wait a few minutes and try again."
 		status = http.StatusTooManyRequests
 	case isInput:

@@ -33,6 +33,10 @@ func (a *app) forgotten(w http.ResponseWriter, r *http.Request) error {
 	if !p.Form.read(r) {
 		return a.showForm(w, r, p)
 	}
+	// Counted alike for every address: nobody's mailbox is flooded.
+	if err := a.db.Throttle().Begin(r.Context(), purposeReset, p.Form.get("email")); err != nil {
+		return err // 429
+	}
 	a.outbox.sendReset(p.Form.get("email"))
 	http.Redirect(w, r, "/forgotten/sent", http.StatusSeeOther)
 	return nil
@@ -83,7 +87,9 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
 	if !f.read(r) {
 		return a.showForm(w, r, p)
 	}
-	hash, err := a.db.HashPassword(r.Context(), f.get("new_password")) // takes long: before the transaction
+	// Takes long, and so comes before the transaction. The token has a turn of
+	// its own, whatever strangers have hashed meanwhile.
+	hash, err := a.db.HashPassword(snib.WithProof(r.Context(), token), f.get("new_password"))
 	if err == nil {
 		err = a.db.Update(r.Context(), func(tx *snib.Tx) error {
 			used, err := tx.Tokens().Use(r.Context(), purposeReset, token)

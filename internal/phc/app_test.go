@@ -15,7 +15,7 @@ const appText = "anything: \x00\xff, of the application's own"
 func appHash(t *testing.T, v Verifier) (*Hasher, Hash) {
 	t.Helper()
 	h, _ := newHasher(t, Config{Verifier: v})
-	h.gate, h.slot = newGate(1, 10), 1 // one at a time
+	h.gate, h.slot = newGate(1, 10, 1, 0), 1 // one at a time
 	hash, err := h.Convert(Foreign{Source: "x-old-site", Text: appText})
 	if err != nil {
 		t.Fatal(err)

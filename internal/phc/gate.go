@@ -1,119 +1,156 @@
 package phc
 
 import (
-	"container/list"
 	"context"
 	"sync"
+	"time"
 )
 
 // A gate admits computations as long as their weights together stay within a
-// total, in the order they came. Hashing in parallel without one multiplies the
-// memory by the number of concurrent logins, and is slower besides.
+// total. Hashing in parallel without one multiplies the memory by the number of
+// concurrent log-ins, and is slower besides.
 //
-// Callers wait in the order they came, regardless of weight: a heavy one in
-// front holds light ones back, or it would wait forever.
+// Callers wait in lines, one for each key, and turns go from line to line: the
+// line that has had the least time is next, and between proven callers and
+// strangers the one side and the other. Within a line the first comes first.
+// Heavy computations have lines of their own and share half of the total, so
+// that a light one never waits for a heavy one to end.
 type gate struct {
-	total uint64 // bounds the sum of the admitted weights
-	queue int    // bounds how many wait
+	total uint64        // bounds the sum of the admitted weights
+	queue int           // bounds how many wait
+	wait  time.Duration // bounds how long one waits; 0 does not
+	lanes int           // how many computations run at once, for estimates
 
 	mu      sync.Mutex
 	used    uint64
+	heavies uint64 // of used, the part of heavy ones
 	running int
-	busy    uint64     // how many were turned away
-	waiting *list.List // of *ticket, the oldest in front
+	waiting int
+	busy    uint64 // how many were turned away
+	lines   map[lineKey]*line
+	proven  bool          // whether a proven caller was admitted last
+	served  time.Duration // how much time the line admitted last had had
+
+	arrivals uint64 // of lines
 }
 
-// A ticket is the place of one caller in the queue. admitted is closed, under
-// the gate's lock, when its weight has been added to used.
-type ticket struct {
-	weight   uint64
-	admitted chan struct{}
+// newGate makes a gate through which lanes computations of equal weight fit.
+func newGate(total uint64, queue, lanes int, wait time.Duration) *gate {
+	return &gate{total: total, queue: queue, lanes: lanes, wait: wait, lines: make(map[lineKey]*line)}
 }
 
-func newGate(total uint64, queue int) *gate {
-	return &gate{total: total, queue: queue, waiting: list.New()}
-}
-
-// enter waits until weight fits and returns the function that gives it back,
-// to be called once. A weight above the total is taken for the total: it is
-// admitted when nothing else runs. The error is ErrBusy, at once, or ctx's, in
-// which case nothing is held.
-func (g *gate) enter(ctx context.Context, weight uint64) (leave func(), err error) {
+// enter waits until j fits and it is its turn, and returns the function that
+// gives its weight back, to be called once. A weight above the total, or above
+// half of it for a heavy job, is taken for that. The error is ErrBusy, at once
+// where the wait would be too long and after the wait where it was, or ctx's;
+// in both cases nothing is held.
+func (g *gate) enter(ctx context.Context, j job) (leave func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	weight = min(weight, g.total)
-	leave = func() { g.leave(weight) }
+	j.weight = min(j.weight, g.total)
+	if j.heavy {
+		j.weight = min(j.weight, g.half())
+	}
+	turn := turnOf(ctx)
+	t := &ticket{job: j, admitted: make(chan struct{}), refused: make(chan struct{})}
+	leave = func() { g.leave(j) }
 
 	g.mu.Lock()
-	if g.waiting.Len() == 0 && weight <= g.total-g.used {
-		g.takeLocked(weight)
-		g.mu.Unlock()
-		return leave, nil
-	}
-	if g.waiting.Len() >= g.queue {
+	if err := g.queueLocked(t, lineKey{turn.Key, turn.Proven, j.heavy}); err != nil {
 		g.busy++
 		g.mu.Unlock()
-		return nil, ErrBusy
+		return nil, err
 	}
-	t := &ticket{weight: weight, admitted: make(chan struct{})}
-	place := g.waiting.PushBack(t)
+	g.admitLocked()
 	g.mu.Unlock()
 
+	if err := g.await(ctx, t); err != nil {
+		return nil, err
+	}
+	turn.began.Store(true)
+	return leave, nil
+}
+
+// await waits for the verdict on a ticket.
+func (g *gate) await(ctx context.Context, t *ticket) error {
 	select {
 	case <-t.admitted:
-		return leave, nil
+		return nil
+	default:
+	}
+	late, stop := after(g.wait)
+	defer stop()
+	select {
+	case <-t.admitted:
+		return nil
+	case <-t.refused:
+		return ErrBusy
+	case <-late:
+		return g.abandon(t, ErrBusy)
 	case <-ctx.Done():
-		g.abandon(place)
-		return nil, ctx.Err()
+		return g.abandon(t, ctx.Err())
 	}
 }
 
-// abandon takes out a caller that no longer wants to wait. It may have been
-// admitted in the meantime; then it gives its weight back.
-func (g *gate) abandon(place *list.Element) {
+// abandon takes out a caller that no longer waits, and returns why. It may have
+// been admitted in the meantime; then it gives its weight back.
+func (g *gate) abandon(t *ticket, why error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	t := place.Value.(*ticket)
+	if why == ErrBusy {
+		g.busy++
+	}
 	select {
 	case <-t.admitted:
-		g.giveBackLocked(t.weight)
+		g.giveBackLocked(t.job)
+	case <-t.refused:
 	default:
-		g.waiting.Remove(place)
+		g.removeLocked(t)
 	}
 	g.admitLocked() // the next may fit where this one did not
+	return why
 }
 
-func (g *gate) leave(weight uint64) {
+func (g *gate) leave(j job) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.giveBackLocked(weight)
+	g.giveBackLocked(j)
 	g.admitLocked()
 }
 
-// admitLocked admits callers from the front as long as they fit. The caller
-// holds mu.
+// half is what heavy jobs may take together: as much as one of ours at least,
+// or none could run where there is one processor.
+func (g *gate) half() uint64 { return max(g.total/2, g.total/uint64(max(g.lanes, 1))) }
+
+// admitLocked admits callers in their turn as long as they fit. A heavy one that
+// waits for other heavy ones is passed over; any other one holds back those
+// behind it, or it might wait for ever. The caller holds mu.
 func (g *gate) admitLocked() {
-	for front := g.waiting.Front(); front != nil; front = g.waiting.Front() {
-		t := front.Value.(*ticket)
-		if t.weight > g.total-g.used {
+	for {
+		l := g.nextLocked()
+		if l == nil || l.tickets[0].job.weight > g.total-g.used {
 			return
 		}
-		g.waiting.Remove(front)
-		g.takeLocked(t.weight)
+		t := l.tickets[0]
+		g.removeLocked(t)
+		g.used += t.job.weight
+		if t.job.heavy {
+			g.heavies += t.job.weight
+		}
+		g.running++
+		g.proven, g.served = l.key.proven, l.had
+		l.had += t.job.cost
 		close(t.admitted)
 	}
 }
 
-// takeLocked counts one in whose weight fits. The caller holds mu.
-func (g *gate) takeLocked(weight uint64) {
-	g.used += weight
-	g.running++
-}
-
 // giveBackLocked counts one out. The caller holds mu.
-func (g *gate) giveBackLocked(weight uint64) {
-	g.used -= weight
+func (g *gate) giveBackLocked(j job) {
+	g.used -= j.weight
+	if j.heavy {
+		g.heavies -= j.weight
+	}
 	g.running--
 }
 
@@ -121,5 +158,5 @@ func (g *gate) giveBackLocked(weight uint64) {
 func (g *gate) stats() (running, waiting int, busy uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.running, g.waiting.Len(), g.busy
+	return g.running, g.waiting, g.busy
 }

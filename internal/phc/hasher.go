@@ -24,6 +24,10 @@ const (
 	minSlot = 32 << 20
 )
 
+// maxWait is how long a caller waits at the gate. Under the race detector
+// everything takes longer and says nothing.
+const maxWait = 2*time.Second + raceWait
+
 // Config configures [NewHasher]. The zero value is the default.
 type Config struct {
 	// Params are the cost of new hashes. Zero means [Default]; a value that is
@@ -35,16 +39,23 @@ type Config struct {
 	Limits Limits
 
 	// Memory is how many bytes the running computations may take together.
-	// Zero means GOMAXPROCS times the larger of Params.MemoryKiB and 32 MiB. A
-	// hash that needs more runs when no other does. Never more than GOMAXPROCS
-	// computations run at once, however little memory they take: more would
-	// only make each of them slower.
+	// Zero means GOMAXPROCS times the larger of Params.MemoryKiB and 32 MiB.
+	// Hashes that are heavier than ours, in memory or in time, share half of it;
+	// one that needs more than that half runs alone in it, and takes as much
+	// memory as it needs. Never more than GOMAXPROCS computations run at once,
+	// however little memory they take: more would only make each of them
+	// slower.
 	Memory uint64
 
-	// Queue is how many callers may wait for their turn; those beyond get
-	// [ErrBusy] at once. Zero means 64 times GOMAXPROCS, negative that no
-	// caller may wait.
+	// Queue is how many callers may wait for their turn; for one beyond, the
+	// last of the longest line gets [ErrBusy], or the caller itself. Zero means
+	// 64 times GOMAXPROCS, negative that no caller may wait.
 	Queue int
+
+	// Wait is how long a caller may wait. One who would wait for longer, by an
+	// estimate, gets [ErrBusy] at once, and so does one who has. Zero means
+	// 2 s, negative that time does not count.
+	Wait time.Duration
 
 	// ImportTime is how long, on one core, a verification of an imported hash
 	// may take here, estimated. Zero means 1 s, negative any time that Limits
@@ -137,7 +148,13 @@ func NewHasher(c Config) (*Hasher, error) {
 	case c.Queue < 0:
 		c.Queue = 0
 	}
-	h.gate = newGate(c.Memory, c.Queue)
+	switch {
+	case c.Wait == 0:
+		c.Wait = maxWait
+	case c.Wait < 0:
+		c.Wait = 0
+	}
+	h.gate = newGate(c.Memory, c.Queue, procs, c.Wait)
 	h.slot = c.Memory / uint64(procs)
 	return h, nil
 }
@@ -167,7 +184,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (Hash, error) {
 	if err != nil {
 		return "", err
 	}
-	leave, err := h.gate.enter(ctx, h.weight(&h.current))
+	leave, err := h.gate.enter(ctx, h.job(&h.current, false))
 	if err != nil {
 		return "", err
 	}
@@ -216,7 +233,6 @@ func (h *Hasher) verify(ctx context.Context, hash Hash, password string, rehash 
 	}
 	decoy := hash == "" || unusable != nil
 
-	weight := h.weight(&target)
 	var salt []byte
 	if rehash && !decoy && h.replace(&target, password) {
 		// Drawn before the turn is taken, so that a failing source of
@@ -225,9 +241,8 @@ func (h *Hasher) verify(ctx context.Context, hash Hash, password string, rehash 
 		if salt, err = h.newSalt(); err != nil {
 			return false, "", err
 		}
-		weight = max(weight, h.weight(&h.current))
 	}
-	leave, err := h.gate.enter(ctx, weight)
+	leave, err := h.gate.enter(ctx, h.job(&target, salt != nil))
 	if err != nil {
 		return false, "", err
 	}
@@ -303,6 +318,25 @@ func (h *Hasher) compute(password string, salt []byte) Hash {
 // The remainder is left out because scrypt takes some KiB of scratch: 32 MiB of
 // it, as of Lucia, are to fit a default slot.
 func (h *Hasher) weight(p *Parsed) uint64 { return max(p.scheme.memory(p)>>20<<20, h.slot) }
+
+// heavyFactor is how many times our own hash a hash takes to be a heavy one.
+const heavyFactor = 4
+
+// job returns what verifying p takes, with another hash made if it is right.
+func (h *Hasher) job(p *Parsed, rehash bool) job {
+	j := job{weight: h.weight(p), cost: p.Cost()}
+	own := h.current.Cost()
+	// The time of the application's function is not known. An own hash is
+	// never heavy: everybody's log-in would be.
+	j.heavy = p.scheme == appScheme || j.weight > h.weight(&h.current) || j.cost > heavyFactor*own
+	if j.cost == 0 {
+		j.cost = own
+	}
+	if rehash {
+		j.weight, j.cost = max(j.weight, h.weight(&h.current)), j.cost+own
+	}
+	return j
+}
 
 func (h *Hasher) newSalt() ([]byte, error) {
 	salt := make([]byte, ownSalt)

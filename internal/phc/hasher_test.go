@@ -380,7 +380,7 @@ func TestGateAroundHashes(t *testing.T) {
 	h, passes := newHasher(t, Config{Memory: 1 << 20, Queue: -1})
 	hash := mustHash(t, h, nfc)
 	passes()
-	leave, err := h.gate.enter(t.Context(), 1<<20)
+	leave, err := h.gate.enter(t.Context(), job{weight: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func (h *Hasher) Import(ctx context.Context, f Foreign, old Hash) (Hash, error) 
 	if err != nil {
 		return "", err
 	}
-	leave, err := h.gate.enter(ctx, h.weight(&h.current))
+	leave, err := h.gate.enter(ctx, h.job(&h.current, false))
 	if err != nil {
 		return "", err
 	}

@@ -2,4 +2,7 @@
 
 package phc
 
-const raceDetector = false
+const (
+	raceDetector = false
+	raceWait     = 0
+)

@@ -2,4 +2,9 @@
 
 package phc
 
-const raceDetector = true
+import "time"
+
+const (
+	raceDetector = true
+	raceWait     = time.Minute
+)

@@ -40,7 +40,7 @@ func readSystems(t testing.TB) []systemVector {
 
 // TestSystemsMoveIn imports a hash of each system and logs its user in.
 func TestSystemsMoveIn(t *testing.T) {
-	h, _ := newHasher(t, Config{ImportTime: -1, Queue: 1000})
+	h, _ := newHasher(t, Config{ImportTime: -1, Queue: 1000, Wait: -1})
 	for _, v := range readSystems(t) {
 		t.Run(v.System, func(t *testing.T) {
 			t.Parallel()

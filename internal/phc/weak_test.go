@@ -71,8 +71,8 @@ func TestWeakDigestsAreWrapped(t *testing.T) {
 // TestWrappingNeedsATurn: an import that hashes waits like everybody else.
 func TestWrappingNeedsATurn(t *testing.T) {
 	h, _ := newHasher(t, Config{})
-	h.gate, h.slot = newGate(1, 0), 1
-	leave, err := h.gate.enter(t.Context(), 1)
+	h.gate, h.slot = newGate(1, 0, 1, 0), 1
+	leave, err := h.gate.enter(t.Context(), job{weight: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,8 @@ var exemptions = []struct{ path, uses, reason string }{
 	{"internal/clock/clock.go", "time.Now", "the one place that reads the clock"},
 	{"sweep.go", "time.NewTimer time.NewTicker time.AfterFunc", "the sweep rests between rounds"},
 	{"internal/phc/pace.go", "time.Now time.Since", "measures how fast this machine hashes"},
+	{"internal/phc/after.go", "time.NewTimer", "how long a caller waits at the gate"},
+	{"internal/throttle/keeper.go", "time.AfterFunc", "counts are stored in the background, once a minute"},
 	{"internal/kv/", "time.NewTimer time.AfterFunc", "waits are bounded, pooled read transactions retired"},
 	{"internal/kv/boltkv/group.go", "time.Now time.Since", "how long a turn of the writer takes, not when it is"},
 	{"internal/durable/beside.go", "time.NewTimer", "who removes stale files is waited for, for a second"},

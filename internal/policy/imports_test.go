@@ -18,7 +18,7 @@ const (
 // packages that do not exist yet are the plan of the house.
 var walls = map[string]string{
 	".": "codec internal/clock internal/durable internal/fold internal/kv internal/kv/boltkv internal/phc " +
-		"internal/records internal/reindex internal/seal internal/token " + bolt + " golang.org/x/text",
+		"internal/records internal/reindex internal/seal internal/throttle internal/token " + bolt + " golang.org/x/text",
 	"codec":               "github.com/vmihailenco/msgpack/v5",
 	"blocklist":           "",
 	"internal/clock":      "codec",
@@ -37,6 +37,7 @@ var walls = map[string]string{
 	"internal/reindex":    "codec internal/fold internal/kv internal/records internal/sorter",
 	"internal/seal":       "golang.org/x/crypto/chacha20poly1305",
 	"internal/sorter":     "internal/durable",
+	"internal/throttle":   "",
 	"internal/token":      "codec",
 	"proof":               "",
 	"snibhttp":            ". internal/clock",

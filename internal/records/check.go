@@ -96,7 +96,7 @@ func (c *checker) run() error { return c.passes(c.meta, c.users) }
 func (c *checker) passes(meta, users func() error) error {
 	for _, pass := range []func() error{
 		meta, users, c.identities, c.attributes,
-		c.owned,
+		c.owned, c.throttle,
 	} {
 		if err := pass(); err != nil {
 			return err
@@ -356,6 +356,18 @@ func (c *checker) attributes() error {
 			return c.remove(SpaceAttributes, key)
 		}
 		return c.owner(6, SpaceAttributes, key, id, func(u *codec.User) bool { return slices.Contains(u.Entries, e) })
+	})
+}
+
+// throttle checks INV-2 for the counts of failed guesses. Repair removes a block
+// that cannot be read: some names have five guesses more.
+func (c *checker) throttle() error {
+	return c.each(SpaceThrottle, func(key, value []byte) error {
+		if _, err := codec.DecodeThrottle(key, value); err != nil {
+			c.found(2, SpaceThrottle, "", "record cannot be read")
+			return c.remove(SpaceThrottle, key)
+		}
+		return nil
 	})
 }
 

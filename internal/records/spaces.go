@@ -15,6 +15,7 @@ const (
 	SpaceFamilies
 	SpaceOneTime
 	SpaceQuarantine
+	SpaceThrottle
 
 	// Built to take the place of those above: see internal/reindex.
 	ShadowUsers
@@ -33,6 +34,7 @@ var Spaces = []kv.SpaceSpec{
 	SpaceFamilies:   {Name: codec.SpaceFamilies},
 	SpaceOneTime:    {Name: codec.SpaceOneTime},
 	SpaceQuarantine: {Name: codec.SpaceQuarantine},
+	SpaceThrottle:   {Name: codec.SpaceThrottle},
 
 	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
 	ShadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},
@@ -47,4 +49,5 @@ var Shared = map[kv.Space]string{
 	SpaceIdentities: "leads to the user, whose record lists it",
 	SpaceAttributes: "leads to the user, whose record lists it",
 	SpaceQuarantine: "what Repair could not read",
+	SpaceThrottle:   "counts of failed guesses, which name nobody",
 }

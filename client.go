@@ -1,0 +1,128 @@
+package snib
+
+import (
+	"context"
+	"errors"
+
+	"github.com/snibdb/snib/internal/phc"
+	"github.com/snibdb/snib/internal/throttle"
+	"github.com/snibdb/snib/internal/token"
+)
+
+// The keys of what a context says of the caller.
+type (
+	clientKey   struct{}
+	proofKey    struct{}
+	operatorKey struct{}
+)
+
+// WithClient returns a context that tells for which client a call is made, by
+// its address: that of the connection, or behind a proxy the one that the proxy
+// vouches for, never one that the client has sent. snibhttp sets it. A nil or
+// invalid address is no address, and neither are loopback and private ones,
+// which all clients of a local proxy share.
+//
+// Failed log-ins slow down the networks of the address, and turns at the gate
+// for hashing go from network to network: /24 of IPv4, /48 of IPv6.
+func WithClient(ctx context.Context, addr Address) context.Context {
+	if addr != nil && !addr.IsValid() {
+		addr = nil
+	}
+	return context.WithValue(ctx, clientKey{}, addr)
+}
+
+// clientOf returns the address of the client; nil if it is not known.
+func clientOf(ctx context.Context) Address {
+	addr, _ := ctx.Value(clientKey{}).(Address)
+	return addr
+}
+
+// WithProof returns a context that carries a live token of the caller: of a
+// session, or a one-time token that is about to be used. Its user takes turns
+// of their own at the gate for hashing, so that a flood of strangers does not
+// hold them up, and with a session strangers' failures do not throttle them on
+// their own account; their own do, session by session. A token that is not good
+// is as none. snibhttp sets it where its middleware has found a session.
+func WithProof(ctx context.Context, token string) context.Context {
+	return context.WithValue(ctx, proofKey{}, token)
+}
+
+// AsOperator returns a context for calls of an operator: of an administrator's
+// page, of a tool at the command line. They take turns of their own at the gate
+// for hashing and are not throttled. Who is an operator is for the program to
+// decide; a client must have no say in it.
+func AsOperator(ctx context.Context) context.Context {
+	return context.WithValue(ctx, operatorKey{}, true)
+}
+
+// A caller is what a context says, after its proof was looked up.
+type caller struct {
+	from     throttle.Address
+	operator bool
+	user     string // proven; "" for a stranger
+	session  string // the id of the session that is the proof, if it is one
+}
+
+func (db *DB) caller(ctx context.Context) (c caller, err error) {
+	if addr := clientOf(ctx); addr != nil {
+		c.from = addr.As16()
+	}
+	c.operator, _ = ctx.Value(operatorKey{}).(bool)
+	if text, _ := ctx.Value(proofKey{}).(string); text != "" {
+		err = db.view(ctx, func(tx *Tx) error { return tx.identify(&c, text) })
+	}
+	return c, err
+}
+
+// turn is that of the caller at the gate.
+func (c *caller) turn() *phc.Turn {
+	switch {
+	case c.operator:
+		return &phc.Turn{Key: "operator", Proven: true}
+	case c.user != "":
+		return &phc.Turn{Key: c.user, Proven: true}
+	}
+	return &phc.Turn{Key: c.from.Network()}
+}
+
+// inTurn returns a context in which hashing takes the caller's turn.
+func (db *DB) inTurn(ctx context.Context) (context.Context, error) {
+	c, err := db.caller(ctx)
+	return phc.WithTurn(ctx, c.turn()), err
+}
+
+// identify fills in whose token a text is, if it is good. It is not used.
+func (tx *Tx) identify(c *caller, text string) error {
+	id, session, err := tx.bearer(text)
+	if errors.Is(err, ErrInvalidSession) || errors.Is(err, ErrInvalidOneTimeToken) || errors.Is(err, ErrUserNotFound) {
+		return nil
+	}
+	if err == nil {
+		c.user, c.session = id, session
+	}
+	return err
+}
+
+// bearer returns the user of a live token, and the id of the session if it is
+// one's.
+func (tx *Tx) bearer(text string) (user, session string, err error) {
+	var secret [32]byte
+	key, ok := token.OneTime.Parse(text, secret[:])
+	if !ok {
+		s, u, err := tx.ValidateSessionUser(text)
+		if err == nil && u.Disabled() {
+			err = ErrInvalidSession
+		}
+		return string(s.UserID), string(s.ID), err
+	}
+	hash := token.OneTime.Hash(secret[:])
+	t, err := tx.rec.OneTimeToken(key)
+	if err != nil {
+		return "", "", err
+	}
+	u, err := tx.user(UserID(t.UserID))
+	if err == nil && (!token.Equal(hash, t.SecretHash) || !tx.rec.OneTimeLive(&t, &u)) {
+		err = ErrInvalidOneTimeToken
+	}
+	return t.UserID, "", err
+}

@@ -1,0 +1,120 @@
+package throttle
+
+import "time"
+
+// Sizes of the table of accounts.
+const (
+	rows   = 4
+	width  = 64           // cells of a row in a block
+	cells  = rows * width // of a block
+	Blocks = 2048
+
+	most = 127 // a count does not grow beyond, so that it fades in a year
+)
+
+// A block holds the cells of all names that are hashed to it.
+type block struct {
+	counts [cells]uint8
+	times  [cells]uint32 // of the last failure, seconds since 2000
+	faded  uint32        // how many times FadeEvery had passed since 2000
+	dirty  bool          // not stored as it is
+	urgent bool          // a count that makes others wait is not stored
+}
+
+// A place is where a name counts.
+type place struct {
+	block uint16
+	cells [rows]uint8
+}
+
+func placeOf(sum [32]byte) place {
+	p := place{block: (uint16(sum[0])<<8 | uint16(sum[1])) % Blocks}
+	for r := range p.cells {
+		p.cells[r] = uint8(r*width) + sum[2+r]%width
+	}
+	return p
+}
+
+// epoch2000 is 2000-01-01 in Unix milliseconds; no clock of ours is before it.
+const epoch2000 = 946684800_000
+
+func seconds(now int64) uint32 { return uint32(max(now-epoch2000, 0) / 1000) }
+
+func fadings(now int64) uint32 {
+	return uint32(max(now-epoch2000, 0) / FadeEvery.Milliseconds())
+}
+
+// at brings a block to a time: counts fade, and a time that is ahead, of a clock
+// that was set back since, becomes now's, so that no wait is longer than a step.
+func (b *block) at(now int64) {
+	if today := fadings(now); today != b.faded {
+		lost := uint8(min(max(int64(today)-int64(b.faded), 0), most))
+		for i, n := range b.counts {
+			b.counts[i] = n - min(n, lost)
+		}
+		b.faded = today
+	}
+	for i, t := range b.times {
+		if t > seconds(now) {
+			b.times[i] = seconds(now)
+		}
+	}
+}
+
+// run returns how many failures there were and when the last, at most.
+//
+//go:noinline
+func (b *block) run(p place) (failures int, last uint32) {
+	failures, last = most, ^uint32(0)
+	for _, c := range p.cells {
+		failures, last = min(failures, int(b.counts[c])), min(last, b.times[c])
+	}
+	return failures, last
+}
+
+// wait returns how long an attempt must wait: the whole step, not the rest of
+// it, which would tell the time of the last attempt.
+func (b *block) wait(p place, now int64, closes bool) time.Duration {
+	failures, last := b.run(p)
+	if closes && failures >= Close {
+		return Day
+	}
+	step := Step(failures)
+	if step > 0 && time.Duration(seconds(now)-last)*time.Second < step {
+		return step
+	}
+	return 0
+}
+
+// add counts one failure at a time, and returns the times that were there.
+func (b *block) add(p place, now int64) (before [rows]uint32) {
+	for r, c := range p.cells {
+		before[r] = b.times[c]
+		b.counts[c] = min(b.counts[c]+1, most)
+		b.times[c] = seconds(now)
+	}
+	failures, _ := b.run(p)
+	b.dirty, b.urgent = true, b.urgent || failures >= Free
+	return before
+}
+
+// back takes one failure out again that add counted at a time.
+func (b *block) back(p place, at int64, before [rows]uint32) {
+	for r, c := range p.cells {
+		b.counts[c] -= min(b.counts[c], 1)
+		if b.times[c] == seconds(at) {
+			b.times[c] = before[r]
+		}
+	}
+	b.dirty = true
+}
+
+// forget takes the run of a name out of its cells. The failures of other
+// names stay.
+func (b *block) forget(p place) {
+	failures, _ := b.run(p)
+	for _, c := range p.cells {
+		b.counts[c] -= min(b.counts[c], uint8(failures))
+	}
+	b.dirty = true
+}

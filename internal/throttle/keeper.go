@@ -1,0 +1,137 @@
+package throttle
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// How long a change waits to be stored.
+const (
+	storeEvery = time.Minute
+	storeSoon  = time.Second
+)
+
+// A Keeper stores the blocks of a Limiter in the background: at the end of a
+// minute, or after a second where they make callers wait, [Budget] a minute at
+// most, and all of them by Stop. No answer waits for that. A process that is
+// killed loses a minute of the first four failures of each name, and a second of
+// the others.
+type Keeper struct {
+	*Limiter
+	KeeperConfig
+
+	mu     sync.Mutex
+	timer  *time.Timer
+	soon   bool // the timer runs for a second, or for the next budget
+	closed bool
+	done   sync.WaitGroup
+
+	refused int
+	told    int64 // Unix milliseconds
+}
+
+// KeeperConfig are the functions that a Keeper calls. All are required.
+type KeeperConfig struct {
+	Now     func() int64 // Unix milliseconds
+	Store   func(context.Context, []Record) error
+	Refused func(attempts int) // since the last call; once a second at most
+	Failed  func(error)        // of Store
+}
+
+// NewKeeper returns a Keeper of l.
+func NewKeeper(l *Limiter, c KeeperConfig) *Keeper { return &Keeper{Limiter: l, KeeperConfig: c} }
+
+// Refuse notes an attempt that must wait. Strangers can cause as many as they
+// like, so it is told once a second.
+func (k *Keeper) Refuse(now int64) {
+	k.mu.Lock()
+	k.refused++
+	n, due := k.refused, now-k.told >= 1000 || now < k.told
+	if due {
+		k.refused, k.told = 0, now
+	}
+	k.mu.Unlock()
+	if due {
+		k.Refused(n)
+	}
+}
+
+// Changed sees to it that a change will be stored.
+func (k *Keeper) Changed() {
+	some, urgent := k.Pending()
+	if !some {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.timer != nil && (k.soon || !urgent) {
+		return
+	}
+	if urgent {
+		k.armLocked(storeSoon, true)
+	} else {
+		k.armLocked(storeEvery, false)
+	}
+}
+
+// armLocked sets the timer. The caller holds mu.
+func (k *Keeper) armLocked(wait time.Duration, soon bool) {
+	if k.closed {
+		return
+	}
+	k.disarmLocked()
+	k.soon = soon
+	k.done.Add(1)
+	k.timer = time.AfterFunc(wait, func() {
+		defer k.done.Done()
+		k.run()
+	})
+}
+
+// disarmLocked stops the timer. The caller holds mu.
+func (k *Keeper) disarmLocked() {
+	if k.timer != nil && k.timer.Stop() {
+		k.done.Done()
+	}
+	k.timer = nil
+}
+
+// run stores once, and rests for a minute if the budget is spent.
+func (k *Keeper) run() {
+	k.mu.Lock()
+	k.timer = nil
+	closed := k.closed
+	k.mu.Unlock()
+	if closed {
+		return
+	}
+	k.flush(context.Background(), false)
+	if some, _ := k.Pending(); some {
+		k.mu.Lock()
+		k.armLocked(storeEvery, true)
+		k.mu.Unlock()
+	}
+}
+
+// flush stores as much as the budget allows, or all.
+func (k *Keeper) flush(ctx context.Context, all bool) {
+	records := k.Take(k.Now(), all)
+	if len(records) == 0 {
+		return
+	}
+	if err := k.Store(ctx, records); err != nil {
+		k.Return(records)
+		k.Failed(err)
+	}
+}
+
+// Stop ends the background writes, and stores the rest under ctx.
+func (k *Keeper) Stop(ctx context.Context) {
+	k.mu.Lock()
+	k.closed = true
+	k.disarmLocked()
+	k.mu.Unlock()
+	k.done.Wait()
+	k.flush(ctx, true)
+}
