@@ -71,22 +71,9 @@ func decodeAttributes(raw string) Attributes {
 
 // attributeError names the attribute that the codec refused.
 func attributeError(err error) error {
-	if e, ok := errors.AsType[*codec.ValueError](err); ok {
-		return &InputError{Field: attributeField(e.Name), Reason: e.Reason}
+	field := "Attributes"
+	if e, ok := errors.AsType[*codec.ValueError](err); ok && e.Name != "" {
+		field += "[" + e.Name + "]"
 	}
-	return &InputError{Field: "Attributes", Reason: err.Error()}
-}
-
-func attributeField(name string) string {
-	if name == "" {
-		return "Attributes"
-	}
-	return "Attributes[" + name + "]"
-}
-
-func checkAttributeName(field, name string) error {
-	if reason := fold.PlainText(name, codec.MaxAttributeName); reason != "" {
-		return &InputError{Field: field, Reason: "has a name that " + reason}
-	}
-	return nil
+	return faulty(field, fold.Unfit(err))
 }

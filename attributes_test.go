@@ -199,7 +199,7 @@ func TestIndexTellsTypesApart(t *testing.T) {
 	db := snibtest.NewDB(t, declare(snib.Index{Name: "key", Unique: true}, snib.Index{Name: "team"}))
 	when := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	values := []any{
-		1, "1", []byte("1"), true, false, 1.5, -1, 0, "", []byte{}, when, when.Add(1), when.Unix(), "true", "a", "A", "a\x01",
+		1, "1", []byte("1"), true, false, 1.5, -1, 0, " ", []byte{}, when, when.Add(1), when.Unix(), "true", "a", "A", "a\x01",
 		[]byte{0}, []byte{0, 0}, []byte{0, 255}, 1e300, -1e300, int64(1) << 62, when.Format(time.RFC3339Nano),
 	}
 	for i, v := range values {

@@ -50,8 +50,11 @@ func (o *CopyOptions) without() []string {
 // ctx is looked at between writes to w; the bytes so far are then of no use,
 // as after any error. Close ends it with ErrClosed, but waits for a Write of w
 // that does not return. Besides errors of w as they are: ErrFull (the
-// temporary file), ErrCorrupt.
+// temporary file), ErrCorrupt, ErrInvalidInput (a nil w).
 func (db *DB) Backup(ctx context.Context, w io.Writer) error {
+	if w == nil {
+		return during("backup", missing("w"))
+	}
 	err := db.store.Backup(ctx, w, db.o.told("backup"))
 	return during("backup", err)
 }
@@ -114,7 +117,7 @@ func (db *DB) Compact(ctx context.Context) error {
 func (db *DB) copied(op string, err error) error {
 	switch {
 	case errors.Is(err, kv.ErrOwnFile):
-		err = &InputError{Field: "path", Reason: "must not be that of the database"}
+		err = &InputError{Field: "path", Code: CodeNotAllowed, Reason: "must not be that of the database"}
 	case err == nil:
 		db.o.Logger.Info("snib: a copy of the file was made", "op", op)
 	}

@@ -279,3 +279,24 @@ func anonymous() int64 {
 	fmt.Sscan(rest, &kb)
 	return kb << 10
 }
+
+// BenchmarkListUserSessions lists users with nine sessions each, at random.
+func BenchmarkListUserSessions(b *testing.B) {
+	db, _, _ := benchDB(b, 20_000)
+	var users []snib.UserID
+	for u, err := range db.ListUsers(ctx, snib.ListOptions{}) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		users = append(users, u.ID)
+	}
+	users = users[:len(users)-1] // benchDB's own has none
+	rnd := rand.New(rand.NewPCG(1, 1))
+	b.ReportAllocs()
+	for b.Loop() {
+		list, err := db.ListUserSessions(ctx, users[rnd.IntN(len(users))])
+		if err != nil || len(list) != 9 {
+			b.Fatal(len(list), err)
+		}
+	}
+}

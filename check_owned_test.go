@@ -1,6 +1,7 @@
 package snib_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func TestCheckINV7Bounds(t *testing.T) {
 			})
 			return breach{7, "refresh_families", user(c)}
 		},
-		"17 one-time tokens": func(tb testing.TB, c *checked) breach {
+		"33 one-time tokens": func(tb testing.TB, c *checked) breach {
 			c.fill(tb, "one_time_tokens", snib.MaxOneTimeTokens+1, func(key codec.OwnedKey) []byte {
 				t := codec.OneTimeToken{Key: key, UserID: user(c), Epoch: 1}
 				return t.Append(nil)
@@ -72,20 +73,20 @@ func TestCheckINV7Bounds(t *testing.T) {
 // earlier epoch goes before those that can be used, though its deadline is later.
 func TestRepairEvictsADeadOneFirst(t *testing.T) {
 	c := newChecked(t)
-	dead := must(c.db.CreateOneTimeToken(ctx, c.bob.ID, "reset", 80*24*time.Hour, nil))(t)
+	dead := must(c.db.Tokens().Create(ctx, c.bob.ID, "reset", 80*24*time.Hour, nil))(t)
 	record := rawGet(t, c.b, "one_time_tokens", string(dead.ID))
 	if err := c.db.EndEverything(ctx); err != nil {
 		t.Fatal(err)
 	}
 	var live []snib.OneTimeToken
-	for range snib.MaxOneTimeTokens {
-		live = append(live, must(c.db.CreateOneTimeToken(ctx, c.bob.ID, "reset", time.Hour, nil))(t))
+	for i := range snib.MaxOneTimeTokens {
+		live = append(live, must(c.db.Tokens().Create(ctx, c.bob.ID, fmt.Sprint("purpose-", i), time.Hour, nil))(t))
 	}
 	rawPut(t, c.b, "one_time_tokens", string(dead.ID), record)
 	c.breaches(t, breach{7, "one_time_tokens", string(c.bob.ID)})
 	must(c.db.Repair(ctx))(t)
 	for _, l := range live {
-		must(c.db.UseOneTimeToken(ctx, "reset", l.Token.Reveal()))(t)
+		must(c.db.Tokens().Use(ctx, l.Purpose, l.Token.Reveal()))(t)
 	}
 }
 

@@ -48,7 +48,7 @@ func newChecked(tb testing.TB) *checked {
 	if c.famSession, c.family, err = db.CreateRefreshToken(ctx, c.ada, snib.SessionOptions{}); err != nil {
 		tb.Fatal(err)
 	}
-	c.link = must(db.CreateOneTimeToken(ctx, c.ada.ID, "reset", time.Hour, []byte("private data")))(tb)
+	c.link = must(db.Tokens().Create(ctx, c.ada.ID, "reset", time.Hour, []byte("private data")))(tb)
 	return c
 }
 

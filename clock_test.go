@@ -231,11 +231,11 @@ func bearers(tb testing.TB, db *snib.DB, id snib.UserID) map[string]func(*snib.D
 	if err != nil {
 		tb.Fatal(err)
 	}
-	link := must(db.CreateOneTimeToken(ctx, id, "reset", time.Hour, nil))(tb)
+	link := must(db.Tokens().Create(ctx, id, "reset", time.Hour, nil))(tb)
 	return map[string]func(*snib.DB) error{
 		"session": func(db *snib.DB) error { return second(db.ValidateSession(ctx, s.Token.Reveal())) },
 		"refresh": func(db *snib.DB) error { _, _, err := db.Refresh(ctx, f.Token.Reveal()); return err },
-		"link":    func(db *snib.DB) error { return second(db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())) },
+		"link":    func(db *snib.DB) error { return second(db.Tokens().Use(ctx, "reset", link.Token.Reveal())) },
 	}
 }
 

@@ -65,7 +65,7 @@ func recordKinds() []recordKind {
 			"RevokeToken":            func(c *checked) error { return c.db.RevokeToken(ctx, c.family.Token.Reveal()) },
 		}},
 		{"one_time_tokens", func(_ testing.TB, c *checked) string { return string(c.link.ID) }, func(c *checked) string { return string(c.link.ID) }, map[string]func(*checked) error{
-			"UseOneTimeToken": func(c *checked) error { return second(c.db.UseOneTimeToken(ctx, "reset", c.link.Token.Reveal())) },
+			"UseOneTimeToken": func(c *checked) error { return second(c.db.Tokens().Use(ctx, "reset", c.link.Token.Reveal())) },
 		}},
 		{"meta", func(testing.TB, *checked) string { return "state" }, none, map[string]func(*checked) error{
 			"GetUser":         func(c *checked) error { return second(c.db.GetUser(ctx, c.ada.ID)) },
@@ -94,7 +94,7 @@ func meetUser() map[string]func(*checked) error {
 			return err
 		},
 		"Refresh":         func(c *checked) error { _, _, err := c.db.Refresh(ctx, c.family.Token.Reveal()); return err },
-		"UseOneTimeToken": func(c *checked) error { return second(c.db.UseOneTimeToken(ctx, "reset", c.link.Token.Reveal())) },
+		"UseOneTimeToken": func(c *checked) error { return second(c.db.Tokens().Use(ctx, "reset", c.link.Token.Reveal())) },
 		"ListUsers": func(c *checked) error {
 			for _, err := range c.db.ListUsers(ctx, snib.ListOptions{}) {
 				if err != nil {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
@@ -65,8 +66,11 @@ type store interface {
 // it is.
 //
 // A long View keeps deleted pages from being used again, so the file grows.
-// Do not call methods of db inside: ErrNested.
+// Do not call methods of db inside: ErrNested. A nil fn is ErrInvalidInput.
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
+	if fn == nil {
+		return during("view", missing("fn"))
+	}
 	return db.store.View(ctx, func(r kv.Reader) error {
 		tx, err := db.begin(r, nil)
 		if err != nil {
@@ -90,8 +94,11 @@ func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
 // The time is fixed when fn begins to run. ctx is honoured while waiting for the
 // turn, not once fn has begun. ErrBusy after Options.BusyTimeout; ErrUnknown,
 // ErrFull and ErrTooLarge as they say. Do not call methods of db inside:
-// ErrNested.
+// ErrNested. A nil fn is ErrInvalidInput.
 func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
+	if fn == nil {
+		return during("update", missing("fn"))
+	}
 	return db.store.Update(ctx, func(w kv.Tx) error {
 		tx, err := db.begin(w, w)
 		if err != nil {
@@ -106,18 +113,19 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 // read runs fn on a snapshot, again if the engine asks for it: the form of
-// every reading method of DB. Given a function and its argument instead of a
+// every reading method of DB. refs declares what fn will read;
+// nil: not known before. Given functions and their argument instead of a
 // closure, and with a Tx that was used before, it allocates nothing.
-func read[A, T any](ctx context.Context, db *DB, op string, fn func(*Tx, A) (T, error), arg A) (T, error) {
+func read[A, T any](ctx context.Context, db *DB, op string, refs declared[A], fn func(*Tx, A) (T, error), arg A) (T, error) {
 	for {
-		out, err := readOnce(ctx, db, fn, arg)
+		out, err := readOnce(ctx, db, refs, fn, arg)
 		if !errors.Is(err, kv.ErrAgain) { // of engines over a network
 			return out, during(op, err)
 		}
 	}
 }
 
-func readOnce[A, T any](ctx context.Context, db *DB, fn func(*Tx, A) (T, error), arg A) (out T, err error) {
+func readOnce[A, T any](ctx context.Context, db *DB, refs declared[A], fn func(*Tx, A) (T, error), arg A) (out T, err error) {
 	snapshot, err := db.store.Pin(ctx)
 	if err != nil {
 		return out, err
@@ -135,16 +143,35 @@ func readOnce[A, T any](ctx context.Context, db *DB, fn func(*Tx, A) (T, error),
 		}
 	}()
 	tx.db = db
+	if far, ok := snapshot.(kv.Wanter); ok {
+		far.Want(refs.of(db, arg))
+	}
 	if err = tx.rec.BeginSnapshot(db.file, snapshot); err == nil {
 		out, err = fn(tx, arg)
 	}
 	return out, err
 }
 
+// declared lists the keys that a read with this argument will need, as far as
+// the argument tells. An engine that is far away fetches them in one trip; the
+// engine of a file never asks.
+type declared[A any] func(*DB, A) []kv.Ref
+
+// of returns the refs of a read, and the state, which every transaction reads.
+func (d declared[A]) of(db *DB, arg A) []kv.Ref {
+	refs := []kv.Ref{{Space: records.SpaceMeta, Key: []byte(codec.KeyState)}}
+	if d != nil {
+		refs = append(refs, d(db, arg)...)
+	}
+	return refs
+}
+
+func ref(space kv.Space, key string) []kv.Ref { return []kv.Ref{{Space: space, Key: []byte(key)}} }
+
 // view is read for a closure.
 func (db *DB) view(ctx context.Context, fn func(*Tx) error) error {
 	run := func(tx *Tx, fn func(*Tx) error) (struct{}, error) { return struct{}{}, fn(tx) }
-	_, err := read(ctx, db, "", run, fn)
+	_, err := read(ctx, db, "", nil, run, fn)
 	return err
 }
 

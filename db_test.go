@@ -10,6 +10,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/kv/farkv"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -122,4 +124,40 @@ func TestCloseInsideAClosureDoesNothing(t *testing.T) {
 	}
 	_, err = db.GetUser(ctx, "nobody")
 	wantErr(t, err, snib.ErrClosed)
+}
+
+// A read declares its keys, so that an engine over a network needs no trip for
+// each: one where the argument names the record, one more where that record
+// names another.
+func TestReadsDeclareTheirKeys(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{Indexes: []snib.Index{{Name: "nick", Unique: true}}})
+	s := newScene(t, db)
+	var far *farkv.Store
+	defer db.WrapStore(func(inner kv.Store) kv.Store {
+		far = farkv.Wrap(inner)
+		return far
+	})()
+	reads := map[string]struct {
+		trips int64
+		read  func() error
+	}{
+		"ValidateSession":     {1, func() error { _, err := db.ValidateSession(ctx, s.session.Token.Reveal()); return err }},
+		"ValidateSessionUser": {2, func() error { _, _, err := db.ValidateSessionUser(ctx, s.session.Token.Reveal()); return err }},
+		"GetSession":          {1, func() error { _, err := db.GetSession(ctx, s.session.ID); return err }},
+		"ListUserSessions":    {2, func() error { _, err := db.ListUserSessions(ctx, s.user.ID); return err }},
+		"GetUser":             {1, func() error { _, err := db.GetUser(ctx, s.user.ID); return err }},
+		"GetUserByProviderID": {2, func() error { _, err := db.GetUserByProviderID(ctx, "email", "ADA@example.com"); return err }},
+		"GetUserByAttribute":  {2, func() error { _, err := db.GetUserByAttribute(ctx, "nick", "Ada"); return err }},
+	}
+	for name, x := range reads {
+		t.Run(name, func(t *testing.T) {
+			// A commit before each: the state, too, has to be read anew.
+			must(db.LinkIdentity(ctx, s.user.ID, "github", name))(t)
+			far.Trips()
+			wantErr(t, x.read(), nil)
+			if n := far.Trips(); n > x.trips {
+				t.Errorf("%d trips, want %d", n, x.trips)
+			}
+		})
+	}
 }

@@ -111,9 +111,10 @@
 // # Limits
 //
 // One process at a time has the file open ([ErrLocked]). A user has at most 16
-// identities, 64 attributes in 64 KiB, 1,000 sessions, 100 refresh tokens and
-// 16 one-time tokens; a new session or token ends the one that would end
-// first. Passwords have 8 code points to 1,024 bytes. A transaction writes at
+// identities, 64 attributes in 64 KiB, 1,000 sessions and 100 refresh tokens; a
+// new session or refresh token ends the one that would end first. Of 3 one-time
+// tokens of a purpose and 32 in all none is ended: one more is refused
+// ([ErrOneTimeTokenLimit]). Passwords have 8 code points to 1,024 bytes. A transaction writes at
 // most 4,000 records and 1 MiB of this package's.
 //
 // This package does not throttle log-ins; Options.BeforeAuth and AfterAuth are

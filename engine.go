@@ -88,7 +88,7 @@ func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 // that would build too waits for its turn.
 func New(b *bolt.DB, opts *Options) (*DB, error) {
 	if b == nil {
-		return nil, during("open", &InputError{Field: "b", Reason: "is required"})
+		return nil, during("open", missing("b"))
 	}
 	db, err := prepare(opts)
 	if err != nil {
@@ -96,7 +96,7 @@ func New(b *bolt.DB, opts *Options) (*DB, error) {
 	}
 	s, err := boltkv.Attach(b, db.o.engine(db.initialise))
 	if errors.Is(err, boltkv.ErrNoSync) {
-		err = &InputError{Field: "b", Reason: "must not have NoSync set, without Options.InsecureNoSync"}
+		err = &InputError{Field: "b", Code: CodeNotAllowed, Reason: "must not have NoSync set, without Options.InsecureNoSync"}
 	}
 	if err != nil {
 		return nil, during("open", err)
@@ -155,8 +155,8 @@ func (db *DB) Close() error {
 }
 
 // Join returns a Tx that works inside btx, a transaction that the application
-// began on the handle it gave to New; ErrTxClosed if btx has ended or is of
-// another handle. The application commits it, if it will also after an error
+// began on the handle it gave to New; ErrTxClosed if btx is nil, has ended or is
+// of another handle. The application commits it, if it will also after an error
 // that a method returned, as with Update; but when storage itself has failed,
 // every later call returns that error, and the application must roll back. The
 // time is fixed when Join is called.

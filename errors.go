@@ -3,7 +3,9 @@ package snib
 import (
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 )
@@ -13,12 +15,14 @@ var (
 	// ErrUserNotFound: no user has this id, identity or attribute; a malformed
 	// id is an unknown one. Returned by every method that takes the id of a
 	// user or looks one up, save DeleteUser, DeleteDeadUserSessions, the lists,
-	// and RevokeSession, RevokeRefreshToken and RevokeOneTimeToken.
+	// and RevokeSession, RevokeRefreshToken and Revoke of [OneTimeTokens].
 	ErrUserNotFound = records.ErrUserNotFound
 
 	// ErrUserDisabled: the user exists and is disabled. Returned only by
 	// methods that take a user id and would let the user in: CreateSession,
-	// CreateRefreshToken, CreateOneTimeToken and ChangePassword.
+	// CreateRefreshToken, ChangePassword, and Create of [OneTimeTokens]. The
+	// ErrInvalidCredentials of AuthenticateUser and LogIn is this too if the
+	// password was right.
 	ErrUserDisabled = errors.New("user is disabled")
 
 	// ErrIdentityTaken: another user has this provider and identifier.
@@ -61,8 +65,15 @@ var (
 	ErrRefreshTokenReused = errors.New("refresh token was used before")
 
 	// ErrInvalidOneTimeToken: the one-time token is malformed, unknown, expired,
-	// used, ended or for another purpose. Returned by UseOneTimeToken.
+	// used, ended or for another purpose. Returned by Use and Peek of
+	// [OneTimeTokens].
 	ErrInvalidOneTimeToken = records.ErrInvalidOneTimeToken
+
+	// ErrOneTimeTokenLimit: the user has as many one-time tokens as there may
+	// be, or got one of this purpose less than a minute ago; none was made and
+	// none ended. Returned by Create of [OneTimeTokens] as
+	// [OneTimeTokenLimitError]. Give a stranger the answer that success has.
+	ErrOneTimeTokenLimit = errors.New("limit of one-time tokens")
 )
 
 // About arguments.
@@ -70,8 +81,7 @@ var (
 	// ErrInvalidInput: an argument or option is outside its bounds. Always
 	// an [InputError], which names the field. Nothing was written. Any method
 	// that takes more than ids and tokens may return it, and so do methods that
-	// revoke by an id for a text that is none, such as a token. At a log-in
-	// take it as refused credentials.
+	// revoke by an id for a text that is none, such as a token.
 	ErrInvalidInput = errors.New("invalid input")
 
 	// ErrTooLarge: a user may have no more of this (LinkIdentity, the 17th
@@ -147,11 +157,32 @@ var (
 )
 
 // InputError names the argument or option that is outside its bounds. It is
-// an [ErrInvalidInput].
+// an [ErrInvalidInput]. A program that shows it to people in their language
+// chooses the text by Field and Code and fills in Min and Max.
 type InputError struct {
 	Field  string // "Identifier", "Password", "Attributes[name]", "Options.LockTimeout", …
-	Reason string // the fault; never the value
+	Code   string // one of the constants CodeRequired, CodeTooShort, …
+	Reason string // the fault in English; never the value
+
+	// Min and Max are the bounds, in the unit that the Code names; 0 where
+	// there is none, or where it depends on other values.
+	Min, Max int64
 }
+
+// Codes of an [InputError]. Their text stays as it is.
+const (
+	CodeRequired    = "required"     // empty, nil or missing
+	CodeTooShort    = "too_short"    // fewer than Min code points
+	CodeTooLong     = "too_long"     // more than Max bytes
+	CodeTooMany     = "too_many"     // more than Max of them
+	CodeOutOfRange  = "out_of_range" // not from Min to Max: numbers; nanoseconds for a time.Duration, Unix seconds for a time.Time
+	CodeMalformed   = "malformed"    // not of the form that the field has: UTF-8, an address, an id, a name
+	CodeUnsupported = "unsupported"  // of a kind that is not taken: a value, an unknown system, a hash
+	CodeNotAllowed  = "not_allowed"  // does not go with another argument, option or the state of the file
+	CodeTaken       = "taken"        // is there already and must be new
+	CodeAmbiguous   = "ambiguous"    // more than one could be meant
+	CodeUndeclared  = "undeclared"   // names an attribute that Options.Indexes does not declare so
+)
 
 // Error names the field and the bounds.
 func (e *InputError) Error() string { return "invalid input: " + e.Field + " " + e.Reason }
@@ -172,6 +203,21 @@ func (e *AttributeTakenError) Error() string {
 
 // Unwrap makes it an ErrAttributeTaken.
 func (e *AttributeTakenError) Unwrap() error { return ErrAttributeTaken }
+
+// OneTimeTokenLimitError says when to ask again for a one-time token. It is an
+// [ErrOneTimeTokenLimit].
+type OneTimeTokenLimitError struct {
+	Purpose string    // of the token that was not made
+	RetryAt time.Time // none can be made before; one can then, unless others are made
+}
+
+// Error names the purpose.
+func (e *OneTimeTokenLimitError) Error() string {
+	return "limit of one-time tokens for " + e.Purpose + " until " + e.RetryAt.UTC().Format(time.RFC3339)
+}
+
+// Unwrap makes it an ErrOneTimeTokenLimit.
+func (e *OneTimeTokenLimitError) Unwrap() error { return ErrOneTimeTokenLimit }
 
 // ReuseError names the refresh family that was ended because one of its spent
 // tokens was presented. It is an [ErrRefreshTokenReused].
@@ -218,7 +264,7 @@ func (e *CorruptError) Unwrap() error { return ErrCorrupt }
 // failures makes errors of this package's types for the records.
 var failures = records.Failures{
 	Corrupt: func(space, reason string) error { return &CorruptError{Space: space, Reason: reason} },
-	Input:   func(field, reason string) error { return &InputError{Field: field, Reason: reason} },
+	Input:   func(field string, f fold.Fault) error { return faulty(field, f) },
 	Taken:   func(attribute string) error { return &AttributeTakenError{Name: attribute} },
 }
 
@@ -230,11 +276,21 @@ func during(op string, err error) error {
 	return fmt.Errorf("snib: %s: %w", op, err)
 }
 
+// faulty is the error of a field whose value has a fault.
+func faulty(field string, f fold.Fault) *InputError {
+	return &InputError{Field: field, Code: f.Code, Reason: f.Reason, Min: f.Min, Max: f.Max}
+}
+
+// missing refuses a field that must be given.
+func missing(field string) error {
+	return &InputError{Field: field, Code: CodeRequired, Reason: "is required"}
+}
+
 // given refuses an empty path: it is never meant, and the file system would take
 // it for the working directory.
 func given(field, path string) error {
 	if path == "" {
-		return &InputError{Field: field, Reason: "is required"}
+		return missing(field)
 	}
 	return nil
 }

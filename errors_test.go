@@ -2,6 +2,7 @@ package snib_test
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -38,10 +39,16 @@ func TestInputErrorsReadWell(t *testing.T) {
 	_, err := db.HashPassword(ctx, "short")
 	_, err2 := db.ImportUser(ctx, snib.UserImport{Provider: "github", Identifier: "1", PasswordHash: "nonsense"})
 	_, err3 := snib.Open("unused.db", &snib.Options{Passwords: snib.PasswordPolicy{MaxHashMemory: 1 << 20}})
+	_, err4 := db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "1", Password: "short"})
+	_, err5 := snib.Open("unused.db", &snib.Options{Indexes: []snib.Index{{Name: "a"}, {}}})
+	_, err6 := snib.Open(t.TempDir(), nil)
 	for _, c := range []struct {
 		err  error
 		want string
 	}{
+		{err4, "snib: create user: invalid input: Password is shorter than 8 characters"},
+		{err5, "snib: open: invalid input: Options.Indexes[1].Name is required"},
+		{err6, "snib: open: open /"}, // of the system
 		{err, "snib: hash password: invalid input: Password is shorter than 8 characters"},
 		{err2, "snib: import user: invalid input: PasswordHash malformed password hash"},
 		{err3, "snib: open: invalid input: Options.Passwords.MemoryKiB is 19456, above MaxHashMemory"},
@@ -88,6 +95,59 @@ func TestFileGone(t *testing.T) {
 				}
 				db.Close()
 			})
+		}
+	}
+}
+
+// An error of a locked file names the file, and which of two it is.
+func TestErrLockedNamesTheFile(t *testing.T) {
+	open, closed := t.TempDir()+"/open.db", t.TempDir()+"/closed.db"
+	db := snibtest.OpenDB(t, open, nil)
+	if err := db.BackupFile(ctx, closed, nil); err != nil {
+		t.Fatal(err)
+	}
+	o := &snib.Options{LockTimeout: -1}
+	for name, call := range map[string]func() error{
+		"Open":         func() error { return second(snib.Open(open, o)) },
+		"RepairFile":   func() error { return second(snib.RepairFile(ctx, open, o)) },
+		"Restore from": func() error { return second(snib.Restore(ctx, open, closed+"2", &snib.RestoreOptions{Options: o})) },
+		"Restore to": func() error {
+			return second(snib.Restore(ctx, closed, open, &snib.RestoreOptions{Replace: true, Options: o}))
+		},
+	} {
+		err := call()
+		if !errors.Is(err, snib.ErrLocked) || !strings.Contains(err.Error(), "open.db") || strings.Contains(err.Error(), "open: open: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Nil is an error with a name, and no panic inside of a transaction.
+func TestNilArgumentsAreInvalidInput(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	wantField(t, db.View(ctx, nil), "fn")
+	wantField(t, db.Update(ctx, nil), "fn")
+	wantField(t, db.Backup(ctx, nil), "w")
+	wantErr(t, second(db.Join(nil)), snib.ErrTxClosed)
+	wantField(t, second(snib.New(nil, nil)), "b")
+}
+
+// A file that every user of the machine may read is opened, and told of.
+func TestOpenWarnsOfAFileForEverybody(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes are of Unix")
+	}
+	path := filepath.Join(t.TempDir(), "accounts.db")
+	closeDB(t, openFile(t, path, nil))
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true, 0o666: true} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		db := openFile(t, path, &snib.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		closeDB(t, db)
+		if got := strings.Contains(log.String(), "may use the file"); got != want {
+			t.Errorf("mode %o: told %t, want %t: %s", mode, got, want, log.String())
 		}
 	}
 }

@@ -206,12 +206,12 @@ func ExampleDB_Refresh() {
 	// 0 <nil>
 }
 
-func ExampleTx_UseOneTimeToken() {
+func ExampleOneTimeTokens_Use() {
 	db, ada, done := example()
 	defer done()
 	ctx := context.Background()
 
-	link, err := db.CreateOneTimeToken(ctx, ada.ID, "password-reset", time.Hour, nil)
+	link, err := db.Tokens().Create(ctx, ada.ID, "password-reset", time.Hour, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func ExampleTx_UseOneTimeToken() {
 		log.Fatal(err)
 	}
 	err = db.Update(ctx, func(tx *snib.Tx) error {
-		used, err := tx.UseOneTimeToken("password-reset", mailed)
+		used, err := tx.Tokens().Use(ctx, "password-reset", mailed)
 		if err != nil {
 			return err
 		}
@@ -230,7 +230,7 @@ func ExampleTx_UseOneTimeToken() {
 		return err
 	})
 	fmt.Println(err)
-	_, err = db.UseOneTimeToken(ctx, "password-reset", mailed)
+	_, err = db.Tokens().Use(ctx, "password-reset", mailed)
 	fmt.Println(errors.Is(err, snib.ErrInvalidOneTimeToken))
 	// Output:
 	// <nil>

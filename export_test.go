@@ -136,6 +136,7 @@ func (b Build) start(ctx context.Context, opts *Options, open func(boltkv.Option
 type Kind struct {
 	Title, Space    string
 	Most, Invariant int
+	Refuses         bool
 	UsedOnce        bool
 	Ends            map[string]bool // by occasion
 }
@@ -151,7 +152,7 @@ func Kinds() (out []Kind) {
 	for _, k := range records.Kinds {
 		row := Kind{
 			Title: k.Title, Space: records.Spaces[k.Space].Name,
-			Most: k.Most, Invariant: k.Invariant, UsedOnce: k.UsedOnce, Ends: map[string]bool{},
+			Most: k.Most, Invariant: k.Invariant, UsedOnce: k.UsedOnce, Refuses: k.Refuses, Ends: map[string]bool{},
 		}
 		for i, name := range Occasions {
 			row.Ends[name] = k.Ends&(1<<i) != 0

@@ -119,7 +119,7 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
-	attributes, err := encodeAttributes(o.Attributes, sessionBounds)
+	attributes, err := o.encode()
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
@@ -128,7 +128,12 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 		AuthTime: p.at, RotatedAt: tx.rec.Now, RevokedAt: clock.Never,
 		AbsoluteUntil: min(clock.After(tx.rec.Now, tx.db.o.Refresh.Absolute), p.until),
 	}
-	return tx.startFamily(&f)
+	var out pair
+	err = tx.replacing(p, o.Replaces, func() (err error) {
+		out.session, out.refresh, err = tx.startFamily(&f)
+		return err
+	})
+	return out.session, out.refresh, err
 }
 
 // startFamily draws the ids and secrets of a new family and its session, and
@@ -200,7 +205,8 @@ func (tx *Tx) familySession(f *codec.Family) codec.Session {
 }
 
 // ListUserRefreshTokens returns the user's refresh tokens that can be used,
-// oldest first: at most 100, an empty list for an unknown user.
+// oldest first: at most 100, an empty list for an unknown user. With the
+// sessions that have none it is the whole list of devices: see ListUserSessions.
 func (db *DB) ListUserRefreshTokens(ctx context.Context, id UserID) ([]RefreshToken, error) {
 	return result(ctx, "list refresh tokens", db.view, func(tx *Tx) ([]RefreshToken, error) {
 		return tx.ListUserRefreshTokens(id)

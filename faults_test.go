@@ -49,7 +49,7 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 	if _, _, err = db.Refresh(ctx, next.Token.Reveal()); err != nil {
 		tb.Fatal(err)
 	}
-	s.link = must(db.CreateOneTimeToken(ctx, s.user.ID, "reset", time.Hour, nil))(tb)
+	s.link = must(db.Tokens().Create(ctx, s.user.ID, "reset", time.Hour, nil))(tb)
 	s.hash = must(db.HashPassword(ctx, "another passphrase"))(tb)
 	must(db.LinkIdentity(ctx, s.user.ID, "google", "second"))(tb)
 	s.away = must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "away"}))(tb)
@@ -68,7 +68,7 @@ var writes = map[string]func(*scene) error{
 		return err
 	},
 	"UpdateUserProviderID": func(s *scene) error {
-		_, err := s.db.UpdateUserProviderID(ctx, s.user.ID, "github", "1")
+		_, err := s.db.UpdateUserProviderID(ctx, s.user.ID, "email", "moved@example.com")
 		return err
 	},
 	"LinkIdentity": func(s *scene) error { _, err := s.db.LinkIdentity(ctx, s.user.ID, "github", "1"); return err },
@@ -111,14 +111,14 @@ var writes = map[string]func(*scene) error{
 	"RevokeRefreshTokenByID":  func(s *scene) error { return s.db.RevokeRefreshTokenByID(ctx, s.family.ID) },
 	"RevokeRefreshToken":      func(s *scene) error { return s.db.RevokeRefreshToken(ctx, s.user.ID, s.family.ID) },
 	"RevokeUserRefreshTokens": func(s *scene) error { return s.db.RevokeUserRefreshTokens(ctx, s.user.ID) },
-	"RevokeOneTimeToken":      func(s *scene) error { return s.db.RevokeOneTimeToken(ctx, s.user.ID, s.link.ID) },
-	"RevokeUserOneTimeTokens": func(s *scene) error { return s.db.RevokeUserOneTimeTokens(ctx, s.user.ID, "reset") },
-	"CreateOneTimeToken": func(s *scene) error {
-		_, err := s.db.CreateOneTimeToken(ctx, s.user.ID, "reset", time.Hour, nil)
+	"Tokens.Revoke":           func(s *scene) error { return s.db.Tokens().Revoke(ctx, s.user.ID, s.link.ID) },
+	"Tokens.RevokeAll":        func(s *scene) error { return s.db.Tokens().RevokeAll(ctx, s.user.ID, "reset") },
+	"Tokens.Create": func(s *scene) error {
+		_, err := s.db.Tokens().Create(ctx, s.user.ID, "verify", time.Hour, nil)
 		return err
 	},
-	"UseOneTimeToken": func(s *scene) error {
-		_, err := s.db.UseOneTimeToken(ctx, "reset", s.link.Token.Reveal())
+	"Tokens.Use": func(s *scene) error {
+		_, err := s.db.Tokens().Use(ctx, "reset", s.link.Token.Reveal())
 		return err
 	},
 	"UnlinkIdentity": func(s *scene) error {
@@ -133,7 +133,7 @@ var writes = map[string]func(*scene) error{
 	"ResetClock":    func(s *scene) error { return s.db.ResetClock(ctx) },
 	"Update": func(s *scene) error {
 		return s.db.Update(ctx, func(tx *snib.Tx) error {
-			if _, err := tx.UseOneTimeToken("reset", s.link.Token.Reveal()); err != nil {
+			if _, err := tx.Tokens().Use(ctx, "reset", s.link.Token.Reveal()); err != nil {
 				return err
 			}
 			_, err := tx.UpdateUserPassword(s.user.ID, s.hash)
@@ -144,6 +144,7 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
+	"Tokens.Peek": "reads", "Tokens.List": "reads",
 	"View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",
@@ -213,7 +214,7 @@ func TestAFailureLeavesDeadSessions(t *testing.T) {
 
 func TestASweepThatFailsHasRemovedWholeRecords(t *testing.T) {
 	db, u, _ := deadSessions(t, 5)
-	must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
+	must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil))(t)
 	left := -1
 	failing(t, db, func() error { return second(db.Sweep(ctx)) }, func(n int64) {
 		report, err := db.Check(ctx)

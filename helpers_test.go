@@ -271,6 +271,9 @@ func wantField(tb testing.TB, err error, field string) {
 	if !ok || !strings.HasPrefix(e.Field, field) || !errors.Is(err, snib.ErrInvalidInput) {
 		tb.Fatalf("got error %v, want an InputError of %s", err, field)
 	}
+	if e.Code == "" || e.Reason == "" {
+		tb.Fatalf("%s has the code %q and the reason %q", e.Field, e.Code, e.Reason)
+	}
 }
 
 // email creates a user with this address and the password of these tests.

@@ -6,17 +6,18 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 )
 
 // identity checks the two parts of an identity and folds the identifier.
 func identity(d *records.Declared, provider, identifier string, now int64) (codec.Identity, error) {
-	if !fold.Name(provider) {
-		return codec.Identity{}, &InputError{Field: "Provider", Reason: "must be 1–32 of [a-z0-9_-]"}
+	if fault := fold.Provider(provider); fault.Found() {
+		return codec.Identity{}, faulty("Provider", fault)
 	}
-	key, reason := d.Fold(provider, identifier)
-	if reason != "" {
-		return codec.Identity{}, &InputError{Field: "Identifier", Reason: reason}
+	key, fault := d.Fold(provider, identifier)
+	if fault.Found() {
+		return codec.Identity{}, faulty("Identifier", fault)
 	}
 	return codec.Identity{Provider: provider, Key: key, Identifier: identifier, LinkedAt: now}, nil
 }
@@ -24,9 +25,9 @@ func identity(d *records.Declared, provider, identifier string, now int64) (code
 // GetUserByProviderID returns the user with this identity, the identifier
 // compared by the provider's rule. ErrUserNotFound, also for an impossible one.
 func (db *DB) GetUserByProviderID(ctx context.Context, provider, identifier string) (User, error) {
-	return result(ctx, "get user by provider id", db.view, func(tx *Tx) (User, error) {
-		return tx.GetUserByProviderID(provider, identifier)
-	})
+	return read(ctx, db, "get user by provider id", readsIdentity, func(tx *Tx, x providerID) (User, error) {
+		return tx.GetUserByProviderID(x.provider, x.identifier)
+	}, providerID{provider, identifier})
 }
 
 // GetUserByProviderID is [DB.GetUserByProviderID] in this transaction.
@@ -36,6 +37,17 @@ func (tx *Tx) GetUserByProviderID(provider, identifier string) (User, error) {
 	}
 	u, err := tx.userByIdentity(provider, identifier)
 	return newUser(u), err
+}
+
+// providerID is an identity as a program names it.
+type providerID struct{ provider, identifier string }
+
+func readsIdentity(db *DB, x providerID) []kv.Ref {
+	known, err := identity(db.file.Declared.Load(), x.provider, x.identifier, 0)
+	if err != nil {
+		return nil
+	}
+	return ref(records.SpaceIdentities, records.PairKey(known.Provider, known.Key))
 }
 
 // userByIdentity returns the record of the user with this identity.
@@ -52,14 +64,24 @@ func (tx *Tx) userByIdentity(provider, identifier string) (codec.User, error) {
 		return codec.User{}, ErrUserNotFound
 	}
 	u, err := tx.user(UserID(id))
+	if err == nil && records.FindIdentity(&u, x) < 0 {
+		// A damaged entry, or one of a lost user whose id was given again,
+		// must not let in another user.
+		return codec.User{}, tx.rec.Stray(records.SpaceIdentities)
+	}
 	return u, tx.rec.Orphan(records.SpaceIdentities, err)
 }
 
-// UpdateUserProviderID replaces the user's primary identity (Identities[0]) by
-// provider and identifier, both required, and returns the updated user. The
-// old identity stops finding the user at the instant at which the new one
-// begins to. If the user has the new one already, it becomes the primary. A
-// user whom Repair has left without an identity gets it.
+// UpdateUserProviderID replaces the user's identity of this provider by another
+// identifier, and returns the updated user. The old identity stops finding the
+// user at the instant at which the new one begins to. Identities of other
+// providers stay, and so do all positions in User.Identities.
+//
+// A user whose only identity is of another provider moves to this one. A user
+// whom Repair has left without an identity gets it. With several identities,
+// none or more than one of them of this provider, it is not clear which one goes:
+// an [InputError] of Provider with CodeAmbiguous. Use LinkIdentity and
+// UnlinkIdentity then, in one Update.
 //
 // Where the identity really changes (and not only its spelling), the
 // credential version is raised and the user's one-time tokens end: a link that
@@ -82,22 +104,39 @@ func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User
 		if err := tx.rec.IdentityFree(x, u.ID); err != nil {
 			return err
 		}
-		switch i := records.FindIdentity(u, x); {
-		case i == 0:
-			u.Identities[0].Identifier = identifier
+		i, err := replaced(u, provider)
+		switch {
+		case err != nil:
+			return err
+		case i == len(u.Identities):
+			u.Identities = append(u.Identities, x)
+		case records.FindIdentity(u, x) == i:
+			u.Identities[i].Identifier = identifier
 			return nil
-		case i > 0:
-			x.LinkedAt = u.Identities[i].LinkedAt
-			u.Identities = slices.Delete(u.Identities, i, i+1)
-		}
-		if len(u.Identities) == 0 {
-			u.Identities = []codec.Identity{x}
-		} else {
-			u.Identities[0] = x
+		default:
+			u.Identities[i] = x
 		}
 		u.CredentialVersion++
 		return c.On(&tx.rec, records.IdentityMoves)
 	})
+}
+
+// replaced returns the position among u's identities at which a new one of
+// provider goes: that of the only one of it, or else of the only one.
+func replaced(u *codec.User, provider string) (int, error) {
+	at, found := 0, 0
+	for i, x := range u.Identities {
+		if x.Provider == provider {
+			at, found = i, found+1
+		}
+	}
+	switch {
+	case found == 1, found == 0 && len(u.Identities) <= 1:
+		return at, nil
+	case found == 0:
+		return 0, &InputError{Field: "Provider", Code: CodeAmbiguous, Reason: "is of none of the user's several identities: link the new one"}
+	}
+	return 0, &InputError{Field: "Provider", Code: CodeAmbiguous, Reason: "is of several of the user's identities: link the new one and unlink the old one"}
 }
 
 // LinkIdentity gives the user one more identity, after those there are, and
@@ -156,7 +195,7 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 		case i < 0:
 			return nil
 		case len(u.Identities) == 1:
-			return &InputError{Field: "Identifier", Reason: "is the user's last identity"}
+			return &InputError{Field: "Identifier", Code: CodeNotAllowed, Reason: "is the user's last identity"}
 		}
 		u.Identities = slices.Delete(u.Identities, i, i+1)
 		u.CredentialVersion++

@@ -14,7 +14,7 @@ import (
 
 // UserImport is a user of another system.
 type UserImport struct {
-	ID UserID // kept; 1–64 of [A-Za-z0-9_.:-]. "" makes one
+	ID UserID // kept; 1–128 of visible ASCII, no space. "" makes one
 
 	// Provider and Identifier are the primary identity. Required. Link
 	// others with LinkIdentity.
@@ -45,7 +45,7 @@ type UserImport struct {
 	Disabled       bool       // a disabled user stays disabled
 	DisabledReason string     // at most 256 bytes
 
-	CreatedAt time.Time // zero is now; after 1970-01-01 00:00 UTC, not in the future
+	CreatedAt time.Time // zero is now; after 1970-01-01 00:00 UTC; up to 5 min ahead is now, later is refused
 
 	ready phc.Hash // hashed by DB.ImportUser before its transaction
 }
@@ -106,10 +106,11 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 	u := codec.User{ID: id, CreatedAt: tx.rec.Now}
 	if at := i.CreatedAt; !at.IsZero() {
 		// Compared as times: milliseconds of a far one wrap around.
-		if !at.After(time.UnixMilli(0)) || !at.Before(time.UnixMilli(tx.rec.Now+1)) {
-			return User{}, &InputError{Field: "CreatedAt", Reason: "must be from 1970 to now"}
+		latest := time.UnixMilli(tx.rec.Now).Add(clockTolerance)
+		if !at.After(time.UnixMilli(0)) || at.After(latest) {
+			return User{}, &InputError{Field: "CreatedAt", Code: CodeOutOfRange, Reason: "must be from 1970 to now", Max: latest.Unix()}
 		}
-		u.CreatedAt = at.UnixMilli()
+		u.CreatedAt = min(at.UnixMilli(), tx.rec.Now)
 	}
 	if err := checkReason("DisabledReason", i.DisabledReason); err != nil {
 		return User{}, err
@@ -118,12 +119,21 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 	case i.Disabled:
 		u.DisabledAt, u.DisabledReason = tx.rec.Now, i.DisabledReason
 	case i.DisabledReason != "":
-		return User{}, &InputError{Field: "DisabledReason", Reason: "is for a disabled user"}
+		return User{}, &InputError{Field: "DisabledReason", Code: CodeNotAllowed, Reason: "is for a disabled user"}
 	}
 	if err := tx.importPassword(&u, i); err != nil {
 		return User{}, err
 	}
-	return tx.addUser(&u, i.Provider, i.Identifier, i.Attributes)
+	out, err := tx.addUser(&u, i.Provider, i.Identifier, i.Attributes)
+	if err == nil && i.ID != "" {
+		// Damage may have lost a user of this id, whose sessions and tokens
+		// must not become the new user's.
+		err = tx.rec.DeleteRemains(id)
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return out, nil
 }
 
 // importID returns the new user's id: the one given, if well formed and free.
@@ -132,11 +142,11 @@ func (tx *Tx) importID(id UserID) (string, error) {
 		return token.NewUserID(tx.rec.Now, tx.db.o.Rand)
 	}
 	if !validUserID(id) {
-		return "", &InputError{Field: "ID", Reason: "must be 1–64 of [A-Za-z0-9_.:-]"}
+		return "", &InputError{Field: "ID", Code: CodeMalformed, Reason: "must be 1–128 of visible ASCII without space"}
 	}
 	taken, err := tx.rec.Has(records.SpaceUsers, string(id))
 	if err == nil && taken {
-		err = &InputError{Field: "ID", Reason: "is a user's already"}
+		err = &InputError{Field: "ID", Code: CodeTaken, Reason: "is a user's already"}
 	}
 	return string(id), err
 }
@@ -190,7 +200,7 @@ func importError(i UserImport, err error) error {
 	}
 	switch {
 	case errors.Is(err, phc.ErrUnknownSource):
-		return &InputError{Field: "PasswordSource", Reason: "must be one of PasswordSources"}
+		return &InputError{Field: "PasswordSource", Code: CodeUnsupported, Reason: "must be one of PasswordSources"}
 	case errors.Is(err, phc.ErrMissing):
 		reason += " in Options.Passwords"
 	case errors.Is(err, phc.ErrAmbiguous):
@@ -202,5 +212,14 @@ func importError(i UserImport, err error) error {
 	case errors.Is(err, phc.ErrLimits) && strings.Contains(reason, "memory"):
 		reason += ", more than Options.Passwords.MaxHashMemory"
 	}
-	return &InputError{Field: field, Reason: reason}
+	code := CodeUnsupported
+	switch {
+	case errors.Is(err, phc.ErrMalformed):
+		code = CodeMalformed
+	case errors.Is(err, phc.ErrAmbiguous):
+		code = CodeAmbiguous
+	case errors.Is(err, phc.ErrMissing), errors.Is(err, phc.ErrSlow), errors.Is(err, phc.ErrLimits):
+		code = CodeNotAllowed
+	}
+	return &InputError{Field: field, Code: code, Reason: reason}
 }

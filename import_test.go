@@ -347,7 +347,7 @@ func TestImportUserDisabledStaysShut(t *testing.T) {
 	}
 	wantErr(t, second(db.CreateSession(ctx, u, snib.SessionOptions{})), snib.ErrUserDisabled)
 	wantErr(t, thirdError(db.CreateRefreshToken(ctx, u, snib.SessionOptions{})), snib.ErrUserDisabled)
-	wantErr(t, second(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil)), snib.ErrUserDisabled)
+	wantErr(t, second(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil)), snib.ErrUserDisabled)
 	wantErr(t, second(db.ChangePassword(ctx, u.ID, password, "a new passphrase")), snib.ErrUserDisabled)
 	if got := foreignHashes(t, db); got != 1 {
 		t.Errorf("%d foreign hashes, want 1", got)
@@ -357,4 +357,78 @@ func TestImportUserDisabledStaysShut(t *testing.T) {
 	if got := foreignHashes(t, db); got != 0 {
 		t.Errorf("%d foreign hashes, want none", got)
 	}
+}
+
+// Ids and provider names of other systems are kept.
+func TestImportUserTakesIdsAndProvidersOfOtherSystems(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	for _, id := range []snib.UserID{
+		"auth0|5f7c8ec7c33c6c004bbafe82", "google-oauth2|1234567890", "3b241101-e2bb-4255-8caf-4136c566a962", "ada@example.com",
+		"cn=ada,dc=x", "a/b+c==", "42", `"<'&%`, snib.UserID(strings.Repeat("~", 128)),
+	} {
+		u := must(db.ImportUser(ctx, snib.UserImport{ID: id, Provider: "exact", Identifier: string(id)}))(t)
+		s := must(db.CreateSession(ctx, u, snib.SessionOptions{}))(t)
+		if got := must(db.ValidateSession(ctx, s.Token.Reveal()))(t); u.ID != id || got.UserID != id {
+			t.Errorf("%s was imported as %s, with a session of %s", id, u.ID, got.UserID)
+		}
+	}
+	for i, p := range []string{"sso:3b241101-e2bb-4255-8caf-4136c566a962", "3b241101-e2bb-4255-8caf-4136c566a962", "apple.com", "Google", strings.Repeat("p", 64)} {
+		u := must(db.ImportUser(ctx, snib.UserImport{Provider: p, Identifier: fmt.Sprint(i)}))(t)
+		if got := must(db.GetUserByProviderID(ctx, p, fmt.Sprint(i)))(t); got.ID != u.ID {
+			t.Errorf("%s finds %s, want %s", p, got.ID, u.ID)
+		}
+	}
+	if _, err := db.GetUserByProviderID(ctx, "google", "3"); !errors.Is(err, snib.ErrUserNotFound) {
+		t.Errorf("provider names are not compared bytewise: %v", err)
+	}
+}
+
+// The other system's clock may be ahead.
+func TestImportUserTakesTheNearFutureForNow(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	now := clock.Now().Truncate(time.Millisecond)
+	for at, want := range map[time.Duration]time.Duration{-time.Second: -time.Second, 2 * time.Second: 0, 5 * time.Minute: 0} {
+		u := must(db.ImportUser(ctx, snib.UserImport{Provider: "x", Identifier: at.String(), CreatedAt: now.Add(at)}))(t)
+		if !u.CreatedAt.Equal(now.Add(want)) {
+			t.Errorf("%v ahead: created at %v, want %v", at, u.CreatedAt, now.Add(want))
+		}
+	}
+	_, err := db.ImportUser(ctx, snib.UserImport{Provider: "x", Identifier: "far", CreatedAt: now.Add(5*time.Minute + time.Second)})
+	wantField(t, err, "CreatedAt")
+	if e, _ := errors.AsType[*snib.InputError](err); e.Max != now.Add(5*time.Minute).Unix() {
+		t.Errorf("Max is %d, want %d", e.Max, now.Add(5*time.Minute).Unix())
+	}
+}
+
+// Damage has lost a user: an import under the same id inherits nothing.
+func TestImportUserDoesNotInheritFromALostUser(t *testing.T) {
+	c := newChecked(t)
+	rawDelete(t, c.b, "users", string(c.ada.ID))
+	u := must(c.db.ImportUser(ctx, snib.UserImport{ID: c.ada.ID, Provider: "email", Identifier: "new@example.com"}))(t)
+	invalid(t, c.db, c.session)
+	refused(t, c.db, c.family.Token.Reveal(), snib.ErrInvalidRefreshToken)
+	unusable(t, c.db, c.link)
+	if got := sessionIDs(t, c.db, u.ID); got != nil {
+		t.Errorf("sessions %v", got)
+	}
+	// The index entries of the lost user lead to the new one, who does not have
+	// them.
+	for name, find := range map[string]func() error{
+		"identity": func() error { return second(c.db.GetUserByProviderID(ctx, "email", "ada@example.com")) },
+		"log-in":   func() error { return second(c.db.AuthenticateUser(ctx, "email", "ada@example.com", password)) },
+		"unique":   func() error { return second(c.db.GetUserByAttribute(ctx, "nick", "countess")) },
+		"list": func() (err error) {
+			for _, e := range c.db.ListUsersByAttribute(ctx, "team", "engine", snib.ListOptions{}) {
+				err = errors.Join(err, e)
+			}
+			return err
+		},
+	} {
+		if err := find(); !errors.Is(err, snib.ErrCorrupt) {
+			t.Errorf("%s: %v, want ErrCorrupt", name, err)
+		}
+	}
+	must(c.db.Repair(ctx))(t)
+	email(t, c.db, "ada@example.com") // is free
+	must(c.db.Check(ctx))(t)
 }

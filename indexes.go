@@ -3,8 +3,10 @@ package snib
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 )
 
@@ -12,9 +14,9 @@ import (
 // declared unique in Options.Indexes. ErrUserNotFound, also for a value that
 // cannot be indexed; ErrInvalidInput (Name) if it is not declared so.
 func (db *DB) GetUserByAttribute(ctx context.Context, name string, value any) (User, error) {
-	return result(ctx, "get user by attribute", db.view, func(tx *Tx) (User, error) {
-		return tx.GetUserByAttribute(name, value)
-	})
+	return read(ctx, db, "get user by attribute", readsAttribute, func(tx *Tx, x attribute) (User, error) {
+		return tx.GetUserByAttribute(x.name, x.value)
+	}, attribute{name, value})
 }
 
 // GetUserByAttribute is [DB.GetUserByAttribute] in this transaction.
@@ -22,15 +24,11 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 	if err := tx.reading(); err != nil {
 		return User{}, err
 	}
-	x, ok := tx.rec.Declared.Index(name)
-	if !ok || !x.Unique {
-		return User{}, &InputError{Field: "Name", Reason: "must be an attribute that is declared a unique index"}
+	key, err := uniqueKey(tx.rec.File, tx.rec.Declared, attribute{name, value})
+	if err != nil {
+		return User{}, err
 	}
-	encoded, ok, err := tx.rec.IndexValue(x, value)
-	if err != nil || !ok {
-		return User{}, ErrUserNotFound // cannot be indexed
-	}
-	id, ok, err := tx.rec.Reference(records.SpaceAttributes, string(codec.AppendUniqueKey(nil, name, encoded)))
+	id, ok, err := tx.rec.Reference(records.SpaceAttributes, key)
 	if err != nil {
 		return User{}, err
 	}
@@ -38,7 +36,38 @@ func (tx *Tx) GetUserByAttribute(name string, value any) (User, error) {
 		return User{}, ErrUserNotFound
 	}
 	u, err := tx.user(UserID(id))
+	if err == nil && !slices.ContainsFunc(u.Entries, func(e codec.IndexEntry) bool { return e.Unique && records.EntryKey(e, u.ID) == key }) {
+		return User{}, tx.rec.Stray(records.SpaceAttributes)
+	}
 	return newUser(u), tx.rec.Orphan(records.SpaceAttributes, err)
+}
+
+// attribute is an attribute of a user, by name and value.
+type attribute struct {
+	name  string
+	value any
+}
+
+// uniqueKey is the key under which the unique index has x. ErrUserNotFound for
+// a value that cannot be indexed.
+func uniqueKey(f *records.File, d *records.Declared, x attribute) (string, error) {
+	index, ok := d.Index(x.name)
+	if !ok || !index.Unique {
+		return "", &InputError{Field: "Name", Code: CodeUndeclared, Reason: "must be an attribute that is declared a unique index"}
+	}
+	encoded, ok, err := f.IndexValue(index, x.value)
+	if err != nil || !ok {
+		return "", ErrUserNotFound
+	}
+	return string(codec.AppendUniqueKey(nil, x.name, encoded)), nil
+}
+
+func readsAttribute(db *DB, x attribute) []kv.Ref {
+	key, err := uniqueKey(db.file, db.file.Declared.Load(), x)
+	if err != nil {
+		return nil
+	}
+	return ref(records.SpaceAttributes, key)
 }
 
 // ListUsersByAttribute ranges over the users with this value of a declared
@@ -57,7 +86,7 @@ func attributePage(name string, value any) page {
 	return func(tx *Tx, after UserID, n int) ([]User, error) {
 		x, ok := tx.rec.Declared.Index(name)
 		if !ok {
-			return nil, &InputError{Field: "Name", Reason: "must be an attribute that is declared an index"}
+			return nil, &InputError{Field: "Name", Code: CodeUndeclared, Reason: "must be an attribute that is declared an index"}
 		}
 		encoded, ok, err := tx.rec.IndexValue(x, value)
 		if err != nil || !ok {
@@ -72,6 +101,9 @@ func attributePage(name string, value any) page {
 			u, err := tx.user(UserID(id))
 			if err != nil {
 				return nil, tx.rec.Orphan(records.SpaceAttributes, err)
+			}
+			if !slices.Contains(u.Entries, codec.IndexEntry{Name: name, Value: encoded, Unique: x.Unique}) {
+				return nil, tx.rec.Stray(records.SpaceAttributes)
 			}
 			users = append(users, newUser(u))
 		}

@@ -236,3 +236,49 @@ func TestOpenLogsOtherUnicodeTablesUntilARebuild(t *testing.T) {
 		}
 	}
 }
+
+// A form sends an optional field that was left empty.
+func TestAnEmptyTextIsNoValueOfAUniqueIndex(t *testing.T) {
+	for _, fold := range []bool{false, true} {
+		t.Run(fmt.Sprint("fold ", fold), func(t *testing.T) {
+			path := t.TempDir() + "/a.db"
+			indexed := &snib.Options{Indexes: []snib.Index{{Name: "phone", Unique: true, Fold: fold}, {Name: "team"}}}
+			db := openFile(t, path, indexed)
+			create := func(n int, phone string) snib.User {
+				t.Helper()
+				return must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: fmt.Sprint(n), Attributes: snib.Attributes{"phone": phone, "team": ""}}))(t)
+			}
+			a, b := create(1, ""), create(2, "")
+			must(db.ImportUser(ctx, snib.UserImport{Provider: "x", Identifier: "3", Attributes: snib.Attributes{"phone": ""}}))(t)
+			c := create(4, "112")
+			must(db.UpdateUserAttributes(ctx, c.ID, snib.Attributes{"phone": ""}))(t)
+			_, err := db.GetUserByAttribute(ctx, "phone", "")
+			wantErr(t, err, snib.ErrUserNotFound)
+			create(5, "112") // is free
+			if v, ok := snib.Attr[string](asNow(t, db, a.ID).Attributes(), "phone"); !ok || v != "" {
+				t.Errorf("the attribute itself is %q, %t", v, ok)
+			}
+			n := 0
+			for _, err := range db.ListUsersByAttribute(ctx, "team", "", snib.ListOptions{}) {
+				if n++; err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n != 4 { // of an index that is not unique it is a value
+				t.Errorf("%d users of the empty team, want 4", n)
+			}
+			must(db.Repair(ctx))(t)
+			if got := must(db.GetUser(ctx, b.ID))(t).CredentialVersion; got != b.CredentialVersion {
+				t.Error("Repair has taken the value from a user")
+			}
+			closeDB(t, db)
+			db = openFile(t, path, &snib.Options{Indexes: []snib.Index{}})
+			closeDB(t, db)
+			db = openFile(t, path, indexed) // built anew
+			if r := must(db.Check(ctx))(t); r.Found != 0 {
+				t.Errorf("Check finds %+v", r.Problems)
+			}
+			closeDB(t, db)
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,10 +44,13 @@ var makers = map[string]func(tb testing.TB, db *snib.DB, u snib.User, life time.
 		}}
 	},
 	"one-time token": func(tb testing.TB, db *snib.DB, u snib.User, life time.Duration) made {
-		l := must(db.CreateOneTimeToken(ctx, u.ID, "reset", life, nil))(tb)
-		return made{string(l.ID), func(db *snib.DB) error { return second(db.UseOneTimeToken(ctx, "reset", l.Token.Reveal())) }}
+		// One of each purpose: two of one are a minute apart.
+		l := must(db.Tokens().Create(ctx, u.ID, fmt.Sprint("purpose-", purposes.Add(1)), life, nil))(tb)
+		return made{string(l.ID), func(db *snib.DB) error { return second(db.Tokens().Use(ctx, l.Purpose, l.Token.Reveal())) }}
 	},
 }
+
+var purposes atomic.Int64
 
 // kindOptions give every kind the life of two hours.
 func kindOptions(clock *snibtest.Clock) *snib.Options {
@@ -137,6 +141,10 @@ func kindCreated(t *testing.T, s kindScene) {
 // kindEvicted: at the bound the one of another epoch goes first, then those
 // that end first.
 func kindEvicted(t *testing.T, s kindScene) {
+	if s.Refuses {
+		kindRefused(t, s)
+		return
+	}
 	old := s.make(t)
 	if err := s.db.EndEverything(ctx); err != nil {
 		t.Fatal(err)
@@ -159,6 +167,42 @@ func kindEvicted(t *testing.T, s kindScene) {
 	for i, r := range records[2:] {
 		if !s.has(t, r.key) {
 			t.Fatalf("record %d was evicted before its turn", i+2)
+		}
+	}
+}
+
+// kindRefused: at the bound one more is refused, nothing is written, and all that
+// live stay. One of another epoch makes room.
+func kindRefused(t *testing.T, s kindScene) {
+	old := s.make(t)
+	s.clock.Advance(time.Millisecond)
+	later := s.make(t)
+	if err := s.db.EndEverything(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var records []made
+	for i := range s.Most {
+		for n, dead := range []made{old, later} { // the older one goes first, and none before its time
+			if room := s.Most - 1 + n; s.has(t, dead.key) != (i < room) {
+				t.Fatalf("with %d live ones dead one %d is there: %t", i, n, i >= room)
+			}
+		}
+		records = append(records, s.make(t))
+	}
+	if s.has(t, old.key) || s.has(t, later.key) {
+		t.Error("a dead one is still there, above the bound")
+	}
+	quiet(t, s.db, func() {
+		_, err := s.db.Tokens().Create(ctx, s.user.ID, "one-more", time.Hour, nil)
+		wantErr(t, err, snib.ErrOneTimeTokenLimit)
+	})
+	if err := records[0].use(s.db); err != nil {
+		t.Fatal(err)
+	}
+	s.make(t)
+	for _, r := range records[1:] {
+		if err := r.use(s.db); err != nil {
+			t.Fatalf("one that lived has ended: %v", err)
 		}
 	}
 }
@@ -333,9 +377,9 @@ func newCollision(tb testing.TB, o snib.Options) *collision {
 			c.family = f
 			c.editFamily(tb, func(f *codec.Family) { f.UserID = string(u.ID) })
 			c.editSession(tb, f.SessionID, func(s *codec.Session) { s.UserID = string(u.ID) })
-			l := must(c.db.CreateOneTimeToken(ctx, c.ada.ID, "reset", time.Hour, nil))(tb)
+			l := must(c.db.Tokens().Create(ctx, c.ada.ID, fmt.Sprint("purpose-", purposes.Add(1)), time.Hour, nil))(tb)
 			c.link = l
-			c.editLink(tb, func(l *codec.OneTimeToken) { l.UserID = string(u.ID) })
+			c.editLink(tb, func(l *codec.OneTimeToken) { l.UserID, l.CredentialVersion = string(u.ID), u.CredentialVersion })
 			c.sessions[i], c.families[i], c.links[i] = append(c.sessions[i], s), append(c.families[i], f), append(c.links[i], l)
 		}
 	}
@@ -378,7 +422,7 @@ func TestOneOwnerOfTwoUsersKeepsThemApart(t *testing.T) {
 				t.Errorf("validated as %s and %s, %v; want %s", s.UserID, v.ID, err, u.ID)
 			}
 		}
-		if l := must(c.db.UseOneTimeToken(ctx, "reset", c.links[i][0].Token.Reveal()))(t); l.UserID != u.ID {
+		if l := must(c.db.Tokens().Use(ctx, c.links[i][0].Purpose, c.links[i][0].Token.Reveal()))(t); l.UserID != u.ID {
 			t.Errorf("a one-time token of %s, want %s", l.UserID, u.ID)
 		}
 	}
@@ -386,7 +430,7 @@ func TestOneOwnerOfTwoUsersKeepsThemApart(t *testing.T) {
 	for _, err := range []error{
 		c.db.RevokeSession(ctx, c.ada.ID, c.sessions[1][0].ID),
 		c.db.RevokeRefreshToken(ctx, c.ada.ID, c.families[1][0].ID),
-		c.db.RevokeOneTimeToken(ctx, c.ada.ID, c.links[1][1].ID),
+		c.db.Tokens().Revoke(ctx, c.ada.ID, c.links[1][1].ID),
 	} {
 		if err != nil {
 			t.Error(err)
@@ -431,11 +475,16 @@ func TestOneOwnerOfTwoUsersEvictsItsOwn(t *testing.T) {
 	for _, f := range c.families[1] {
 		rawGet(t, c.b, "refresh_families", string(f.ID))
 	}
-	for range snib.MaxOneTimeTokens {
-		must(c.db.CreateOneTimeToken(ctx, c.ada.ID, "reset", time.Minute, nil))(t)
+	for i := range snib.MaxOneTimeTokens - 3 {
+		must(c.db.Tokens().Create(ctx, c.ada.ID, fmt.Sprint("more-", i), time.Minute, nil))(t)
+	}
+	_, err := c.db.Tokens().Create(ctx, c.ada.ID, "one-more", time.Minute, nil)
+	wantErr(t, err, snib.ErrOneTimeTokenLimit)
+	if n := len(must(c.db.Tokens().List(ctx, c.ada.ID, ""))(t)); n != snib.MaxOneTimeTokens {
+		t.Errorf("ada has %d one-time tokens", n)
 	}
 	for _, l := range c.links[1] {
-		must(c.db.UseOneTimeToken(ctx, "reset", l.Token.Reveal()))(t)
+		must(c.db.Tokens().Use(ctx, l.Purpose, l.Token.Reveal()))(t)
 	}
 }
 

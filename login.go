@@ -15,7 +15,19 @@ import (
 // AuthenticateUser returns the user with this identity and password. An unknown
 // identity, a user without password, a disabled one and a wrong password are
 // all ErrInvalidCredentials after equal work: one verification with the current
-// parameters. A user whose hash has others takes that hash's time, which a
+// parameters. So are an identifier or a password that cannot be: empty, too
+// long, not UTF-8, no address. Identifiers are taken as they are: a space before
+// or behind an address, as keyboards of phones add it, makes another text.
+// Trim what comes from a form.
+//
+// A password is accepted under each identity of its user. The program chooses
+// the provider of its form, and with it which ones.
+//
+// The error for a disabled user with the right password is also
+// ErrUserDisabled by errors.Is, so that a program can say so to that user. A
+// program that does not ask answers all alike.
+//
+// A user whose hash has others takes that hash's time, which a
 // stranger can measure: an imported one until the first log-in replaces it
 // (CheckReport.ForeignHashes counts these), likewise one from before
 // Options.Passwords was raised; one from before it was lowered until the
@@ -23,10 +35,10 @@ import (
 //
 // The result is true when it is returned. To create a session from it, use
 // LogIn, which does both in one, or give the User to CreateSession as its
-// Proof.
+// Proof, which decides anew as LogIn does.
 //
-// ErrInvalidInput (Provider, Identifier, Password) depends on the arguments
-// alone; ErrBusy if the queue for hashing is full; Options.BeforeAuth's error.
+// ErrInvalidInput (Provider) for a name that no provider can have, which the
+// program chooses and not a stranger; ErrBusy if the queue for hashing is full; Options.BeforeAuth's error.
 func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, password string) (User, error) {
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
 		// The hash is upgraded here if it can be, and never at the price of
@@ -51,13 +63,15 @@ func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, passwo
 const upgradeWait = time.Second
 
 // LogIn authenticates as AuthenticateUser does and creates a session, in one
-// transaction that checks once more that the verification still holds: a
-// password changed, or a user disabled, meanwhile yields no session. A hash of
-// weaker parameters or from another system is replaced in the same commit.
-// Errors are those of AuthenticateUser and, for the options, of CreateSession.
+// transaction that decides anew whether the verification still holds: if the
+// password was changed, the user disabled or the identity moved meanwhile,
+// there is no session. Sessions that were revoked meanwhile are no reason. A
+// hash of weaker parameters or from another system is replaced in the same
+// commit. Errors are those of AuthenticateUser and, for the options, of
+// CreateSession.
 func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, o SessionOptions) (Session, User, error) {
 	// Before anything is looked up, like every other argument.
-	if _, err := encodeAttributes(o.Attributes, sessionBounds); err != nil {
+	if _, err := o.encode(); err != nil {
 		return Session{}, User{}, during("log in", err)
 	}
 	var s Session
@@ -84,18 +98,31 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 // verifiedLogin is the result of a verification outside of any transaction, for
 // the transaction that relies on it.
 type verifiedLogin struct {
+	opened
 	provider, identifier string
 	id                   string
-	version              uint64   // of the credentials
-	stored               string   // the hash that was verified
-	upgrade              phc.Hash // its replacement; "" keeps it
+	upgrade              phc.Hash // the replacement of the hash; "" keeps it
 }
 
-// recheck returns the user's record if the verification still holds.
+// opened is the hash that a password has opened, and the version of the
+// credentials then.
+type opened struct {
+	version uint64
+	hash    string
+}
+
+// holds reports whether the password is still good for u. The version rises for
+// much that says nothing of the password, such as a sign-out on another device;
+// the same hash, with its salt, is the same password. A version that is the same
+// covers a hash that was upgraded meanwhile.
+func (o *opened) holds(u *codec.User) bool {
+	return u.DisabledAt == 0 && (u.CredentialVersion == o.version || u.PasswordHash == o.hash)
+}
+
+// recheck implements evidence.
 func (v *verifiedLogin) recheck(tx *Tx) (codec.User, error) {
 	u, err := tx.userByIdentity(v.provider, v.identifier)
-	if errors.Is(err, ErrUserNotFound) || err == nil &&
-		(u.ID != v.id || u.DisabledAt != 0 || u.CredentialVersion != v.version) {
+	if errors.Is(err, ErrUserNotFound) || err == nil && (u.ID != v.id || !v.holds(&u)) {
 		return codec.User{}, ErrInvalidCredentials
 	}
 	return u, err
@@ -104,7 +131,7 @@ func (v *verifiedLogin) recheck(tx *Tx) (codec.User, error) {
 // apply writes the upgraded hash unless the stored one is another by now:
 // losing that race is no error.
 func (v *verifiedLogin) apply(tx *Tx, u codec.User) (User, error) {
-	if v.upgrade == "" || u.PasswordHash != v.stored {
+	if v.upgrade == "" || u.PasswordHash != v.hash {
 		return newUser(u), nil
 	}
 	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *records.Cascade) error {
@@ -119,15 +146,17 @@ func (v *verifiedLogin) user(tx *Tx) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	return v.apply(tx, u)
+	out, err := v.apply(tx, u)
+	out.login = v
+	return out, err
 }
 
 // authenticate verifies, then lets finish rely on it in a transaction.
 func (db *DB) authenticate(ctx context.Context, provider, identifier, password string, finish func(*verifiedLogin) (User, error)) (User, error) {
-	key, err := db.checkLogin(provider, identifier, password)
-	if err != nil {
-		return User{}, err
+	if fault := fold.Provider(provider); fault.Found() {
+		return User{}, faulty("Provider", fault)
 	}
+	key := db.presented(provider, identifier)
 	if err := db.beforeAuth(ctx, provider, key); err != nil {
 		return User{}, err
 	}
@@ -155,48 +184,64 @@ func (db *DB) afterAuth(ctx context.Context, provider, key string, err error) {
 	}
 }
 
-// checkLogin refuses arguments that are outside their bounds, looking at
-// nothing else, and returns the identifier as it is compared. One that the
-// provider's rule refuses is unknown, not invalid.
-func (db *DB) checkLogin(provider, identifier, password string) (key string, err error) {
-	if err := phc.CheckInput(password); err != nil {
-		return "", passwordError("Password", err)
-	}
-	if reason := fold.PlainText(identifier, 256); reason != "" {
-		return "", &InputError{Field: "Identifier", Reason: reason}
-	}
-	if !fold.Name(provider) {
-		return "", &InputError{Field: "Provider", Reason: "must be 1–32 of [a-z0-9_-]"}
-	}
+// presented returns an identifier of a log-in as it is compared, for the hooks:
+// as it came if the provider's rule refuses it, and "" if it is no text of 1 to
+// 256 bytes, so that the memory of a throttle stays bounded.
+func (db *DB) presented(provider, identifier string) string {
 	if x, err := identity(db.file.Declared.Load(), provider, identifier, 0); err == nil {
-		return x.Key, nil
+		return x.Key
 	}
-	return identifier, nil
+	if fold.PlainText(identifier, fold.MaxIdentifier).Found() {
+		return ""
+	}
+	return identifier
+}
+
+// standIn is verified in the place of a password that cannot be one, against
+// a hash that it cannot match or whose answer is not used: the work is that of
+// a wrong password.
+const standIn = "no password"
+
+// disabledError refuses the right password of a disabled user. It reads like
+// any refused log-in.
+type disabledError struct{}
+
+func (disabledError) Error() string { return ErrInvalidCredentials.Error() }
+
+func (disabledError) Is(target error) bool {
+	return target == ErrInvalidCredentials || target == ErrUserDisabled
 }
 
 // verify looks the user up and does the work of one verification, even without
-// a user or a password. It discards the result of a disabled user's.
+// a user or a password, or with a password that cannot be one.
 func (db *DB) verify(ctx context.Context, provider, identifier, password string) (*verifiedLogin, error) {
 	u, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) { return tx.userByIdentity(provider, identifier) })
-	if errors.Is(err, ErrUserNotFound) {
+	unknown := errors.Is(err, ErrUserNotFound)
+	if err != nil && !unknown {
+		return nil, err
+	}
+	if phc.CheckInput(password) != nil {
+		unknown, password = true, standIn
+	}
+	if unknown {
 		if err := db.o.hasher.Decoy(ctx, password); err != nil {
 			return nil, hashingError(err)
 		}
 		return nil, ErrInvalidCredentials
 	}
-	if err != nil {
-		return nil, err
-	}
 	if u.DisabledAt != 0 {
-		_, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), password)
-		return nil, db.verdict(&u, false, err)
+		ok, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), password)
+		if err := db.verdict(&u, ok, err); err != nil {
+			return nil, err
+		}
+		return nil, disabledError{}
 	}
 	ok, upgrade, err := db.o.hasher.VerifyAndRehash(ctx, phc.Hash(u.PasswordHash), password)
 	if err := db.verdict(&u, ok, err); err != nil {
 		return nil, err
 	}
 	return &verifiedLogin{
-		provider: provider, identifier: identifier,
-		id: u.ID, version: u.CredentialVersion, stored: u.PasswordHash, upgrade: upgrade,
+		opened: opened{u.CredentialVersion, u.PasswordHash}, provider: provider, identifier: identifier,
+		id: u.ID, upgrade: upgrade,
 	}, nil
 }

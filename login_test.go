@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
@@ -202,4 +204,167 @@ func TestAuthenticateUserDoesNotWaitToUpgradeAHash(t *testing.T) {
 	if n := foreignHashes(t, db); n != 0 {
 		t.Errorf("%d foreign hashes after the next log-in", n)
 	}
+}
+
+// carrying are the options of a client that carries these tokens.
+func carrying(tokens ...snib.Token) (o snib.SessionOptions) {
+	for _, t := range tokens {
+		o.Replaces = append(o.Replaces, snib.PresentedToken(t.Reveal()))
+	}
+	return o
+}
+
+// A browser that signs in again at the bound takes its own place.
+func TestLogInAgainAtTheBoundKeepsTheOtherDevice(t *testing.T) {
+	for name, again := range map[string]func(*snib.DB, snib.User, snib.SessionOptions) error{
+		"LogIn": func(db *snib.DB, _ snib.User, o snib.SessionOptions) error {
+			_, _, err := db.LogIn(ctx, "email", "a@example.com", password, o)
+			return err
+		},
+		"CreateSession": func(db *snib.DB, u snib.User, o snib.SessionOptions) error {
+			return second(db.CreateSession(ctx, u, o))
+		},
+		"CreateRefreshToken": func(db *snib.DB, u snib.User, o snib.SessionOptions) error {
+			_, _, err := db.CreateRefreshToken(ctx, u, o)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, clock := clocked(t, snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 2}})
+			u := email(t, db, "a@example.com")
+			phone := newSession(t, db, u)
+			clock.Advance(time.Minute)
+			browser := newSession(t, db, u)
+			clock.Advance(time.Minute)
+			commits(t, db, 1, func() {
+				if err := again(db, u, carrying(browser.Token)); err != nil {
+					t.Fatal(err)
+				}
+			})
+			valid(t, db, phone)
+			invalid(t, db, browser)
+			if n := len(must(db.ListUserSessions(ctx, u.ID))(t)); n != 2 {
+				t.Errorf("%d sessions, want 2", n)
+			}
+		})
+	}
+}
+
+// The same for a device that signs in again with its refresh token.
+func TestCreateRefreshTokenAgainAtTheBoundKeepsTheOtherDevice(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Refresh: snib.RefreshPolicy{MaxPerUser: 2}})
+	u := email(t, db, "a@example.com")
+	_, phone, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(time.Minute)
+	s, desktop, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := db.CreateRefreshToken(ctx, u, carrying(desktop.Token)); err != nil {
+		t.Fatal(err)
+	}
+	invalid(t, db, s)
+	_, _, err = db.Refresh(ctx, desktop.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidRefreshToken)
+	if _, _, err := db.Refresh(ctx, phone.Token.Reveal()); err != nil {
+		t.Errorf("the phone: %v", err)
+	}
+}
+
+func TestReplacesEndsWhatTheBearerCarries(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u, planter := email(t, db, "a@example.com"), user(t, db, "eve")
+	mine, planted := newSession(t, db, u), newSession(t, db, planter)
+	born, family, err := db.CreateRefreshToken(ctx, planter, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := carrying(mine.Token, planted.Token, mine.Token, born.Token)
+	bystander := newSession(t, db, planter)
+	link := link(t, db, u, "reset", time.Hour)
+	for _, text := range []string{"", "x", bystander.Token.Reveal()[1:], strings.Repeat("x", 1<<20), link.Token.Reveal(), string(bystander.ID),
+		forge(t, bystander.Token, func(b []byte) { b[31] ^= 1 })} {
+		o.Replaces = append(o.Replaces, snib.PresentedToken(text))
+	}
+	quiet(t, db, func() { // a refused log-in ends nothing
+		_, _, err := db.LogIn(ctx, "email", "a@example.com", "a wrong password", o)
+		wantErr(t, err, snib.ErrInvalidCredentials)
+		many := snib.SessionOptions{Replaces: make([]snib.Token, 17)}
+		_, _, err = db.LogIn(ctx, "email", "a@example.com", password, many)
+		wantField(t, err, "Replaces")
+		wantField(t, second(db.CreateSession(ctx, u, many)), "Replaces")
+		_, _, err = db.CreateRefreshToken(ctx, u, many)
+		wantField(t, err, "Replaces")
+	})
+	s, _, err := db.LogIn(ctx, "email", "a@example.com", password, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	valid(t, db, s)
+	valid(t, db, bystander)
+	for _, ended := range []snib.Session{mine, planted, born} {
+		invalid(t, db, ended)
+	}
+	_, _, err = db.Refresh(ctx, family.Token.Reveal())
+	wantErr(t, err, snib.ErrInvalidRefreshToken)
+	must(db.Tokens().Use(ctx, "reset", link.Token.Reveal()))(t)
+}
+
+// A log-in that is carried from one place to another ends neither.
+func TestReplacesSparesTheSessionThatIsTheProof(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	born, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := newSession(t, db, u)
+	valid(t, db, must(db.CreateSession(ctx, alone, carrying(alone.Token)))(t))
+	valid(t, db, alone)
+	valid(t, db, must(db.CreateSession(ctx, born, carrying(born.Token, family.Token, alone.Token)))(t))
+	valid(t, db, born)
+	invalid(t, db, alone)
+	if _, _, err := db.Refresh(ctx, family.Token.Reveal()); err != nil {
+		t.Error(err)
+	}
+}
+
+// What has ended for a session that was not made comes back.
+func TestReplacesComesToNothingWithTheSession(t *testing.T) {
+	random := &dry{}
+	db := snibtest.NewDB(t, &snib.Options{Rand: random})
+	u := email(t, db, "a@example.com")
+	browser := newSession(t, db, u)
+	before, _ := content(t, db)
+	random.empty.Store(true)
+	err := db.Update(ctx, func(tx *snib.Tx) error {
+		_, err := tx.CreateSession(u, carrying(browser.Token))
+		wantErr(t, err, errDry)
+		return nil // and commit
+	})
+	wantErr(t, err, errDry)
+	if err := db.Update(ctx, func(tx *snib.Tx) error { // nothing to end: the transaction goes on
+		_, err := tx.CreateSession(u, carrying(snib.Token{}))
+		wantErr(t, err, errDry)
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if after, _ := content(t, db); !maps.Equal(before, after) {
+		t.Error("something was written")
+	}
+	valid(t, db, browser)
+}
+
+// A damaged record in the way of a log-in keeps nobody out.
+func TestReplacesIgnoresADamagedRecord(t *testing.T) {
+	c := newChecked(t)
+	s := session(t, c.db, c.ada.ID)
+	value := rawGet(t, c.b, "sessions", string(s.ID))
+	value[len(value)/2] ^= 1
+	rawPut(t, c.b, "sessions", string(s.ID), value)
+	valid(t, c.db, must(c.db.CreateSession(ctx, asNow(t, c.db, c.bob.ID), carrying(s.Token)))(t))
 }

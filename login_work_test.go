@@ -3,7 +3,6 @@ package snib_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -179,58 +178,67 @@ func TestLogInRefusalsHaveOneErrorText(t *testing.T) {
 	}
 }
 
-func TestLogInInvalidInputDependsOnTheArgumentsAlone(t *testing.T) {
-	hooks := 0
+// What a stranger types is refused as a log-in, whatever it is, with the work of
+// an unknown name.
+func TestLogInRefusesMalformedInputAsCredentials(t *testing.T) {
+	var asked []string
+	refusals := 0
 	db := snibtest.NewDB(t, &snib.Options{
-		BeforeAuth: func(_ context.Context, _, _ string) error { hooks++; return nil },
-		AfterAuth:  func(context.Context, string, string, bool) { hooks++ },
+		BeforeAuth: func(_ context.Context, _, identifier string) error { asked = append(asked, identifier); return nil },
+		AfterAuth: func(_ context.Context, _, _ string, ok bool) {
+			if !ok {
+				refusals++
+			}
+		},
 	})
 	populate(t, db)
 	passes := observe(t, db)
-	many := snib.Attributes{}
-	for i := range 17 {
-		many[fmt.Sprint(i)] = i
-	}
-	for _, c := range []struct {
-		provider, identifier, password, field string
-		options                               snib.SessionOptions
-	}{
-		{"email", "%s", "", "Password", snib.SessionOptions{}},
-		{"email", "%s", "a\x00b", "Password", snib.SessionOptions{}},
-		{"email", "%s", "\xff", "Password", snib.SessionOptions{}},
-		{"email", "%s", strings.Repeat("x", 1025), "Password", snib.SessionOptions{}},
-		{"email", "", password, "Identifier", snib.SessionOptions{}},
-		{"email", "%s\n", password, "Identifier", snib.SessionOptions{}},
-		{"email", "%s\xff", password, "Identifier", snib.SessionOptions{}},
-		{"email", "%s" + strings.Repeat("x", 256), password, "Identifier", snib.SessionOptions{}},
-		{"", "%s", password, "Provider", snib.SessionOptions{}},
-		{"E", "%s", password, "Provider", snib.SessionOptions{}},
-		{strings.Repeat("x", 33), "%s", password, "Provider", snib.SessionOptions{}},
-		{"email", "%s", password, "Attributes", snib.SessionOptions{Attributes: many}},
-		{"email", "%s", password, "Attributes[c]", snib.SessionOptions{Attributes: snib.Attributes{"c": make(chan int)}}},
-	} {
-		texts := map[string]bool{}
-		for _, name := range []string{"active", "disabled", "none", "unknown", "corrupt"} {
-			identifier := strings.ReplaceAll(c.identifier, "%s", name+"@example.com")
-			got := passes.during(func() {
-				_, _, err := db.LogIn(ctx, c.provider, identifier, c.password, c.options)
-				wantField(t, err, c.field)
-				texts[err.Error()] = true
-				if c.options.Attributes == nil {
-					_, err = db.AuthenticateUser(ctx, c.provider, identifier, c.password)
-					wantField(t, err, c.field)
+	const standIn = "no password" // a password like any other
+	must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "standin@example.com", Password: standIn}))(t)
+	for _, l := range logins {
+		want := passes.during(func() { l.call(db, "email", "unknown@example.com", "wrong") })
+		text := l.call(db, "email", "unknown@example.com", "wrong").Error()
+		for _, name := range []string{"active", "disabled", "none", "unknown", "corrupt", "standin"} {
+			for _, c := range []struct{ identifier, password, key string }{
+				{"%s", "", "%s"}, {"%s", "a\x00b", "%s"}, {"%s", "\xff", "%s"}, {"%s", strings.Repeat("x", 1025), "%s"}, {"%s", strings.Repeat("x", 1<<20), "%s"},
+				{"", password, ""}, {"%s\n", password, ""}, {"%s\xff", password, ""}, {"%s" + strings.Repeat("x", 256), password, ""},
+				{"%s ", password, "%s "}, {"<%s", password, "<%s"}, {"", "", ""},
+			} {
+				identifier, key := strings.ReplaceAll(c.identifier, "%s", name+"@example.com"), strings.ReplaceAll(c.key, "%s", name+"@example.com")
+				asked, refusals = nil, 0
+				var err error
+				got := passes.during(func() { err = l.call(db, "email", identifier, c.password) })
+				if !errors.Is(err, snib.ErrInvalidCredentials) || err.Error() != text {
+					t.Errorf("%s %.40q %.10q: %v, want %s", l.name, identifier, c.password, err, text)
 				}
-			})
-			if len(got) != 0 {
-				t.Errorf("%s for %s: %d passes of hashing", c.field, name, len(got))
+				if !slices.Equal(got, want) || len(want) != 1 {
+					t.Errorf("%s %.40q %.10q: passes %q, want %q", l.name, identifier, c.password, got, want)
+				}
+				if !slices.Equal(asked, []string{key}) || refusals != 1 {
+					t.Errorf("%s %.40q %.10q: BeforeAuth got %q, AfterAuth %d refusals", l.name, identifier, c.password, asked, refusals)
+				}
 			}
 		}
-		if len(texts) != 1 {
-			t.Errorf("%s: the texts differ: %v", c.field, texts)
-		}
 	}
-	if hooks != 0 {
-		t.Errorf("the hooks were called %d times", hooks)
+}
+
+// What only the program can get wrong stays an error of its own, and spends
+// nothing.
+func TestLogInRefusesErrorsOfTheProgramFirst(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{BeforeAuth: func(context.Context, string, string) error { t.Error("BeforeAuth was called"); return nil }})
+	email(t, db, "a@example.com")
+	passes := observe(t, db)
+	got := passes.during(func() {
+		for _, provider := range []string{"", "e mail", "é", strings.Repeat("x", 65)} {
+			for _, l := range logins {
+				wantField(t, l.call(db, provider, "a@example.com", password), "Provider")
+			}
+		}
+		_, _, err := db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{Attributes: snib.Attributes{"c": make(chan int)}})
+		wantField(t, err, "Attributes[c]")
+	})
+	if len(got) != 0 {
+		t.Errorf("passes %q", got)
 	}
 }
 

@@ -148,7 +148,7 @@ func (db *DB) EndEverything(ctx context.Context) error {
 func (db *DB) ResetClock(ctx context.Context) error {
 	wall := db.clock.Wall()
 	if !clock.Believable(wall) {
-		return during("reset clock", &InputError{Field: "Options.Now", Reason: "must be from 2000 to 2199"})
+		return during("reset clock", &InputError{Field: "Options.Now", Code: CodeOutOfRange, Reason: "must be from 2000 to 2199"})
 	}
 	return during("reset clock", db.newEpoch(ctx, func(*Tx) int64 { return wall.UnixMilli() }))
 }

@@ -24,7 +24,7 @@ func TestResetClockEndsEverythingAndBelievesTheWall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
+	link := must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil))(t)
 	clock.Set(right.Add(time.Minute))
 	if behind := must(db.Stats(ctx))(t).ClockBehind; behind < 49*365*24*time.Hour {
 		t.Errorf("the clock is behind by %v", behind)
@@ -38,7 +38,7 @@ func TestResetClockEndsEverythingAndBelievesTheWall(t *testing.T) {
 		invalid(t, db, wrong)
 		_, _, err = db.Refresh(ctx, family.Token.Reveal())
 		wantErr(t, err, snib.ErrInvalidRefreshToken)
-		_, err = db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())
+		_, err = db.Tokens().Use(ctx, "reset", link.Token.Reveal())
 		wantErr(t, err, snib.ErrInvalidOneTimeToken)
 		s := session(t, db, u.ID)
 		valid(t, db, s)
@@ -150,7 +150,7 @@ func TestEndEverythingIsOneCommit(t *testing.T) {
 			t.Fatal(err)
 		}
 		old, families = append(old, s), append(families, f)
-		links = append(links, must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t))
+		links = append(links, must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil))(t))
 	}
 	before := lastCommit(t, b)
 	if err := db.EndEverything(ctx); err != nil {
@@ -169,7 +169,7 @@ func TestEndEverythingIsOneCommit(t *testing.T) {
 			wantErr(t, err, snib.ErrInvalidRefreshToken)
 		}
 		for _, l := range links {
-			_, err := db.UseOneTimeToken(ctx, "reset", l.Token.Reveal())
+			_, err := db.Tokens().Use(ctx, "reset", l.Token.Reveal())
 			wantErr(t, err, snib.ErrInvalidOneTimeToken)
 		}
 	}

@@ -32,11 +32,11 @@ type NewUser struct {
 func (db *DB) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if n.Password != "" {
 		if !n.PasswordHash.isZero() {
-			return User{}, during("create user", &InputError{Field: "PasswordHash", Reason: "must not be given along with Password"})
+			return User{}, during("create user", &InputError{Field: "PasswordHash", Code: CodeNotAllowed, Reason: "must not be given along with Password"})
 		}
-		hash, err := db.HashPassword(ctx, n.Password)
+		hash, err := db.hashPassword(ctx, n.Password)
 		if err != nil {
-			return User{}, err
+			return User{}, during("create user", err)
 		}
 		n.Password, n.PasswordHash = "", hash
 	}
@@ -49,7 +49,7 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 		return User{}, err
 	}
 	if n.Password != "" {
-		return User{}, &InputError{Field: "Password", Reason: "must be hashed before the transaction: DB.HashPassword"}
+		return User{}, &InputError{Field: "Password", Code: CodeNotAllowed, Reason: "must be hashed before the transaction: DB.HashPassword"}
 	}
 	id, err := token.NewUserID(tx.rec.Now, tx.db.o.Rand)
 	if err != nil {

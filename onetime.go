@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -20,8 +21,8 @@ type OneTimeToken struct {
 	UserID  UserID         // whose it is
 	Purpose string         // the action that it authorizes
 
-	// Token is the secret text for the bearer, and is there only when
-	// CreateOneTimeToken has just made it.
+	// Token is the secret text for the bearer, and is there only when Create
+	// has just made it.
 	Token Token
 
 	CreatedAt time.Time // when it was made
@@ -35,48 +36,92 @@ const (
 	maxOneTimeData = 1 << 10 // bytes
 )
 
-// CreateOneTimeToken makes a token that UseOneTimeToken accepts once, for the
-// same purpose, within ttl, and returns it with its Token, this once. purpose
-// is 1–32 of [a-z0-9_-], ttl 1 s to 90 days, data at most 1 KiB, stored in
-// clear. A user has at most 16 live ones; one more evicts the one that expires
-// first. All end when the user's password is set or removed, when the user is
-// disabled, and when an identity is moved or unlinked.
+// OneTimeTokens makes, looks up, uses and revokes one-time tokens. Those of
+// [DB.Tokens] run each method in a transaction of its own; those of [Tx.Tokens]
+// run it in that transaction and end with it: there ctx is checked before the
+// method begins.
 //
-// ErrUserNotFound, ErrUserDisabled, ErrInvalidInput (Purpose, TTL, Data).
-func (db *DB) CreateOneTimeToken(ctx context.Context, id UserID, purpose string, ttl time.Duration, data []byte) (OneTimeToken, error) {
-	return result(ctx, "create one-time token", db.update, func(tx *Tx) (OneTimeToken, error) {
-		return tx.CreateOneTimeToken(id, purpose, ttl, data)
+// A token dies when it expires and when the credential version of its user
+// rises: a password set or removed, a user disabled, an identity moved or
+// unlinked, all sessions or all refresh tokens revoked. EndEverything,
+// ResetClock and Restore end all of them. Nothing else does, and no token
+// makes room for another.
+//
+// A purpose is 1–32 of [a-z0-9_-]. Those that begin with "snib:" are the
+// library's. Both are ErrInvalidInput (Purpose) from every method that takes
+// one.
+type OneTimeTokens struct{ at handle }
+
+// Tokens returns the methods on one-time tokens, a transaction each.
+func (db *DB) Tokens() OneTimeTokens { return OneTimeTokens{handle{db: db}} }
+
+// Tokens returns the methods on one-time tokens in this transaction.
+func (tx *Tx) Tokens() OneTimeTokens { return OneTimeTokens{handle{db: tx.db, tx: tx}} }
+
+// Create makes a token that Use accepts once, for the same purpose, within ttl,
+// and returns it with its Token, this once. ttl is 1 s to 90 days, data at most
+// 1 KiB, stored in clear.
+//
+// It makes none, and writes nothing, while the user has 3 live tokens of the
+// purpose, within 60 s of the last one that is stored, dead or alive, and while
+// the user has 32 live ones of all purposes: [OneTimeTokenLimitError]. So a
+// stranger who asks for links in the name of a user neither floods the mailbox
+// nor ends the link that the user waits for. Answer such a request alike for
+// all: "if there is an account, its link is in the mail" is true at the limit
+// too, as a link was sent that is still good. Make the token behind the answer,
+// so that its time does not tell either.
+//
+// ErrUserNotFound, ErrUserDisabled, ErrOneTimeTokenLimit, ErrInvalidInput
+// (Purpose, TTL, Data).
+func (o OneTimeTokens) Create(ctx context.Context, user UserID, purpose string, ttl time.Duration, data []byte) (OneTimeToken, error) {
+	return result(ctx, "create one-time token", o.at.updateIfNeeded, func(tx *Tx) (OneTimeToken, error) {
+		return tx.createOneTime(user, purpose, ttl, data)
 	})
 }
 
-// CreateOneTimeToken is [DB.CreateOneTimeToken] in this transaction.
-func (tx *Tx) CreateOneTimeToken(id UserID, purpose string, ttl time.Duration, data []byte) (OneTimeToken, error) {
-	if err := tx.writing(); err != nil {
+func (tx *Tx) createOneTime(user UserID, purpose string, ttl time.Duration, data []byte) (OneTimeToken, error) {
+	switch err := checkPurpose(purpose); {
+	case err != nil:
 		return OneTimeToken{}, err
-	}
-	switch {
-	case !fold.Name(purpose):
-		return OneTimeToken{}, &InputError{Field: "Purpose", Reason: "must be 1–32 of [a-z0-9_-]"}
 	case ttl < time.Second || ttl > maxOneTimeLife:
-		return OneTimeToken{}, &InputError{Field: "TTL", Reason: "must be from 1 s to 90 days"}
+		return OneTimeToken{}, &InputError{Field: "TTL", Code: CodeOutOfRange, Reason: "must be from 1 s to 90 days", Min: int64(time.Second), Max: int64(maxOneTimeLife)}
 	case len(data) > maxOneTimeData:
-		return OneTimeToken{}, &InputError{Field: "Data", Reason: "must be at most 1 KiB"}
+		return OneTimeToken{}, &InputError{Field: "Data", Code: CodeTooLong, Reason: "must be at most 1 KiB", Max: maxOneTimeData}
 	}
-	u, err := tx.user(id)
+	u, err := tx.user(user)
 	if err != nil {
 		return OneTimeToken{}, err
 	}
 	if u.DisabledAt != 0 {
 		return OneTimeToken{}, ErrUserDisabled
 	}
-	t := codec.OneTimeToken{
+	dead, wait, err := tx.rec.OneTimeRoom(&u, purpose)
+	switch {
+	case err != nil:
+		return OneTimeToken{}, err
+	case wait != 0:
+		return OneTimeToken{}, &OneTimeTokenLimitError{Purpose: purpose, RetryAt: clock.Time(wait)}
+	}
+	return tx.putOneTime(&codec.OneTimeToken{
 		UserID: u.ID, Purpose: purpose, Epoch: tx.rec.State.Epoch, Data: slices.Clone(data),
 		ExpiresAt: clock.After(tx.rec.Now, ttl), CredentialVersion: u.CredentialVersion,
-	}
-	return tx.putOneTimeToken(&t)
+	}, dead)
 }
 
-func (tx *Tx) putOneTimeToken(t *codec.OneTimeToken) (OneTimeToken, error) {
+// checkPurpose refuses a purpose that a program cannot use.
+func checkPurpose(purpose string) error {
+	switch {
+	case strings.HasPrefix(purpose, "snib:"):
+		return &InputError{Field: "Purpose", Code: CodeMalformed, Reason: "must not begin with snib:"}
+	case !fold.Name(purpose):
+		return &InputError{Field: "Purpose", Code: CodeMalformed, Reason: "must be 1–32 of [a-z0-9_-]"}
+	}
+	return nil
+}
+
+// putOneTime gives a token a key and a secret, and writes it in the place of
+// dead ones.
+func (tx *Tx) putOneTime(t *codec.OneTimeToken, dead []codec.OwnedKey) (OneTimeToken, error) {
 	var err error
 	if t.Key, err = tx.rec.NewKey(records.OneTimeTokens, t.UserID); err != nil {
 		return OneTimeToken{}, err
@@ -86,11 +131,7 @@ func (tx *Tx) putOneTimeToken(t *codec.OneTimeToken) (OneTimeToken, error) {
 		return OneTimeToken{}, err
 	}
 	t.SecretHash = token.OneTime.Hash(secret[:])
-	ended, err := tx.rec.Evicted(records.OneTimeTokens, t.UserID, codec.OwnedKey{})
-	if err != nil {
-		return OneTimeToken{}, err
-	}
-	if err := tx.rec.DeleteOwned(records.OneTimeTokens, ended...); err != nil {
+	if err := tx.rec.DeleteOwned(records.OneTimeTokens, dead...); err != nil {
 		return OneTimeToken{}, err
 	}
 	if err := tx.rec.PutOwned(records.OneTimeTokens, t.Key, t.Append(nil)); err != nil {
@@ -108,42 +149,43 @@ func newOneTimeToken(t *codec.OneTimeToken) OneTimeToken {
 	}
 }
 
-func (tx *Tx) oneTimeLive(t *codec.OneTimeToken) bool {
-	return t.Epoch == tx.rec.State.Epoch && tx.rec.Now < t.ExpiresAt
-}
-
-// UseOneTimeToken accepts a token for its purpose, once: of racing callers, one
-// gets it. Do the action that it authorizes in the same transaction, with the
-// method of Tx. ErrInvalidOneTimeToken for all else; a token presented for
-// another purpose stays usable for its own.
-func (db *DB) UseOneTimeToken(ctx context.Context, purpose, token string) (OneTimeToken, error) {
-	return result(ctx, "use one-time token", db.updateIfNeeded, func(tx *Tx) (OneTimeToken, error) {
-		return tx.useOneTimeToken(purpose, token)
+// Peek returns the token that Use would accept, and leaves it usable. It never
+// writes: for the page to which a mailed link leads. Mail scanners follow links
+// too, so a GET must use nothing up; use the token by the POST of that page.
+// Errors are those of Use.
+func (o OneTimeTokens) Peek(ctx context.Context, purpose, token string) (OneTimeToken, error) {
+	return result(ctx, "peek at one-time token", o.at.view, func(tx *Tx) (OneTimeToken, error) {
+		t, err := tx.presentedOneTime(purpose, token)
+		if err != nil {
+			return OneTimeToken{}, err
+		}
+		return newOneTimeToken(&t), nil
 	})
 }
 
-// UseOneTimeToken is [DB.UseOneTimeToken] in this transaction. If the
+// Use accepts a token for its purpose, once: of racing callers, one gets it. Do
+// the action that it authorizes in the same transaction, by [Tx.Tokens]: if the
 // transaction does not commit, the token has not been used.
-func (tx *Tx) UseOneTimeToken(purpose, token string) (OneTimeToken, error) {
-	if err := tx.writing(); err != nil {
-		return OneTimeToken{}, err
-	}
-	return tx.useOneTimeToken(purpose, token)
-}
-
-func (tx *Tx) useOneTimeToken(purpose, token string) (OneTimeToken, error) {
-	t, err := tx.presentedOneTime(purpose, token)
-	if err != nil {
-		return OneTimeToken{}, err
-	}
-	if err := tx.rec.DeleteOwned(records.OneTimeTokens, t.Key); err != nil {
-		return OneTimeToken{}, err
-	}
-	return newOneTimeToken(&t), nil
+// ErrInvalidOneTimeToken; a token presented for another purpose stays usable
+// for its own.
+func (o OneTimeTokens) Use(ctx context.Context, purpose, token string) (OneTimeToken, error) {
+	return result(ctx, "use one-time token", o.at.updateIfNeeded, func(tx *Tx) (OneTimeToken, error) {
+		t, err := tx.presentedOneTime(purpose, token)
+		if err == nil {
+			err = tx.rec.DeleteOwned(records.OneTimeTokens, t.Key)
+		}
+		if err != nil {
+			return OneTimeToken{}, err
+		}
+		return newOneTimeToken(&t), nil
+	})
 }
 
 // presentedOneTime returns the live record that a token leads to.
 func (tx *Tx) presentedOneTime(purpose, text string) (codec.OneTimeToken, error) {
+	if err := checkPurpose(purpose); err != nil {
+		return codec.OneTimeToken{}, err
+	}
 	var secret [32]byte
 	key, ok := token.OneTime.Parse(text, secret[:])
 	if !ok {
@@ -154,64 +196,92 @@ func (tx *Tx) presentedOneTime(purpose, text string) (codec.OneTimeToken, error)
 	if err != nil {
 		return codec.OneTimeToken{}, err
 	}
-	if !token.Equal(hash, t.SecretHash) || t.Purpose != purpose || !tx.oneTimeLive(&t) {
+	if !token.Equal(hash, t.SecretHash) || t.Purpose != purpose {
 		return codec.OneTimeToken{}, ErrInvalidOneTimeToken
 	}
 	u, err := tx.user(UserID(t.UserID))
-	if errors.Is(err, ErrUserNotFound) || err == nil && u.DisabledAt != 0 {
-		return codec.OneTimeToken{}, ErrInvalidOneTimeToken
+	if errors.Is(err, ErrUserNotFound) || err == nil && !tx.rec.OneTimeLive(&t, &u) {
+		err = ErrInvalidOneTimeToken
 	}
-	return t, err
-}
-
-// RevokeOneTimeToken ends a one-time token of this user by its id. An unknown
-// id and a token of another user are no error. ErrInvalidInput (UserID,
-// OneTimeTokenID) for a text that cannot be an id, such as the token itself.
-func (db *DB) RevokeOneTimeToken(ctx context.Context, userID UserID, id OneTimeTokenID) error {
-	return during("revoke one-time token", db.update(ctx, func(tx *Tx) error { return tx.RevokeOneTimeToken(userID, id) }))
-}
-
-// RevokeOneTimeToken is [DB.RevokeOneTimeToken] in this transaction.
-func (tx *Tx) RevokeOneTimeToken(userID UserID, id OneTimeTokenID) error {
-	key, err := tx.revoking(&userID, "OneTimeTokenID", token.OneTime, string(id))
 	if err != nil {
-		return err
+		return codec.OneTimeToken{}, err
 	}
-	t, err := tx.rec.OneTimeToken(key)
-	if errors.Is(err, ErrInvalidOneTimeToken) || err == nil && t.UserID != string(userID) {
+	return t, nil
+}
+
+// List returns the live tokens of the user for a purpose, or of all purposes
+// for "", without their Token, oldest first: at most 32, an empty list for an
+// unknown user. ErrInvalidInput (Purpose).
+func (o OneTimeTokens) List(ctx context.Context, user UserID, purpose string) ([]OneTimeToken, error) {
+	return result(ctx, "list one-time tokens", o.at.view, func(tx *Tx) (out []OneTimeToken, err error) {
+		if err := checkSomePurpose(purpose); err != nil {
+			return nil, err
+		}
+		u, err := tx.user(user)
+		if errors.Is(err, ErrUserNotFound) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		err = tx.rec.EachOneTimeToken(u.ID, func(t *codec.OneTimeToken, err error) error {
+			if err != nil {
+				return tx.rec.Damaged(records.SpaceOneTime, err)
+			}
+			if tx.rec.OneTimeLive(t, &u) && (purpose == "" || t.Purpose == purpose) {
+				out = append(out, newOneTimeToken(t))
+			}
+			return nil
+		})
+		return out, err
+	})
+}
+
+// checkSomePurpose is checkPurpose where "" means all of them.
+func checkSomePurpose(purpose string) error {
+	if purpose == "" {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return tx.rec.DeleteOwned(records.OneTimeTokens, t.Key)
+	return checkPurpose(purpose)
 }
 
-// RevokeUserOneTimeTokens ends all one-time tokens that the user has for a
-// purpose. ErrUserNotFound; ErrInvalidInput (Purpose).
-func (db *DB) RevokeUserOneTimeTokens(ctx context.Context, id UserID, purpose string) error {
-	return during("revoke one-time tokens", db.update(ctx, func(tx *Tx) error {
-		return tx.RevokeUserOneTimeTokens(id, purpose)
+// Revoke ends a token of this user by its id. An unknown id and a token of
+// another user are no error. ErrInvalidInput (UserID, OneTimeTokenID) for a
+// text that cannot be an id, such as the token itself.
+func (o OneTimeTokens) Revoke(ctx context.Context, user UserID, id OneTimeTokenID) error {
+	return during("revoke one-time token", o.at.update(ctx, func(tx *Tx) error {
+		key, err := tx.revoking(&user, "OneTimeTokenID", token.OneTime, string(id))
+		if err != nil {
+			return err
+		}
+		t, err := tx.rec.OneTimeToken(key)
+		if errors.Is(err, ErrInvalidOneTimeToken) || err == nil && t.UserID != string(user) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return tx.rec.DeleteOwned(records.OneTimeTokens, t.Key)
 	}))
 }
 
-// RevokeUserOneTimeTokens is [DB.RevokeUserOneTimeTokens] in this transaction.
-func (tx *Tx) RevokeUserOneTimeTokens(id UserID, purpose string) error {
-	if err := tx.writing(); err != nil {
-		return err
-	}
-	if !fold.Name(purpose) {
-		return &InputError{Field: "Purpose", Reason: "must be 1–32 of [a-z0-9_-]"}
-	}
-	if _, err := tx.user(id); err != nil {
-		return err
-	}
-	c := records.Cascade{UserID: string(id)}
-	if err := c.Add(&tx.rec, records.OneTimeTokens, func(key codec.OwnedKey, value []byte) (bool, error) {
-		v, err := codec.ViewOneTimeToken(key[:], value)
-		return err == nil && v.IsPurpose(purpose), err
-	}); err != nil {
-		return err
-	}
-	return c.Write(&tx.rec)
+// RevokeAll ends all tokens of the user for a purpose, or of all purposes for
+// "". ErrUserNotFound; ErrInvalidInput (Purpose).
+func (o OneTimeTokens) RevokeAll(ctx context.Context, user UserID, purpose string) error {
+	return during("revoke one-time tokens", o.at.update(ctx, func(tx *Tx) error {
+		if err := checkSomePurpose(purpose); err != nil {
+			return err
+		}
+		if _, err := tx.user(user); err != nil {
+			return err
+		}
+		c := records.Cascade{UserID: string(user)}
+		if err := c.Add(&tx.rec, records.OneTimeTokens, func(key codec.OwnedKey, value []byte) (bool, error) {
+			v, err := codec.ViewOneTimeToken(key[:], value)
+			return purpose == "" || err == nil && v.IsPurpose(purpose), err
+		}); err != nil {
+			return err
+		}
+		return c.Write(&tx.rec)
+	}))
 }

@@ -82,7 +82,7 @@ func TestOpenAgainKeepsEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, []byte("data")))(t)
+	link := must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, []byte("data")))(t)
 	closeDB(t, db)
 
 	db = snibtest.OpenDB(t, path, nil)
@@ -95,7 +95,7 @@ func TestOpenAgainKeepsEverything(t *testing.T) {
 	if _, _, err := db.Refresh(ctx, f.Token.Reveal()); err != nil {
 		t.Errorf("refresh: %v", err)
 	}
-	if got := must(db.UseOneTimeToken(ctx, "reset", link.Token.Reveal()))(t); string(got.Data) != "data" {
+	if got := must(db.Tokens().Use(ctx, "reset", link.Token.Reveal()))(t); string(got.Data) != "data" {
 		t.Errorf("data %q", got.Data)
 	}
 }

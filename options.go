@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/phc"
 	"github.com/snibdb/snib/internal/records"
@@ -47,7 +49,9 @@ type Options struct {
 	Indexes []Index
 
 	// SweepEvery is how often a goroutine removes records dead for a day (see
-	// [DB.Sweep]). Zero and less: only when Sweep is called. At least 1 s.
+	// [DB.Sweep]), the first time that long after Open. Default 1 h, from 1 s
+	// to 30 years; negative: only when Sweep is called. A program that runs for
+	// less calls Sweep now and then.
 	SweepEvery time.Duration
 
 	// LockTimeout bounds how long Open waits for another process, or another
@@ -65,9 +69,11 @@ type Options struct {
 
 	// BeforeAuth is called by AuthenticateUser and LogIn before any look-up,
 	// alike for known and unknown identities, with the identifier as it is
-	// compared, and by ChangePassword, with empty texts for a user whom
-	// Repair has left without an identity. An error ends the call and is
-	// returned. It is where a program throttles: this library does not.
+	// compared, or "" for one that is no text of 1–256 bytes. ChangePassword
+	// calls it with the primary identity, and for a user whom Repair has left
+	// without one with the provider "" and the id of the user. An error ends
+	// the call and is returned. It is where a program throttles: this library
+	// does not.
 	BeforeAuth func(ctx context.Context, provider, identifier string) error
 
 	// AfterAuth is called when AuthenticateUser, LogIn or ChangePassword has
@@ -91,7 +97,10 @@ type Options struct {
 
 	// Now is the wall clock; for tests. Default time.Now. Readings before
 	// 2000 and after 2199 are those of a clock that was not set, and are not
-	// believed.
+	// believed. A device without a battery for its clock, that boots for the
+	// first time, counts on from 2000 until its clock is set: sessions and
+	// tokens that were made before have then expired. Let its set-up wait for
+	// the time, or ask to log in once more.
 	Now func() time.Time
 
 	// Rand is the source of ids, secrets and salts; for tests. It is read by
@@ -109,7 +118,11 @@ type Options struct {
 // was made. A changed policy reaches a session then.
 type SessionPolicy struct {
 	// Active is how long a session is valid without being extended or
-	// renewed. Default 24 h, at least 1 s.
+	// renewed. Default 24 h, at least 1 s. As an extension is written only
+	// every ExtendEvery, a session in use can end ExtendEvery earlier after
+	// its last use: with Active 30 min and Idle negative, after 15. For a
+	// time-out that holds from each use, set ExtendEvery to a minute, or
+	// negative.
 	Active time.Duration
 
 	// Idle is how long after that it can still be extended or renewed.
@@ -217,8 +230,8 @@ type Index struct {
 	// Name of the attribute, 1–64 bytes. At most one Index per name.
 	Name string
 
-	// Unique lets no two users have one value. Null and absent values are
-	// not indexed and never collide.
+	// Unique lets no two users have one value. Null and absent values and the
+	// empty text are not indexed: they never collide and find no user.
 	Unique bool
 
 	// Fold compares text as nicknames are compared (RFC 8266: case and width
@@ -233,7 +246,10 @@ const (
 	MaxIdentities    = records.MaxIdentities    // 16 of one user
 	MaxSessions      = records.MaxSessions      // 1,000 of one user
 	MaxRefreshTokens = records.MaxFamilies      // 100 families of one user
-	MaxOneTimeTokens = records.MaxOneTimeTokens // 16 live ones of one user
+	MaxOneTimeTokens = records.MaxOneTimeTokens // 32 live ones of one user
+
+	MaxOneTimeTokensPerPurpose = records.MaxOneTimePerPurpose               // 3 live ones of one user and purpose
+	OneTimeTokenInterval       = records.OneTimeInterval * time.Millisecond // 60 s between two of one user and purpose
 )
 
 // settings are Options with the defaults filled in and everything checked.
@@ -249,6 +265,7 @@ const (
 	defaultBusyTimeout = 10 * time.Second
 	maxLife            = 30 * 365 * day // a record can name times of the next 34 years
 	maxGrace           = 5 * time.Minute
+	maxDeclared        = 64 // providers, and indexes
 )
 
 func (o *Options) settings() (*settings, error) {
@@ -291,7 +308,7 @@ func (s *settings) hasherConfig() phc.Config {
 func hasherError(err error) error {
 	text := strings.NewReplacer("Limits.MemoryBytes", "MaxHashMemory", "Limits.Work", "2,097,152", "phc: Peppers", "phc: ForeignPeppers").Replace(err.Error())
 	field, reason, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(text, "phc: "), "Params."), " ")
-	return &InputError{Field: "Options.Passwords." + field, Reason: reason}
+	return &InputError{Field: "Options.Passwords." + field, Code: CodeOutOfRange, Reason: reason}
 }
 
 func (s *settings) fillDefaults() {
@@ -308,6 +325,7 @@ func (s *settings) fillDefaults() {
 	fill(&s.Passwords.MemoryKiB, phc.Default.MemoryKiB)
 	fill(&s.Passwords.Time, phc.Default.Time)
 	fill(&s.Passwords.Parallelism, phc.Default.Parallelism)
+	fill(&s.SweepEvery, time.Hour)
 	fill(&s.LockTimeout, defaultLockTimeout)
 	fill(&s.BusyTimeout, defaultBusyTimeout)
 	if s.Logger == nil {
@@ -345,46 +363,49 @@ func (s *settings) checkPolicies() error {
 		{"Refresh.Grace", s.Refresh.Grace, 0, maxGrace, true},
 		{"SweepEvery", s.SweepEvery, time.Second, maxLife, true},
 	} {
-		if d.value < 0 && d.noneBelow || d.field == "SweepEvery" && d.value == 0 {
+		if d.value < 0 && d.noneBelow {
 			continue
 		}
 		if d.value < d.min || d.value > d.max {
-			return &InputError{Field: "Options." + d.field, Reason: "must be from " + d.min.String() + " to " + d.max.String()}
+			return &InputError{
+				Field: "Options." + d.field, Code: CodeOutOfRange, Min: int64(d.min), Max: int64(d.max),
+				Reason: "must be from " + d.min.String() + " to " + d.max.String(),
+			}
 		}
 	}
 	switch {
 	case s.Sessions.MaxPerUser < 1 || s.Sessions.MaxPerUser > MaxSessions:
-		return &InputError{Field: "Options.Sessions.MaxPerUser", Reason: "must be from 1 to 1000"}
+		return &InputError{Field: "Options.Sessions.MaxPerUser", Code: CodeOutOfRange, Reason: "must be from 1 to 1000", Min: 1, Max: MaxSessions}
 	case s.Refresh.MaxPerUser < 1 || s.Refresh.MaxPerUser > MaxRefreshTokens:
-		return &InputError{Field: "Options.Refresh.MaxPerUser", Reason: "must be from 1 to 100"}
+		return &InputError{Field: "Options.Refresh.MaxPerUser", Code: CodeOutOfRange, Reason: "must be from 1 to 100", Min: 1, Max: MaxRefreshTokens}
 	case s.MaxSize > 0 && s.MaxSize < 1<<20:
-		return &InputError{Field: "Options.MaxSize", Reason: "must be at least 1 MiB"}
+		return &InputError{Field: "Options.MaxSize", Code: CodeOutOfRange, Reason: "must be at least 1 MiB", Min: 1 << 20}
 	}
 	return nil
 }
 
 func (s *settings) checkDeclarations() error {
-	if len(s.Providers) > 64 {
-		return &InputError{Field: "Options.Providers", Reason: "must be at most 64"}
+	if len(s.Providers) > maxDeclared {
+		return &InputError{Field: "Options.Providers", Code: CodeTooMany, Reason: "must be at most 64", Max: maxDeclared}
 	}
 	for name, rule := range s.Providers {
-		if !fold.Name(name) {
-			return &InputError{Field: "Options.Providers", Reason: "must have names of 1–32 of [a-z0-9_-]"}
+		if fold.Provider(name).Found() {
+			return &InputError{Field: "Options.Providers", Code: CodeMalformed, Reason: "must have names of 1–64 of [A-Za-z0-9._:-]"}
 		}
 		if !rule.valid() {
-			return &InputError{Field: "Options.Providers[" + name + "]", Reason: "must be one of the rules of this package"}
+			return &InputError{Field: "Options.Providers[" + name + "]", Code: CodeUnsupported, Reason: "must be one of the rules of this package"}
 		}
 	}
-	if len(s.Indexes) > 64 {
-		return &InputError{Field: "Options.Indexes", Reason: "must be at most 64"}
+	if len(s.Indexes) > maxDeclared {
+		return &InputError{Field: "Options.Indexes", Code: CodeTooMany, Reason: "must be at most 64", Max: maxDeclared}
 	}
 	seen := make(map[string]bool)
-	for _, x := range s.Indexes {
-		if err := checkAttributeName("Options.Indexes", x.Name); err != nil {
-			return err
+	for i, x := range s.Indexes {
+		if fault := fold.PlainText(x.Name, codec.MaxAttributeName); fault.Found() {
+			return faulty(fmt.Sprintf("Options.Indexes[%d].Name", i), fault)
 		}
 		if seen[x.Name] {
-			return &InputError{Field: "Options.Indexes", Reason: "must name each attribute once"}
+			return &InputError{Field: "Options.Indexes", Code: CodeTaken, Reason: "must name each attribute once"}
 		}
 		seen[x.Name] = true
 	}
@@ -414,8 +435,17 @@ const (
 	// Exact compares bytes: 1–256 of valid UTF-8 without control characters.
 	Exact IdentifierRule = "exact"
 
-	// Email takes ASCII with one @ between two non-empty parts and no white
-	// space, and ignores ASCII case; nothing else, no dots, no plus signs.
+	// Email takes a Mailbox of RFC 5321, at most 254 bytes of ASCII, and
+	// ignores its case; nothing else, no dots, no plus signs. The local part is
+	// atoms between dots, at most 64 bytes and not quoted. The domain is labels
+	// between dots, without a trailing one, or an address literal:
+	// "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]". A local part may begin with
+	// "-": put "--" before addresses in a mailer's arguments.
+	//
+	// Convert domains with other letters to ASCII first ("xn--…", as
+	// golang.org/x/net/idna does), at sign-up and log-in alike. Local parts
+	// with other letters (RFC 6531) are refused: few mailers reach them, and
+	// look-alikes would be accounts.
 	Email IdentifierRule = "email"
 
 	// Username is the profile UsernameCaseMapped of RFC 8265, which ignores

@@ -81,9 +81,9 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 	"Passwords.Queue":           nil,
 	"Providers": {
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"": snib.Exact} },
-		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"Email": snib.Email} },
+		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"e mail": snib.Email} },
 		func(o *snib.Options) {
-			o.Providers = map[string]snib.IdentifierRule{strings.Repeat("x", 33): snib.Exact}
+			o.Providers = map[string]snib.IdentifierRule{strings.Repeat("x", 65): snib.Exact}
 		},
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"x": "rule"} },
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"x": ""} },
@@ -239,7 +239,7 @@ func TestOptionsOutsideTheirBoundsCreateNoFile(t *testing.T) {
 		{"Options.MaxSize", snib.Options{MaxSize: 1<<20 - 1}},
 		{"Options.Providers", snib.Options{Providers: manyProviders}},
 		{"Options.Providers", snib.Options{Providers: map[string]snib.IdentifierRule{"": snib.Exact}}},
-		{"Options.Providers", snib.Options{Providers: map[string]snib.IdentifierRule{"A": snib.Exact}}},
+		{"Options.Providers", snib.Options{Providers: map[string]snib.IdentifierRule{"A/B": snib.Exact}}},
 		{"Options.Providers", snib.Options{Providers: map[string]snib.IdentifierRule{"a": "soundex"}}},
 		{"Options.Indexes", snib.Options{Indexes: manyIndexes}},
 		{"Options.Indexes", snib.Options{Indexes: []snib.Index{{Name: ""}}}},

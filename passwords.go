@@ -44,7 +44,16 @@ func (db *DB) hashPassword(ctx context.Context, password string) (PasswordHash, 
 // passwordError says which rule a password breaks: "password is empty" becomes
 // the reason "is empty" of its field.
 func passwordError(field string, err error) error {
-	return &InputError{Field: field, Reason: strings.TrimPrefix(err.Error(), "password ")}
+	out := &InputError{Field: field, Code: CodeMalformed, Reason: strings.TrimPrefix(err.Error(), "password ")}
+	switch err {
+	case phc.PasswordEmpty:
+		out.Code = CodeRequired
+	case phc.PasswordTooLong:
+		out.Code, out.Max = CodeTooLong, phc.MaxPassword
+	case phc.PasswordTooShort:
+		out.Code, out.Min = CodeTooShort, phc.MinPassword
+	}
+	return out
 }
 
 // hashingError makes a full queue an ErrBusy.
@@ -89,7 +98,7 @@ func (tx *Tx) UpdateUserPassword(id UserID, hash PasswordHash, keep ...SessionID
 		return User{}, err
 	}
 	if hash.isZero() {
-		return User{}, &InputError{Field: "Password", Reason: "is required"}
+		return User{}, missing("Password")
 	}
 	return tx.replacePassword(id, hash, keep, func(*codec.User) error { return nil })
 }
@@ -114,17 +123,15 @@ func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
 // revokes the same sessions and tokens as UpdateUserPassword, and calls
 // Options.BeforeAuth and AfterAuth as a log-in by the primary identity does.
 //
-// ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong, or
-// was changed meanwhile), ErrInvalidInput (Password, Current, Keep), ErrBusy.
+// ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong or
+// cannot be a password, or was changed meanwhile; a sign-out meanwhile is no
+// reason), ErrInvalidInput (Password, Keep), ErrBusy.
 func (db *DB) ChangePassword(ctx context.Context, id UserID, current, password string, keep ...SessionID) (User, error) {
 	u, err := db.changePassword(ctx, id, current, password, keep)
 	return u, during("change password", err)
 }
 
 func (db *DB) changePassword(ctx context.Context, id UserID, current, password string, keep []SessionID) (User, error) {
-	if err := phc.CheckInput(current); err != nil {
-		return User{}, passwordError("Current", err)
-	}
 	if err := phc.CheckNew(password); err != nil {
 		return User{}, passwordError("Password", err)
 	}
@@ -137,7 +144,7 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	}
 	// The bearer of a session must not try passwords without bound: the hooks
 	// of a log-in are called, by the primary identity.
-	var primary codec.Identity
+	primary := codec.Identity{Key: verified.ID}
 	if len(verified.Identities) > 0 {
 		primary = verified.Identities[0]
 	}
@@ -149,11 +156,15 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	return u, err
 }
 
-// swapPassword verifies the current password of u and sets another, unless the
-// credentials have changed in between.
+// swapPassword verifies the current password of u and sets another, unless
+// another was set in between or the user disabled.
 func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password string, keep []SessionID) (User, error) {
+	impossible := phc.CheckInput(current) != nil
+	if impossible {
+		current = standIn
+	}
 	ok, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), current)
-	if err := db.verdict(u, ok, err); err != nil {
+	if err := db.verdict(u, ok && !impossible, err); err != nil {
 		return User{}, err
 	}
 	hash, err := db.hashPassword(ctx, password)
@@ -161,10 +172,13 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password
 		return User{}, err
 	}
 	db.afterVerify()
-	id, version := UserID(u.ID), u.CredentialVersion
+	id, verified := UserID(u.ID), opened{u.CredentialVersion, u.PasswordHash}
 	return result(ctx, "", db.update, func(tx *Tx) (User, error) {
 		return tx.replacePassword(id, hash, keep, func(u *codec.User) error {
-			if u.CredentialVersion != version {
+			switch {
+			case u.DisabledAt != 0:
+				return ErrUserDisabled
+			case !verified.holds(u):
 				return ErrInvalidCredentials
 			}
 			return nil

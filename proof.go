@@ -14,7 +14,9 @@ import (
 //   - A [User], as a method returned it when the person was authenticated: by
 //     AuthenticateUser, or by GetUser before a one-time token was used or an
 //     OAuth provider was asked. If the user's credential version has changed
-//     since, that evidence is void: ErrInvalidCredentials.
+//     since, that evidence is void: ErrInvalidCredentials. That of
+//     AuthenticateUser is so only if the password was changed or the identity
+//     moved.
 //   - A [Session] that is active: one log-in carried to another place (a second
 //     device, a desktop program that opens a browser). The new credential has
 //     its time of log-in and does not outlive its AbsoluteUntil. If it has
@@ -32,12 +34,14 @@ type proven struct {
 	user  codec.User
 	at    int64 // when the user was authenticated
 	until int64 // a bound on the new credential
+
+	session codec.OwnedKey // which is the proof; zero without one
 }
 
 // proven verifies proof in this transaction.
 func (tx *Tx) proven(proof Proof) (proven, error) {
 	if proof == nil {
-		return proven{}, &InputError{Field: "Proof", Reason: "is required"}
+		return proven{}, missing("Proof")
 	}
 	p, err := proof.prove(tx)
 	if err == nil && p.user.DisabledAt != 0 {
@@ -51,21 +55,29 @@ func (tx *Tx) proven(proof Proof) (proven, error) {
 
 func (u User) prove(tx *Tx) (proven, error) {
 	if u.CredentialVersion == 0 {
-		return proven{}, &InputError{Field: "Proof", Reason: "must be a User that was read"}
+		return proven{}, &InputError{Field: "Proof", Code: CodeMalformed, Reason: "must be a User that was read"}
 	}
 	record, err := tx.user(u.ID)
 	switch {
 	case err != nil:
 		return proven{}, err
-	case record.DisabledAt == 0 && record.CredentialVersion != u.CredentialVersion:
+	case record.DisabledAt != 0 || record.CredentialVersion == u.CredentialVersion:
+	case u.login == nil:
 		return proven{}, ErrInvalidCredentials
+	default:
+		if record, err = u.login.recheck(tx); err == nil && record.ID != string(u.ID) {
+			err = ErrInvalidCredentials
+		}
+		if err != nil {
+			return proven{}, err
+		}
 	}
 	return proven{user: record, at: tx.rec.Now, until: clock.Never}, nil
 }
 
 func (s Session) prove(tx *Tx) (proven, error) {
 	if s.ID == "" {
-		return proven{}, &InputError{Field: "Proof", Reason: "must be a Session that was read"}
+		return proven{}, &InputError{Field: "Proof", Code: CodeMalformed, Reason: "must be a Session that was read"}
 	}
 	v, err := tx.sessionByID(s.ID)
 	if err == nil && (tx.stateOf(&v) != SessionActive || !v.IsUser(string(s.UserID))) {
@@ -74,10 +86,10 @@ func (s Session) prove(tx *Tx) (proven, error) {
 	if err != nil {
 		return proven{}, err
 	}
-	at, until := v.AuthTime(), v.AbsoluteUntil()
+	at, until, key := v.AuthTime(), v.AbsoluteUntil(), v.Key()
 	u, err := tx.user(s.UserID)
 	if errors.Is(err, ErrUserNotFound) {
 		err = tx.rec.Orphan(records.SpaceSessions, err)
 	}
-	return proven{user: u, at: at, until: until}, err
+	return proven{user: u, at: at, until: until, session: key}, err
 }

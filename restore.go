@@ -102,7 +102,7 @@ func (o *RestoreOptions) restore(ctx context.Context, backup, path string) (Rest
 
 // examine checks the copy and ends in it what must not live again.
 func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options) (report RestoreReport, err error) {
-	opts.Indexes, opts.Providers, opts.SweepEvery, opts.MaxSize = nil, nil, 0, 0
+	opts.Indexes, opts.Providers, opts.SweepEvery, opts.MaxSize = nil, nil, -1, 0
 	opts.InsecureNoSync = true // the file is synced when it is complete
 	db, err := Open(name, &opts)
 	if err != nil {

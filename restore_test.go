@@ -40,14 +40,15 @@ func newLived(tb testing.TB) *lived {
 	if l.famSession, l.family, err = l.db.CreateRefreshToken(ctx, l.bob, snib.SessionOptions{}); err != nil {
 		tb.Fatal(err)
 	}
-	l.link = must(l.db.CreateOneTimeToken(ctx, l.bob.ID, "reset", time.Hour, nil))(tb)
-	l.used = must(l.db.CreateOneTimeToken(ctx, l.bob.ID, "reset", time.Hour, nil))(tb)
+	l.link = must(l.db.Tokens().Create(ctx, l.bob.ID, "reset", time.Hour, nil))(tb)
+	l.clock.Advance(time.Minute)
+	l.used = must(l.db.Tokens().Create(ctx, l.bob.ID, "reset", time.Hour, nil))(tb)
 	l.clock.Advance(time.Minute)
 	if err := l.db.BackupFile(ctx, l.backup, nil); err != nil {
 		tb.Fatal(err)
 	}
 	l.clock.Advance(time.Minute)
-	must(l.db.UseOneTimeToken(ctx, "reset", l.used.Token.Reveal()))(tb)
+	must(l.db.Tokens().Use(ctx, "reset", l.used.Token.Reveal()))(tb)
 	if err := l.db.RevokeSessionByID(ctx, l.revoked.ID); err != nil {
 		tb.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func TestRestoreBringsBackUsersAndNoSession(t *testing.T) {
 	again := filepath.Join(filepath.Dir(l.path), "again.db")
 	report := must(snib.Restore(ctx, l.backup, again, &snib.RestoreOptions{Options: o}))(t)
 	want := snib.RestoreReport{Ended: 7, CheckReport: snib.CheckReport{
-		Users: 2, Passwords: 1, Sessions: 4, RefreshTokens: 1, OneTimeTokens: 2, Newest: l.bob.CreatedAt}}
+		Users: 2, Passwords: 1, Sessions: 4, RefreshTokens: 1, OneTimeTokens: 2, Newest: l.used.CreatedAt}}
 	if fmt.Sprintf("%+v", report) != fmt.Sprintf("%+v", want) {
 		t.Errorf("report\n%+v, want\n%+v", report, want)
 	}
@@ -89,7 +90,7 @@ func TestRestoreBringsBackUsersAndNoSession(t *testing.T) {
 	_, _, err := db.Refresh(ctx, l.family.Token.Reveal())
 	wantErr(t, err, snib.ErrInvalidRefreshToken)
 	for _, o := range []snib.OneTimeToken{l.link, l.used} {
-		_, err := db.UseOneTimeToken(ctx, "reset", o.Token.Reveal())
+		_, err := db.Tokens().Use(ctx, "reset", o.Token.Reveal())
 		wantErr(t, err, snib.ErrInvalidOneTimeToken)
 	}
 	must(db.AuthenticateUser(ctx, "email", "ada@example.com", password))(t) // as of then
@@ -116,7 +117,7 @@ func TestRestoreKeepsSessionsOnlyWhenAsked(t *testing.T) {
 	if _, _, err := db.Refresh(ctx, l.family.Token.Reveal()); err != nil {
 		t.Error(err)
 	}
-	_, err := db.UseOneTimeToken(ctx, "reset", l.used.Token.Reveal())
+	_, err := db.Tokens().Use(ctx, "reset", l.used.Token.Reveal())
 	wantErr(t, err, snib.ErrInvalidOneTimeToken)
 }
 

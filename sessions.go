@@ -7,6 +7,7 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
 )
@@ -75,6 +76,27 @@ type SessionOptions struct {
 	// Attributes are shown in the list of the user's sessions; at most 16
 	// and 4 KiB.
 	Attributes Attributes
+
+	// Replaces are the tokens that the client carried when it asked
+	// ([PresentedToken]), at most 16. Each ends first in the same transaction,
+	// as by RevokeToken, so that a browser which signs in again takes the room
+	// of its own session and not that of another device, and a session that an
+	// attacker planted in the browser gains nothing. The bearer of a token may
+	// end it: whose it is does not matter. Text that leads to nothing is
+	// ignored, and so is the session that is given as the [Proof], with its
+	// family. snibhttp's Manager.SessionOptions fills it.
+	Replaces []Token
+}
+
+// maxReplaced is how many tokens a new session replaces: each is a lookup.
+const maxReplaced = 16
+
+// encode checks the options and returns the attributes as they are stored.
+func (o *SessionOptions) encode() (attributes string, err error) {
+	if len(o.Replaces) > maxReplaced {
+		return "", &InputError{Field: "Replaces", Code: CodeTooMany, Reason: "must be at most 16", Max: maxReplaced}
+	}
+	return encodeAttributes(o.Attributes, sessionBounds)
 }
 
 // sessionState returns where a session is in its life for this transaction.
@@ -150,7 +172,7 @@ func (tx *Tx) presented(text string) (codec.SessionView, error) {
 // writes. A session that was ended by a call that has returned is refused by
 // every call that begins later. ErrInvalidSession.
 func (db *DB) ValidateSession(ctx context.Context, token string) (Session, error) {
-	return read(ctx, db, "validate session", (*Tx).ValidateSession, token)
+	return read(ctx, db, "validate session", readsSession, (*Tx).ValidateSession, token)
 }
 
 // ValidateSession is [DB.ValidateSession] in this transaction.
@@ -168,6 +190,15 @@ func (tx *Tx) ValidateSession(token string) (Session, error) {
 	return tx.publicSession(&v), nil
 }
 
+func readsSession(_ *DB, text string) []kv.Ref {
+	var secret [32]byte
+	key, ok := token.Session.Parse(text, secret[:])
+	if !ok {
+		return nil
+	}
+	return ref(records.SpaceSessions, string(key[:]))
+}
+
 // ValidateSessionUser is ValidateSession and GetUser on one snapshot.
 // ErrInvalidSession.
 func (db *DB) ValidateSessionUser(ctx context.Context, token string) (Session, User, error) {
@@ -175,7 +206,7 @@ func (db *DB) ValidateSessionUser(ctx context.Context, token string) (Session, U
 		s Session
 		u User
 	}
-	out, err := read(ctx, db, "validate session", func(tx *Tx, token string) (out both, err error) {
+	out, err := read(ctx, db, "validate session", readsSession, func(tx *Tx, token string) (out both, err error) {
 		out.s, out.u, err = tx.ValidateSessionUser(token)
 		return out, err
 	}, token)
@@ -200,11 +231,9 @@ func (tx *Tx) ValidateSessionUser(token string) (Session, User, error) {
 
 // CreateSession makes a session for the user of whom proof is given, and
 // returns it with its Token, this once. It evicts another session of the
-// user's if there would be more than Options.Sessions.MaxPerUser.
-//
-// Before a session is made of a log-in, end the one that the browser carried
-// (RevokeToken): an attacker may have planted it there. Errors are those of
-// [Proof], and ErrInvalidInput (Attributes).
+// user's if there would be more than Options.Sessions.MaxPerUser. Of a log-in
+// in a browser, give the token that this carried as o.Replaces. Errors are those
+// of [Proof], and ErrInvalidInput (Attributes, Replaces).
 func (db *DB) CreateSession(ctx context.Context, proof Proof, o SessionOptions) (Session, error) {
 	return result(ctx, "create session", db.update, func(tx *Tx) (Session, error) { return tx.CreateSession(proof, o) })
 }
@@ -222,8 +251,8 @@ func (tx *Tx) CreateSession(proof Proof, o SessionOptions) (Session, error) {
 }
 
 // newSession makes a session of its own (of no family).
-func (tx *Tx) newSession(p proven, o SessionOptions) (Session, error) {
-	attributes, err := encodeAttributes(o.Attributes, sessionBounds)
+func (tx *Tx) newSession(p proven, o SessionOptions) (out Session, err error) {
+	attributes, err := o.encode()
 	if err != nil {
 		return Session{}, err
 	}
@@ -234,7 +263,25 @@ func (tx *Tx) newSession(p proven, o SessionOptions) (Session, error) {
 		Attributes:    attributes,
 	}
 	tx.setDeadlines(&s)
-	return tx.issue(&s, codec.OwnedKey{})
+	err = tx.replacing(p, o.Replaces, func() (err error) {
+		out, err = tx.issue(&s, codec.OwnedKey{})
+		return err
+	})
+	return out, err
+}
+
+// replacing runs create after the credentials of the tokens have ended, so that
+// these take no room. Once one has, there is no way back: a failure fails the
+// whole transaction.
+func (tx *Tx) replacing(p proven, tokens []Token, create func() error) error {
+	written := false
+	for _, t := range tokens {
+		ended, err := tx.endToken(t.Reveal(), p.session)
+		if written = written || ended; err != nil && (ended || !records.DamagedOrMissing(err)) {
+			return tx.rec.DoomIf(written, err)
+		}
+	}
+	return tx.rec.DoomIf(written, create())
 }
 
 // setDeadlines starts the session's life anew, within its absolute one.

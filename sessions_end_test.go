@@ -124,7 +124,7 @@ func TestRevokeTokenOfWhatIsNothingIsNoError(t *testing.T) {
 	u := user(t, db, "ada")
 	s := newSession(t, db, u)
 	_, r := family(t, db, u)
-	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
+	link := must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil))(t)
 	_, revoked := family(t, db, u)
 	reuse(t, db, revoked)
 	ended := newSession(t, db, u)
@@ -156,7 +156,7 @@ func TestRevokeTokenOfWhatIsNothingIsNoError(t *testing.T) {
 	wantErr(t, err, snib.ErrRefreshTokenReused)
 	valid(t, db, s)
 	refresh(t, db, r)
-	must(db.UseOneTimeToken(ctx, "reset", link.Token.Reveal()))(t)
+	must(db.Tokens().Use(ctx, "reset", link.Token.Reveal()))(t)
 }
 
 func TestDeleteDeadUserSessionsRemovesOnlyTheDead(t *testing.T) {

@@ -22,7 +22,7 @@ const (
 // how many. Nothing depends on it but the size of the file: dead tokens are
 // refused anyway. It reads and writes in small steps, between which others have
 // their turn and ctx is looked at; an interrupted sweep keeps the removals made
-// so far. With Options.SweepEvery it runs by itself.
+// so far. It runs by itself every Options.SweepEvery.
 func (db *DB) Sweep(ctx context.Context) (int, error) {
 	db.checkClock()
 	if err := db.store.InPlace(); err != nil {
@@ -181,7 +181,8 @@ func (db *DB) startSweeper() {
 				return
 			case <-ticker.C:
 			}
-			if _, err := db.Sweep(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			_, err := db.Sweep(ctx)
+			if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, ErrReadOnly) {
 				db.o.Logger.Warn("snib: a sweep did not finish", "error", err)
 			}
 		}

@@ -53,7 +53,7 @@ func TestSweepRemovesWhatIsDeadForADay(t *testing.T) {
 			return tombstone(tb, db, id).AbsoluteUntil, [3]int{0, 1, 0}
 		},
 		"one-time token": func(tb testing.TB, db *snib.DB, id snib.UserID) (time.Time, [3]int) {
-			return must(db.CreateOneTimeToken(ctx, id, "reset", 5*day, nil))(tb).ExpiresAt, [3]int{0, 0, 1}
+			return must(db.Tokens().Create(ctx, id, "reset", 5*day, nil))(tb).ExpiresAt, [3]int{0, 0, 1}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestSweepRemovesEarlierEpochsAtOnce(t *testing.T) {
 	u := nobody(t, db, "ada")
 	session(t, db, u.ID)
 	tombstone(t, db, u.ID)
-	must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
+	must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil))(t)
 	if err := db.EndEverything(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -296,6 +296,29 @@ func TestSweepInTheBackground(t *testing.T) {
 		closeDB(t, db)
 		time.Sleep(time.Hour)
 	})
+}
+
+// The default options sweep every hour; a negative interval does not.
+func TestSweepIsOnByDefault(t *testing.T) {
+	for every, want := range map[time.Duration]int{0: 0, -1: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			clock := snibtest.NewClock()
+			db := snibtest.NewDB(t, &snib.Options{Now: clock.Now, SweepEvery: every})
+			session(t, db, nobody(t, db, "ada").ID)
+			clock.Advance(100 * 24 * time.Hour)
+			time.Sleep(time.Hour - time.Second)
+			synctest.Wait()
+			if got := records(t, db); got[0] != 1 {
+				t.Errorf("every %v: %d sessions before an hour has passed, want 1", every, got[0])
+			}
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if got := records(t, db); got[0] != want {
+				t.Errorf("every %v: %d sessions after an hour, want %d", every, got[0], want)
+			}
+			closeDB(t, db)
+		})
+	}
 }
 
 // A sweep that fails is an event, and the next one happens.

@@ -13,8 +13,8 @@ import (
 // when the thing was made (to the millisecond). Knowing one gives nothing.
 type (
 	// UserID names a user, for ever: no method changes it. Ids made here are
-	// "usr_" and 26 characters; imported ones are kept, 1–64 bytes of
-	// [A-Za-z0-9_.:-], compared bytewise.
+	// "usr_" and 26 characters; imported ones are kept, 1–128 bytes of
+	// visible ASCII, compared bytewise: escape them in URLs, paths and pages.
 	UserID string
 
 	// SessionID names a session: "ses_" and 32 characters. The first 16 of
@@ -45,6 +45,10 @@ func validUserID(id UserID) bool { return token.ValidUserID(string(id)) }
 // as JSON and forgets Reveal sends the word REDACTED. Compare the results of
 // Reveal; two Tokens of one text are not ==.
 type Token struct{ secret }
+
+// PresentedToken is the text that a client presented, for
+// [SessionOptions].Replaces. It is not looked at here: any text will do.
+func PresentedToken(text string) Token { return Token{newSecret(text)} }
 
 // Reveal returns the text, to be sent to its bearer and nowhere else; "" for
 // the zero Token. It has the characters a–z, 0–9, "_" and ".".

@@ -73,7 +73,7 @@ func issue(tb testing.TB, db *snib.DB) []issued {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(tb)
+	link := must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil))(tb)
 	return []issued{
 		{"session", string(s.ID), s.Token.Reveal(), snib.ErrInvalidSession, func(token string) error {
 			_, err := db.ValidateSession(ctx, token)
@@ -84,7 +84,7 @@ func issue(tb testing.TB, db *snib.DB) []issued {
 			return err
 		}},
 		{"one-time", string(link.ID), link.Token.Reveal(), snib.ErrInvalidOneTimeToken, func(token string) error {
-			_, err := db.UseOneTimeToken(ctx, "reset", token)
+			_, err := db.Tokens().Use(ctx, "reset", token)
 			return err
 		}},
 	}

@@ -1,6 +1,7 @@
 package snib
 
 import (
+	"context"
 	"sync"
 
 	"github.com/snibdb/snib/codec"
@@ -73,4 +74,44 @@ func (tx *Tx) writing() error {
 		return ErrReadOnly
 	}
 	return nil
+}
+
+// A handle runs a family of calls that is written once for DB and Tx: each in a
+// transaction of its own, or in the given one. Its methods are those of DB by
+// the same names.
+type handle struct {
+	db *DB
+	tx *Tx // nil: a transaction of its own
+}
+
+func (h handle) view(ctx context.Context, fn func(*Tx) error) error {
+	if h.tx == nil {
+		return h.db.view(ctx, fn)
+	}
+	return h.inside(ctx, h.tx.reading(), fn)
+}
+
+func (h handle) update(ctx context.Context, fn func(*Tx) error) error {
+	if h.tx == nil {
+		return h.db.update(ctx, fn)
+	}
+	return h.inside(ctx, h.tx.writing(), fn)
+}
+
+func (h handle) updateIfNeeded(ctx context.Context, fn func(*Tx) error) error {
+	if h.tx == nil {
+		return h.db.updateIfNeeded(ctx, fn)
+	}
+	return h.inside(ctx, h.tx.writing(), fn)
+}
+
+// inside runs fn in the given transaction if that is fit for it.
+func (h handle) inside(ctx context.Context, unfit error, fn func(*Tx) error) error {
+	if unfit != nil {
+		return unfit
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return fn(h.tx)
 }

@@ -17,7 +17,8 @@ var formatOneTrees = []string{
 }
 
 // upgrade brings a file of format 1 to format 2, in one transaction. Users,
-// identities, attributes and passwords stay as they are. Sessions and tokens
+// identities, attributes and passwords stay as they are, but the empty text is
+// no longer a value of a unique index. Sessions and tokens
 // end: format 2 finds a record by its user, whom a token of format 1 does not
 // tell.
 func (db *DB) upgrade(ctx context.Context) error {
@@ -90,6 +91,9 @@ func (db *DB) upgraded(ctx context.Context, upgrade func(kv.Tx) (bool, error)) e
 // writeUpgrade writes what format 2 has in the place of format 1.
 func (db *DB) writeUpgrade(w kv.Tx, format codec.Format, state codec.State, declared codec.Declarations) error {
 	if err := dropTrees(w, formatOneTrees...); err != nil {
+		return err
+	}
+	if err := db.file.DropEmpty(w, declared.Indexes); err != nil {
 		return err
 	}
 	declared.Version = 1

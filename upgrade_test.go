@@ -82,7 +82,7 @@ func (f *formatOne) upgraded(tb testing.TB, db *snib.DB) {
 		"session":       {f.Sessions, func(s string) error { return second(db.ValidateSession(ctx, s)) }, snib.ErrInvalidSession},
 		"session, idle": {f.Sessions, func(s string) error { return second(db.ExtendSession(ctx, s)) }, snib.ErrInvalidSession},
 		"refresh token": {f.Refresh, func(s string) error { _, _, err := db.Refresh(ctx, s); return err }, snib.ErrInvalidRefreshToken},
-		"one-time":      {f.Links, func(s string) error { return second(db.UseOneTimeToken(ctx, "reset", s)) }, snib.ErrInvalidOneTimeToken},
+		"one-time":      {f.Links, func(s string) error { return second(db.Tokens().Use(ctx, "reset", s)) }, snib.ErrInvalidOneTimeToken},
 		"sign-out":      {slices.Concat(f.Sessions, f.Refresh, f.Links), func(s string) error { return db.RevokeToken(ctx, s) }, nil},
 	} {
 		for _, token := range refused.tokens {
@@ -333,5 +333,44 @@ func TestUpgradeOfDamage(t *testing.T) {
 			}
 			snibtest.CheckAndClose(t, db)
 		})
+	}
+}
+
+// Format 1 had the empty text in unique indexes.
+func TestUpgradeFreesTheEmptyTextOfUniqueIndexes(t *testing.T) {
+	f := newFormatOne(t)
+	b := must(bolt.Open(f.path, 0o600, nil))(t)
+	declared := must(codec.DecodeDeclarations([]byte(rawGet(t, b, "meta", codec.KeyDeclarations))))(t)
+	declared.Indexes = append(declared.Indexes, codec.Index{Name: "phone", Unique: true})
+	rawPut(t, b, "meta", codec.KeyDeclarations, declared.Append(nil))
+	var id string
+	for key := range f.content {
+		if rest, ok := strings.CutPrefix(key, "users/"); ok {
+			id = max(id, rest)
+		}
+	}
+	u := must(codec.DecodeUser([]byte(id), []byte(rawGet(t, b, "users", id))))(t)
+	attributes := map[string]any{}
+	if u.Attributes != "" {
+		attributes = must(codec.DecodeAttributes(u.Attributes))(t)
+	}
+	attributes["phone"] = ""
+	bounds := codec.Bounds{Keys: codec.MaxAttributes, Bytes: codec.MaxAttributeBytes}
+	u.Attributes = string(must(codec.AppendAttributes(nil, attributes, bounds))(t))
+	u.Entries = append(u.Entries, codec.IndexEntry{Name: "phone", Value: string(must(codec.AppendIndexValue(nil, ""))(t)), Unique: true})
+	rawPut(t, b, "users", id, u.Append(nil))
+	key := indexKey(t, "phone", "", "")
+	ref := codec.UserRef{UserID: id}
+	rawPut(t, b, "attributes", key, ref.Append(nil, codec.SpaceAttributes, []byte(key)))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	db := snibtest.OpenDB(t, f.path, f.options())
+	if r := must(db.Check(ctx))(t); r.Found != 0 {
+		t.Errorf("Check finds %+v", r.Problems)
+	}
+	for i := range 2 {
+		must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: fmt.Sprint(i), Attributes: snib.Attributes{"phone": ""}}))(t)
 	}
 }

@@ -5,13 +5,14 @@ import (
 	"errors"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
 )
 
 // GetSession returns a session by its id, active or idle. ErrInvalidSession.
 func (db *DB) GetSession(ctx context.Context, id SessionID) (Session, error) {
-	return read(ctx, db, "get session", (*Tx).GetSession, id)
+	return read(ctx, db, "get session", readsSessionID, (*Tx).GetSession, id)
 }
 
 // GetSession is [DB.GetSession] in this transaction.
@@ -38,10 +39,23 @@ func (tx *Tx) sessionByID(id SessionID) (codec.SessionView, error) {
 	return tx.rec.Session(key)
 }
 
+func readsSessionID(_ *DB, id SessionID) []kv.Ref {
+	key, ok := token.Session.ParseID(string(id))
+	if !ok {
+		return nil
+	}
+	return ref(records.SpaceSessions, string(key[:]))
+}
+
 // ListUserSessions returns the user's active and idle sessions, oldest first:
 // at most 1,000, an empty list for an unknown user.
+//
+// A device with a refresh token whose last session has run out is not among
+// them, and can come back. A whole list of devices is the sessions here without
+// a RefreshTokenID, and ListUserRefreshTokens; end a device of the second kind by
+// RevokeRefreshToken.
 func (db *DB) ListUserSessions(ctx context.Context, id UserID) ([]Session, error) {
-	return read(ctx, db, "list sessions", (*Tx).ListUserSessions, id)
+	return read(ctx, db, "list sessions", nil, (*Tx).ListUserSessions, id)
 }
 
 // ListUserSessions is [DB.ListUserSessions] in this transaction.
@@ -49,27 +63,35 @@ func (tx *Tx) ListUserSessions(id UserID) ([]Session, error) {
 	if err := tx.reading(); err != nil {
 		return nil, err
 	}
-	var out []Session
-	err := tx.eachSession(id, func(v *codec.SessionView) {
-		if tx.stateOf(v) != SessionDead {
-			out = append(out, tx.publicSession(v))
+	// Counted first: a Session is large, and a slice that grows would cost more
+	// than keys that are at hand by then.
+	n, err := tx.rec.CountOwner(records.SpaceSessions, tx.rec.Owner(string(id)), 0)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	out := make([]Session, 0, n)
+	err = tx.eachSession(id, func(v codec.SessionView) {
+		if tx.stateOf(&v) != SessionDead {
+			out = append(out, tx.publicSession(&v))
 		}
 	})
 	return out, err
 }
 
-// eachSession visits all sessions of a user, the dead ones too, by age.
-func (tx *Tx) eachSession(id UserID, visit func(*codec.SessionView)) error {
+// eachSession visits all sessions of a user, the dead ones too, by age. A view is
+// valid during its visit.
+func (tx *Tx) eachSession(id UserID, visit func(codec.SessionView)) error {
 	if !validUserID(id) {
 		return nil
 	}
 	return tx.rec.ScanOwner(records.SpaceSessions, tx.rec.Owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
-		v, err := codec.ViewSession(key[:], value)
+		tx.rec.Key = append(tx.rec.Key[:0], key[:]...) // which the view keeps
+		v, err := codec.ViewSession(tx.rec.Key, value)
 		if err != nil {
 			return tx.rec.Damaged(records.SpaceSessions, err)
 		}
 		if v.IsUser(string(id)) {
-			visit(&v)
+			visit(v)
 		}
 		return nil
 	})
@@ -124,11 +146,11 @@ func (tx *Tx) revoking(of *UserID, field string, k token.Kind, id string) (codec
 		return codec.OwnedKey{}, err
 	}
 	if of != nil && !validUserID(*of) {
-		return codec.OwnedKey{}, &InputError{Field: "UserID", Reason: "cannot be an id"}
+		return codec.OwnedKey{}, &InputError{Field: "UserID", Code: CodeMalformed, Reason: "cannot be an id"}
 	}
 	key, ok := k.ParseID(id)
 	if !ok {
-		return codec.OwnedKey{}, &InputError{Field: field, Reason: "cannot be an id"}
+		return codec.OwnedKey{}, &InputError{Field: field, Code: CodeMalformed, Reason: "cannot be an id"}
 	}
 	return key, nil
 }
@@ -155,9 +177,13 @@ func (tx *Tx) endSession(v *codec.SessionView) error {
 // RevokeToken revokes the credential of a presented token, in any state: a
 // session, or the family of a refresh token (any token of it, also a spent
 // one), each with the other if they belong together. Call it to sign a user
-// out. A token that is malformed, unknown or of another kind is no error.
+// out: it never fails for a stale cookie. A text that is malformed, unknown or no
+// such token, as an id, is no error and revokes nothing.
 func (db *DB) RevokeToken(ctx context.Context, token string) error {
-	return during("revoke token", db.updateIfNeeded(ctx, func(tx *Tx) error { return tx.endToken(token) }))
+	return during("revoke token", db.updateIfNeeded(ctx, func(tx *Tx) error {
+		_, err := tx.endToken(token, codec.OwnedKey{})
+		return err
+	}))
 }
 
 // RevokeToken is [DB.RevokeToken] in this transaction.
@@ -165,25 +191,30 @@ func (tx *Tx) RevokeToken(token string) error {
 	if err := tx.writing(); err != nil {
 		return err
 	}
-	return tx.endToken(token)
+	_, err := tx.endToken(token, codec.OwnedKey{})
+	return err
 }
 
-func (tx *Tx) endToken(token string) error {
+// endToken ends the credential of a token, save the session kept (zero: none)
+// and its family. It reports whether there was something to end.
+func (tx *Tx) endToken(token string, kept codec.OwnedKey) (ended bool, err error) {
 	v, err := tx.presented(token)
-	if err == nil {
-		return tx.endSession(&v)
-	}
-	if !errors.Is(err, ErrInvalidSession) {
-		return err
+	switch {
+	case err == nil && v.Key() == kept:
+		return false, nil
+	case err == nil:
+		return true, tx.endSession(&v)
+	case !errors.Is(err, ErrInvalidSession):
+		return false, err
 	}
 	f, _, err := tx.presentedFamily(token)
 	switch {
-	case errors.Is(err, ErrInvalidRefreshToken):
-		return nil
+	case errors.Is(err, ErrInvalidRefreshToken), err == nil && f.Key.With(f.Session) == kept:
+		return false, nil
 	case err != nil:
-		return err
+		return false, err
 	}
-	return tx.endFamily(&f)
+	return true, tx.endFamily(&f)
 }
 
 // RevokeUserSessions ends all sessions and refresh tokens of the user,
@@ -236,13 +267,13 @@ const maxKept = 100
 // on. It skips sessions that have ended already.
 func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Session, error) {
 	if len(ids) > maxKept {
-		return nil, &InputError{Field: field, Reason: "must be at most 100"}
+		return nil, &InputError{Field: field, Code: CodeTooMany, Reason: "must be at most 100", Max: maxKept}
 	}
 	var kept []codec.Session
 	for _, id := range ids {
 		key, ok := token.Session.ParseID(string(id))
 		if !ok {
-			return nil, &InputError{Field: field, Reason: "has what cannot be an id"}
+			return nil, &InputError{Field: field, Code: CodeMalformed, Reason: "has what cannot be an id"}
 		}
 		s, err := records.OwnedRecord(&tx.rec, records.Sessions, key, codec.DecodeSession)
 		switch {
@@ -251,7 +282,7 @@ func (tx *Tx) keptSessions(userID, field string, ids []SessionID) ([]codec.Sessi
 		case err != nil:
 			return nil, err
 		case s.UserID != userID:
-			return nil, &InputError{Field: field, Reason: "names a session of another user"}
+			return nil, &InputError{Field: field, Code: CodeNotAllowed, Reason: "names a session of another user"}
 		}
 		kept = append(kept, s)
 	}
@@ -271,8 +302,8 @@ func (tx *Tx) DeleteDeadUserSessions(id UserID) (int, error) {
 		return 0, err
 	}
 	var dead []codec.OwnedKey
-	err := tx.eachSession(id, func(v *codec.SessionView) {
-		if tx.stateOf(v) == SessionDead {
+	err := tx.eachSession(id, func(v codec.SessionView) {
+		if tx.stateOf(&v) == SessionDead {
 			dead = append(dead, v.Key())
 		}
 	})

@@ -10,12 +10,13 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 )
 
 // An Identity is one way in: a provider and its name for the user.
 type Identity struct {
-	Provider   string    // 1–32 of [a-z0-9_-]: "email", "username", "github", …
+	Provider   string    // 1–64 of [A-Za-z0-9._:-], compared bytewise: "email", "username", "github", …
 	Identifier string    // as it was given; compared by the provider's rule
 	LinkedAt   time.Time // when the user got it
 }
@@ -39,7 +40,15 @@ type User struct {
 	DisabledAt     time.Time // zero: not disabled
 	DisabledReason string    // as it was given
 
-	attributes string // encoded; checked when the record was read
+	attributes string   // encoded; checked when the record was read
+	login      evidence // of AuthenticateUser, for prove; nil otherwise
+}
+
+// evidence is a verified password.
+type evidence interface {
+	// recheck returns the user's record if the password would be accepted now,
+	// and ErrInvalidCredentials otherwise.
+	recheck(tx *Tx) (codec.User, error)
 }
 
 // Disabled reports whether the user is disabled: cannot authenticate and has
@@ -120,7 +129,7 @@ func (tx *Tx) updateUser(id UserID, change func(u *codec.User, c *records.Cascad
 
 // GetUser returns the user id. ErrUserNotFound.
 func (db *DB) GetUser(ctx context.Context, id UserID) (User, error) {
-	return read(ctx, db, "get user", (*Tx).GetUser, id)
+	return read(ctx, db, "get user", readsUser, (*Tx).GetUser, id)
 }
 
 // GetUser is [DB.GetUser] in this transaction.
@@ -134,11 +143,20 @@ func (tx *Tx) GetUser(id UserID) (User, error) {
 	return tx.publicUser(id)
 }
 
+func readsUser(_ *DB, id UserID) []kv.Ref {
+	if !validUserID(id) {
+		return nil
+	}
+	return ref(records.SpaceUsers, string(id))
+}
+
 // DeleteUser removes the user and all that is the user's: identities, index
 // entries, sessions, refresh and one-time tokens, in one transaction. From then
 // on every token of the user fails, and the identities and unique values are
-// free. An unknown or malformed id is no error, nor is a record that is damaged
-// or, by damage, lost: its sessions and tokens end.
+// free. An unknown or malformed id is no error, nor is a record that is damaged.
+// Of a record that damage has lost, sessions and tokens end; finding its
+// identities and unique values would be a walk through all users, so they stay
+// taken until Repair frees them.
 func (db *DB) DeleteUser(ctx context.Context, id UserID) error {
 	return during("delete user", db.update(ctx, func(tx *Tx) error { return tx.DeleteUser(id) }))
 }
@@ -157,8 +175,8 @@ func (tx *Tx) DeleteUser(id UserID) error {
 // checkReason refuses a reason for disabling that is no text of at most 256
 // bytes.
 func checkReason(field, reason string) error {
-	if wrong := fold.PlainText(reason, 256); reason != "" && wrong != "" {
-		return &InputError{Field: field, Reason: wrong}
+	if fault := fold.PlainText(reason, 256); reason != "" && fault.Found() {
+		return faulty(field, fault)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func TestDeleteUserLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, []byte("data")))(t)
+	link := must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, []byte("data")))(t)
 
 	if err := db.DeleteUser(ctx, u.ID); err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestDeleteUserLeavesNothing(t *testing.T) {
 	}
 	_, _, err = db.Refresh(ctx, family.Token.Reveal())
 	wantErr(t, err, snib.ErrInvalidRefreshToken)
-	_, err = db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())
+	_, err = db.Tokens().Use(ctx, "reset", link.Token.Reveal())
 	wantErr(t, err, snib.ErrInvalidOneTimeToken)
 	_, err = db.GetUser(ctx, u.ID)
 	wantErr(t, err, snib.ErrUserNotFound)
@@ -84,7 +84,7 @@ func TestUpdateUserMethodsOfAnUnknownUser(t *testing.T) {
 				_, _, err := db.CreateRefreshToken(ctx, snib.User{ID: id, CredentialVersion: 1}, snib.SessionOptions{})
 				return err
 			},
-			"CreateOneTimeToken":      func() error { _, err := db.CreateOneTimeToken(ctx, id, "x", time.Hour, nil); return err },
+			"CreateOneTimeToken":      func() error { _, err := db.Tokens().Create(ctx, id, "x", time.Hour, nil); return err },
 			"RevokeUserSessions":      func() error { return db.RevokeUserSessions(ctx, id) },
 			"RevokeUserRefreshTokens": func() error { return db.RevokeUserRefreshTokens(ctx, id) },
 		} {
@@ -155,8 +155,12 @@ func TestDisableUserShutsOutAndNothingComesBack(t *testing.T) {
 		wantErr(t, err, snib.ErrInvalidCredentials)
 		_, _, err = db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{})
 		wantErr(t, err, snib.ErrInvalidCredentials)
-		if errors.Is(err, snib.ErrUserDisabled) {
-			t.Error("a log-in tells that the user is disabled")
+		if !errors.Is(err, snib.ErrUserDisabled) || errors.Unwrap(err).Error() != snib.ErrInvalidCredentials.Error() {
+			t.Errorf("the right password: %v, want it to be ErrUserDisabled and to read as any other", err)
+		}
+		_, err = db.AuthenticateUser(ctx, "email", "a@example.com", password+"x")
+		if !errors.Is(err, snib.ErrInvalidCredentials) || errors.Is(err, snib.ErrUserDisabled) {
+			t.Errorf("a wrong password of a disabled user: %v, which tells that there is one", err)
 		}
 		_, err = db.CreateSession(ctx, u, snib.SessionOptions{})
 		wantErr(t, err, snib.ErrUserDisabled)
@@ -289,8 +293,8 @@ func fillUp(tb testing.TB, db *snib.DB, id snib.UserID) {
 			tb.Fatal(err)
 		}
 	}
-	for range snib.MaxOneTimeTokens {
-		must(db.CreateOneTimeToken(ctx, id, "reset", time.Hour, make([]byte, 1<<10)))(tb)
+	for i := range snib.MaxOneTimeTokens {
+		must(db.Tokens().Create(ctx, id, fmt.Sprint("purpose-", i), time.Hour, make([]byte, 1<<10)))(tb)
 	}
 	sessions, families := must(db.ListUserSessions(ctx, id))(tb), must(db.ListUserRefreshTokens(ctx, id))(tb)
 	if len(sessions) != snib.MaxSessions || len(families) != snib.MaxRefreshTokens {
@@ -363,10 +367,10 @@ func TestAUserWithoutIdentityIsAUser(t *testing.T) {
 	if len(u.Identities) != 0 {
 		t.Errorf("has %v", u.Identities)
 	}
-	link := must(db.CreateOneTimeToken(ctx, bob.ID, "reset", time.Hour, nil))(t)
+	link := must(db.Tokens().Create(ctx, bob.ID, "reset", time.Hour, nil))(t)
 	must(db.DisableUser(ctx, bob.ID, "lost"))(t)
 	invalid(t, db, bobs)
-	wantErr(t, second(db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())), snib.ErrInvalidOneTimeToken)
+	wantErr(t, second(db.Tokens().Use(ctx, "reset", link.Token.Reveal())), snib.ErrInvalidOneTimeToken)
 	if !must(db.GetUser(ctx, bob.ID))(t).Disabled() {
 		t.Error("is not disabled")
 	}
@@ -392,7 +396,7 @@ func TestChangePasswordOfAUserWithoutIdentity(t *testing.T) {
 	_, err := db.ChangePassword(ctx, bob.ID, "not the password", "another passphrase")
 	wantErr(t, err, snib.ErrInvalidCredentials)
 	must(db.ChangePassword(ctx, bob.ID, password, "another passphrase"))(t)
-	if strings.Join(asked, " ") != ": :" {
+	if want := ":" + string(bob.ID); strings.Join(asked, " ") != want+" "+want {
 		t.Errorf("BeforeAuth was asked %q", asked)
 	}
 	invalid(t, db, bobs)

@@ -56,14 +56,14 @@ func AppendAttributes(dst []byte, m map[string]any, b Bounds) ([]byte, error) {
 
 func canonicalAttributes(m map[string]any, b Bounds) (map[string]any, error) {
 	if len(m) > b.Keys {
-		return nil, &ValueError{Reason: fmt.Sprintf("must have at most %d names", b.Keys)}
+		return nil, &ValueError{Code: "too_many", Max: b.Keys, Reason: fmt.Sprintf("must have at most %d names", b.Keys)}
 	}
 	c := canonicaliser{limit: b.Bytes}
 	out := make(map[string]any, len(m))
 	// Sorted, so that of two bad attributes always the same one is named.
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		if len(name) > MaxAttributeName || !utf8.ValidString(name) || !plainName([]byte(name)) {
-			return nil, &ValueError{Reason: "must have names of 1–64 bytes of valid UTF-8 without control characters"}
+			return nil, &ValueError{Code: "malformed", Reason: "must have names of 1–64 bytes of valid UTF-8 without control characters"}
 		}
 		v, bad := c.value(m[name], MaxAttributeDepth)
 		if bad != "" {

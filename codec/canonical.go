@@ -80,12 +80,12 @@ func (c *canonicaliser) refuse(name string, bad reason) *ValueError {
 	if bad == badSize {
 		return tooLarge(c.limit)
 	}
-	return &ValueError{Name: name, Reason: string(bad)}
+	return &ValueError{Name: name, Code: "unsupported", Reason: string(bad)}
 }
 
 // tooLarge names no attribute: they are too large together.
 func tooLarge(limit int) *ValueError {
-	return &ValueError{Reason: fmt.Sprintf("must take at most %d bytes together, encoded", limit)}
+	return &ValueError{Code: "too_long", Max: limit, Reason: fmt.Sprintf("must take at most %d bytes together, encoded", limit)}
 }
 
 // value returns v in canonical form; it may nest depth deep.

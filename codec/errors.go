@@ -37,6 +37,13 @@ type ValueError struct {
 
 	// Reason reads after the name: "must be …". It never holds a value.
 	Reason string
+
+	// Code is the kind of trouble: "malformed", "unsupported", "too_long" for
+	// more than Max bytes, "too_many" for more than Max of them.
+	Code string
+
+	// Max is the bound that Code names, else 0.
+	Max int
 }
 
 // Error returns the reason, and the attribute's name if there is one.

@@ -68,7 +68,7 @@ func AppendIndexValue(dst []byte, v any) ([]byte, error) {
 		dst = appendOrdered(append(dst, tagTime), v.Unix())
 		return binary.BigEndian.AppendUint32(dst, uint32(v.Nanosecond())), nil
 	}
-	return dst, &ValueError{Reason: "must be a boolean, number, text, bytes or time to be indexed"}
+	return dst, &ValueError{Code: "unsupported", Reason: "must be a boolean, number, text, bytes or time to be indexed"}
 }
 
 // appendOrdered appends n so that negative numbers sort below the others.
@@ -78,7 +78,7 @@ func appendOrdered(dst []byte, n int64) []byte {
 
 func appendIndexFloat(dst []byte, f float64) ([]byte, error) {
 	if !finite(f) {
-		return dst, &ValueError{Reason: string(badFloat)}
+		return dst, &ValueError{Code: "unsupported", Reason: string(badFloat)}
 	}
 	if f == math.Trunc(f) && math.Abs(f) <= maxExact {
 		return appendOrdered(append(dst, tagInt), int64(f)), nil
@@ -106,7 +106,7 @@ func appendIndexBytes[T string | []byte](dst []byte, tag byte, s T) ([]byte, err
 			return dst, nil
 		}
 	}
-	return dst[:start], &ValueError{Reason: fmt.Sprintf("must take at most %d bytes to be indexed", MaxIndexValue)}
+	return dst[:start], &ValueError{Code: "too_long", Max: MaxIndexValue, Reason: fmt.Sprintf("must take at most %d bytes to be indexed", MaxIndexValue)}
 }
 
 // indexValueLen returns how long the index value is that b begins with.

@@ -35,9 +35,10 @@ type job struct {
 	Ops    int    // operations, of each lane
 	First  int    // number of the first damaged file
 	Lanes  int    // users who are worked on at once
-	Mutant string // a mistake to be found: "nosync", "ackfirst", "half"
+	Mutant string // a mistake to be found: "nosync", "ackfirst", "half", "plain", or the name of a plant
 	Golden string // the file of format 1 to begin with
 	Only   string // the one operation of the workload to do, if not all
+	Said   string // the file of what earlier children have said
 
 	program string // that is the child; "" is this one
 }
@@ -46,6 +47,9 @@ var jobs = map[string]func(job) error{}
 
 // jobVariable holds the child's job in its environment.
 const jobVariable = "SNIB_CRASH_JOB"
+
+// plantVariable names the mistake for a library that has several planted.
+const plantVariable = "SNIB_CRASH_PLANT"
 
 // childMain does the job in the environment, if there is one, and ends the
 // process. Programs and tests that start children call it first.
@@ -80,7 +84,7 @@ func (j job) environ() []string {
 	if err != nil {
 		panic(err) // unreachable: plain fields
 	}
-	return append(os.Environ(), jobVariable+"="+string(text))
+	return append(os.Environ(), jobVariable+"="+string(text), plantVariable+"="+j.Mutant)
 }
 
 // say writes a line with one system call.

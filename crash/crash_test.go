@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +11,11 @@ import (
 
 func TestMain(m *testing.M) {
 	childMain()
-	os.Exit(m.Run())
+	code := m.Run()
+	if builtChild != "" {
+		os.RemoveAll(filepath.Dir(builtChild))
+	}
+	os.Exit(code)
 }
 
 // How much is tried: little by default, so that everybody runs it, and less
@@ -25,6 +30,7 @@ var (
 	killFor      = flag.Duration("kill", 2*time.Second, "how long to kill processes")
 	damagedFiles = flag.Int("damaged", few(300, 60), "number of damaged files")
 	cuts         = flag.Int("cuts", 40, "power cuts, for each size of blocks")
+	historyFor   = flag.Duration("histories", 2*time.Second, "how long to judge histories of clients")
 	loadFor      = flag.Duration("load", 2*time.Second, "how long the load lasts")
 )
 

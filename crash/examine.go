@@ -170,7 +170,7 @@ func (e *examination) lists(p *person) {
 func (e *examination) refuse(token string, older bool) {
 	_, err1 := e.db.ValidateSession(ctx, token)
 	_, _, err2 := e.db.Refresh(ctx, token)
-	_, err3 := e.db.UseOneTimeToken(ctx, "reset", token)
+	_, err3 := e.db.Tokens().Use(ctx, "reset", token)
 	switch accepted := err1 == nil || err2 == nil || err3 == nil; {
 	case accepted && older:
 		e.revived++
@@ -203,7 +203,7 @@ func (e *examination) write() {
 			}
 		case 4:
 			var l snib.OneTimeToken
-			if l, err = e.db.UseOneTimeToken(ctx, "reset", p.Link); err == nil && l.UserID != p.ID {
+			if l, err = e.db.Tokens().Use(ctx, "reset", p.Link); err == nil && l.UserID != p.ID {
 				e.wrong("a one-time token of %s is one of %s", p.ID, l.UserID)
 			}
 		case 5:

@@ -3,6 +3,7 @@ module github.com/snibdb/snib/crash
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/hanwen/go-fuse/v2 v2.7.2
 	github.com/snibdb/snib v0.0.0
 	go.etcd.io/bbolt v1.5.0

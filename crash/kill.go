@@ -48,11 +48,11 @@ func killOnce(j job, rng *rand.Rand, to *killed) error {
 // runAndKill returns what a child has said when it was killed, a while after
 // its first words.
 func runAndKill(j job, after time.Duration) ([]byte, error) {
-	self, err := os.Executable()
+	program, err := j.child()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self)
+	cmd := exec.Command(program)
 	cmd.Env = j.environ()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

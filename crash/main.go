@@ -30,7 +30,7 @@ func main() {
 
 // figures add up what was tried.
 type figures struct {
-	rounds, operations, states, comparisons, faults, kills, files, cuts int
+	rounds, operations, states, comparisons, faults, kills, files, cuts, calls int
 }
 
 func rounds(seed uint64, ops int, end time.Time) error {
@@ -43,8 +43,8 @@ func rounds(seed uint64, ops int, end time.Time) error {
 			return fmt.Errorf("go run . -seed %d -ops %d: %w", seed, ops, err)
 		}
 		f.rounds++
-		fmt.Printf("seed %d: %d rounds: %d operations, %d crash states, %d comparisons; %d failing calls; %d kills; %d damaged files; %d power cuts\n",
-			seed, f.rounds, f.operations, f.states, f.comparisons, f.faults, f.kills, f.files, f.cuts)
+		fmt.Printf("seed %d: %d rounds: %d operations, %d crash states, %d comparisons; %d failing calls; %d kills; %d damaged files; %d power cuts; %d calls in histories\n",
+			seed, f.rounds, f.operations, f.states, f.comparisons, f.faults, f.kills, f.files, f.cuts, f.calls)
 	}
 	return nil
 }
@@ -85,7 +85,24 @@ func (f *figures) round(seed uint64, ops int) error {
 	if len(d.failures) > 0 {
 		return fmt.Errorf("damaged files: %w", errors.New(d.failures[0]))
 	}
+	if err := f.histories(seed); err != nil {
+		return fmt.Errorf("histories: %w", err)
+	}
 	return f.powerCuts(seed)
+}
+
+func (f *figures) histories(seed uint64) error {
+	var h historyFigures
+	runs := []func(job) (string, error){
+		calm, killing, failing(injection{"fdatasync", "EIO", 5 + int(seed%7), 25}), failing(injection{"pwrite64", "ENOSPC", 20, 23}),
+	}
+	for n := range uint64(12) {
+		if err := h.history(job{Seed: seed + n}, runs[int(n)%len(runs)]); err != nil {
+			return err
+		}
+	}
+	f.calls += h.calls
+	return nil
 }
 
 func (f *figures) powerCuts(seed uint64) error {

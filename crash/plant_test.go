@@ -7,26 +7,30 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // A plant is a mistake in the library: text that follows an anchor in one of
-// its files, in a build of its own.
+// its files, and is run when the environment names the plant.
 type plant struct {
 	name, file, anchor, text string
 	run                      job
 }
 
-// helper is a file of the planted library: it commits the end of a user's
-// records of one kind.
+// helper is a file of the planted library: it knows which plant is named, and
+// commits the end of a user's records of one kind.
 const helper = `package snib
 
 import (
 	"context"
+	"os"
 
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 )
+
+var planted = os.Getenv("` + plantVariable + `")
 
 func (db *DB) plantedOwned(ctx context.Context, kind int, id UserID) error {
 	return db.update(ctx, func(tx *Tx) error {
@@ -86,37 +90,65 @@ var plants = []plant{
 		job{Kind: "upgrade", Golden: "accounts.snib"}},
 }
 
-// build makes a child with the mistake in its library, and leaves the library
-// as it is.
-func (p plant) build(t *testing.T) string {
+// plantedChild makes one child with all mistakes in its library, and leaves the
+// library as it is. Job.Mutant says which of them the child makes.
+func plantedChild(t *testing.T) string {
 	t.Helper()
-	file, err := filepath.Abs(filepath.Join("..", p.file))
+	buildOnce.Do(func() { builtChild, buildErr = buildPlanted(append(plants, historyPlants...)) })
+	if buildErr != nil {
+		t.Fatal(buildErr)
+	}
+	return builtChild
+}
+
+var (
+	buildOnce  sync.Once
+	builtChild string
+	buildErr   error
+)
+
+func buildPlanted(plants []plant) (string, error) {
+	dir, err := os.MkdirTemp("", "snib-planted-*") // TestMain removes it
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	source, err := os.ReadFile(file)
+	root, err := filepath.Abs("..")
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	if n := strings.Count(string(source), p.anchor); n != 1 {
-		t.Fatalf("%s has %d times %q", p.file, n, p.anchor)
+	files := map[string]string{"planted.go": helper, "planted_history.go": historyHelper}
+	for _, p := range plants {
+		if files[p.file] == "" {
+			b, err := os.ReadFile(filepath.Join(root, p.file))
+			if err != nil {
+				return "", err
+			}
+			files[p.file] = string(b)
+		}
+		if n := strings.Count(files[p.file], p.anchor); n != 1 {
+			return "", fmt.Errorf("%s has %d times %q", p.file, n, p.anchor)
+		}
+		files[p.file] = strings.Replace(files[p.file], p.anchor, fmt.Sprintf("%s\nif planted == %q {%s\n}", p.anchor, p.name, p.text), 1)
 	}
-	dir := t.TempDir()
-	help := filepath.Join(filepath.Dir(file), "planted.go")
-	planted, helped, overlay, child := filepath.Join(dir, "planted.go"), filepath.Join(dir, "helper.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "child")
-	text, err := json.Marshal(map[string]map[string]string{"Replace": {file: planted, help: helped}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string]string{planted: strings.Replace(string(source), p.anchor, p.anchor+p.text, 1), helped: helper, overlay: string(text)} {
-		if err := os.WriteFile(name, []byte(b), 0o600); err != nil {
-			t.Fatal(err)
+	replace := map[string]string{}
+	for name, text := range files {
+		replace[filepath.Join(root, name)] = filepath.Join(dir, name)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return "", err
 		}
 	}
-	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-overlay", overlay, "-o", child, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	text, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	if err != nil {
+		return "", err
 	}
-	return child
+	overlay, child := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "child")
+	if err := os.WriteFile(overlay, text, 0o600); err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-overlay", overlay, "-o", child, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return child, nil
 }
 
 // TestCrashStatesFindPlants: a cascade of the library that is not one
@@ -129,8 +161,7 @@ func TestCrashStatesFindPlants(t *testing.T) {
 	for _, p := range plants {
 		t.Run(p.name, func(t *testing.T) {
 			r := crashRun{job: p.run, sector: 512, full: 2, samples: 1}
-			r.Seed = *seed
-			r.program = p.build(t)
+			r.Seed, r.Mutant, r.program = *seed, p.name, plantedChild(t)
 			x, err := crashStates(r)
 			switch {
 			case err == nil:

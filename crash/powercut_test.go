@@ -1,7 +1,6 @@
 package main
 
 import (
-	"slices"
 	"strings"
 	"testing"
 )
@@ -42,9 +41,9 @@ func TestPowerCutsFindMistakes(t *testing.T) {
 	mutant := func(name string) cutRun { m := r; m.Mutant = name; return m }
 	lies := r
 	lies.leaveOut = func(flush int) bool { return flush > 20 && flush%4 != 0 }
-	split := r
+	split := mutant("RevokeUserSessions")
 	split.cuts *= 2
-	split.program = plants[slices.IndexFunc(plants, func(p plant) bool { return p.name == "RevokeUserSessions" })].build(t)
+	split.program = plantedChild(t)
 	for _, m := range []struct {
 		name string
 		run  cutRun

@@ -94,7 +94,7 @@ func (t *truth) addPerson(db *snib.DB, i int) error {
 			p.Sessions = append(p.Sessions, s.Token.Reveal())
 		}
 		_, r, err1 := tx.CreateRefreshToken(u, snib.SessionOptions{})
-		l, err2 := tx.CreateOneTimeToken(p.ID, "reset", time.Hour, []byte(p.ID))
+		l, err2 := tx.Tokens().Create(ctx, p.ID, "reset", time.Hour, []byte(p.ID))
 		if err := errors.Join(err1, err2, putRow(tx, p.ID, p.Identifier)); err != nil {
 			return err
 		}

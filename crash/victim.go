@@ -26,14 +26,16 @@ var aFullUser = census{user: 1, identities: 3, entries: 2, sessions: 6, families
 
 // What cascades leave, by the table "What ends what". The row is the
 // application's own.
-func endsAll(c census) census      { c.sessions, c.families, c.tokens = 0, 0, 0; return c }
-func endsButOne(c census) census   { c.sessions, c.families, c.tokens = 1, 0, 0; return c }
-func endsLinks(c census) census    { c.tokens = 0; return c }
-func endsSessions(c census) census { c.sessions, c.families = 0, 0; return c }
-func endsFamilies(c census) census { c.sessions, c.families = c.sessions-c.families, 0; return c }
-func unlinks(c census) census      { c.identities, c.tokens = c.identities-1, 0; return c }
-func deletes(c census) census      { return census{row: c.row} }
-func deletesRow(census) census     { return census{} }
+func endsAll(c census) census    { c.sessions, c.families, c.tokens = 0, 0, 0; return c }
+func endsButOne(c census) census { c.sessions, c.families, c.tokens = 1, 0, 0; return c }
+func endsLinks(c census) census  { c.tokens = 0; return c }
+func endsFamilies(c census) census {
+	c.sessions, c.families, c.tokens = c.sessions-c.families, 0, 0
+	return c
+}
+func unlinks(c census) census  { c.identities, c.tokens = c.identities-1, 0; return c }
+func deletes(c census) census  { return census{row: c.row} }
+func deletesRow(census) census { return census{} }
 
 // fullVictim comes before each cascade.
 var fullVictim = operation{name: "a full user", do: (*work).makeFull}
@@ -83,8 +85,8 @@ func (a *account) fill(tx *snib.Tx, u snib.User) error {
 		}
 		a.sessions, a.current = append(a.sessions, s), append(a.current, r.Token.Reveal())
 	}
-	for range aFullUser.tokens {
-		l, err := tx.CreateOneTimeToken(u.ID, "reset", time.Hour, []byte("data"))
+	for i := range aFullUser.tokens {
+		l, err := tx.Tokens().Create(ctx, u.ID, []string{"reset", "verify"}[i], time.Hour, []byte("data"))
 		if err != nil {
 			return err
 		}

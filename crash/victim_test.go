@@ -43,5 +43,5 @@ func TestCascadesAreCounted(t *testing.T) {
 	if err := w.makeFull(); err != nil {
 		t.Fatal(err)
 	}
-	says("INCOMPLETE", operation{do: (*work).endSessions, leaves: endsAll}) // one-time tokens stay
+	says("INCOMPLETE", operation{do: (*work).revokeAll, leaves: endsAll}) // sessions of no family stay
 }

@@ -130,7 +130,7 @@ var operations = []operation{
 	{name: "RemoveUserPassword", often: 1, do: (*work).removePassword, leaves: endsAll},
 	{name: "DisableUser", often: 2, do: (*work).disable, leaves: endsAll},
 	{name: "EnableUser", often: 2, do: (*work).enable},
-	{name: "RevokeUserSessions", often: 1, do: (*work).endSessions, leaves: endsSessions},
+	{name: "RevokeUserSessions", often: 1, do: (*work).endSessions, leaves: endsAll},
 	{name: "RevokeUserRefreshTokens", often: 1, do: (*work).revokeAll, leaves: endsFamilies},
 	{name: "rows only", often: 3, do: (*work).rowsOnly},
 	{name: "DeleteUser", often: 3, do: (*work).deleteUser, halved: (*work).deleteInTwo, leaves: deletes},

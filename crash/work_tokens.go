@@ -151,7 +151,10 @@ func (w *work) createLink() error {
 	if err != nil {
 		return err
 	}
-	l, err := w.db.CreateOneTimeToken(ctx, a.id, "reset", time.Hour, []byte("data"))
+	l, err := w.db.Tokens().Create(ctx, a.id, "reset", time.Hour, []byte("data"))
+	if errors.Is(err, snib.ErrOneTimeTokenLimit) {
+		return errSkip
+	}
 	if err == nil {
 		a.links = append(a.links, l.Token.Reveal())
 	}
@@ -163,7 +166,7 @@ func (w *work) useLink() error {
 	if err != nil {
 		return err
 	}
-	_, err = w.db.UseOneTimeToken(ctx, "reset", drop(w, &a.links))
+	_, err = w.db.Tokens().Use(ctx, "reset", drop(w, &a.links))
 	if errors.Is(err, snib.ErrInvalidOneTimeToken) {
 		return errSkip // expired
 	}

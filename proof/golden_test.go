@@ -76,9 +76,9 @@ func fillGoldenAccounts(t *testing.T, db *snib.DB, clock *snibtest.Clock, s *gol
 		t.Fatal(err)
 	}
 	s.Refresh = append(s.Refresh, next.Token.Reveal())
-	s.Links = append(s.Links, must(db.CreateOneTimeToken(ctx, ada.ID, "reset", 24*time.Hour, []byte{0, 1}))(t).Token.Reveal())
-	used := must(db.CreateOneTimeToken(ctx, bob.ID, "reset", 24*time.Hour, nil))(t).Token.Reveal()
-	must(db.UseOneTimeToken(ctx, "reset", used))(t)
+	s.Links = append(s.Links, must(db.Tokens().Create(ctx, ada.ID, "reset", 24*time.Hour, []byte{0, 1}))(t).Token.Reveal())
+	used := must(db.Tokens().Create(ctx, bob.ID, "reset", 24*time.Hour, nil))(t).Token.Reveal()
+	must(db.Tokens().Use(ctx, "reset", used))(t)
 	s.Ended = append(s.Ended, used)
 }
 
@@ -191,7 +191,7 @@ func (s *goldenSecrets) present(t *testing.T, db *snib.DB) {
 	t.Helper()
 	for _, token := range s.Ended {
 		wantErr(t, second(db.ValidateSession(ctx, token)), snib.ErrInvalidSession)
-		wantErr(t, second(db.UseOneTimeToken(ctx, "reset", token)), snib.ErrInvalidOneTimeToken)
+		wantErr(t, second(db.Tokens().Use(ctx, "reset", token)), snib.ErrInvalidOneTimeToken)
 	}
 	for _, token := range s.Sessions {
 		must(db.ValidateSession(ctx, token))(t)
@@ -202,7 +202,7 @@ func (s *goldenSecrets) present(t *testing.T, db *snib.DB) {
 		}
 	}
 	for _, token := range s.Links {
-		must(db.UseOneTimeToken(ctx, "reset", token))(t)
+		must(db.Tokens().Use(ctx, "reset", token))(t)
 	}
 	for identifier, secret := range s.Passwords {
 		must(db.AuthenticateUser(ctx, "email", identifier, secret))(t)

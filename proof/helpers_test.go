@@ -47,7 +47,7 @@ func session(tb testing.TB, db *snib.DB, id snib.UserID) snib.Session {
 // link makes a one-time token that lives for ttl.
 func link(tb testing.TB, db *snib.DB, u snib.User, purpose string, ttl time.Duration) snib.OneTimeToken {
 	tb.Helper()
-	return must(db.CreateOneTimeToken(ctx, u.ID, purpose, ttl, nil))(tb)
+	return must(db.Tokens().Create(ctx, u.ID, purpose, ttl, nil))(tb)
 }
 
 // storedHash returns the password hash in a user's record.
@@ -319,6 +319,9 @@ func wantField(tb testing.TB, err error, field string) {
 	e, ok := errors.AsType[*snib.InputError](err)
 	if !ok || !strings.HasPrefix(e.Field, field) || !errors.Is(err, snib.ErrInvalidInput) {
 		tb.Fatalf("got error %v, want an InputError of %s", err, field)
+	}
+	if e.Code == "" || e.Reason == "" {
+		tb.Fatalf("%s has the code %q and the reason %q", e.Field, e.Code, e.Reason)
 	}
 }
 

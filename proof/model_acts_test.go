@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -42,7 +43,8 @@ func init() { // it refers to itself
 		"RevokeRefreshTokenByID": {do: (*run).revoke, rare: 5}, "RevokeUserRefreshTokens": {do: (*run).revokeAll, rare: 10},
 		"RevokeRefreshToken": {do: (*run).revokeOfUser, rare: 5},
 		"RevokeOneTimeToken": {do: (*run).revokeLink, rare: 3}, "RevokeUserOneTimeTokens": {do: (*run).revokeLinks, rare: 4},
-		"CreateOneTimeToken": {do: (*run).createLink}, "UseOneTimeToken": {do: (*run).useLink}, "many one-time tokens": {do: (*run).manyLinks, rare: 10},
+		"CreateOneTimeToken": {do: (*run).createLink}, "UseOneTimeToken": {do: (*run).useLink}, "many one-time tokens": {do: (*run).manyLinks, rare: 15},
+		"PeekOneTimeToken": {do: (*run).peekLink}, "ListOneTimeTokens": {do: (*run).listLinks},
 		"AuthenticateUser": {do: (*run).authenticate, direct: true}, "LogIn": {do: (*run).logIn, direct: true},
 		"ChangePassword": {do: (*run).changePassword, direct: true},
 		"Sweep":          {do: (*run).sweep, direct: true}, "EndEverything": {do: (*run).endEverything, direct: true, rare: 5},
@@ -166,8 +168,19 @@ func (r *run) createSession() bool { return r.sessionFor(r.user()) }
 
 func (r *run) sessionFor(id snib.UserID) bool {
 	version := r.version(id)
-	s, err := r.on.CreateSession(snib.User{ID: id, CredentialVersion: version}, snib.SessionOptions{})
-	return r.made(s, err, r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal()))
+	o, replaced := r.carried()
+	s, err := r.on.CreateSession(snib.User{ID: id, CredentialVersion: version}, o)
+	return r.made(s, err, r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal(), replaced...))
+}
+
+// carried are the options of a client that carries up to two tokens, of anybody
+// and in any state.
+func (r *run) carried() (o snib.SessionOptions, replaced []string) {
+	for range max(0, r.rng.IntN(6)-3) {
+		text := r.text("sn")
+		o.Replaces, replaced = append(o.Replaces, snib.PresentedToken(text)), append(replaced, text)
+	}
+	return o, replaced
 }
 
 // manySessions comes to the bound.
@@ -236,8 +249,9 @@ func (r *run) createFamily() bool { return r.familyFor(r.user()) }
 
 func (r *run) familyFor(id snib.UserID) bool {
 	version := r.version(id)
-	s, f, err := r.on.CreateRefreshToken(snib.User{ID: id, CredentialVersion: version}, snib.SessionOptions{})
-	want := r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal())
+	o, replaced := r.carried()
+	s, f, err := r.on.CreateRefreshToken(snib.User{ID: id, CredentialVersion: version}, o)
+	want := r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal(), replaced...)
 	return r.madeFamily(s, f, err, want)
 }
 
@@ -365,12 +379,40 @@ func (r *run) revokeAll() bool {
 
 var purposes = []string{"reset", "verify"}
 
-func (r *run) createLink() bool { return r.linkFor(r.user()) }
+// createLink makes one or a few: two of a purpose are a minute apart.
+func (r *run) createLink() bool {
+	good := false
+	for id := r.user(); ; {
+		good = r.linkFor(id, pick(r, purposes)) || good
+		if r.rng.IntN(3) == 0 {
+			return good
+		}
+	}
+}
 
-func (r *run) linkFor(id snib.UserID) bool {
-	purpose, ttl := purposes[r.rng.IntN(2)], time.Duration(1+r.rng.IntN(7200))*time.Second
-	l, err := r.on.CreateOneTimeToken(id, purpose, ttl, []byte("data"))
+// presentedLink is the text of a one-time token, and a purpose: its own, most
+// of the time.
+func (r *run) presentedLink() (text, purpose string) {
+	text, purpose = r.text("snott_"), pick(r, purposes)
+	for _, l := range r.m.Links {
+		if l.Token == text && r.rng.IntN(4) > 0 {
+			purpose = l.Purpose
+		}
+	}
+	return text, purpose
+}
+
+func (r *run) linkFor(id snib.UserID, purpose string) bool {
+	ttl := time.Duration(1+r.rng.IntN(7200)) * time.Second
+	wait := r.m.LinkWait(string(id), purpose)
+	l, err := r.on.Tokens().Create(ctx, id, purpose, ttl, []byte("data"))
 	r.texts = append(r.texts, l.Token.Reveal())
+	if e, ok := errors.AsType[*snib.OneTimeTokenLimitError](err); ok {
+		r.good = append(r.good, "limit of links")
+		if e.RetryAt.UnixMilli() != wait || e.Purpose != purpose {
+			r.differ("the limit is %+v, want until %d", e, wait)
+		}
+	}
 	if !r.agree(err, r.m.CreateLink(string(id), purpose, ttl.Milliseconds(), string(l.ID), l.Token.Reveal())) {
 		return false
 	}
@@ -386,33 +428,60 @@ func (r *run) revokeLink() bool {
 		return false
 	}
 	id := pick(r, known)
-	return r.agree(r.on.RevokeOneTimeToken(user, snib.OneTimeTokenID(id)), r.m.RevokeLink(id, string(user)))
+	return r.agree(r.on.Tokens().Revoke(ctx, user, snib.OneTimeTokenID(id)), r.m.RevokeLink(id, string(user)))
 }
 
 func (r *run) revokeLinks() bool {
-	user, purpose := r.user(), purposes[r.rng.IntN(2)]
-	return r.agree(r.on.RevokeUserOneTimeTokens(user, purpose), r.m.RevokeLinks(string(user), purpose))
+	user, purpose := r.user(), append(purposes, "")[r.rng.IntN(3)]
+	return r.agree(r.on.Tokens().RevokeAll(ctx, user, purpose), r.m.RevokeLinks(string(user), purpose))
 }
 
-// manyLinks comes to the bound.
+// manyLinks comes to the bound over all purposes.
 func (r *run) manyLinks() bool {
-	id := r.user()
-	for range 18 {
-		if !r.linkFor(id) {
-			return false
-		}
+	id, good := r.user(), false
+	for i := range 35 {
+		good = r.linkFor(id, fmt.Sprint("purpose-", i)) || good
 	}
-	return true
+	return good
 }
 
 func (r *run) useLink() bool {
-	text, purpose := r.text("snott_"), purposes[r.rng.IntN(2)]
-	l, err := r.on.UseOneTimeToken(purpose, text)
+	text, purpose := r.presentedLink()
+	l, err := r.on.Tokens().Use(ctx, purpose, text)
 	user, want := r.m.UseLink(purpose, text)
 	if r.agree(err, want) && string(l.UserID) != user {
 		r.differ("the token is of %s, want %s", l.UserID, user)
 	}
 	return err == nil
+}
+
+func (r *run) peekLink() bool {
+	text, purpose := r.presentedLink()
+	l, err := r.on.Tokens().Peek(ctx, purpose, text)
+	want, refused := r.m.PeekLink(purpose, text)
+	if r.agree(err, refused) && (string(l.ID) != want.ID || string(l.UserID) != want.User) {
+		r.differ("the token is %s, want %s", l.ID, want.ID)
+	}
+	return err == nil
+}
+
+func (r *run) listLinks() bool {
+	user, purpose := r.user(), append(purposes, "")[r.rng.IntN(3)]
+	got, err := r.on.Tokens().List(ctx, user, purpose)
+	var want []string
+	for _, l := range r.m.LinksOf(string(user)) {
+		if r.m.LinkAlive(l) && (purpose == "" || l.Purpose == purpose) {
+			want = append(want, l.ID)
+		}
+	}
+	ids := make([]string, len(got))
+	for i, l := range got {
+		ids[i] = string(l.ID)
+	}
+	if !slices.Equal(ids, want) {
+		r.differ("one-time tokens of %s for %q: %q, want %q", user, purpose, ids, want)
+	}
+	return r.agree(err, nil) && len(want) > 0
 }
 
 func (r *run) password() string {
@@ -443,10 +512,11 @@ func (r *run) authenticate() bool {
 
 func (r *run) logIn() bool {
 	x, password := r.credentials()
-	s, u, err := r.on.(direct).db.LogIn(ctx, x.Provider, x.Identifier, password, snib.SessionOptions{})
+	o, replaced := r.carried()
+	s, u, err := r.on.(direct).db.LogIn(ctx, x.Provider, x.Identifier, password, o)
 	mu, want := r.m.Authenticate(x, password)
 	if want == nil {
-		want = r.m.CreateSession(mu.ID, mu.Version, string(s.ID), s.Token.Reveal())
+		want = r.m.CreateSession(mu.ID, mu.Version, string(s.ID), s.Token.Reveal(), replaced...)
 	}
 	return r.made(s, err, want) && r.updated(u, err, want)
 }

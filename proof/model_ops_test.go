@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/internal/model"
@@ -35,10 +34,7 @@ type methods interface {
 	RevokeRefreshToken(snib.UserID, snib.RefreshTokenID) error
 	RevokeRefreshTokenByID(snib.RefreshTokenID) error
 	RevokeUserRefreshTokens(snib.UserID) error
-	CreateOneTimeToken(id snib.UserID, purpose string, ttl time.Duration, data []byte) (snib.OneTimeToken, error)
-	UseOneTimeToken(purpose, token string) (snib.OneTimeToken, error)
-	RevokeOneTimeToken(snib.UserID, snib.OneTimeTokenID) error
-	RevokeUserOneTimeTokens(id snib.UserID, purpose string) error
+	Tokens() snib.OneTimeTokens
 }
 
 var _ methods = (*snib.Tx)(nil)
@@ -103,18 +99,7 @@ func (x direct) CreateRefreshToken(p snib.Proof, o snib.SessionOptions) (snib.Se
 func (x direct) RevokeRefreshToken(id snib.UserID, r snib.RefreshTokenID) error {
 	return x.db.RevokeRefreshToken(ctx, id, r)
 }
-func (x direct) RevokeOneTimeToken(id snib.UserID, t snib.OneTimeTokenID) error {
-	return x.db.RevokeOneTimeToken(ctx, id, t)
-}
-func (x direct) RevokeUserOneTimeTokens(id snib.UserID, purpose string) error {
-	return x.db.RevokeUserOneTimeTokens(ctx, id, purpose)
-}
-func (x direct) CreateOneTimeToken(id snib.UserID, p string, ttl time.Duration, data []byte) (snib.OneTimeToken, error) {
-	return x.db.CreateOneTimeToken(ctx, id, p, ttl, data)
-}
-func (x direct) UseOneTimeToken(purpose, token string) (snib.OneTimeToken, error) {
-	return x.db.UseOneTimeToken(ctx, purpose, token)
-}
+func (x direct) Tokens() snib.OneTimeTokens { return x.db.Tokens() }
 
 // Small spaces to choose from, so that choices collide.
 var (

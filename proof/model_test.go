@@ -36,8 +36,8 @@ func TestModel(t *testing.T) {
 // TestModelMeetsEverything does the same operations each time, and fails
 // unless each has succeeded among them.
 func TestModelMeetsEverything(t *testing.T) {
-	d := runModel(t, 1, 1500)
-	for _, op := range append(slices.Sorted(maps.Keys(operations)), "rotate", "repeat", "replace", "session again", "reuse by the parent", "reuse elsewhere", "reuse") {
+	d := runModel(t, 4, 5000)
+	for _, op := range append(slices.Sorted(maps.Keys(operations)), "rotate", "repeat", "replace", "session again", "reuse by the parent", "reuse elsewhere", "reuse", "limit of links") {
 		if d.good[op] == 0 {
 			t.Errorf("%s has never succeeded", op)
 		}
@@ -46,7 +46,12 @@ func TestModelMeetsEverything(t *testing.T) {
 
 func runModel(t *testing.T, seed uint64, steps int) *driver {
 	t.Logf("go test ./proof -run 'TestModel$' -seed %d -steps %d", seed, steps)
-	d := newDriver(t, seed)
+	return newDriver(t, seed, &engineOptions{}).runTo(steps)
+}
+
+// runTo does steps until there have been so many.
+func (d *driver) runTo(steps int) *driver {
+	t := d.t
 	for d.step = 1; d.step <= steps; d.step++ {
 		d.advance()
 		d.act()
@@ -55,11 +60,12 @@ func runModel(t *testing.T, seed uint64, steps int) *driver {
 			d.compare()
 		}
 		if t.Failed() {
-			t.Fatalf("seed %d, step %d; the last operations:\n%s", seed, d.step, strings.Join(d.log, "\n"))
+			t.Fatalf("step %d; the last operations:\n%s", d.step, strings.Join(d.log, "\n"))
 		}
 	}
 	d.compare()
 	snibtest.CheckAndClose(t, d.db)
+	d.on.close(t)
 	return d
 }
 
@@ -70,6 +76,7 @@ type driver struct {
 	clock *snibtest.Clock
 	path  string
 	o     *snib.Options
+	on    *engineOptions
 	db    *snib.DB
 	m     *model.Model
 
@@ -82,9 +89,9 @@ type driver struct {
 
 const importedPassword = "U*U" // of foreignHash
 
-func newDriver(t *testing.T, seed uint64) *driver {
+func newDriver(t *testing.T, seed uint64, on *engineOptions) *driver {
 	d := &driver{
-		t: t, rng: rand.New(rand.NewPCG(seed, 1)), clock: snibtest.NewClock(),
+		t: t, on: on, rng: rand.New(rand.NewPCG(seed, 1)), clock: snibtest.NewClock(),
 		path: filepath.Join(t.TempDir(), "accounts.db"), good: map[string]int{},
 		users: []string{"u1", "u2", "u10", "nobody", "", "mal\x00formed"}, sessions: []string{"", "ses_" + strings.Repeat("0", 32)},
 		families: []string{"rft_" + strings.Repeat("0", 32)}, texts: []string{"", "snses_x"},
@@ -111,7 +118,7 @@ func newDriver(t *testing.T, seed uint64) *driver {
 }
 
 func (d *driver) open() {
-	db, err := snib.Open(d.path, d.o)
+	db, err := d.on.open(d.path, d.o)
 	if err != nil {
 		d.t.Fatalf("step %d: open: %v", d.step, err)
 	}
@@ -180,6 +187,7 @@ func (d *driver) act() {
 	case n < 3:
 		d.note("reopen")
 		closeDB(d.t, d.db)
+		d.on.close(d.t)
 		d.open()
 		d.run(func(r *run) { r.refreshes() }) // with another key
 	case n < 20:
@@ -282,7 +290,7 @@ var outcomes = []struct{ got, want error }{
 	{snib.ErrIdentityTaken, model.ErrIdentityTaken}, {snib.ErrAttributeTaken, model.ErrAttributeTaken},
 	{snib.ErrInvalidCredentials, model.ErrInvalidCredentials}, {snib.ErrInvalidSession, model.ErrInvalidSession},
 	{snib.ErrInvalidRefreshToken, model.ErrInvalidRefresh}, {snib.ErrRefreshTokenReused, model.ErrReused},
-	{snib.ErrInvalidOneTimeToken, model.ErrInvalidOneTimeToken}, {snib.ErrInvalidInput, model.ErrInvalidInput}, {snib.ErrTooLarge, model.ErrTooLarge},
+	{snib.ErrInvalidOneTimeToken, model.ErrInvalidOneTimeToken}, {snib.ErrOneTimeTokenLimit, model.ErrOneTimeTokenLimit}, {snib.ErrInvalidInput, model.ErrInvalidInput}, {snib.ErrTooLarge, model.ErrTooLarge},
 }
 
 // agree fails the test unless the two errors are of one kind, and reports

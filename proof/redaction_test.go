@@ -84,7 +84,7 @@ func secretHolders(tb testing.TB) (map[string]any, canary) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, []byte("data")))(tb)
+	link := must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, []byte("data")))(tb)
 	c := make(canary)
 	for _, token := range []snib.Token{s.Token, refresh.Token, link.Token} {
 		_, secret, _ := strings.Cut(token.Reveal(), ".")
@@ -247,8 +247,8 @@ func TestGetSessionAndListUserRefreshTokensShowNoToken(t *testing.T) {
 			t.Errorf("read %d: session %s with a token %t", i, got.ID, got.Token.Reveal() != "")
 		}
 	}
-	link := must(db.CreateOneTimeToken(ctx, u.ID, "reset", time.Hour, nil))(t)
-	if used := must(db.UseOneTimeToken(ctx, "reset", link.Token.Reveal()))(t); used.Token.Reveal() != "" {
+	link := must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil))(t)
+	if used := must(db.Tokens().Use(ctx, "reset", link.Token.Reveal()))(t); used.Token.Reveal() != "" {
 		t.Error("a used one-time token can be revealed again")
 	}
 	_, refresh, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})

@@ -230,11 +230,17 @@ func (r *longRun) live(a *account) {
 		}
 		a.refresh = a.last
 	case 4:
-		link := must(r.db.CreateOneTimeToken(ctx, a.id, "reset", time.Hour, []byte("data in plain text")))(r)
+		link, err := r.db.Tokens().Create(ctx, a.id, "reset", time.Hour, []byte("data in plain text"))
+		if errors.Is(err, snib.ErrOneTimeTokenLimit) {
+			break
+		}
+		if err != nil {
+			r.Fatal(err)
+		}
 		r.issued("a one-time token", link.Token)
 		if r.rand.IntN(2) == 0 {
-			must(r.db.UseOneTimeToken(ctx, "reset", link.Token.Reveal()))(r)
-			r.failed(second(r.db.UseOneTimeToken(ctx, "reset", link.Token.Reveal())), snib.ErrInvalidOneTimeToken)
+			must(r.db.Tokens().Use(ctx, "reset", link.Token.Reveal()))(r)
+			r.failed(second(r.db.Tokens().Use(ctx, "reset", link.Token.Reveal())), snib.ErrInvalidOneTimeToken)
 		}
 	case 5:
 		p := r.newPassword()

@@ -19,7 +19,9 @@ cd crash
 step "crash states" go test -count=1 -v -run 'CrashStates|Plants|Counted' . -ops "${OPS:-60}" -lane-ops "${LANE_OPS:-10}" -full "${FULL:-4}" -samples "${SAMPLES:-3}"
 step "power cuts" go test -count=1 -v -run 'PowerCuts' . -cuts "${CUTS:-100}"
 step faults go test -count=1 -v -run 'Faults' . -fault-skip "${FAULT_SKIP:-4}"
+step histories go test -count=1 -v -run 'Histories' . -histories "${HISTORIES:-8s}"
 step kills go test -count=1 -v -run 'Kill' . -kill "${KILL:-15s}"
 step damage go test -count=1 -v -run 'Damage|Truth' . -damaged "${DAMAGED:-1500}"
-step space go test -count=1 -v -run 'Full|FileSize' .
+step space go test -count=1 -v -run 'Full|FileSize|Cramped' .
+step processes go test -count=1 -v -run 'HandOver|RestartInPlace|ChildrenAnd' .
 step load go test -count=1 -v ${race:+-race} -run 'Load' . -load "${LOAD:-15s}"

@@ -16,7 +16,7 @@ trap 'rm -f "$model"' EXIT
 go test -c -o "$model" ./proof
 end=$((SECONDS + seconds / 2)) rounds=0
 while [ "$SECONDS" -lt "$end" ]; do
-	"$model" -test.run 'TestModel$' -test.timeout 1h -steps "${STEPS:-5000}"
+	"$model" -test.run 'TestModel(Options)?$' -test.timeout 1h -steps "${STEPS:-5000}"
 	rounds=$((rounds + 1))
 done
 echo "model: $rounds rounds of ${STEPS:-5000} steps, no difference"

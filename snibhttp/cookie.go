@@ -52,7 +52,7 @@ func (m *Manager) persistent(a snib.Attributes) (bool, error) {
 	case bool:
 		return value, nil
 	}
-	return false, &snib.InputError{Field: "Attributes[" + AttrPersistent + "]", Reason: "must be a bool"}
+	return false, &snib.InputError{Field: "Attributes[" + AttrPersistent + "]", Code: snib.CodeUnsupported, Reason: "must be a bool"}
 }
 
 // keepCookie sets the cookie again, with the same token, if the session is to

@@ -61,6 +61,7 @@ var statuses = []struct {
 	{snib.ErrIdentityTaken, http.StatusConflict},
 	{snib.ErrAttributeTaken, http.StatusConflict},
 	{ErrMethod, http.StatusMethodNotAllowed},
+	{snib.ErrOneTimeTokenLimit, http.StatusTooManyRequests},
 }
 
 // retryAfter is how long a client should wait after a 503, in seconds. Most
@@ -71,9 +72,10 @@ const retryAfter = "1"
 // method of this package or of [snib.DB]; the middleware answers by it too. The
 // status is the one that the error names; of the database's, 401 for refused
 // credentials, 400 for an argument out of its bounds or a one-time token that
-// is not good, 409 for a taken identity or attribute, and 503 with Retry-After
-// for everything else, which is the database's own trouble and is logged. The
-// answer is that of Options.Refuse, or of [WriteStatus]; it never says more of
+// is not good, 409 for a taken identity or attribute, 429 for the limit of
+// one-time tokens (which a stranger must not see: it tells of an account), and
+// 503 with Retry-After for everything else, which is the database's own trouble
+// and is logged. The answer is that of Options.Refuse, or of [WriteStatus]; it never says more of
 // err than its status.
 //
 // If the client has gone (the context of r is canceled), the answer is a 503,
@@ -139,6 +141,7 @@ var details = map[int]string{
 	http.StatusForbidden:          "The request came from another site, or from a program that does not say where from.",
 	http.StatusMethodNotAllowed:   "This needs a POST.",
 	http.StatusConflict:           "Somebody has this already.",
+	http.StatusTooManyRequests:    "There were too many already. Wait before the next.",
 	http.StatusMisdirectedRequest: "This program is not to be reached under this name.",
 	http.StatusServiceUnavailable: "The request could not be handled now. Try again.",
 }

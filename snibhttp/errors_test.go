@@ -35,6 +35,7 @@ func TestStatusOfErrors(t *testing.T) {
 		snibhttp.ErrAuthorization:                 400,
 		&snib.InputError{Field: "Password"}:       400,
 		snib.ErrInvalidOneTimeToken:               400,
+		&snib.OneTimeTokenLimitError{}:            429,
 		snib.ErrBusy:                              503,
 		snib.ErrClosed:                            503,
 		snib.ErrUnknown:                           503,

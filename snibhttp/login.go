@@ -12,9 +12,9 @@ import (
 
 // SetSession signs the client in to s, which a method of the database has just
 // made and which has its Token: that of LogIn, say, with
-// [Manager.SessionOptions]. It ends the session that the request carries, in a
-// commit of its own, and then sets the cookie, so that a cookie planted in this
-// browser gains nothing. Call it before anything of the body is written, and
+// [Manager.SessionOptions]. It ends the session that the request carries, unless
+// those options have done so, and then sets the cookie, so that a cookie planted
+// in this browser gains nothing. Call it before anything of the body is written, and
 // not for a request that changes nothing (GET), unless something in it proves
 // that its user began it: the state of an OAuth callback, say.
 //
@@ -25,7 +25,7 @@ import (
 // database. With an error there is no cookie, and s is ended if it can be.
 func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Session) error {
 	if s.Token.Reveal() == "" {
-		return &snib.InputError{Field: "Session.Token", Reason: "must be there"}
+		return &snib.InputError{Field: "Session.Token", Code: snib.CodeRequired, Reason: "must be there"}
 	}
 	c, err := m.mayEnter(r, s.Attributes())
 	if err == nil {
@@ -60,16 +60,7 @@ func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, u snib.User, att
 	if err != nil {
 		return snib.Session{}, err
 	}
-	var s snib.Session
-	err = m.db.Update(r.Context(), func(tx *snib.Tx) (err error) {
-		for _, token := range c.cookies { // first, as it makes room
-			if err := tx.RevokeToken(token); err != nil {
-				return err
-			}
-		}
-		s, err = tx.CreateSession(u, o)
-		return err
-	})
+	s, err := m.db.CreateSession(r.Context(), u, o)
 	if err != nil {
 		return snib.Session{}, err
 	}

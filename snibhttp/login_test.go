@@ -351,3 +351,66 @@ func TestManyCookiesCostLittle(t *testing.T) {
 		t.Errorf("log %q", got)
 	}
 }
+
+// TestSigningInAgainKeepsTheOtherDevice: by each way in, at the bound of
+// sessions.
+func TestSigningInAgainKeepsTheOtherDevice(t *testing.T) {
+	for name, again := range map[string]func(*site, *http.Request) error{
+		"DB.LogIn and SetSession": func(s *site, r *http.Request) error {
+			session, _, err := s.db.LogIn(t.Context(), "email", "ada@example.com", password, s.m.SessionOptions(r))
+			if err != nil {
+				return err
+			}
+			return s.m.SetSession(httptest.NewRecorder(), r, session)
+		},
+		"Manager.LogIn": func(s *site, r *http.Request) error {
+			_, err := s.m.LogIn(httptest.NewRecorder(), r, s.refreshed(), nil)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.Sessions.MaxPerUser = 2 })
+			_, phone := s.session()
+			_, browser := s.session()
+			before := s.commits()
+			if err := again(s, s.request("POST", "/log-in", cookie+browser)); err != nil {
+				t.Fatal(err)
+			}
+			if n := s.commits() - before; n != 1 {
+				t.Errorf("%d commits, want 1", n)
+			}
+			list, err := s.db.ListUserSessions(t.Context(), s.user.ID)
+			if err != nil || len(list) != 2 || !s.valid(phone) || s.valid(browser) {
+				t.Errorf("%d sessions, phone %t, browser's old %t, %v", len(list), s.valid(phone), s.valid(browser), err)
+			}
+		})
+	}
+}
+
+// TestSessionOptionsReplaceWhatSetSessionWould: the cookies, all of them, and
+// none of a request that was forged.
+func TestSessionOptionsReplaceWhatSetSessionWould(t *testing.T) {
+	s := newSite(t, nil)
+	for what, c := range map[string]struct {
+		headers []string
+		want    string
+	}{
+		"none":         {nil, ""},
+		"one":          {[]string{cookie + "a"}, "a"},
+		"planted":      {[]string{cookie + "a; " + strings.TrimPrefix(cookie, "Cookie: ") + "b"}, "a b"},
+		"bearer":       {[]string{"Authorization: Bearer x", cookie + "a"}, ""},
+		"two headers":  {[]string{"Authorization: a", "Authorization: b", cookie + "a"}, ""},
+		"another site": {[]string{"Sec-Fetch-Site: cross-site", cookie + "a"}, ""},
+	} {
+		var got []string
+		for _, token := range s.m.SessionOptions(s.request("POST", "/log-in", c.headers...)).Replaces {
+			got = append(got, token.Reveal())
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %q, want %q", what, got, c.want)
+		}
+	}
+	if s.log.Len() != 0 {
+		t.Errorf("logged: %s", s.log)
+	}
+}

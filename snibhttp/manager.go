@@ -37,14 +37,14 @@ func New(db *snib.DB, o *Options) (*Manager, error) {
 		m.o = *o
 	}
 	if db == nil {
-		return nil, &snib.InputError{Field: "db", Reason: "must not be nil"}
+		return nil, &snib.InputError{Field: "db", Code: snib.CodeRequired, Reason: "must not be nil"}
 	}
 	if err := m.o.check(); err != nil {
 		return nil, err
 	}
 	for _, origin := range m.o.TrustedOrigins {
 		if err := m.base.AddTrustedOrigin(origin); err != nil {
-			return nil, invalid("TrustedOrigins", "must each be an origin")
+			return nil, invalid("TrustedOrigins", snib.CodeMalformed, "must each be an origin")
 		}
 		m.trusted[origin] = true
 	}
@@ -81,14 +81,21 @@ const (
 
 // SessionOptions returns the options for [snib.DB.LogIn] or CreateRefreshToken
 // for a log-in by this request: the attributes [AttrAddress] and
-// [AttrUserAgent], by which users know their sessions in a list. The second is
-// text of the client's choice. More may be put into the map; it is the
-// caller's.
+// [AttrUserAgent], by which users know their sessions in a list, and as
+// Replaces the tokens of its cookies. The second attribute is text of the
+// client's choice. More may be put into the map; it is the caller's. A request
+// that SetSession would refuse replaces nothing: a page of another site signs
+// nobody out. A program puts the tokens of native clients there itself.
 func (m *Manager) SessionOptions(r *http.Request) snib.SessionOptions {
-	return snib.SessionOptions{Attributes: snib.Attributes{
+	o := snib.SessionOptions{Attributes: snib.Attributes{
 		AttrAddress:   m.address(r),
 		AttrUserAgent: printable(r.UserAgent(), 256),
 	}}
+	c, _ := m.admissible(r)
+	for _, text := range c.cookies {
+		o.Replaces = append(o.Replaces, snib.PresentedToken(text))
+	}
+	return o
 }
 
 // address is that of the client, as it is shown.

@@ -143,33 +143,33 @@ func (p Profile) scheme() string {
 const maxTrustedOrigins = 64
 
 // invalid names a field that New refuses.
-func invalid(field, reason string) error {
-	return &snib.InputError{Field: "Options." + field, Reason: reason}
+func invalid(field, code, reason string) error {
+	return &snib.InputError{Field: "Options." + field, Code: code, Reason: reason}
 }
 
 // check returns which field is outside its bounds, looking at each by itself.
 func (o *Options) check() error {
 	switch {
 	case !validApp(o.App):
-		return invalid("App", "must be 1–32 of [A-Za-z0-9_-], the first a letter or digit")
+		return invalid("App", snib.CodeMalformed, "must be 1–32 of [A-Za-z0-9_-], the first a letter or digit")
 	case o.Profile < HTTPS || o.Profile > InsecureLAN:
-		return invalid("Profile", "must be HTTPS, Loopback or InsecureLAN")
+		return invalid("Profile", snib.CodeOutOfRange, "must be HTTPS, Loopback or InsecureLAN")
 	case o.Profile == Loopback && len(o.Hosts) == 0:
-		return invalid("Hosts", `must be set under Loopback, to "localhost:8080" say`)
+		return invalid("Hosts", snib.CodeRequired, `must be set under Loopback, to "localhost:8080" say`)
 	case o.SameSite != 0 && o.SameSite != http.SameSiteLaxMode && o.SameSite != http.SameSiteStrictMode:
-		return invalid("SameSite", "must be SameSiteLaxMode or SameSiteStrictMode")
+		return invalid("SameSite", snib.CodeUnsupported, "must be SameSiteLaxMode or SameSiteStrictMode")
 	case len(o.TrustedOrigins) > maxTrustedOrigins:
-		return invalid("TrustedOrigins", "must be at most 64")
+		return invalid("TrustedOrigins", snib.CodeTooMany, "must be at most 64")
 	case !allOf(o.TrustedOrigins, validOrigin):
-		return invalid("TrustedOrigins", `must each be as browsers write an origin: "https://app.example.com"`)
+		return invalid("TrustedOrigins", snib.CodeMalformed, `must each be as browsers write an origin: "https://app.example.com"`)
 	}
 	for _, h := range o.Hosts {
 		name, _, ok := parseHost(h)
 		switch {
 		case !ok:
-			return invalid("Hosts", `must each be as browsers send it: "localhost:8080", "xn--bcher-kva.example"`)
+			return invalid("Hosts", snib.CodeMalformed, `must each be as browsers send it: "localhost:8080", "xn--bcher-kva.example"`)
 		case o.Profile == Loopback && !loopbackName(name):
-			return invalid("Hosts", "must each be localhost, under .localhost or a loopback address, under Loopback")
+			return invalid("Hosts", snib.CodeNotAllowed, "must each be localhost, under .localhost or a loopback address, under Loopback")
 		}
 	}
 	return nil

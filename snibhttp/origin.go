@@ -10,15 +10,26 @@ import (
 // was sent from. A page of another site can make a browser send a request, but
 // not one with an Authorization header of the page's choosing.
 func (m *Manager) admit(r *http.Request) (credentials, error) {
-	if err := m.checkHost(r); err != nil {
-		return credentials{}, err
+	c, err := m.admissible(r)
+	switch err {
+	case ErrHost:
+		m.logHost(r)
+	case ErrCrossOrigin:
+		m.logOrigin(r)
+	}
+	return c, err
+}
+
+// admissible is admit without a line in the log.
+func (m *Manager) admissible(r *http.Request) (credentials, error) {
+	if !m.hosts.allows(r.Host) {
+		return credentials{}, ErrHost
 	}
 	c, err := m.presented(r)
 	if err != nil {
 		return credentials{}, err
 	}
 	if !c.bearer && !m.sameOrigin(r) {
-		m.logOrigin(r)
 		return credentials{}, ErrCrossOrigin
 	}
 	return c, nil

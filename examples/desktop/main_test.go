@@ -301,3 +301,10 @@ func TestTheFolderIsAmongTheConfiguration(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A repair can take away the name of a user.
+func TestAUserWithoutName(t *testing.T) {
+	if got := nameOf(snib.User{ID: "usr_1"}); got != "usr_1" {
+		t.Errorf("called %q", got)
+	}
+}

@@ -111,8 +111,17 @@ func (n *notes) signIn(args []string) error {
 	if err := n.token.write(session.Token); err != nil {
 		return err
 	}
-	fmt.Fprintf(n.out, "Welcome back, %s.\n", user.Identities[0].Identifier)
+	fmt.Fprintf(n.out, "Welcome back, %s.\n", nameOf(user))
 	return nil
+}
+
+// nameOf is the user's name, or the id of a user who has none: a repair can take
+// it away.
+func nameOf(user snib.User) string {
+	if len(user.Identities) == 0 {
+		return string(user.ID)
+	}
+	return user.Identities[0].Identifier
 }
 
 // add writes a note of the signed-in user. One transaction validates the
@@ -150,7 +159,7 @@ func (n *notes) list([]string) error {
 		if err != nil {
 			return err
 		}
-		name, texts = user.Identities[0].Identifier, notesOf(tx.Bolt(), session.UserID)
+		name, texts = nameOf(user), notesOf(tx.Bolt(), session.UserID)
 		return nil
 	})
 	if err != nil {
@@ -190,7 +199,7 @@ func (n *notes) deleteAccount([]string) error {
 	if err != nil {
 		return err
 	}
-	name := user.Identities[0].Identifier
+	name := nameOf(user)
 	fmt.Fprintf(n.out, "This deletes %s and all notes of %s.\n", name, name)
 	password, err := n.password("Password")
 	if err != nil {

@@ -223,7 +223,7 @@ func (m *mover) try(ctx context.Context, a account) error {
 		return nil
 	}
 	session, _, err := m.db.LogIn(ctx, a.provider, a.identifier, *a.password, snib.SessionOptions{})
-	if errors.Is(err, snib.ErrInvalidCredentials) || errors.Is(err, snib.ErrInvalidInput) {
+	if errors.Is(err, snib.ErrInvalidCredentials) {
 		m.report(a.line, "the password in the export is refused")
 		return nil
 	}

@@ -193,7 +193,7 @@ func (t *tour) reuse() error {
 // oneTimeToken is a password reset: one transaction uses the token and sets the
 // password, so that the token is spent if and only if the password was set.
 func (t *tour) oneTimeToken() error {
-	link, err := t.db.CreateOneTimeToken(t.ctx, t.ada.ID, "password-reset", time.Hour, nil)
+	link, err := t.db.Tokens().Create(t.ctx, t.ada.ID, "password-reset", time.Hour, nil)
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (t *tour) oneTimeToken() error {
 		return err
 	}
 	err = t.db.Update(t.ctx, func(tx *snib.Tx) error {
-		used, err := tx.UseOneTimeToken("password-reset", mailed)
+		used, err := tx.Tokens().Use(t.ctx, "password-reset", mailed)
 		if err != nil {
 			return err
 		}
@@ -213,7 +213,7 @@ func (t *tour) oneTimeToken() error {
 	if err != nil {
 		return err
 	}
-	_, err = t.db.UseOneTimeToken(t.ctx, "password-reset", mailed)
+	_, err = t.db.Tokens().Use(t.ctx, "password-reset", mailed)
 	if err := refused("the link, clicked again", err, snib.ErrInvalidOneTimeToken); err != nil {
 		return err
 	}
@@ -236,7 +236,7 @@ func (t *tour) delete() error {
 	if err != nil {
 		return err
 	}
-	link, err := t.db.CreateOneTimeToken(t.ctx, t.ada.ID, "verify-email", time.Hour, nil)
+	link, err := t.db.Tokens().Create(t.ctx, t.ada.ID, "verify-email", time.Hour, nil)
 	if err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func (t *tour) nothingIsLeft() error {
 	if err := refused("refresh token", err, snib.ErrInvalidRefreshToken); err != nil {
 		return err
 	}
-	_, err = t.db.UseOneTimeToken(t.ctx, "verify-email", t.mailed)
+	_, err = t.db.Tokens().Use(t.ctx, "verify-email", t.mailed)
 	if err := refused("one-time token", err, snib.ErrInvalidOneTimeToken); err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (a *app) account(w http.ResponseWriter, r *http.Request) error {
 	}
 	now := time.Now()
 	data := accountData{
-		Email:           user.Identities[0].Identifier,
+		Email:           addressOf(user),
 		PasswordChanged: momentOf(now, user.PasswordChangedAt),
 		Devices:         devicesOf(now, list, session.ID),
 	}

@@ -11,7 +11,7 @@ func deletePage(user snib.User) page {
 		Title: "Delete your account", Back: true,
 		Intro: "This cannot be undone. Your address and your user name become free for others.",
 		Form: &form{Action: "/account/delete", Submit: "Delete my account", Danger: true,
-			Account: user.Identities[0].Identifier,
+			Account: addressOf(user),
 			Fields:  []field{passwordField("Your password")}},
 	}
 }

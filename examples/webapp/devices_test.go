@@ -3,6 +3,8 @@ package main
 import (
 	"testing"
 	"time"
+
+	"github.com/snibdb/snib"
 )
 
 func TestDeviceNames(t *testing.T) {
@@ -31,5 +33,20 @@ func TestAgo(t *testing.T) {
 		if got := ago(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
 		}
+	}
+}
+
+// A user whom an operator or a repair has left without an address.
+func TestAUserWithoutAddress(t *testing.T) {
+	for want, identities := range map[string][]snib.Identity{
+		"":              nil,
+		"a@example.com": {{Provider: "github", Identifier: "1"}, {Provider: provider, Identifier: "a@example.com"}},
+	} {
+		if got := addressOf(snib.User{Identities: identities}); got != want {
+			t.Errorf("%v: %q, want %q", identities, got, want)
+		}
+	}
+	if got := addressOf(snib.User{Identities: []snib.Identity{{Provider: "github", Identifier: "1"}}}); got != "" {
+		t.Errorf("mail would go to %q", got)
 	}
 }

@@ -12,9 +12,9 @@ func emailPage(user snib.User) page {
 	address.Missing = "Enter the new address."
 	return page{
 		Title: "E-mail address", Back: true,
-		Intro: "You sign in with it. Now it is " + user.Identities[0].Identifier + ".",
+		Intro: "You sign in with it. Now it is " + addressOf(user) + ".",
 		Form: &form{Action: "/account/email", Submit: "Change address",
-			Account: user.Identities[0].Identifier,
+			Account: addressOf(user),
 			Fields:  []field{address, passwordField("Your password")}},
 	}
 }

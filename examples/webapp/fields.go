@@ -73,11 +73,13 @@ func (f *form) explain(err error) bool {
 	return true
 }
 
-// refusedInput treats an impossible password as a wrong one: at a log-in every
-// wrong input gives the same answer.
-func refusedInput(err error) error {
-	if errors.Is(err, snib.ErrInvalidInput) {
-		return snib.ErrInvalidCredentials
+// addressOf is the user's address, "" for a user without one: an operator can
+// have unlinked it, a repair taken it away.
+func addressOf(user snib.User) string {
+	for _, x := range user.Identities {
+		if x.Provider == provider {
+			return x.Identifier
+		}
 	}
-	return err
+	return ""
 }

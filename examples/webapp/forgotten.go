@@ -55,11 +55,22 @@ func resetPage(token string) page {
 	}
 }
 
-// showReset is where the link leads. It does not use the token: mail scanners
+const linkIsOver = "This link was used already, or is too old. Ask for another one."
+
+// showReset is where the link leads. It only looks at the token: mail scanners
 // follow links too.
 func (a *app) showReset(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store") // the token is in the page
-	return a.showForm(w, r, resetPage(r.URL.Query().Get("token")))
+	token := r.URL.Query().Get("token")
+	p := resetPage(token)
+	_, err := a.db.Tokens().Peek(r.Context(), purposeReset, token)
+	switch {
+	case errors.Is(err, snib.ErrInvalidOneTimeToken):
+		p.Form.fail("new_password", linkIsOver)
+	case err != nil:
+		return err
+	}
+	return a.showForm(w, r, p)
 }
 
 // reset uses the token and sets the password in one transaction: both happen
@@ -75,7 +86,7 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
 	hash, err := a.db.HashPassword(r.Context(), f.get("new_password")) // takes long: before the transaction
 	if err == nil {
 		err = a.db.Update(r.Context(), func(tx *snib.Tx) error {
-			used, err := tx.UseOneTimeToken(purposeReset, token)
+			used, err := tx.Tokens().Use(r.Context(), purposeReset, token)
 			if err != nil {
 				return err
 			}
@@ -85,7 +96,7 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case errors.Is(err, snib.ErrInvalidOneTimeToken):
-		f.fail("new_password", "This link was used already, or is too old. Ask for another one.")
+		f.fail("new_password", linkIsOver)
 		return a.showForm(w, r, p)
 	case err != nil && f.explain(err):
 		return a.showForm(w, r, p)

@@ -59,15 +59,15 @@ func (o *outbox) send(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	link, err := o.app.db.CreateOneTimeToken(ctx, user.ID, purposeReset, resetFor, nil)
-	if errors.Is(err, snib.ErrUserDisabled) || errors.Is(err, snib.ErrUserNotFound) {
-		return nil
+	link, err := o.app.db.Tokens().Create(ctx, user.ID, purposeReset, resetFor, nil)
+	if errors.Is(err, snib.ErrUserDisabled) || errors.Is(err, snib.ErrUserNotFound) || errors.Is(err, snib.ErrOneTimeTokenLimit) {
+		return nil // at the limit the user has links that are good
 	}
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(o.terminal, "\nTo %s: set a new password, once and until %s, at\n%s/reset?token=%s\n\n",
-		user.Identities[0].Identifier, link.ExpiresAt.Local().Format(time.TimeOnly),
+		addressOf(user), link.ExpiresAt.Local().Format(time.TimeOnly),
 		o.app.origin, url.QueryEscape(link.Token.Reveal()))
 	return err
 }

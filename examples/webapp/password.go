@@ -11,7 +11,7 @@ func passwordPage(user snib.User) page {
 		Title: "Password", Back: true,
 		Intro: "Every device but this one will be signed out.",
 		Form: &form{Action: "/account/password", Submit: "Change password",
-			Account: user.Identities[0].Identifier,
+			Account: addressOf(user),
 			Fields:  []field{passwordField("Current password"), newPasswordField("New password")}},
 	}
 }

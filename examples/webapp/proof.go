@@ -13,9 +13,9 @@ import (
 // that its result still holds. Like every closure of an Update, fn may run more
 // than once.
 func (a *app) withPassword(ctx context.Context, user snib.User, password string, fn func(tx *snib.Tx) error) error {
-	proven, err := a.db.AuthenticateUser(ctx, provider, user.Identities[0].Identifier, password)
+	proven, err := a.db.AuthenticateUser(ctx, provider, addressOf(user), password)
 	if err != nil {
-		return refusedInput(err)
+		return err
 	}
 	if proven.ID != user.ID {
 		return snib.ErrInvalidCredentials // the address belongs to another user by now

@@ -280,7 +280,7 @@ func TestTheOutboxIsBounded(t *testing.T) {
 		s.browser().post("/forgotten", "email", "ada@example.com").want(t, "/forgotten/sent", http.StatusOK, "terminal")
 	}
 	s.link()
-	if n := strings.Count(s.terminal.String(), "/reset?token="); n != cap(s.app.outbox.queue) {
+	if n := strings.Count(s.terminal.String(), "/reset?token="); n != 1 { // one a minute
 		t.Errorf("%d links were sent", n)
 	}
 }

@@ -34,7 +34,7 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request) error {
 		return a.showForm(w, r, p)
 	}
 	session, _, err := a.db.LogIn(r.Context(), provider, f.get("email"), f.get("password"), a.sessions.SessionOptions(r))
-	if err := refusedInput(err); err != nil {
+	if err != nil {
 		if f.explain(err) {
 			return a.showForm(w, r, p)
 		}

@@ -1,13 +1,10 @@
 // Package fold defines how identifiers and indexed values are compared: it
-// turns each into the bytes of a key, or says in words why it has no key.
+// turns each into the bytes of a key, or tells why it has no key.
 package fold
 
 import (
 	"errors"
-	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/text/secure/precis"
 
@@ -28,10 +25,10 @@ const (
 const MaxIdentifier = 256
 
 // Identifier returns the key of an identifier by a rule; any other rule, also
-// "", is Exact. reason is "" unless it has no key.
-func Identifier(rule, identifier string) (key, reason string) {
-	if reason := PlainText(identifier, MaxIdentifier); reason != "" {
-		return "", reason
+// "", is Exact.
+func Identifier(rule, identifier string) (key string, fault Fault) {
+	if fault := PlainText(identifier, MaxIdentifier); fault.Found() {
+		return "", fault
 	}
 	switch rule {
 	case Email:
@@ -39,55 +36,46 @@ func Identifier(rule, identifier string) (key, reason string) {
 	case Username:
 		return username(identifier)
 	default:
-		return identifier, ""
+		return identifier, Fault{}
 	}
 }
 
-func email(address string) (key, reason string) {
-	local, domain, _ := strings.Cut(address, "@")
-	if local == "" || domain == "" || strings.ContainsAny(domain, "@ ") || strings.Contains(local, " ") {
-		return "", "must be an address: one @ between two parts, no spaces"
-	}
-	for _, c := range []byte(address) {
-		if c >= utf8.RuneSelf {
-			return "", "must be an address in ASCII"
-		}
-	}
-	return strings.ToLower(address), ""
-}
-
-func username(name string) (key, reason string) {
+func username(name string) (key string, fault Fault) {
 	key, err := precis.UsernameCaseMapped.String(name)
 	if err != nil || key == "" || len(key) > MaxIdentifier || strings.ContainsAny(key, `@/\:`) {
-		return "", `must be a user name (RFC 8265) without @ / \ and colon`
+		return "", malformed(`must be a user name (RFC 8265) without @ / \ and colon`)
 	}
-	return key, ""
+	return key, Fault{}
 }
 
-// PlainText says why a text is not 1 to limit bytes of valid UTF-8 without
-// control characters; "" if it is.
-func PlainText(s string, limit int) (reason string) {
+// Name reports whether s names a purpose: 1–32 bytes of [a-z0-9_-].
+func Name(s string) bool { return made(s, 32, "_-", 'a') }
+
+// Provider looks whether s names a provider: 1–64 bytes of [A-Za-z0-9._:-].
+func Provider(s string) Fault {
 	switch {
 	case s == "":
-		return "is required"
-	case len(s) > limit:
-		return fmt.Sprintf("must be at most %d bytes", limit)
-	case !utf8.ValidString(s):
-		return "must be valid UTF-8"
-	case strings.ContainsFunc(s, unicode.IsControl):
-		return "must have no control characters"
+		return Fault{Code: Required, Reason: "is required"}
+	case !made(s, maxProvider, "._:-", 'a', 'A'):
+		return malformed("must be 1–64 of [A-Za-z0-9._:-]")
 	}
-	return ""
+	return Fault{}
 }
 
-// Name reports whether s names a provider or a purpose: 1–32 bytes of
-// [a-z0-9_-].
-func Name(s string) bool {
-	if len(s) < 1 || len(s) > 32 {
+const maxProvider = 64 // bytes
+
+// made reports whether s is 1 to limit bytes, each a digit, one of others, or
+// of the alphabets that begin with the letters given.
+func made(s string, limit int, others string, alphabets ...byte) bool {
+	if len(s) < 1 || len(s) > limit {
 		return false
 	}
 	for _, c := range []byte(s) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+		ok := '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0
+		for _, a := range alphabets {
+			ok = ok || a <= c && c < a+26
+		}
+		if !ok {
 			return false
 		}
 	}
@@ -102,28 +90,32 @@ const maxFolded = 512 // bytes
 var _, errEmptyFold = precis.Nickname.CompareKey("")
 
 // Value returns the encoded form under which an index finds v, a canonical
-// value of an attribute. ok is false for values that are not indexed: null, and
-// text that folds to nothing. reason is "" unless v cannot be indexed.
-func Value(v any, foldText bool) (encoded string, ok bool, reason string) {
-	if v == nil {
-		return "", false, ""
+// value of an attribute. ok is false for values that are not indexed: null,
+// the empty text in a unique index, and text that folds to nothing in an index
+// that folds.
+func Value(v any, x codec.Index) (encoded string, ok bool, fault Fault) {
+	text, isText := v.(string)
+	if v == nil || isText && text == "" && x.Unique {
+		return "", false, Fault{}
 	}
-	if text, isText := v.(string); isText && foldText {
+	if isText && x.Fold {
 		if len(text) > maxFolded {
-			return "", false, "cannot be indexed: must be at most 512 bytes"
+			return "", false, Fault{Code: TooLong, Max: maxFolded, Reason: "cannot be indexed: must be at most 512 bytes"}
 		}
 		folded, err := precis.Nickname.CompareKey(text)
 		if folded == "" && (err == nil || errors.Is(err, errEmptyFold)) {
-			return "", false, ""
+			return "", false, Fault{}
 		}
 		if err != nil {
-			return "", false, "has characters that a folded index refuses (RFC 8266)"
+			return "", false, malformed("has characters that a folded index refuses (RFC 8266)")
 		}
 		v = folded
 	}
 	b, err := codec.AppendIndexValue(nil, v)
 	if err != nil {
-		return "", false, "cannot be indexed: must be a scalar of at most 512 bytes"
+		fault := Unfit(err)
+		fault.Reason = "cannot be indexed: must be a scalar of at most 512 bytes"
+		return "", false, fault
 	}
-	return string(b), true, ""
+	return string(b), true, Fault{}
 }

@@ -78,6 +78,12 @@ type Reader interface {
 	Scan(space Space, from, to []byte, limit int, visit func(key, value []byte) error) error
 }
 
+// Wanter is a Reader of an engine that is far away. Want names keys that will
+// probably be read: the next read fetches them in its own trip, and their Gets
+// need none of their own. It is a hint: results do not depend on it. The keys
+// must not be modified before the next read.
+type Wanter interface{ Want(refs []Ref) }
+
 // Tx is a read-write transaction.
 //
 // After an error of the engine (not one of visit, and not ErrTooLarge) the

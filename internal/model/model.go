@@ -23,6 +23,7 @@ var (
 	ErrInvalidRefresh      = errors.New("invalid refresh token")
 	ErrReused              = errors.New("refresh token reused")
 	ErrInvalidOneTimeToken = errors.New("invalid token")
+	ErrOneTimeTokenLimit   = errors.New("limit of tokens")
 	ErrInvalidInput        = errors.New("invalid input")
 	ErrTooLarge            = errors.New("too large")
 )
@@ -37,7 +38,9 @@ type Policy struct {
 // Bounds that no option moves.
 const (
 	maxIdentities = 16
-	maxLinks      = 16
+	maxLinks      = 32 // live ones, of all purposes
+	maxSameLinks  = 3  // of one purpose
+	linkInterval  = 60_000
 	maxTombstones = 20 // families of a user that were revoked for reuse
 	maxWatched    = 8  // answers of refreshing whose use is watched, of a user
 	maxForeign    = 3  // generations in a row that were repeated elsewhere
@@ -163,7 +166,7 @@ func Key(name string, v any) any {
 	case string:
 		if name == "nick" {
 			v = strings.ToLower(strings.Join(strings.Fields(v), " "))
-			if v == "" {
+			if v == "" { // no value of a unique index
 				return nil
 			}
 		}
@@ -280,18 +283,29 @@ func (u *User) find(x Identity) int {
 	return slices.IndexFunc(u.Identities, func(have Identity) bool { return have.key() == x.key() })
 }
 
-// UpdateProviderID replaces the primary identity.
+// UpdateProviderID replaces the identity of the same provider, or the only one.
 func (m *Model) UpdateProviderID(id string, x Identity) error {
 	return m.update(id, func(u *User) error {
 		if err := m.claimable(x, id); err != nil {
 			return err
 		}
-		if u.find(x) == 0 {
-			u.Identities[0] = x
-			return nil
+		var of []int
+		for i, have := range u.Identities {
+			if have.Provider == x.Provider {
+				of = append(of, i)
+			}
 		}
-		rest := slices.DeleteFunc(u.Identities[1:], func(have Identity) bool { return have.key() == x.key() })
-		u.Identities = append([]Identity{x}, rest...)
+		if len(of) == 0 && len(u.Identities) == 1 {
+			of = []int{0}
+		}
+		if len(of) != 1 {
+			return ErrInvalidInput
+		}
+		old := u.Identities[of[0]]
+		u.Identities[of[0]] = x
+		if old.key() == x.key() {
+			return nil // a spelling
+		}
 		u.Version++
 		m.endLinks(id)
 		return nil

@@ -37,7 +37,8 @@ type Family struct {
 type Link struct {
 	ID, User, Purpose, Token string
 	Epoch                    int
-	Expires                  int64
+	Version                  uint64 // of the user's credentials
+	Created, Expires         int64
 }
 
 // The states of a session.
@@ -70,7 +71,20 @@ func (m *Model) Alive(f *Family) bool {
 	return f.Epoch == m.Epoch && m.Now < until
 }
 
-func (m *Model) linkAlive(l *Link) bool { return l.Epoch == m.Epoch && m.Now < l.Expires }
+// linkStands reports whether nothing has ended a one-time token, but perhaps
+// time.
+func (m *Model) linkStands(l *Link) bool {
+	u := m.Users[l.User]
+	return l.Epoch == m.Epoch && u != nil && !u.Disabled && l.Version == u.Version
+}
+
+// LinkAlive reports whether a one-time token can be used.
+func (m *Model) LinkAlive(l *Link) bool { return m.linkStands(l) && m.Now < l.Expires }
+
+// LinksOf returns a user's one-time tokens, dead ones too, by id.
+func (m *Model) LinksOf(user string) []*Link {
+	return Of(m.Links, func(l *Link) string { return l.User }, user)
+}
 
 // Of returns the part of a map that belongs to a user, by id.
 func Of[T any](all map[string]*T, owner func(*T) string, user string) (out []*T) {
@@ -161,10 +175,12 @@ func (m *Model) last(s *Session) int64 {
 }
 
 // CreateSession adds a session of no family. version 0 is not compared.
-func (m *Model) CreateSession(user string, version uint64, id, token string) error {
+// The tokens that it replaces end before it takes a place.
+func (m *Model) CreateSession(user string, version uint64, id, token string, replaced ...string) error {
 	if _, err := m.enter(user, version); err != nil {
 		return err
 	}
+	m.replace(replaced)
 	s := Session{ID: id, User: user, Token: token, Auth: m.Now, Absolute: m.Now + m.Absolute}
 	m.deadlines(&s)
 	m.put(s)
@@ -229,6 +245,12 @@ func (m *Model) RevokeToken(token string) {
 	}
 }
 
+func (m *Model) replace(tokens []string) {
+	for _, token := range tokens {
+		m.RevokeToken(token)
+	}
+}
+
 // keepable is ErrInvalidInput if one of the sessions is of another user, or
 // cannot be one.
 func (m *Model) keepable(user string, keep []string) error {
@@ -261,6 +283,7 @@ func (m *Model) EndSessions(user string, keep ...string) error {
 		u.Version++
 		m.endSessions(user, keep)
 		m.endFamilies(user, keep)
+		m.endLinks(user)
 		return nil
 	})
 }
@@ -273,10 +296,11 @@ func (m *Model) DeleteDead(user string) int {
 }
 
 // CreateFamily starts a family with its first session.
-func (m *Model) CreateFamily(user string, version uint64, id, token, session, sessionToken string) error {
+func (m *Model) CreateFamily(user string, version uint64, id, token, session, sessionToken string, replaced ...string) error {
 	if _, err := m.enter(user, version); err != nil {
 		return err
 	}
+	m.replace(replaced)
 	have := slices.DeleteFunc(m.FamiliesOf(user), m.tombstone) // these are no part of the bound
 	slices.SortStableFunc(have, func(a, b *Family) int { return cmp.Compare(m.lastUse(a), m.lastUse(b)) })
 	for i := 0; len(have)-i >= m.MaxFamilies; i++ {
@@ -331,6 +355,7 @@ func (m *Model) RevokeAll(user string) error {
 			m.Revoke(f.ID, "")
 		}
 		maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return s.User == user && s.Family != "" })
+		m.endLinks(user)
 		return nil
 	})
 }
@@ -431,23 +456,55 @@ func (m *Model) reused(f *Family) error {
 	return ErrReused
 }
 
-// CreateLink adds a one-time token under the bound per user.
+// LinkWait returns the time before which a user gets no one-time token for a
+// purpose, or 0.
+func (m *Model) LinkWait(user, purpose string) (until int64) {
+	var all, same []int64 // when they expire
+	for _, l := range m.LinksOf(user) {
+		if m.LinkAlive(l) {
+			all = append(all, l.Expires)
+		}
+		if l.Purpose != purpose || !m.linkStands(l) {
+			continue
+		}
+		if m.LinkAlive(l) {
+			same = append(same, l.Expires)
+		}
+		if next := l.Created + linkInterval; m.Now < next {
+			until = max(until, next)
+		}
+	}
+	if len(all) >= maxLinks {
+		until = max(until, slices.Min(all))
+	}
+	if len(same) >= maxSameLinks {
+		until = max(until, slices.Min(same))
+	}
+	return until
+}
+
+// CreateLink adds a one-time token unless a bound is reached. Dead ones make
+// room, the oldest first; live ones never do.
 func (m *Model) CreateLink(user, purpose string, ttl int64, id, token string) error {
-	if _, err := m.admitted(user); err != nil {
+	u, err := m.admitted(user)
+	if err != nil {
 		return err
 	}
-	have := Of(m.Links, func(l *Link) string { return l.User }, user)
-	last := func(l *Link) int64 {
-		if l.Epoch != m.Epoch {
-			return 0
+	if m.LinkWait(user, purpose) > 0 {
+		return ErrOneTimeTokenLimit
+	}
+	have := m.LinksOf(user)
+	excess := len(have) + 1 - maxLinks
+	for _, l := range have {
+		if excess > 0 && !m.LinkAlive(l) {
+			delete(m.Links, l.ID)
+			excess--
 		}
-		return l.Expires
 	}
-	slices.SortStableFunc(have, func(a, b *Link) int { return cmp.Compare(last(a), last(b)) })
-	for i := 0; len(have)-i >= maxLinks; i++ {
-		delete(m.Links, have[i].ID)
+	m.Links[id] = &Link{
+		ID: id, User: user, Purpose: purpose, Token: token,
+		Epoch: m.Epoch, Version: u.Version, Created: m.Now, Expires: m.Now + ttl,
 	}
-	m.Links[id] = &Link{ID: id, User: user, Purpose: purpose, Token: token, Epoch: m.Epoch, Expires: m.Now + ttl}
 	return nil
 }
 
@@ -460,24 +517,33 @@ func (m *Model) RevokeLink(id, user string) error {
 	return nil
 }
 
-// RevokeLinks ends those of a user for a purpose.
+// RevokeLinks ends those of a user for a purpose, or all for "".
 func (m *Model) RevokeLinks(user, purpose string) error {
 	if m.Users[user] == nil {
 		return ErrUserNotFound
 	}
-	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return l.User == user && l.Purpose == purpose })
+	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return l.User == user && (purpose == "" || l.Purpose == purpose) })
 	return nil
+}
+
+// PeekLink returns the one-time token that UseLink would accept.
+func (m *Model) PeekLink(purpose, token string) (*Link, error) {
+	for _, l := range m.Links {
+		if l.Token == token && l.Purpose == purpose && m.LinkAlive(l) {
+			return l, nil
+		}
+	}
+	return nil, ErrInvalidOneTimeToken
 }
 
 // UseLink accepts a one-time token, once.
 func (m *Model) UseLink(purpose, token string) (user string, err error) {
-	for id, l := range m.Links {
-		if l.Token == token && l.Purpose == purpose && m.linkAlive(l) {
-			delete(m.Links, id)
-			return l.User, nil
-		}
+	l, err := m.PeekLink(purpose, token)
+	if err != nil {
+		return "", err
 	}
-	return "", ErrInvalidOneTimeToken
+	delete(m.Links, l.ID)
+	return l.User, nil
 }
 
 // EndEverything ends all sessions, families and one-time tokens.

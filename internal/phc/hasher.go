@@ -150,7 +150,7 @@ func checkPeppers(peppers map[string]string) error {
 		switch {
 		case !validLabel(name):
 			return fmt.Errorf("phc: Peppers must have names of 1–32 of [a-z0-9-]")
-		case text == "" || len(text) > maxPassword:
+		case text == "" || len(text) > MaxPassword:
 			return fmt.Errorf("phc: Peppers must be of 1–1,024 bytes")
 		}
 	}

@@ -84,7 +84,7 @@ func (p *Parsed) pace() float64 {
 	sample.n = p.sampleWork()
 	for range samples {
 		start := time.Now()
-		_, _ = p.scheme.match(&sample, strings.Repeat("x", maxPassword)) // no password is right
+		_, _ = p.scheme.match(&sample, strings.Repeat("x", MaxPassword)) // no password is right
 		least = min(least, time.Since(start))
 	}
 	if paces.of == nil {

@@ -7,9 +7,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// Bounds of a password.
 const (
-	maxPassword = 1024 // bytes, measured on the input
-	minPassword = 8    // code points, for new passwords
+	MaxPassword = 1024 // bytes, measured on the input
+	MinPassword = 8    // code points, for new passwords
 )
 
 // Normalize returns the NFKC form of password, over which our own hashes are
@@ -27,7 +28,7 @@ func CheckInput(password string) error {
 	switch {
 	case password == "":
 		return PasswordEmpty
-	case len(password) > maxPassword:
+	case len(password) > MaxPassword:
 		return PasswordTooLong
 	case !utf8.ValidString(password):
 		return PasswordNotUTF8
@@ -45,7 +46,7 @@ func CheckNew(password string) error {
 		return err
 	}
 	n := min(utf8.RuneCountInString(password), utf8.RuneCountInString(Normalize(password)))
-	if n < minPassword {
+	if n < MinPassword {
 		return PasswordTooShort
 	}
 	return nil

@@ -172,3 +172,76 @@ func TestFormsAreReadFromTheBody(t *testing.T) {
 	}
 	examined(t, n, "files")
 }
+
+// TestInputErrorsHaveCodes reads each place where an InputError is made, or the
+// fault of which one is made, in this module: each sets Code, and codes in
+// other packages are those that the root documents.
+func TestInputErrorsHaveCodes(t *testing.T) {
+	root, others := map[string]bool{}, map[string]string{}
+	for _, s := range sources() {
+		if !s.library() {
+			continue
+		}
+		ast.Inspect(s.tree, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 {
+				return true
+			}
+			value, ok := spec.Values[0].(*ast.BasicLit)
+			switch {
+			case !ok:
+			case s.dir == "." && strings.HasPrefix(spec.Names[0].Name, "Code"):
+				root[value.Value] = true
+			case s.path == "internal/fold/fault.go":
+				others[value.Value] = s.path
+			}
+			return true
+		})
+	}
+	made := 0
+	for _, s := range sources() {
+		if !s.library() {
+			continue
+		}
+		ast.Inspect(s.tree, func(n ast.Node) bool {
+			lit, ok := n.(*ast.CompositeLit)
+			if !ok || len(lit.Elts) == 0 || !slices.Contains([]string{"InputError", "Fault", "ValueError"}, typeName(lit.Type)) {
+				return true
+			}
+			made++
+			if code := keyed(lit, "Code"); code == nil {
+				t.Errorf("%s: without Code", fset.Position(lit.Pos()))
+			} else if text, ok := code.(*ast.BasicLit); ok {
+				others[text.Value] = s.path
+			}
+			return true
+		})
+	}
+	examined(t, min(made, len(root), len(others)), "input errors and codes")
+	for code, path := range others {
+		if !root[code] {
+			t.Errorf("%s: the code %s is no constant of the root", path, code)
+		}
+	}
+}
+
+// typeName is the name of a type without its package.
+func typeName(x ast.Expr) string {
+	switch x := x.(type) {
+	case *ast.Ident:
+		return x.Name
+	case *ast.SelectorExpr:
+		return x.Sel.Name
+	}
+	return ""
+}
+
+// keyed returns the value of a field in a literal, or nil.
+func keyed(lit *ast.CompositeLit, field string) ast.Expr {
+	for _, e := range lit.Elts {
+		if kv, ok := e.(*ast.KeyValueExpr); ok && typeName(kv.Key) == field {
+			return kv.Value
+		}
+	}
+	return nil
+}

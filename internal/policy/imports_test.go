@@ -28,6 +28,7 @@ var walls = map[string]string{
 	"internal/kv/boltkv":  "internal/durable internal/kv github.com/petermattis/goid " + bolt,
 	"internal/kv/dbtest":  ". internal/kv internal/kv/faultkv internal/kv/kvtest internal/model",
 	"internal/kv/faultkv": "internal/kv",
+	"internal/kv/farkv":   "internal/kv",
 	"internal/kv/kvtest":  "internal/kv internal/kv/faultkv",
 	"internal/kv/remote":  "internal/kv",
 	"internal/model":      "",

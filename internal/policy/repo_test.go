@@ -21,7 +21,7 @@ const root = "../.." // of the repository
 
 // testSupport are folders of the root module whose code exists for tests,
 // ours or users', though its files do not end in _test.go.
-var testSupport = []string{"internal/kv/kvtest", "internal/kv/faultkv", "internal/model", "proof", "snibtest"}
+var testSupport = []string{"internal/kv/kvtest", "internal/kv/faultkv", "internal/kv/farkv", "internal/model", "proof", "snibtest"}
 
 // A source is one Go file outside testdata.
 type source struct {

@@ -99,9 +99,9 @@ func (tx *Tx) deleteOwned(userID string) error {
 	return nil
 }
 
-// deleteRemains is deleteOwned for a user who is missing. It writes only if
-// there is something left.
-func (tx *Tx) deleteRemains(userID string) error {
+// DeleteRemains is deleteOwned for a user who is missing, or new under an id of
+// the past. It writes only if there is something left.
+func (tx *Tx) DeleteRemains(userID string) error {
 	if !token.ValidUserID(userID) {
 		return nil
 	}

@@ -252,7 +252,7 @@ func (c *checker) users() error {
 			c.found(3, SpaceUsers, u.ID, "has too many identities")
 		}
 		for _, x := range u.Identities {
-			if key, reason := c.declared.Fold(x.Provider, x.Identifier); c.folds && (reason != "" || key != x.Key) {
+			if key, fault := c.declared.Fold(x.Provider, x.Identifier); c.folds && (fault.Found() || key != x.Key) {
 				c.found(3, SpaceUsers, u.ID, "an identity is not under the key of its identifier")
 			}
 			if err := c.leads(3, SpaceIdentities, PairKey(x.Provider, x.Key), u.ID); err != nil {

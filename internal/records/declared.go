@@ -1,8 +1,11 @@
 package records
 
 import (
+	"slices"
+
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/kv"
 )
 
 // Declared holds a file's declarations: which attributes are indexed, and how
@@ -22,9 +25,9 @@ func NewDeclared(d codec.Declarations) *Declared {
 	return out
 }
 
-// Fold returns the key of an identifier of a provider; reason says why there is
-// no key.
-func (d *Declared) Fold(provider, identifier string) (key, reason string) {
+// Fold returns the key of an identifier of a provider, or the fault for which
+// there is no key.
+func (d *Declared) Fold(provider, identifier string) (key string, fault fold.Fault) {
 	return fold.Identifier(d.rules[provider], identifier)
 }
 
@@ -75,16 +78,56 @@ func (f *File) Entries(indexes []codec.Index, attributes map[string]any) ([]code
 	return entries, nil
 }
 
+// DropEmpty removes the entries of the empty text in unique indexes, which
+// format 1 had where they did not fold. A user without a readable record keeps
+// the entry for Check to report.
+func (f *File) DropEmpty(w kv.Tx, indexes []codec.Index) error {
+	for _, x := range indexes {
+		if !x.Unique {
+			continue
+		}
+		value, err := codec.AppendIndexValue(nil, "")
+		if err != nil {
+			return err
+		}
+		e := codec.IndexEntry{Name: x.Name, Value: string(value), Unique: true}
+		key := EntryKey(e, "")
+		id, ok, err := Reference(f, w, SpaceAttributes, key)
+		if unreadable(err) || err == nil && !ok {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		record, ok, err := w.Get(SpaceUsers, []byte(id))
+		if err != nil {
+			return err
+		}
+		u, err := codec.DecodeUser([]byte(id), record)
+		if !ok || err != nil {
+			continue
+		}
+		u.Entries = slices.DeleteFunc(u.Entries, func(have codec.IndexEntry) bool { return have == e })
+		if err := w.Delete(SpaceAttributes, []byte(key)); err != nil {
+			return err
+		}
+		if err := w.Put(SpaceUsers, []byte(id), u.Append(nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // IndexValue returns the encoded form under which an index finds v. ok is false
-// for values that are not indexed: absent, null, and text that folds to
-// nothing.
+// for values that are not indexed: absent, null, and text that is empty or folds
+// to nothing.
 func (f *File) IndexValue(x codec.Index, v any) (encoded string, ok bool, err error) {
 	if v, err = codec.Canonical(v); err != nil {
-		return "", false, f.Input("Attributes["+x.Name+"]", err.Error())
+		return "", false, f.Input("Attributes["+x.Name+"]", fold.Unfit(err))
 	}
-	encoded, ok, reason := fold.Value(v, x.Fold)
-	if reason != "" {
-		return "", false, f.Input("Attributes["+x.Name+"]", reason)
+	encoded, ok, fault := fold.Value(v, x)
+	if fault.Found() {
+		return "", false, f.Input("Attributes["+x.Name+"]", fault)
 	}
 	return encoded, ok, nil
 }

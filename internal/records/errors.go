@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/kv"
 )
 
@@ -21,9 +22,9 @@ var (
 
 // Failures makes the errors that are types of the root package.
 type Failures struct {
-	Corrupt func(space, reason string) error // an ErrCorrupt
-	Input   func(field, reason string) error // an ErrInvalidInput
-	Taken   func(attribute string) error     // an ErrAttributeTaken
+	Corrupt func(space, reason string) error       // an ErrCorrupt
+	Input   func(field string, f fold.Fault) error // an ErrInvalidInput
+	Taken   func(attribute string) error           // an ErrAttributeTaken
 }
 
 // Damaged turns an error of the codec about a record in a space into one of
@@ -43,6 +44,12 @@ func (f *File) Orphan(space kv.Space, err error) error {
 		return f.Corrupt(f.Name(space), "leads to a record that is missing")
 	}
 	return err
+}
+
+// Stray is the damage of an index entry that leads to a user who does not own
+// it.
+func (f *File) Stray(space kv.Space) error {
+	return f.Corrupt(f.Name(space), "leads to a user who does not have it")
 }
 
 // DamagedOrMissing reports whether err says of a record that should be there

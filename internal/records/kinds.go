@@ -16,8 +16,9 @@ type Kind struct {
 	Space kv.Space // of the records
 	Token token.Kind
 
-	Most  int               // of one user, for any options (INV-7)
-	Bound func(*Config) int // how many the options allow
+	Most    int               // of one user, for any options (INV-7)
+	Bound   func(*Config) int // how many the options allow; one more evicts the least
+	Refuses bool              // at Most one more is refused, and none is evicted
 
 	MostRevoked int // tombstones of one user, beside the others
 
@@ -50,7 +51,7 @@ const (
 	MaxSessions      = 1000
 	MaxFamilies      = 100
 	MaxTombstones    = 20 // of families; the newest stay
-	MaxOneTimeTokens = 16
+	MaxOneTimeTokens = 32
 )
 
 // Kinds is the table. Sessions come before refresh tokens: Repair decides about
@@ -77,9 +78,9 @@ var (
 	}
 	OneTimeTokens = &Kind{
 		Title: "one-time token", Space: SpaceOneTime, Token: token.OneTime,
-		Most: MaxOneTimeTokens, Bound: func(*Config) int { return MaxOneTimeTokens },
+		Most: MaxOneTimeTokens, Refuses: true,
 		Invariant: 12,
-		Ends:      PasswordChanges | UserDisabled | IdentityMoves | EpochRaised,
+		Ends:      PasswordChanges | UserDisabled | IdentityMoves | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
 		UsedOnce:  true,
 		Missing:   ErrInvalidOneTimeToken,
 		Life:      oneTimeLife,

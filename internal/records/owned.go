@@ -128,6 +128,14 @@ func (tx *Tx) ScanOwner(space kv.Space, owner codec.Owner, limit int, visit func
 	})
 }
 
+// CountOwner returns how many records of a space an owner has, at most limit;
+// limit <= 0 is no bound.
+func (tx *Tx) CountOwner(space kv.Space, owner codec.Owner, limit int) (n int, err error) {
+	from, to := owner.AppendRange(nil)
+	err = tx.R.Scan(space, from, to, limit, func(_, _ []byte) error { n++; return nil })
+	return n, err
+}
+
 // Evicted returns the records of a kind that a user must lose for a new one, in
 // the place of replaced (zero: no record is replaced): the records of the
 // lowest rank above the bound of the options. Tombstones are not among them: a
@@ -147,12 +155,11 @@ func (tx *Tx) OldTombstones(k *Kind, userID string, becomes codec.OwnedKey) ([]c
 // lowest rank, the oldest first. Below the bounds it only counts keys. A record
 // that cannot be read is the lowest; it must not keep the user out.
 func (tx *Tx) lowest(k *Kind, userID string, most, mostRevoked int, except codec.OwnedKey) ([]codec.OwnedKey, error) {
-	owner, n, few := tx.Owner(userID), 0, most
+	owner, few := tx.Owner(userID), most
 	if k.MostRevoked > 0 {
 		few = min(most, mostRevoked)
 	}
-	from, to := owner.AppendRange(nil)
-	err := tx.R.Scan(k.Space, from, to, few+1, func(_, _ []byte) error { n++; return nil })
+	n, err := tx.CountOwner(k.Space, owner, few+1)
 	if err != nil || n <= few {
 		return nil, err
 	}

@@ -244,19 +244,19 @@ func (c *checker) mendIdentities(u *codec.User) (lost bool, err error) {
 	old := u.Identities
 	u.Identities = nil
 	for _, x := range old {
-		key, reason := c.declared.Fold(x.Provider, x.Identifier)
-		if c.guessed && (x.Key != key || reason != "") {
+		key, fault := c.declared.Fold(x.Provider, x.Identifier)
+		if c.guessed && (x.Key != key || fault.Found()) {
 			// By wrong rules, users would lose sound identities.
-			return false, c.tx.Input("Options.Providers", "must be given: the file does not say any more which it declares")
+			return false, c.tx.Input("Options.Providers", fold.Fault{Code: fold.Required, Reason: "must be given: the file does not say any more which it declares"})
 		}
-		if x.Key != key && reason == "" {
+		if x.Key != key && !fault.Found() {
 			c.note(Mendable, 3, SpaceUsers, u.ID, "identity was put under the key of its identifier")
 			x.Key = key
 		}
 		if FindIdentity(u, x) >= 0 {
 			continue // two spellings of one user's have become one
 		}
-		ok := reason == "" && len(u.Identities) < MaxIdentities
+		ok := !fault.Found() && len(u.Identities) < MaxIdentities
 		if ok {
 			if ok, err = c.claimIdentity(x, u.ID); err != nil {
 				return false, err
@@ -276,8 +276,8 @@ func (c *checker) mendIdentities(u *codec.User) (lost bool, err error) {
 func (c *checker) claimIdentity(x codec.Identity, id string) (bool, error) {
 	return c.claim(3, SpaceIdentities, PairKey(x.Provider, x.Key), id, func(v *codec.User) bool {
 		return slices.ContainsFunc(v.Identities, func(y codec.Identity) bool {
-			key, reason := c.declared.Fold(y.Provider, y.Identifier)
-			return reason == "" && y.Provider == x.Provider && key == x.Key
+			key, fault := c.declared.Fold(y.Provider, y.Identifier)
+			return !fault.Found() && y.Provider == x.Provider && key == x.Key
 		})
 	})
 }

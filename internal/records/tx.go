@@ -64,6 +64,15 @@ func (tx *Tx) doom(err error) error {
 	return err
 }
 
+// DoomIf dooms the transaction if err is not nil and something was written that
+// must not be committed without what failed.
+func (tx *Tx) DoomIf(written bool, err error) error {
+	if written && err != nil {
+		tx.doom(err)
+	}
+	return err
+}
+
 // ChangeState changes the stored state, for the rest of this transaction too.
 // It is read again for that: another Tx may be joined to the same transaction.
 func (tx *Tx) ChangeState(change func(*codec.State)) error {

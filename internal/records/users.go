@@ -77,7 +77,7 @@ func (tx *Tx) DeleteUser(id string) error {
 	u, err := tx.User(id)
 	switch {
 	case errors.Is(err, ErrUserNotFound):
-		return tx.deleteRemains(id)
+		return tx.DeleteRemains(id)
 	case errors.Is(err, kv.ErrCorrupt):
 		u, err = tx.salvage(id)
 	}

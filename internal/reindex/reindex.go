@@ -24,6 +24,7 @@ import (
 	"log/slog"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/sorter"
@@ -208,9 +209,9 @@ func (b *build) derive(key, value []byte) (codec.User, error) {
 	identities := u.Identities
 	u.Identities = nil
 	for _, x := range identities {
-		key, reason := b.Fold(x.Provider, x.Identifier)
-		if reason != "" {
-			return u, b.File.Input("Options.Providers["+x.Provider+"]", "refuses an identifier of user "+u.ID)
+		key, fault := b.Fold(x.Provider, x.Identifier)
+		if fault.Found() {
+			return u, b.File.Input("Options.Providers["+x.Provider+"]", fold.Fault{Code: fold.NotAllowed, Reason: "refuses an identifier of user " + u.ID})
 		}
 		x.Key = key
 		if records.FindIdentity(&u, x) < 0 { // else two spellings of one user's have become one

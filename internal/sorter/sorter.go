@@ -8,7 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"slices"
+	"sort"
 
 	"github.com/snibdb/snib/internal/durable"
 )
@@ -65,12 +65,20 @@ func (s *Sorter) sort() {
 		return
 	}
 	s.sorted = true
-	slices.SortFunc(s.frames, func(a, b frame) int {
-		if c := bytes.Compare(s.buf[a.key:a.value], s.buf[b.key:b.value]); c != 0 {
-			return c
-		}
-		return bytes.Compare(s.buf[a.value:a.end], s.buf[b.value:b.end])
-	})
+	sort.Sort((*byPair)(s)) // the sort that programs link anyway
+}
+
+// byPair orders the frames of a Sorter by key, then by value.
+type byPair Sorter
+
+func (s *byPair) Len() int      { return len(s.frames) }
+func (s *byPair) Swap(i, j int) { s.frames[i], s.frames[j] = s.frames[j], s.frames[i] }
+func (s *byPair) Less(i, j int) bool {
+	a, b := s.frames[i], s.frames[j]
+	if c := bytes.Compare(s.buf[a.key:a.value], s.buf[b.key:b.value]); c != 0 {
+		return c < 0
+	}
+	return bytes.Compare(s.buf[a.value:a.end], s.buf[b.value:b.end]) < 0
 }
 
 // spill writes the pairs in memory to the file, as one sorted run.

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/snibdb/snib/codec"
@@ -25,6 +27,7 @@ const (
 
 	prefixBytes = 4
 	idLength    = prefixBytes + codec.OwnedKeyDigits
+	maxUserID   = 128 // bytes
 )
 
 // NewUserID returns an id for a new user: 48 bits of Unix milliseconds and 80
@@ -44,18 +47,18 @@ func NewUserID(now int64, random io.Reader) (string, error) {
 // ValidUserID reports whether id could be a user's. One that could not is
 // unknown, and is never looked up.
 func ValidUserID(id string) bool {
-	if len(id) < 1 || len(id) > 64 {
+	if len(id) < 1 || len(id) > maxUserID {
 		return false
 	}
 	for _, c := range []byte(id) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '_', c == '.', c == ':', c == '-':
-		default:
+		if c <= ' ' || c > '~' {
 			return false
 		}
 	}
-	return true
+	// A token given where an id belongs would be stored, and shown, as one.
+	return !strings.HasPrefix(id, tokenPrefix) || !slices.ContainsFunc(all[:], func(k Kind) bool {
+		return strings.HasPrefix(id[len(tokenPrefix):], k.Prefix)
+	})
 }
 
 // A Kind of token: the prefix of its id, the number of secret bytes and the
@@ -72,6 +75,8 @@ var (
 	Session = Kind{"ses_", 32, "snib/v1/session\x00"}
 	Family  = Kind{"rft_", 16 + 32, "snib/v1/refresh\x00"}
 	OneTime = Kind{"ott_", 32, "snib/v1/one-time\x00"}
+
+	all = [...]Kind{Session, Family, OneTime}
 )
 
 // FamilyLabel is for the part of a refresh token that stays through the

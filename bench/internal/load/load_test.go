@@ -215,19 +215,27 @@ func TestEveryWorkRuns(t *testing.T) {
 
 // TestMedianOfBatches: one batch that lost the processor is not the figure.
 func TestMedianOfBatches(t *testing.T) {
-	calls := 0
-	s, err := hotLoop(Plan{For: 50 * time.Millisecond, Workers: 1}, operation{do: func(int, *rand.Rand, string) error {
-		if calls++; calls == 10 {
-			<-time.After(40 * time.Millisecond)
+	var fault string
+	for range 20 { // a busy machine makes pauses of its own
+		calls := 0
+		s, err := hotLoop(Plan{For: 50 * time.Millisecond, Workers: 1}, operation{do: func(int, *rand.Rand, string) error {
+			if calls++; calls == 10 {
+				<-time.After(40 * time.Millisecond)
+			}
+			return nil
+		}})
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case s.NsPerOp()*5 > s.Mean():
+			fault = fmt.Sprintf("median %.0f ns, mean %.0f ns: a pause of 40 ms is in the median", s.NsPerOp(), s.Mean())
+		case s.CPU <= 0 || s.CPU > 35*time.Millisecond:
+			fault = fmt.Sprintf("%v of processors: the pause used none", s.CPU)
+		default:
+			return
 		}
-		return nil
-	}})
-	if err != nil || s.NsPerOp()*5 > s.Mean() {
-		t.Errorf("median %.0f ns, mean %.0f ns, %v: a pause of 40 ms is in the median", s.NsPerOp(), s.Mean(), err)
 	}
-	if s.CPU <= 0 || s.CPU > 35*time.Millisecond {
-		t.Errorf("%v of processors: the pause used none", s.CPU)
-	}
+	t.Error(fault)
 }
 
 // TestOverTime: sessions of one user lie apart, between those of others, and

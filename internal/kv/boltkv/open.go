@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/snibdb/snib/internal/durable"
@@ -51,14 +52,14 @@ func Open(path string, o Options) (*Store, error) {
 		s, err := open(path, o, left)
 		if !errors.Is(err, errReplaced) {
 			if err != nil {
-				return nil, fmt.Errorf("open: %w", whoHas(path, err))
+				return nil, whoHas(path, err)
 			}
 			s.path = given
 			opened.add(s.db.at().file)
 			return s, nil
 		}
 		if !left.pause() {
-			return nil, fmt.Errorf("open: %w: %w", ErrLocked, err)
+			return nil, fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
 		}
 	}
 }
@@ -95,6 +96,8 @@ func open(path string, o Options, left *patience) (*Store, error) {
 	}
 	if h.empty {
 		private(h.file, o.Logger) // it was not made by us
+	} else if open := info.Mode().Perm() & 0o007; open != 0 && runtime.GOOS != "windows" {
+		o.Logger.Warn("every user of this machine may use the file", "mode", info.Mode())
 	}
 	if err := s.settleIn(h.empty); err != nil {
 		return nil, errors.Join(err, db.Close())

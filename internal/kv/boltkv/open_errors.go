@@ -96,7 +96,7 @@ func whoHas(path string, err error) error {
 	opened.mu.Lock()
 	defer opened.mu.Unlock()
 	if e == nil && opened.files[which(now)] {
-		return fmt.Errorf("%w: this process has it open already", err)
+		return fmt.Errorf("%w: this process has %s open already", err, path)
 	}
-	return fmt.Errorf("%w: another process has it open, or a bbolt handle of this one", err)
+	return fmt.Errorf("%w: another process has %s open, or a bbolt handle of this one", err, path)
 }

@@ -31,7 +31,7 @@ func CopyFile(ctx context.Context, w io.Writer, path string, wait time.Duration,
 	left := newPatience(wait)
 	defer left.stop()
 	if err := lockFile(f, left); errors.Is(err, ErrLocked) {
-		return err // any other says that a lock cannot be had here
+		return whoHas(path, err) // any other says that a lock cannot be had here
 	}
 	info, err := f.Stat()
 	switch {
@@ -84,10 +84,10 @@ func Place(f *durable.File, path string, replace bool, wait time.Duration) error
 	for {
 		err := placeLocked(f, path, left)
 		if !errors.Is(err, errReplaced) {
-			return fullError(err)
+			return fullError(whoHas(path, err))
 		}
 		if !left.pause() {
-			return fmt.Errorf("%w: %w", ErrLocked, err)
+			return fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
 		}
 	}
 }

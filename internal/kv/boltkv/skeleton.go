@@ -175,7 +175,9 @@ func (w *bones) buckets(id uint64, depth int) (found []entry, err error) {
 				return nil, err
 			}
 			found = append(found, more...)
-		case e.flags&1 != 0:
+		case e.flags&1 == 0: // nothing else is put there
+			return nil, damaged("page %d has a record among buckets", id)
+		default:
 			found = append(found, e)
 		}
 	}

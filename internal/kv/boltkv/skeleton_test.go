@@ -83,6 +83,9 @@ func TestSkeleton(t *testing.T) {
 	must(t, err)
 	branch, leaf, leaves := inUse(t, content, m)
 	second := int64(leaves[1].id) * m.pageSize // which is not the first child
+	top, err := (&bones{file: &file{bytes.NewReader(content), int64(len(content)), m}, used: map[uint64]uint64{}}).buckets(m.root, 0)
+	must(t, err)
+	parent := int64(native.Uint64(top[0].value)) * m.pageSize // of the spaces
 	for name, damage := range map[string]func(b []byte){
 		"branch leads to itself":            func(b []byte) { native.PutUint64(b[branch+pageHeader+8:], uint64(branch/m.pageSize)) },
 		"branch leads to a leaf of another": func(b []byte) { copy(b[branch+pageHeader+8:][:8], b[branch+pageHeader+16+8:]) },
@@ -95,6 +98,7 @@ func TestSkeleton(t *testing.T) {
 		"entry runs out of its page":        func(b []byte) { native.PutUint32(b[leaf+pageHeader+12:], 1<<30) },
 		"leaf hides its last entry":         func(b []byte) { native.PutUint16(b[leaf+10:], native.Uint16(b[leaf+10:])-1) },
 		"leaf has an entry more":            func(b []byte) { native.PutUint16(b[leaf+10:], native.Uint16(b[leaf+10:])+1) },
+		"record among buckets":              func(b []byte) { native.PutUint32(b[parent+pageHeader:], 0) },
 		"bucket among records":              func(b []byte) { native.PutUint32(b[leaf+pageHeader:], 1) },
 		"leaf begins elsewhere":             func(b []byte) { firstKey(t, b[second:], m)[0]++ },
 		"branch out of order":               func(b []byte) { firstKey(t, b[branch:], m)[20] += 3 },
@@ -144,8 +148,8 @@ func TestKeysOutOfOrder(t *testing.T) {
 		return r.Scan(plain, keys[0], nil, 0, func(_, _ []byte) error { n++; return nil })
 	})
 	want(t, "scan", err, kv.ErrCorrupt)
-	if n != 2 {
-		t.Errorf("%d keys before the damage, want 2", n)
+	if n > 2 {
+		t.Errorf("%d keys before the damage, want 2 at most", n)
 	}
 	err = s.Update(ctx, func(tx kv.Tx) error { _, err := tx.DeleteRange(plain, keys[0], nil); return err })
 	want(t, "delete", err, kv.ErrCorrupt)

@@ -6,121 +6,7 @@ import (
 	"fmt"
 
 	"github.com/snibdb/snib/internal/kv"
-	bolt "go.etcd.io/bbolt"
 )
-
-// fill is how full the pages of an ascending space are made when they split.
-// bbolt forgets it with the transaction.
-const fill = 0.95
-
-// fillBuilt is likewise for a space that is built in key order and then written
-// to in any: bbolt's half would double the file, full pages would split at once.
-const fillBuilt = 0.9
-
-// pages is a bolt transaction with the buckets found in it so far: a look-up
-// of a bucket costs as much as one of a key. The members of a group share it.
-type pages struct {
-	btx    *bolt.Tx
-	opt    *Options
-	root   *bolt.Bucket
-	spaces []space
-	store  *Store // nil while a store is made
-}
-
-type space struct {
-	bucket *bolt.Bucket // nil: not looked up, or missing
-	get    *bolt.Cursor // for seek; a scan has its own
-	known  bool         // looked up
-}
-
-func newPages(btx *bolt.Tx, o *Options) *pages {
-	return &pages{btx: btx, opt: o, spaces: make([]space, len(o.Spaces))}
-}
-
-// pages are those of a transaction on the store's handle.
-func (s *Store) pages(btx *bolt.Tx) *pages {
-	p := newPages(btx, &s.opt)
-	p.store = s
-	return p
-}
-
-// space returns the space, with a nil bucket if it is missing.
-func (p *pages) space(i kv.Space) (*space, error) {
-	if i < 0 || int(i) >= len(p.spaces) {
-		return nil, fmt.Errorf("boltkv: no space %d", i)
-	}
-	s := &p.spaces[i]
-	if s.bucket != nil || s.known && !p.btx.Writable() { // another Join may have made it since
-		return s, nil
-	}
-	parent, err := p.parent(p.opt.Spaces[i])
-	if err != nil {
-		return nil, err
-	}
-	var b *bolt.Bucket
-	if parent != nil {
-		b = parent.Bucket([]byte(p.opt.Spaces[i].Name))
-	}
-	s.set(b, p.opt.Spaces[i])
-	return s, nil
-}
-
-// parent returns the bucket that a space's is in; nil if there are no shadows.
-func (p *pages) parent(spec kv.SpaceSpec) (*bolt.Bucket, error) {
-	if p.root == nil {
-		if p.root = p.btx.Bucket([]byte(p.opt.Bucket)); p.root == nil {
-			return nil, fmt.Errorf("%w: bucket %q is gone", kv.ErrCorrupt, p.opt.Bucket)
-		}
-	}
-	if spec.Shadow {
-		return p.root.Bucket([]byte(shadows)), nil
-	}
-	return p.root, nil
-}
-
-// create returns the space and makes it if it is missing.
-func (p *pages) create(i kv.Space) (*space, error) {
-	s, err := p.space(i)
-	if err != nil || s.bucket != nil {
-		return s, err
-	}
-	spec, parent := p.opt.Spaces[i], p.root
-	if spec.Shadow {
-		if parent, err = p.root.CreateBucketIfNotExists([]byte(shadows)); err != nil {
-			return nil, fmt.Errorf("create the bucket of shadows: %w", err)
-		}
-	}
-	b, err := parent.CreateBucket([]byte(spec.Name))
-	if err != nil {
-		return nil, fmt.Errorf("create space %q: %w", spec.Name, err)
-	}
-	s.set(b, spec)
-	return s, nil
-}
-
-func (s *space) set(b *bolt.Bucket, spec kv.SpaceSpec) {
-	s.bucket, s.known = b, true
-	if b == nil {
-		return
-	}
-	s.get = b.Cursor()
-	switch {
-	case !b.Writable():
-	case spec.Ascending:
-		b.FillPercent = fill
-	case spec.Shadow:
-		b.FillPercent = fillBuilt
-	}
-}
-
-// seek returns the first key not before key, and its value. bbolt positions a
-// cursor from the root at each Seek, so that writes do not mislead it.
-func (s *space) seek(key []byte) (k, v []byte) {
-	if s.bucket == nil {
-		return nil, nil
-	}
-	return s.get.Seek(key)
-}
 
 // reader implements kv.Reader on a bolt transaction of either kind.
 type reader struct {
@@ -219,8 +105,15 @@ func (r *reader) Scan(i kv.Space, from, to []byte, limit int, visit func(key, va
 	if s.bucket == nil {
 		return nil
 	}
+	at, err := r.sound(s, from)
+	if err != nil {
+		return r.fail(err)
+	}
 	c, n, last := s.bucket.Cursor(), 0, []byte(nil)
 	for k, v := c.Seek(from); k != nil && before(k, to); k, v = c.Next() {
+		if at, err = r.reach(s, at, k); err != nil {
+			return r.fail(err)
+		}
 		if !follows(k, from, last) {
 			return r.fail(outOfOrder())
 		}
@@ -234,6 +127,9 @@ func (r *reader) Scan(i kv.Space, from, to []byte, limit int, visit func(key, va
 		if n++; n == limit {
 			return nil
 		}
+	}
+	if _, err := r.reach(s, at, to); err != nil {
+		return r.fail(err)
 	}
 	return nil
 }
@@ -319,6 +215,9 @@ func (t *tx) Put(i kv.Space, key, value []byte) (err error) {
 	defer t.rescue(&err)
 	t.touched = true
 	s, err := t.create(i)
+	if err == nil {
+		_, err = t.sound(s, key)
+	}
 	if err != nil {
 		return t.fail(err)
 	}
@@ -350,7 +249,7 @@ func (t *tx) Delete(i kv.Space, key []byte) (err error) {
 	if k == nil || !bytes.Equal(k, key) {
 		return nil // and nothing to commit
 	}
-	return t.remove(s, key, v)
+	return t.remove(s, key, v) // from a damaged leaf, too: it is one fewer
 }
 
 // DeleteRange implements kv.Tx.
@@ -360,6 +259,16 @@ func (t *tx) DeleteRange(i kv.Space, from, to []byte) (n int, err error) {
 	}
 	defer t.rescue(&err)
 	s, err := t.space(i)
+	if err != nil {
+		return 0, t.fail(err)
+	}
+	if s.bucket == nil {
+		return 0, nil
+	}
+	at, err := t.sound(s, from)
+	if err == nil {
+		_, err = t.reach(s, at, to)
+	}
 	if err != nil {
 		return 0, t.fail(err)
 	}
@@ -387,7 +296,7 @@ func (t *tx) DeleteRange(i kv.Space, from, to []byte) (n int, err error) {
 // spendRange counts the keys of a range as writes before any is removed, so
 // that a range that is too large stays whole.
 func (t *tx) spendRange(s *space, from, to []byte) error {
-	if !t.bounded || s.bucket == nil {
+	if !t.bounded {
 		return nil
 	}
 	n, c, last := 0, s.bucket.Cursor(), []byte(nil)

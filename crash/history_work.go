@@ -1,0 +1,247 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/snibdb/snib"
+)
+
+const (
+	historyUsers   = 3 // few, so that clients meet
+	historyClients = 8
+	purposeLife    = time.Hour
+)
+
+// How a call ended, in the words of the model.
+const (
+	answerOK          = "ok"
+	answerMissing     = "missing"     // ErrUserNotFound
+	answerDisabled    = "disabled"    // ErrUserDisabled
+	answerCredentials = "credentials" // ErrInvalidCredentials
+	answerInvalid     = "invalid"     // the token or session was refused
+	answerReused      = "reused"      // ErrRefreshTokenReused
+	answerInput       = "input"       // ErrInvalidInput: the id exists
+	answerFailed      = "failed"      // by the system: it did not happen
+	answerUnknown     = "unknown"     // ErrUnknown: it may have happened
+)
+
+var answersOf = []struct {
+	err  error
+	kind string
+}{
+	{nil, answerOK}, {snib.ErrUnknown, answerUnknown}, {snib.ErrUserNotFound, answerMissing}, {snib.ErrUserDisabled, answerDisabled},
+	{snib.ErrInvalidCredentials, answerCredentials}, {snib.ErrRefreshTokenReused, answerReused}, {snib.ErrInvalidInput, answerInput},
+	{snib.ErrInvalidSession, answerInvalid}, {snib.ErrInvalidRefreshToken, answerInvalid}, {snib.ErrInvalidOneTimeToken, answerInvalid},
+}
+
+func answerOf(err error) string {
+	for _, x := range answersOf {
+		if errors.Is(err, x.err) {
+			return x.kind
+		}
+	}
+	return answerFailed
+}
+
+// historyUser is what the clients have been told of a user, by the words of
+// the call that told.
+type historyUser struct {
+	versions, sessions, families, links []request
+	passwords                           []string
+}
+
+// learn notes what an answer gave.
+func (u *historyUser) learn(c *request, r *answer) {
+	if c.Op == "UpdateUserPassword" {
+		u.passwords = append(u.passwords, c.Password) // it may have been set
+	}
+	if r.Kind != answerOK {
+		return
+	}
+	if r.Version != 0 {
+		u.versions = append(u.versions, request{Version: r.Version})
+	}
+	if r.Link != "" {
+		u.links = append(u.links, request{Link: r.Link, Purpose: r.Purpose, Token: r.token(0)})
+		return
+	}
+	if r.token(0) != "" {
+		u.sessions = append(u.sessions, request{Session: r.Session, Token: r.token(0)})
+	}
+	if r.token(1) != "" {
+		u.families = append(u.families, request{Family: r.Family, Token: r.token(1)})
+	}
+}
+
+func init() { jobs["history"] = historyJob }
+
+// historyJob lets the clients work. A file at j.Said is what earlier children
+// have said on the same database.
+func historyJob(j job) error {
+	w := &historyWork{job: j}
+	said, err := os.ReadFile(j.Said)
+	if err != nil && j.Said != "" {
+		return err
+	}
+	if err := w.remember(string(said)); err != nil {
+		return err
+	}
+	if err := w.open(); err != nil {
+		return err
+	}
+	var group sync.WaitGroup
+	errs := make([]error, j.Lanes)
+	for i := range j.Lanes {
+		rng := rand.New(rand.NewPCG(j.Seed, uint64(w.epoch*100+i)))
+		group.Go(func() { errs[i] = w.client(rng) })
+	}
+	group.Wait()
+	return errors.Join(append(errs, w.db.Load().Close())...)
+}
+
+// historyWork is what the clients share.
+type historyWork struct {
+	job
+	db    atomic.Pointer[snib.DB]
+	calls atomic.Int64
+
+	mu    sync.Mutex
+	epoch int
+	users [historyUsers]historyUser
+}
+
+// remember learns what an earlier child was told.
+func (w *historyWork) remember(said string) error {
+	all, err := parseHistory(said)
+	for _, x := range all {
+		w.users[x.User].learn(&x.request, &x.answer)
+		w.epoch = max(w.epoch, x.Epoch)
+	}
+	w.calls.Store(int64(len(all)))
+	return err
+}
+
+// open opens the file, as often as it takes while system calls fail.
+func (w *historyWork) open() (err error) {
+	o := options(func() time.Time { return start })
+	o.InsecureNoSync = w.Mutant == "nosync"
+	w.epoch++
+	for range tries {
+		var db *snib.DB
+		if db, err = snib.Open(w.Path, o); err == nil {
+			w.db.Store(db)
+			return nil
+		}
+	}
+	return err
+}
+
+// again opens the file again after ErrUnknown, once for all who met it.
+func (w *historyWork) again(closed *snib.DB) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.db.Load() != closed {
+		return nil
+	}
+	closed.Close()
+	return w.open()
+}
+
+// client makes j.Ops calls.
+func (w *historyWork) client(rng *rand.Rand) error {
+	for range w.Ops {
+		c, db, ok := w.draw(rng)
+		for !ok { // nothing to make it with: another
+			c, db, ok = w.draw(rng)
+		}
+		n := w.calls.Add(1)
+		if err := sayJSON("call", n, c); err != nil {
+			return err
+		}
+		r, err := historyOps[c.Op].do(db, &c)
+		r.Kind = answerOf(err)
+		if w.Mutant == "plain" && r.Kind == answerUnknown {
+			r.Kind = answerFailed
+		}
+		if err := sayJSON("ret", n, r); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.users[c.User].learn(&c, &r)
+		w.mu.Unlock()
+		if errors.Is(err, snib.ErrUnknown) || errors.Is(err, snib.ErrClosed) {
+			if err := w.again(db); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func sayJSON(word string, n int64, v any) error {
+	text, err := json.Marshal(v)
+	say("%s %d %s", word, n, text)
+	return err
+}
+
+// draw chooses a call of what is known of a user; ok is false if there is
+// nothing to make it with.
+func (w *historyWork) draw(rng *rand.Rand) (c request, db *snib.DB, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	user := rng.IntN(historyUsers)
+	u, name := &w.users[user], drawOp(rng)
+	c, ok = request{}, true
+	switch historyOps[name].needs {
+	case "version":
+		c, ok = recent(rng, u.versions, 1+rng.IntN(2))
+	case "session":
+		c, ok = recent(rng, u.sessions, 4)
+	case "family":
+		c, ok = recent(rng, u.families, 1+rng.IntN(3))
+	case "token":
+		c, ok = recent(rng, [][]request{u.sessions, u.families}[rng.IntN(2)], 4)
+	case "link":
+		c, ok = recent(rng, u.links, 2)
+	case "password":
+		c.Password, ok = recent(rng, u.passwords, 2)
+	case "purpose":
+		c.Purpose = fmt.Sprint("p", w.calls.Add(1))
+	case "keep":
+		c.Password = fmt.Sprintf("password %d of %d", w.calls.Add(1), user)
+		if kept, ok := recent(rng, u.sessions, 2); ok && rng.IntN(2) == 0 {
+			c.Keep = kept.Session
+		}
+	}
+	c.Op, c.User, c.Epoch = name, user, w.epoch
+	return c, w.db.Load(), ok
+}
+
+// recent draws one of the last n.
+func recent[T any](rng *rand.Rand, from []T, n int) (x T, ok bool) {
+	if len(from) == 0 {
+		return x, false
+	}
+	return from[len(from)-1-rng.IntN(min(n, len(from)))], true
+}
+
+func drawOp(rng *rand.Rand) string {
+	all := 0
+	for _, name := range historyNames {
+		all += historyOps[name].often
+	}
+	i := rng.IntN(all)
+	for _, name := range historyNames {
+		if i -= historyOps[name].often; i < 0 {
+			return name
+		}
+	}
+	panic("unreachable: the sum is all")
+}

@@ -1,0 +1,96 @@
+package records
+
+import (
+	"errors"
+
+	"github.com/snibdb/snib/codec"
+)
+
+// Bounds of the one-time tokens of one user and one purpose.
+const (
+	MaxOneTimePerPurpose = 3
+	OneTimeInterval      = 60_000 // milliseconds between two
+)
+
+// OneTimeLive reports whether a token can be used, for its user's record as it
+// is now: the version that it was made under is still the user's.
+func (tx *Tx) OneTimeLive(t *codec.OneTimeToken, u *codec.User) bool {
+	return tx.oneTimeStands(t, u) && tx.Now < t.ExpiresAt && u.DisabledAt == 0
+}
+
+// oneTimeStands is OneTimeLive but for the expiry.
+func (tx *Tx) oneTimeStands(t *codec.OneTimeToken, u *codec.User) bool {
+	return t.Epoch == tx.State.Epoch && t.CredentialVersion == u.CredentialVersion
+}
+
+// EachOneTimeToken visits the one-time tokens of a user, live and dead, by age.
+// With an error of the codec, t has nothing but its Key.
+func (tx *Tx) EachOneTimeToken(userID string, visit func(t *codec.OneTimeToken, err error) error) error {
+	return tx.ScanOwner(SpaceOneTime, tx.Owner(userID), 0, func(key codec.OwnedKey, value []byte) error {
+		t, err := codec.DecodeOneTimeToken(key[:], value)
+		switch {
+		case err != nil:
+			t = codec.OneTimeToken{Key: key}
+		case t.UserID != userID:
+			return nil
+		}
+		return visit(&t, err)
+	})
+}
+
+// OneTimeRoom decides whether a user can have one more token of a purpose. If
+// not, it returns the time until which there is no room. If so, it returns 0
+// and the dead records that go for the new one: nothing that lives is evicted,
+// so that a stranger who asks for tokens ends none.
+func (tx *Tx) OneTimeRoom(u *codec.User, purpose string) (dead []codec.OwnedKey, until int64, err error) {
+	all, same := room{most: MaxOneTimeTokens}, room{most: MaxOneTimePerPurpose}
+	err = tx.EachOneTimeToken(u.ID, func(t *codec.OneTimeToken, err error) error {
+		if errors.Is(err, codec.ErrNewer) {
+			return tx.Damaged(SpaceOneTime, err)
+		}
+		live := err == nil && tx.OneTimeLive(t, u)
+		if !live {
+			dead = append(dead, t.Key) // an unreadable one keeps nobody out
+		}
+		if live {
+			all.take(t.ExpiresAt)
+		}
+		if live && t.Purpose == purpose {
+			same.take(t.ExpiresAt)
+		}
+		// An expired one counts here: short lives must not buy more mail.
+		if made := t.Key.Time(); err == nil && t.Purpose == purpose && tx.oneTimeStands(t, u) && tx.Now-made < OneTimeInterval {
+			until = max(until, made+OneTimeInterval)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	until = max(until, all.until(), same.until())
+	excess := all.n + len(dead) + 1 - MaxOneTimeTokens
+	if until != 0 || excess <= 0 {
+		return nil, until, nil
+	}
+	return dead[:excess], 0, nil
+}
+
+// A room counts the live tokens under a bound.
+type room struct {
+	most, n int
+	first   int64 // the first time at which one expires
+}
+
+func (r *room) take(expires int64) {
+	if r.n++; r.n == 1 || expires < r.first {
+		r.first = expires
+	}
+}
+
+// until is the time before which the room is full, or 0.
+func (r *room) until() int64 {
+	if r.n < r.most {
+		return 0
+	}
+	return r.first
+}
