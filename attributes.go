@@ -32,6 +32,8 @@ var Unset unset
 
 type unset struct{}
 
+func isUnset(_ string, v any) bool { _, gone := v.(unset); return gone }
+
 // Attr returns the attribute key if it is there and has the type T.
 func Attr[T bool | int64 | float64 | string | []byte | time.Time](a Attributes, key string) (T, bool) {
 	v, ok := a[key].(T)

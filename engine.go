@@ -211,7 +211,9 @@ func (tx *Tx) Underlying() any {
 // is ErrInvalidInput (Options.Providers) if the keys in the file show that the
 // defaults were not declared. It returns errors of Open as well, and
 // fs.ErrNotExist instead of creating a file. A file of an earlier format is
-// upgraded first, as Open does.
+// upgraded first, as Open does. A damaged tree of an index that was being built
+// is dropped, by a copy without it in the place of the file (errors.ErrUnsupported
+// on Windows).
 func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, error) {
 	if err := given("path", path); err != nil {
 		return RepairReport{}, during("repair", err)
@@ -225,19 +227,65 @@ func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, 
 		err = ErrForeignFile
 	}
 	if err == nil {
-		var s *boltkv.Store
-		s, err = boltkv.Open(path, db.o.engine(db.initialise))
-		db.store = bbolt{s}
+		err = db.openDamaged(ctx, path)
 	}
 	if err != nil {
 		return RepairReport{}, during("repair", err)
 	}
-	defer db.store.Close() // if Options.Progress panics
+	return db.repairFile(ctx)
+}
+
+// repairFile repairs the file that was opened for it, and closes it.
+func (db *DB) repairFile(ctx context.Context) (report RepairReport, err error) {
+	defer func() { err = errors.Join(err, db.store.Close()) }() // also if Options.Progress panics
 	if err := db.upgradeDamaged(ctx); err != nil {
-		return RepairReport{}, during("repair", errors.Join(err, db.store.Close()))
+		return report, during("repair", err)
 	}
-	report, err := db.Repair(ctx)
-	return report, errors.Join(err, db.store.Close())
+	if err := db.adoptDamaged(ctx); err != nil {
+		return report, during("repair", err)
+	}
+	return db.Repair(ctx)
+}
+
+// openDamaged opens the file for RepairFile. Indexes that a crash has left half
+// built are no loss: if they are damaged, so that bbolt could not even remove
+// them, everything else is copied to a file that takes the place of the damaged
+// one, in one step.
+func (db *DB) openDamaged(ctx context.Context, path string) error {
+	o := db.o.engine(db.initialise)
+	s, err := boltkv.Open(path, o)
+	if errors.Is(err, ErrCorrupt) {
+		damage := err
+		if o.SkipShadows = true; ctx.Err() == nil {
+			s, err = boltkv.Open(path, o)
+		}
+		if err != nil {
+			return damage
+		}
+		if err := s.Compact(ctx, nil); err != nil {
+			return errors.Join(err, s.Close())
+		}
+		db.o.Logger.Warn("snib: damaged trees of an index that was being built were dropped", "damage", damage)
+	}
+	if err == nil {
+		db.store = bbolt{s}
+	}
+	return err
+}
+
+// scratch returns a store of the same spaces in a temporary file beside the
+// database, and a function that removes it.
+func (db *DB) scratch() (kv.Store, func(), error) {
+	f, err := durable.Beside(db.store.Path(), "sorting")
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a temporary file: %w", err)
+	}
+	s, err := boltkv.Open(f.Name(), boltkv.Options{Bucket: "snib", Spaces: records.Spaces, InsecureNoSync: true})
+	if err != nil {
+		f.Remove()
+		return nil, nil, err
+	}
+	return s, func() { s.Close(); f.Remove() }, nil
 }
 
 // engine returns the options of the store underneath. init fills a new one.
@@ -253,6 +301,9 @@ func (s *settings) engine(init func(kv.Tx) error) boltkv.Options {
 		Logger:         s.Logger,
 	}
 }
+
+// hasTree reports whether the file has a space of that name.
+func hasTree(w kv.Tx, name string) (bool, error) { return boltkv.Has(w, name) }
 
 // dropTrees removes spaces of an earlier format, by name.
 func dropTrees(w kv.Tx, names ...string) error { return boltkv.Drop(w, names...) }

@@ -79,6 +79,23 @@ func OpenTwice(path string, opts *Options) (*DB, error) {
 	return db.start(context.Background(), bbolt{s})
 }
 
+// RepairFileTwice is RepairFile with an engine that runs every closure that writes
+// twice.
+func RepairFileTwice(ctx context.Context, path string, opts *Options) (RepairReport, error) {
+	db, err := prepare(opts)
+	if err != nil {
+		return RepairReport{}, err
+	}
+	o := db.o.engine(db.initialise)
+	o.Twice = true
+	s, err := boltkv.Open(path, o)
+	if err != nil {
+		return RepairReport{}, err
+	}
+	db.store = bbolt{s}
+	return db.repairFile(ctx)
+}
+
 // OpenWrapped is Open with a store around the one underneath.
 func OpenWrapped(path string, opts *Options, wrap func(kv.Store) kv.Store) (*DB, error) {
 	db, err := prepare(opts)

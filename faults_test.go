@@ -67,6 +67,10 @@ var writes = map[string]func(*scene) error{
 		_, err := s.db.ImportUser(ctx, snib.UserImport{ID: "u1", Provider: "github", Identifier: "1", PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu"})
 		return err
 	},
+	"ImportUsers": func(s *scene) error {
+		_, err := s.db.ImportUsers(ctx, rowsOf(snib.UserImport{ID: "u1", Provider: "github", Identifier: "1"}, snib.UserImport{ID: "u2", Provider: "github", Identifier: "2"}), snib.ImportOptions{})
+		return err
+	},
 	"UpdateUserProviderID": func(s *scene) error {
 		_, err := s.db.UpdateUserProviderID(ctx, s.user.ID, "email", "moved@example.com")
 		return err

@@ -1,8 +1,12 @@
 package snib
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,9 +20,11 @@ import (
 type UserImport struct {
 	ID UserID // kept; 1–128 of visible ASCII, no space. "" makes one
 
-	// Provider and Identifier are the primary identity. Required. Link
-	// others with LinkIdentity.
+	// Provider and Identifier are the primary identity. Required.
 	Provider, Identifier string
+
+	LinkedAt time.Time  // of the primary identity; bounds as CreatedAt, zero is now
+	Others   []Identity // after the primary, at most 15; LinkedAt likewise
 
 	// PasswordHash is the hash as the other system stored it, "" for a user
 	// without a password. It verifies as it did there and is replaced at the
@@ -45,9 +51,12 @@ type UserImport struct {
 	Disabled       bool       // a disabled user stays disabled
 	DisabledReason string     // at most 256 bytes
 
-	CreatedAt time.Time // zero is now; after 1970-01-01 00:00 UTC; up to 5 min ahead is now, later is refused
+	CreatedAt         time.Time // zero is now; after 1970-01-01 00:00 UTC; up to 5 min ahead is now, later is refused
+	PasswordChangedAt time.Time // likewise; zero is CreatedAt
 
-	ready phc.Hash // hashed by DB.ImportUser before its transaction
+	// Row is the place in the source, for ImportUsers, which reports it. Zero:
+	// one more than the row before.
+	Row int
 }
 
 // PasswordKey is a password hash in parts: of Keycloak, Gitea, Discourse,
@@ -73,11 +82,12 @@ type PasswordKey struct {
 // besides those of the application's own.
 func PasswordSources() []string { return phc.Sources() }
 
-// ImportUser makes a user of another system's. ErrIdentityTaken (also when two
-// spellings there are one identity here: report both, merge neither),
-// ErrAttributeTaken, ErrInvalidInput (ID if it is malformed or a user's
-// already; Provider, Identifier, PasswordHash, PasswordSource, PasswordKey,
-// PasswordPepper, Attributes, DisabledReason, CreatedAt); ErrBusy.
+// ImportUser makes a user of another system's. [DB.ImportUsers] is for many.
+// ErrIdentityTaken (also when two spellings there are one identity here: report
+// both, merge neither), ErrAttributeTaken, ErrInvalidInput (ID if it is malformed
+// or a user's already; Provider, Identifier, LinkedAt, Others, PasswordHash,
+// PasswordSource, PasswordKey, PasswordPepper, Attributes, DisabledReason,
+// CreatedAt, PasswordChangedAt); ErrBusy.
 //
 // A refusal of a hash names its kind and shows nothing else of it. Refused is
 // also one that asks for more memory than Options.Passwords.MaxHashMemory, or
@@ -87,10 +97,14 @@ func PasswordSources() []string { return phc.Sources() }
 // 16). Log in with a known password before the old system goes: no string tells
 // that a pepper is missing.
 func (db *DB) ImportUser(ctx context.Context, i UserImport) (User, error) {
-	if err := db.prepareImport(ctx, &i); err != nil {
-		return User{}, during("import user", err)
+	p, err := db.o.prepare(i)
+	if errors.Is(err, phc.ErrWeak) {
+		err = p.hashWeak(ctx, &db.o, "")
 	}
-	return result(ctx, "import user", db.update, func(tx *Tx) (User, error) { return tx.ImportUser(i) })
+	if err != nil {
+		return User{}, during("import user", importError(&i, err))
+	}
+	return result(ctx, "import user", db.update, func(tx *Tx) (User, error) { return tx.importUser(p) })
 }
 
 // ImportUser is [DB.ImportUser] in this transaction. A digest that has to be
@@ -99,41 +113,77 @@ func (tx *Tx) ImportUser(i UserImport) (User, error) {
 	if err := tx.writing(); err != nil {
 		return User{}, err
 	}
-	id, err := tx.importID(i.ID)
+	p, err := tx.db.o.prepare(i)
+	if err != nil {
+		return User{}, importError(&i, err)
+	}
+	return tx.importUser(p)
+}
+
+// A preparedImport is an import as far as no transaction is needed for it.
+type preparedImport struct {
+	*UserImport
+	hash       phc.Hash // "" for none
+	attributes string   // encoded
+}
+
+// prepare checks and converts everything that needs no transaction. The error is
+// one for importError; phc.ErrWeak leaves the hash to hashWeak.
+func (s *settings) prepare(i UserImport) (p *preparedImport, err error) {
+	if err := checkReason("DisabledReason", i.DisabledReason); err != nil {
+		return nil, err
+	}
+	if !i.Disabled && i.DisabledReason != "" {
+		return nil, &InputError{Field: "DisabledReason", Code: CodeNotAllowed, Reason: "is for a disabled user"}
+	}
+	if len(i.Others) >= MaxIdentities {
+		return nil, &InputError{Field: "Others", Code: CodeTooMany, Reason: "must be at most 15", Max: MaxIdentities - 1}
+	}
+	i.Attributes = maps.Clone(i.Attributes)
+	maps.DeleteFunc(i.Attributes, isUnset)
+	p = &preparedImport{UserImport: &i}
+	if p.attributes, err = encodeAttributes(i.Attributes, userBounds); err != nil {
+		return nil, err
+	}
+	if i.PasswordHash != "" || i.PasswordKey != nil {
+		p.hash, err = s.hasher.Convert(i.foreign())
+	}
+	return p, err
+}
+
+// hashWeak hashes a digest, outside of a transaction. old is the user's hash, if
+// there is one.
+func (p *preparedImport) hashWeak(ctx context.Context, s *settings, old phc.Hash) (err error) {
+	if p.hash, err = s.hasher.Import(ctx, p.foreign(), old); err != nil {
+		return hashingError(err)
+	}
+	return nil
+}
+
+// importUser writes a new user.
+func (tx *Tx) importUser(p *preparedImport) (User, error) {
+	id, err := tx.importID(p.ID)
 	if err != nil {
 		return User{}, err
 	}
-	u := codec.User{ID: id, CreatedAt: tx.rec.Now}
-	if at := i.CreatedAt; !at.IsZero() {
-		// Compared as times: milliseconds of a far one wrap around.
-		latest := time.UnixMilli(tx.rec.Now).Add(clockTolerance)
-		if !at.After(time.UnixMilli(0)) || at.After(latest) {
-			return User{}, &InputError{Field: "CreatedAt", Code: CodeOutOfRange, Reason: "must be from 1970 to now", Max: latest.Unix()}
-		}
-		u.CreatedAt = min(at.UnixMilli(), tx.rec.Now)
-	}
-	if err := checkReason("DisabledReason", i.DisabledReason); err != nil {
+	u := codec.User{ID: id}
+	if err := tx.fillImport(&u, p); err != nil {
 		return User{}, err
 	}
-	switch {
-	case i.Disabled:
-		u.DisabledAt, u.DisabledReason = tx.rec.Now, i.DisabledReason
-	case i.DisabledReason != "":
-		return User{}, &InputError{Field: "DisabledReason", Code: CodeNotAllowed, Reason: "is for a disabled user"}
-	}
-	if err := tx.importPassword(&u, i); err != nil {
+	if _, err := tx.importTaken(&u); err != nil {
 		return User{}, err
 	}
-	out, err := tx.addUser(&u, i.Provider, i.Identifier, i.Attributes)
-	if err == nil && i.ID != "" {
+	if err := tx.addUser(&u); err != nil {
+		return User{}, err
+	}
+	if p.ID != "" {
 		// Damage may have lost a user of this id, whose sessions and tokens
 		// must not become the new user's.
-		err = tx.rec.DeleteRemains(id)
+		if err := tx.rec.DeleteRemains(id); err != nil {
+			return User{}, err
+		}
 	}
-	if err != nil {
-		return User{}, err
-	}
-	return out, nil
+	return newUser(u), nil
 }
 
 // importID returns the new user's id: the one given, if well formed and free.
@@ -146,25 +196,155 @@ func (tx *Tx) importID(id UserID) (string, error) {
 	}
 	taken, err := tx.rec.Has(records.SpaceUsers, string(id))
 	if err == nil && taken {
-		err = &InputError{Field: "ID", Code: CodeTaken, Reason: "is a user's already"}
+		err = errIDTaken()
 	}
 	return string(id), err
 }
 
-// prepareImport does the hashing of an import, outside of a transaction.
-func (db *DB) prepareImport(ctx context.Context, i *UserImport) error {
-	i.ready = ""
-	if i.PasswordHash == "" && i.PasswordKey == nil {
-		return nil
+func errIDTaken() error {
+	return &InputError{Field: "ID", Code: CodeTaken, Reason: "is a user's already"}
+}
+
+// fillImport makes u, which has an id, the record of an import. A time that the
+// import does not tell is that of u, and now in a new record.
+func (tx *Tx) fillImport(u *codec.User, p *preparedImport) (err error) {
+	was, here := *u, u.CreatedAt != 0
+	if u.CreatedAt, err = tx.importTime("CreatedAt", p.CreatedAt, was.CreatedAt); err != nil {
+		return err
 	}
-	_, err := db.o.hasher.Convert(i.foreign())
-	if !errors.Is(err, phc.ErrWeak) {
-		return nil // tx.importPassword meets the same
+	u.DisabledAt, u.DisabledReason = 0, p.DisabledReason
+	if p.Disabled {
+		u.DisabledAt = cmp.Or(was.DisabledAt, tx.rec.Now)
 	}
-	if i.ready, err = db.o.hasher.Import(ctx, i.foreign()); err != nil {
-		return hashingError(err)
+	changed := u.CreatedAt
+	switch {
+	case p.hash == "": // none, or the other system's mark for none
+		changed = 0
+	case string(p.hash) == was.PasswordHash:
+		changed = was.PasswordChangedAt
+	case here: // the other system does not tell since when
+		changed = tx.rec.Now
 	}
-	return nil
+	u.PasswordHash, u.HashClass, u.PasswordChangedAt = string(p.hash), records.HashForeign, changed
+	if p.hash == "" {
+		u.HashClass = records.HashNone
+	} else if u.PasswordChangedAt, err = tx.importTime("PasswordChangedAt", p.PasswordChangedAt, changed); err != nil {
+		return err
+	}
+	if u.Identities, err = tx.importIdentities(p.UserImport, &was); err != nil {
+		return err
+	}
+	u.Attributes = p.attributes
+	u.Entries, err = tx.rec.Entries(tx.rec.Declared.Indexes, p.Attributes)
+	return err
+}
+
+// importTime returns a time of an import; that of the record, or now, if the
+// import does not tell it.
+func (tx *Tx) importTime(field string, at time.Time, of int64) (int64, error) {
+	if at.IsZero() {
+		return cmp.Or(of, tx.rec.Now), nil
+	}
+	// Compared as times: milliseconds of a far one wrap around.
+	latest := time.UnixMilli(tx.rec.Now).Add(clockTolerance)
+	if !at.After(time.UnixMilli(0)) || at.After(latest) {
+		return 0, &InputError{Field: field, Code: CodeOutOfRange, Reason: "must be from 1970 to now", Max: latest.Unix()}
+	}
+	return min(at.UnixMilli(), tx.rec.Now), nil
+}
+
+// importIdentities returns the identities of an import; was is the record there
+// is.
+func (tx *Tx) importIdentities(i *UserImport, was *codec.User) ([]codec.Identity, error) {
+	u := codec.User{Identities: make([]codec.Identity, 0, 1+len(i.Others))}
+	add := func(field, provider, identifier string, linked time.Time) error {
+		x, err := identity(tx.rec.Declared, provider, identifier, 0)
+		if wrong, ok := errors.AsType[*InputError](err); ok {
+			wrong.Field = field + wrong.Field
+		}
+		if err != nil {
+			return err
+		}
+		if records.FindIdentity(&u, x) >= 0 {
+			return &InputError{Field: field + "Identifier", Code: CodeTaken, Reason: "is an identity that the user has already"}
+		}
+		if at := records.FindIdentity(was, x); at >= 0 {
+			x.LinkedAt = was.Identities[at].LinkedAt
+		}
+		x.LinkedAt, err = tx.importTime(field+"LinkedAt", linked, x.LinkedAt)
+		u.Identities = append(u.Identities, x)
+		return err
+	}
+	err := add("", i.Provider, i.Identifier, i.LinkedAt)
+	for n, x := range i.Others {
+		if err == nil {
+			err = add(fmt.Sprintf("Others[%d].", n), x.Provider, x.Identifier, x.LinkedAt)
+		}
+	}
+	return u.Identities, err
+}
+
+// importedUser returns the user whom a row is about, or a zero one.
+func (tx *Tx) importedUser(r *preparedImport) (u codec.User, err error) {
+	if r.ID != "" {
+		u, err = tx.user(r.ID)
+	} else {
+		u, err = tx.userByIdentity(r.Provider, r.Identifier)
+	}
+	if errors.Is(err, ErrUserNotFound) {
+		return codec.User{}, nil
+	}
+	return u, err
+}
+
+// asImported reports whether nothing but an import has written u: every other
+// change tells its time.
+func asImported(u *codec.User) bool {
+	return u.UpdatedAt == u.CreatedAt && u.HashClass != records.HashOwn
+}
+
+// replaceImport writes an import over a user, and ends what the changes end.
+func (tx *Tx) replaceImport(have, want *codec.User) error {
+	var ends records.Occasion
+	if want.PasswordHash != have.PasswordHash {
+		ends |= records.PasswordChanges
+	}
+	if want.DisabledAt != 0 && have.DisabledAt == 0 {
+		ends |= records.UserDisabled
+	}
+	if slices.ContainsFunc(have.Identities, func(x codec.Identity) bool { return records.FindIdentity(want, x) < 0 }) {
+		ends |= records.IdentityMoves
+	}
+	if ends != 0 || want.DisabledAt != have.DisabledAt {
+		want.CredentialVersion++
+	}
+	c := records.Cascade{UserID: want.ID}
+	if err := c.On(&tx.rec, ends); err != nil {
+		return err
+	}
+	if err := c.Write(&tx.rec); err != nil {
+		return err
+	}
+	want.UpdatedAt = want.CreatedAt
+	return tx.rec.PutUser(have, want)
+}
+
+// importTaken returns an ErrIdentityTaken or ErrAttributeTaken if another user,
+// the owner, has an identity or a unique value of u.
+func (tx *Tx) importTaken(u *codec.User) (owner string, err error) {
+	if owner, err = tx.rec.EntriesFree(u); err != nil {
+		return owner, err
+	}
+	for _, x := range u.Identities {
+		owner, ok, err := tx.rec.IdentityOwner(x)
+		if err != nil {
+			return "", err
+		}
+		if ok && owner != u.ID {
+			return owner, ErrIdentityTaken
+		}
+	}
+	return "", nil
 }
 
 func (i *UserImport) foreign() phc.Foreign {
@@ -173,27 +353,9 @@ func (i *UserImport) foreign() phc.Foreign {
 	}
 }
 
-func (tx *Tx) importPassword(u *codec.User, i UserImport) error {
-	if i.PasswordHash == "" && i.PasswordKey == nil {
-		return nil
-	}
-	hash := i.ready
-	if hash == "" {
-		var err error
-		if hash, err = tx.db.o.hasher.Convert(i.foreign()); err != nil {
-			return importError(i, err)
-		}
-	}
-	if hash == "" { // the other system's mark for no password
-		return nil
-	}
-	u.PasswordHash, u.HashClass, u.PasswordChangedAt = string(hash), records.HashForeign, u.CreatedAt
-	return nil
-}
-
 // importError names the field at fault and, where an option lifts a refusal,
-// the option.
-func importError(i UserImport, err error) error {
+// the option. Errors that are not about the hash stay as they are.
+func importError(i *UserImport, err error) error {
 	field, reason := "PasswordHash", strings.TrimPrefix(err.Error(), "phc: ")
 	if i.PasswordKey != nil {
 		field = "PasswordKey"
@@ -208,9 +370,14 @@ func importError(i UserImport, err error) error {
 	case errors.Is(err, phc.ErrSlow):
 		reason += ", Options.Passwords.MaxImportTime"
 	case errors.Is(err, phc.ErrWeak):
-		reason += ", and only DB.ImportUser hashes it"
-	case errors.Is(err, phc.ErrLimits) && strings.Contains(reason, "memory"):
-		reason += ", more than Options.Passwords.MaxHashMemory"
+		reason += ", and only DB.ImportUser and ImportUsers hash it"
+	case errors.Is(err, phc.ErrLimits):
+		if strings.Contains(reason, "memory") {
+			reason += ", more than Options.Passwords.MaxHashMemory"
+		}
+	case errors.Is(err, phc.ErrUnsupported), errors.Is(err, phc.ErrMalformed):
+	default:
+		return err
 	}
 	code := CodeUnsupported
 	switch {

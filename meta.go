@@ -99,6 +99,19 @@ func (db *DB) adoptOwned(ctx context.Context) error {
 	return nil
 }
 
+// adoptDamaged is adoptOwned for RepairFile: spaces of a later program are known
+// if the file still lists them, and the key of owners is for the repair to read.
+func (db *DB) adoptDamaged(ctx context.Context) error {
+	listed, err := rawView(ctx, db, func(r kv.Reader) (codec.OwnedSpaces, error) {
+		return records.Meta(db.file, r, codec.KeyOwnedSpaces, codec.DecodeOwnedSpaces)
+	})
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	db.store.Extend(db.file.UseOwned(records.OwnedNames(listed.Names)))
+	return nil
+}
+
 // clockTolerance is how much the clocks may differ before it is an event.
 const clockTolerance = 5 * time.Minute
 

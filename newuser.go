@@ -59,31 +59,32 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 	if !n.PasswordHash.isZero() {
 		setPassword(&u, n.PasswordHash, tx.rec.Now)
 	}
-	return tx.addUser(&u, n.Provider, n.Identifier, n.Attributes)
-}
-
-// addUser writes a new user: its identity and attributes checked, folded and
-// looked for first. Its credential version begins at random, so that a proof of
-// an earlier user with the same id proves nothing of this one.
-func (tx *Tx) addUser(u *codec.User, provider, identifier string, a Attributes) (User, error) {
-	version, err := token.NewSecret(tx.db.o.Rand)
-	if err != nil {
-		return User{}, err
-	}
-	u.CredentialVersion = max(1, binary.BigEndian.Uint64(version[:])>>1)
-	x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
+	x, err := identity(tx.rec.Declared, n.Provider, n.Identifier, tx.rec.Now)
 	if err != nil {
 		return User{}, err
 	}
 	u.Identities = []codec.Identity{x}
-	if err := tx.mergeAttributes(u, a); err != nil {
+	if err := tx.mergeAttributes(&u, n.Attributes); err != nil {
 		return User{}, err
 	}
 	if err := tx.rec.IdentityFree(x, u.ID); err != nil {
 		return User{}, err
 	}
-	if err := tx.rec.PutUser(&codec.User{}, u); err != nil {
+	if err := tx.addUser(&u); err != nil {
 		return User{}, err
 	}
-	return newUser(*u), nil
+	return newUser(u), nil
+}
+
+// addUser writes a new user, whose identities and values are free. Its
+// credential version begins at random, so that a proof of an earlier user with
+// the same id proves nothing of this one.
+func (tx *Tx) addUser(u *codec.User) error {
+	version, err := token.NewSecret(tx.db.o.Rand)
+	if err != nil {
+		return err
+	}
+	u.CredentialVersion = max(1, binary.BigEndian.Uint64(version[:])>>1)
+	u.UpdatedAt = u.CreatedAt
+	return tx.rec.PutUser(&codec.User{}, u)
 }

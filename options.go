@@ -84,7 +84,7 @@ type Options struct {
 	// reused, a clock that disagrees (seen when the file is opened and at
 	// each sweep), a sweep that failed or removed something, a stored hash
 	// that cannot be used, a check that found something, a repair, a restore,
-	// copies, and why the DB closed itself. nil discards.
+	// copies, imports, an upgrade, and why the DB closed itself. nil discards.
 	// Ids of users, sessions and families are in them, never a token,
 	// password, hash or identifier.
 	Logger *slog.Logger
@@ -465,7 +465,7 @@ func (s *settings) told(op string) func(done, total int64) {
 
 // Progress is how far something that runs long has come.
 type Progress struct {
-	Op    string // "check", "repair", "index", "backup", "compact" or "restore"
-	Done  int64  // records of a check or repair, users and entries of an index, else bytes
+	Op    string // "check", "repair", "index", "import", "upgrade", "backup", "compact" or "restore"
+	Done  int64  // records of a check or repair, users and entries of an index, rows of an import, trees of an upgrade, else bytes
 	Total int64  // likewise, once it is known; of "compact" it is a bound
 }

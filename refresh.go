@@ -85,8 +85,8 @@ func (tx *Tx) refresh(text string, client []byte) (answer, error) {
 	hash, session := token.Family.Hash(x.s()), f.Key.With(f.Session)
 	switch {
 	case token.Equal(hash, f.Current):
-		// 2. The current token: rotate. Presented, it is used, whatever comes
-		//    of the commit.
+		// 2. The current token: rotate. Presented, it is used, even
+		//    if the commit fails.
 		tx.db.given.Accepted(session)
 		return tx.rotate(&f, &x, client)
 	case !token.IsSet(f.Previous) || !token.Equal(hash, f.Previous):
@@ -138,7 +138,7 @@ func (tx *Tx) rotate(f *codec.Family, x *familySecret, client []byte) (answer, e
 }
 
 // succeed gives the parent x a successor and a session, both new, in the place
-// of those that the family has.
+// of the family's.
 func (tx *Tx) succeed(f *codec.Family, x *familySecret, client []byte) (answer, error) {
 	before := f.Key.With(f.Session)
 	session, err := tx.rec.NewKey(records.Sessions, f.UserID)
@@ -161,7 +161,7 @@ func (tx *Tx) succeed(f *codec.Family, x *familySecret, client []byte) (answer, 
 }
 
 // maxForeignRun is how many generations in a row may be given to one client
-// network and again to another: somebody who moves does it once or twice.
+// network and again to another: a device that moves does it once or twice.
 const maxForeignRun = 2
 
 // repeat gives the answer of the last use again; if another process gave that,

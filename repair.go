@@ -44,11 +44,22 @@ type RepairReport struct {
 func (db *DB) Repair(ctx context.Context) (RepairReport, error) {
 	var done records.RepairReport
 	defaults := records.Defaults{Declarations: db.declarations(defaultDeclarations), Guessed: db.o.Providers == nil}
+	db.o.Logger.Info("snib: the file is being checked and, where it is damaged, repaired")
+	var file *records.File
 	err := db.store.Exclusive(ctx, func(w kv.Tx) (err error) {
-		done, err = records.Repair(ctx, db.file, w, defaults, db.o.told("repair"))
+		file = db.file.Fork() // each run begins with what is committed
+		done, err = records.Repair(ctx, file, w, defaults, db.o.told("repair"))
 		return err
 	})
-	if err == nil && done.Repaired > 0 {
+	if err == nil {
+		err = db.file.UseOwners(file.OwnerKey)
+	}
+	switch {
+	case err != nil:
+		db.o.Logger.Warn("snib: the repair has failed", "error", err)
+	case done.Repaired == 0:
+		db.o.Logger.Info("snib: there was nothing to repair", "users", done.Before.Users)
+	default:
 		db.clock.Now(done.State.Epoch, done.State.Floor)
 		db.o.Logger.Warn("snib: the file was repaired", "repairs", done.Repaired, "quarantined", done.Quarantined, "not kept", done.NotKept)
 	}

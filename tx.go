@@ -12,9 +12,9 @@ import (
 // Tx is one transaction on the accounts, given to the closure of [DB.View] or
 // [DB.Update] or made by [DB.Join]. It has the methods of DB without a context
 // (the transaction already runs under one), except methods that hash a password
-// or are transactions of their own kind: Refresh, Sweep, Check, Repair, copies,
-// EndEverything, ResetClock. It ends with the closure, after which every method
-// returns ErrTxClosed, and is not safe for concurrent use.
+// or are transactions of their own kind: Refresh, ImportUsers, Sweep, Check,
+// Repair, copies, EndEverything, ResetClock. It ends with the closure, after which
+// every method returns ErrTxClosed, and is not safe for concurrent use.
 //
 // Methods that write return ErrReadOnly in a View. A method that returns an
 // error has written nothing.

@@ -47,7 +47,7 @@ var (
 
 	// Methods of DB that have no counterpart in a transaction: they hash, or
 	// are transactions of their own kind.
-	dbOnly = map[string]bool{
+	dbOnly = map[string]bool{"ImportUsers": true,
 		"View": true, "Update": true, "Join": true, "Close": true,
 		"HashPassword": true, "AuthenticateUser": true, "LogIn": true, "ChangePassword": true,
 		"Refresh": true, "Sweep": true, "Check": true, "Stats": true, "EndEverything": true, "ResetClock": true,

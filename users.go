@@ -26,7 +26,7 @@ type User struct {
 	ID         UserID     // never changes
 	Identities []Identity // at most 16; the first is the primary, the others oldest first; none only after a Repair
 	CreatedAt  time.Time  // imported users: as imported
-	UpdatedAt  time.Time  // of the record; sessions do not count
+	UpdatedAt  time.Time  // of the record; sessions do not count. Imported users: CreatedAt, until something changes here
 
 	// CredentialVersion is raised by each change that voids an earlier proof of
 	// identity: setting or removing the password, disabling, enabling, moving
@@ -121,6 +121,7 @@ func (tx *Tx) updateUser(id UserID, change func(u *codec.User, c *records.Cascad
 	if err := c.Write(&tx.rec); err != nil {
 		return User{}, err
 	}
+	u.UpdatedAt = tx.rec.Now
 	if err := tx.rec.PutUser(&before, &u); err != nil {
 		return User{}, err
 	}
@@ -245,7 +246,7 @@ func (tx *Tx) UpdateUserAttributes(id UserID, a Attributes) (User, error) {
 func (tx *Tx) mergeAttributes(u *codec.User, changes Attributes) error {
 	merged := map[string]any(decodeAttributes(u.Attributes))
 	maps.Copy(merged, changes)
-	maps.DeleteFunc(merged, func(_ string, v any) bool { _, gone := v.(unset); return gone })
+	maps.DeleteFunc(merged, isUnset)
 	raw, err := encodeAttributes(merged, userBounds)
 	if err != nil {
 		return err
@@ -255,5 +256,6 @@ func (tx *Tx) mergeAttributes(u *codec.User, changes Attributes) error {
 		return err
 	}
 	u.Attributes, u.Entries = raw, entries
-	return tx.rec.EntriesFree(u)
+	_, err = tx.rec.EntriesFree(u)
+	return err
 }

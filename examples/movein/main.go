@@ -4,7 +4,8 @@
 //
 //	go run ./examples/movein [-db file] [export.jsonl]
 //
-// Each line of the export is one user and becomes one transaction:
+// Each line of the export is one user; snib moves them in in batches, and of each
+// user all or nothing:
 //
 //	{"system":"lucia@3.2.2","user":{"id":"u1","provider_id":"email:a@example.com",
 //	 "hashed_password":"…" or null,"username":"ada", …},"password":"…" or null}
@@ -68,11 +69,11 @@ func runWith(ctx context.Context, opts snib.Options, args []string, stdout, stde
 		flags.Usage()
 		return 2
 	}
-	m := &mover{ctx: ctx, out: stdout, errs: stderr, lines: map[snib.UserID]int{}}
+	m := &mover{ctx: ctx, out: stdout, errs: stderr, pending: map[int]pending{}, lines: map[snib.UserID]int{}}
 	err := m.run(opts, *path, flags.Arg(0))
 	switch {
 	case err != nil && ctx.Err() != nil:
-		fmt.Fprintf(stderr, "movein: stopped; %d users were moved in whole\n", m.users())
+		fmt.Fprintf(stderr, "movein: stopped; %d users were moved in whole\n", m.count())
 		return 130
 	case err != nil:
 		fmt.Fprintln(stderr, "movein:", err)

@@ -210,7 +210,11 @@ func TestAFileThatExistsKeepsItsDeclarations(t *testing.T) {
 
 func TestAnInterruptStopsCleanlyAndCanBeResumed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.db")
-	lines := written(t, export(t, 0)...)
+	var all []string
+	for i := range 3000 { // three batches
+		all = append(all, user(fmt.Sprint(i), `,"hashed_password":"$2b$04$`+strings.Repeat("a", 53)+`"`))
+	}
+	lines := written(t, all...)
 	stopped, stop := context.WithCancel(ctx)
 	defer stop()
 	var errs bytes.Buffer
@@ -222,12 +226,12 @@ func TestAnInterruptStopsCleanlyAndCanBeResumed(t *testing.T) {
 	if code := runWith(stopped, *snibtest.Fast(nil), []string{"-db", path, lines}, out, &errs); code != 130 {
 		t.Errorf("exit code %d", code)
 	}
-	wantLines(t, errs.String(), `movein: stopped; 90 users were moved in whole`)
+	wantLines(t, errs.String(), `movein: stopped; 2000 users were moved in whole`)
 	code, resumed, again := moveIn(ctx, "-db", path, lines)
 	if code != 0 || again != "" {
 		t.Errorf("resumed: exit code %d, stderr %q", code, again)
 	}
-	wantLines(t, resumed, `users moved in +90 .*`, `moved in before +90 .*`)
+	wantLines(t, resumed, `users moved in +1000 .*`, `moved in before +2000 .*`)
 }
 
 func TestAnInterruptDuringTheLogInsStopsCleanly(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"runtime"
 	"sync"
 	"time"
@@ -20,7 +21,8 @@ type mover struct {
 	out, errs io.Writer
 	bar       *progress
 
-	lines    map[snib.UserID]int // the line that each user of this run is in
+	pending  map[int]pending     // lines that are not moved in yet: one batch at most
+	lines    map[snib.UserID]int // by which each user came
 	accounts []account
 	bySource map[string]int // users moved in
 	already  int            // users moved in by an earlier run
@@ -42,8 +44,14 @@ type account struct {
 	password             *string // as the export tells it; nil: it does not
 }
 
-// users returns how many are moved in.
-func (m *mover) users() int { return len(m.accounts) - m.already }
+// A pending line is parsed, and not moved in yet.
+type pending struct {
+	snib.UserImport
+	password *string
+}
+
+// count returns how many users are moved in.
+func (m *mover) count() int { return len(m.accounts) - m.already }
 
 // report tells of a broken line.
 func (m *mover) report(line int, why string) {
@@ -53,8 +61,8 @@ func (m *mover) report(line int, why string) {
 	m.bar.note(m.errs, fmt.Sprintf("movein: line %d: %s\n", line, why))
 }
 
-// moveIn is the first stage: every line one user, one transaction. It is
-// sequential, so that of two lines which want the same the earlier one gets it.
+// moveIn is the first stage: every line one user, in batches. Of two lines which
+// want the same the earlier one gets it.
 func (m *mover) moveIn(export io.ReadSeeker) error {
 	total, err := countLines(export)
 	if err != nil {
@@ -64,73 +72,77 @@ func (m *mover) moveIn(export io.ReadSeeker) error {
 	m.bar = newProgress(m.out, "moving in", total)
 	defer m.bar.finish()
 	began := time.Now()
-	r := bufio.NewReaderSize(export, maxLine)
-	for n := 1; ; n++ {
-		line, err := nextLine(r)
-		switch {
-		case errors.Is(err, io.EOF):
-			m.movingIn = time.Since(began)
-			return nil
-		case errors.Is(err, errLineTooLong):
-			m.report(n, err.Error())
-		case err != nil:
-			return err
-		case len(line) > 0:
-			if err := m.moveLine(n, line); err != nil {
-				return err
+	_, err = m.db.ImportUsers(m.ctx, m.users(bufio.NewReaderSize(export, maxLine)), snib.ImportOptions{Each: m.moved})
+	m.movingIn = time.Since(began)
+	return err
+}
+
+// users are those of the export. A line that is none is reported and passed over.
+func (m *mover) users(r *bufio.Reader) iter.Seq2[snib.UserImport, error] {
+	return func(yield func(snib.UserImport, error) bool) {
+		for n := 1; ; n++ {
+			line, err := nextLine(r)
+			switch {
+			case errors.Is(err, io.EOF):
+				return
+			case err != nil && !errors.Is(err, errLineTooLong):
+				yield(snib.UserImport{}, err)
+				return
+			case err == nil && len(line) == 0:
+				m.bar.step()
+				continue
+			}
+			in, password, err := parsed(line, err)
+			if err != nil {
+				m.report(n, err.Error())
+				m.bar.step()
+				continue
+			}
+			in.Row = n
+			m.pending[n] = pending{in, password}
+			if !yield(in, nil) {
+				return
 			}
 		}
-		m.bar.step()
 	}
 }
 
-// moveLine moves one line in or reports it. A fault of the line is reported,
-// never returned.
-func (m *mover) moveLine(n int, line []byte) error {
-	if err := m.ctx.Err(); err != nil {
-		return err
+// parsed parses a line, unless it could not be read.
+func parsed(line []byte, err error) (snib.UserImport, *string, error) {
+	if err != nil {
+		return snib.UserImport{}, nil, err
 	}
 	r, err := parse(line)
 	if err != nil {
-		m.report(n, err.Error())
-		return nil
+		return snib.UserImport{}, nil, err
 	}
 	in, err := r.user()
-	if err != nil {
-		m.report(n, err.Error())
-		return nil
-	}
-	user, err := m.db.ImportUser(m.ctx, in)
-	switch {
-	case err == nil:
-		m.bySource[in.PasswordSource]++
-	case m.movedBefore(in, err):
-		user.ID = in.ID
-		m.already++
-	default:
-		why, err := m.why(err, in)
-		if err == nil {
-			m.report(n, why)
-		}
-		return err
-	}
-	m.lines[user.ID] = n
-	m.accounts = append(m.accounts, account{
-		line: n, provider: in.Provider, identifier: in.Identifier,
-		hash: in.PasswordHash != "", password: r.Password,
-	})
-	return nil
+	return in, r.Password, err
 }
 
-// movedBefore reports whether a user was refused because an earlier run on
-// this file has moved the same one in.
-func (m *mover) movedBefore(in snib.UserImport, refusal error) bool {
-	wrong, ok := errors.AsType[*snib.InputError](refusal)
-	if !ok || wrong.Field != "ID" || m.lines[in.ID] != 0 {
-		return false
+// moved is called for each line that was moved in or refused.
+func (m *mover) moved(row snib.ImportedRow) {
+	defer m.bar.step()
+	p := m.pending[row.Row]
+	delete(m.pending, row.Row)
+	first, twice := m.lines[row.ID]
+	switch {
+	case row.Outcome == snib.RowRefused:
+		m.report(row.Row, why(row))
+		return
+	case twice:
+		m.report(row.Row, fmt.Sprint("id is taken by line ", first))
+		return
+	case row.Outcome == snib.RowImported:
+		m.bySource[p.PasswordSource]++
+	default:
+		m.already++
 	}
-	owner, err := m.db.GetUserByProviderID(m.ctx, in.Provider, in.Identifier)
-	return err == nil && owner.ID == in.ID
+	m.lines[row.ID] = row.Row
+	m.accounts = append(m.accounts, account{
+		line: row.Row, provider: p.Provider, identifier: p.Identifier,
+		hash: p.PasswordHash != "", password: p.password,
+	})
 }
 
 // fields are the names that the fields of an import have in the export.
@@ -139,36 +151,26 @@ var fields = map[string]string{
 }
 
 // why names the fault of a line and, in a conflict, the line or user that holds
-// the id, identity or value. It returns any other error.
-func (m *mover) why(err error, in snib.UserImport) (string, error) {
-	if errors.Is(err, snib.ErrIdentityTaken) {
-		owner, err := m.db.GetUserByProviderID(m.ctx, in.Provider, in.Identifier)
-		return "provider_id is taken by " + m.whose(owner.ID), err
+// the id, identity or value.
+func why(row snib.ImportedRow) string {
+	whose := "user " + string(row.Holder) + ", who was here before"
+	if row.HolderRow != 0 {
+		whose = fmt.Sprint("line ", row.HolderRow)
 	}
-	if taken, ok := errors.AsType[*snib.AttributeTakenError](err); ok {
-		owner, err := m.db.GetUserByAttribute(m.ctx, taken.Name, in.Attributes[taken.Name])
-		return taken.Name + " is taken by " + m.whose(owner.ID), err
+	if errors.Is(row.Err, snib.ErrIdentityTaken) {
+		return "provider_id is taken by " + whose
 	}
-	if wrong, ok := errors.AsType[*snib.InputError](err); ok {
-		if wrong.Field == "ID" {
-			if owner, err := m.db.GetUser(m.ctx, in.ID); err == nil {
-				return "id is taken by " + m.whose(owner.ID), nil
-			}
-		}
-		return fmt.Sprintf("%.100s: %s", printable(orElse(fields[wrong.Field], wrong.Field)), wrong.Reason), nil
+	if taken, ok := errors.AsType[*snib.AttributeTakenError](row.Err); ok {
+		return taken.Name + " is taken by " + whose
 	}
-	if errors.Is(err, snib.ErrTooLarge) {
-		return "the user is too large", nil
+	wrong, ok := errors.AsType[*snib.InputError](row.Err)
+	switch {
+	case ok && row.Holder != "":
+		return "id is taken by " + whose
+	case ok:
+		return fmt.Sprintf("%.100s: %s", printable(orElse(fields[wrong.Field], wrong.Field)), wrong.Reason)
 	}
-	return "", err
-}
-
-// whose says by which line a user came.
-func (m *mover) whose(id snib.UserID) string {
-	if n := m.lines[id]; n != 0 {
-		return fmt.Sprint("line ", n)
-	}
-	return "user " + string(id) + ", who was here before"
+	return row.Err.Error()
 }
 
 // guesses are tried on users without a password.
@@ -279,7 +281,7 @@ func (m *mover) summary(target string) error {
 		fmt.Fprintf(m.out, "%-20s %6d   %s\n", name, n, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintln(m.out)
-	row("users moved in", m.users(), "%d lucia-0.1, %d lucia-1, %d lucia-3, in %s",
+	row("users moved in", m.count(), "%d lucia-0.1, %d lucia-1, %d lucia-3, in %s",
 		m.bySource["lucia-0.1"], m.bySource["lucia-1"], m.bySource["lucia-3"], seconds(m.movingIn))
 	if m.already > 0 {
 		row("moved in before", m.already, "by an earlier run on this file")

@@ -73,10 +73,13 @@ func (p *progress) step() {
 	}
 }
 
-// tell prints a line for each tenth that is full.
+// firstFigures is after how many a long run tells its first figures.
+const firstFigures = 10_000
+
+// tell prints a line for each tenth that is full, and an early one.
 func (p *progress) tell() {
 	tenths := p.done * 10 / max(1, p.total)
-	if tenths > p.shown {
+	if tenths > p.shown || tenths == 0 && p.done == firstFigures {
 		p.shown = tenths
 		fmt.Fprintf(p.out, "%-10s %3d %%  %d of %d\n", p.label, tenths*10, p.done, p.total)
 	}

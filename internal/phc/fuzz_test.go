@@ -116,7 +116,7 @@ func FuzzImport(f *testing.F) {
 			hash, err := Import(name, s, l)
 			if errors.Is(err, ErrWeak) {
 				// The same on the way that hashes it.
-				if hash, err = h.Import(t.Context(), Foreign{Source: name, Text: s}); err != nil {
+				if hash, err = h.Import(t.Context(), Foreign{Source: name, Text: s}, ""); err != nil {
 					t.Fatalf("source %q: %q: %v", name, s, err)
 				}
 			}

@@ -45,8 +45,10 @@ func (h *Hasher) Convert(f Foreign) (Hash, error) { return store(h.convert(f)) }
 
 // Import is [Hasher.Convert], and takes digests in that are too weak to be
 // stored: it hashes them as if they were passwords, waiting at the gate for its
-// turn. The error can also be [ErrBusy], the context's, or one of Config.Rand.
-func (h *Hasher) Import(ctx context.Context, f Foreign) (Hash, error) {
+// turn. The result is old, which may be "", if that was made from the same digest
+// with the current parameters. The error can also be [ErrBusy], the context's, or
+// one of Config.Rand.
+func (h *Hasher) Import(ctx context.Context, f Foreign, old Hash) (Hash, error) {
 	p, err := h.convert(f)
 	if err != nil || !p.bare {
 		return store(p, err)
@@ -60,6 +62,11 @@ func (h *Hasher) Import(ctx context.Context, f Foreign) (Hash, error) {
 		return "", err
 	}
 	defer leave()
+	if o, err := Parse(string(old), h.limits); err == nil && o.scheme == p.scheme {
+		if again, err := store(h.wrap(p, o.salt), nil); err == nil && again == old {
+			return old, nil
+		}
+	}
 	return store(h.wrap(p, salt), nil)
 }
 

@@ -48,7 +48,7 @@ func TestSystemsMoveIn(t *testing.T) {
 			if _, err := h.Convert(foreign); v.Weak != errors.Is(err, ErrWeak) {
 				t.Errorf("Convert: %v, weak %v", err, v.Weak)
 			}
-			hash, err := h.Import(t.Context(), foreign)
+			hash, err := h.Import(t.Context(), foreign, "")
 			if v.Refused != "" {
 				if err == nil || !strings.HasSuffix(err.Error(), v.Refused) {
 					t.Errorf("Import: %v, want %q", err, v.Refused)

@@ -41,7 +41,7 @@ func TestWeakDigestsAreWrapped(t *testing.T) {
 	h, passes := newHasher(t, Config{Peppers: map[string]string{"old": "-seven"}})
 	for _, v := range weakVectors {
 		foreign := Foreign{Source: v.source, Text: v.text}
-		hash, err := h.Import(t.Context(), foreign)
+		hash, err := h.Import(t.Context(), foreign, "")
 		if err != nil {
 			t.Errorf("%s %s: %v", v.source, v.text, err)
 			continue
@@ -50,7 +50,7 @@ func TestWeakDigestsAreWrapped(t *testing.T) {
 		if err != nil || p.scheme.name != v.scheme || p.n != h.current.n || len(p.key) != ownKey || len(p.salt) < ownSalt {
 			t.Errorf("%s %s became %s, %v", v.source, v.text, p.Class(), err)
 		}
-		if again, _ := h.Import(t.Context(), foreign); again == hash {
+		if again, _ := h.Import(t.Context(), foreign, ""); again == hash {
 			t.Errorf("%s: two imports have one salt", v.source)
 		}
 		if got := passes(); len(got) != 2 {
@@ -77,11 +77,11 @@ func TestWrappingNeedsATurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreign := Foreign{Source: "md5", Text: weakVectors[0].text}
-	if hash, err := h.Import(t.Context(), foreign); hash != "" || !errors.Is(err, ErrBusy) {
+	if hash, err := h.Import(t.Context(), foreign, ""); hash != "" || !errors.Is(err, ErrBusy) {
 		t.Errorf("Import = %q, %v, want %v", hash, err, ErrBusy)
 	}
 	leave()
-	if _, err := h.Import(t.Context(), foreign); err != nil {
+	if _, err := h.Import(t.Context(), foreign, ""); err != nil {
 		t.Error(err)
 	}
 }

@@ -78,6 +78,7 @@ type checker struct {
 	epoch  uint32 // the latest in a record
 
 	repair   *RepairReport // nil in Check
+	writes   *Ordered      // of Repair
 	kept     int           // bytes in quarantine
 	guessed  bool          // neither the file nor the options know the rules
 	defaults Defaults
@@ -223,7 +224,13 @@ func (c *checker) meta() error {
 	if stateErr == nil && declaredErr == nil && state.Declarations != declared.Version {
 		c.found(1, SpaceMeta, "", "state and declarations are of different versions")
 	}
-	c.ownersLost = ownersErr != nil || c.tx.UseOwners(owners) != nil
+	c.ownersLost = ownersErr != nil
+	if !c.ownersLost {
+		if err := c.tx.UseOwners(owners); err != nil { // another than was read before
+			c.ownersLost = true
+			c.found(1, SpaceMeta, "", err.Error())
+		}
+	}
 	c.tx.State, c.declared = state, NewDeclared(declared)
 	// Other tables may fold otherwise, which is not damage.
 	c.folds = declaredErr == nil && format.Unicode == fold.UnicodeVersion

@@ -35,22 +35,22 @@ func (tx *Tx) putEntry(e codec.IndexEntry, id string) error {
 	return tx.Put(SpaceAttributes, EntryKey(e, id), nil)
 }
 
-// EntriesFree returns an ErrAttributeTaken if another user has one of the
-// unique values of u.
-func (tx *Tx) EntriesFree(u *codec.User) error {
+// EntriesFree returns an ErrAttributeTaken if another user, the owner, has one
+// of the unique values of u.
+func (tx *Tx) EntriesFree(u *codec.User) (owner string, err error) {
 	for _, e := range u.Entries {
 		if !e.Unique {
 			continue
 		}
 		owner, ok, err := tx.Reference(SpaceAttributes, EntryKey(e, u.ID))
 		if err != nil {
-			return err
+			return "", err
 		}
 		if ok && owner != u.ID {
-			return tx.Taken(e.Name)
+			return owner, tx.Taken(e.Name)
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // Reference reads a unique entry: the id of the user to whom it leads.

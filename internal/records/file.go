@@ -42,6 +42,14 @@ type seenState struct {
 	state   codec.State
 }
 
+// Fork returns a File that a transaction may change before it is known whether
+// it commits.
+func (f *File) Fork() *File {
+	fork := &File{Config: f.Config, OwnerKey: f.OwnerKey, owners: f.owners, spaces: f.spaces, Owned: f.Owned}
+	fork.Declared.Store(f.Declared.Load())
+	return fork
+}
+
 // Name returns that of a space.
 func (f *File) Name(space kv.Space) string {
 	if int(space) < len(Spaces) {

@@ -32,10 +32,14 @@ type Defaults struct {
 }
 
 // Repair brings the file into line with docs/INVARIANTS.md, in the transaction
-// w, and reports nothing where it already is.
+// w, and reports nothing where it already is. A key of owners that is made anew
+// is in f, which is to be a [File.Fork] until w is committed.
 func Repair(ctx context.Context, f *File, w kv.Tx, d Defaults, told func(done, total int64)) (report RepairReport, err error) {
-	tx := &Tx{File: f, R: w, W: w, Written: true} // Written: the clock is not due
-	c := &checker{ctx: ctx, tx: tx, told: told, repair: &report, defaults: d}
+	// A lost index comes back in the order of users, which is none for its keys:
+	// put one by one, each would move half of the tree that is in memory.
+	o := NewOrdered(w)
+	tx := &Tx{File: f, R: o, W: o, Written: true} // Written: the clock is not due
+	c := &checker{ctx: ctx, tx: tx, writes: o, told: told, repair: &report, defaults: d}
 	defer func() { report.Repairs, report.Repaired, report.State = c.report.Breaches, c.report.Found, tx.State }()
 	return report, c.mend()
 }
@@ -82,9 +86,18 @@ func (c *checker) mend() error {
 
 // walk visits all records of a space, each in a scan of its own.
 func (c *checker) walk(space kv.Space, mend func(key, value []byte) error) error {
-	return Walk(c.ctx, c.tx.R, space, func(key, value []byte) error {
+	err := Walk(c.ctx, c.tx.R, space, func(key, value []byte) error {
+		if c.writes.Over() {
+			if err := c.writes.Flush(); err != nil {
+				return err
+			}
+		}
 		return errors.Join(c.step(), mend(key, value))
 	})
+	if err != nil {
+		return err
+	}
+	return c.writes.Flush() // the next walk must see them
 }
 
 // Walk visits all records of a space, each in a scan of its own: visit may
@@ -139,6 +152,9 @@ func (c *checker) mendMeta() error {
 	state, stateErr := Meta(c.tx.File, c.tx.R, codec.KeyState, codec.DecodeState)
 	declared, declaredErr := Meta(c.tx.File, c.tx.R, codec.KeyDeclarations, codec.DecodeDeclarations)
 	owners, ownersErr := Meta(c.tx.File, c.tx.R, codec.KeyOwners, codec.DecodeOwnerKey)
+	if ownersErr == nil {
+		ownersErr = c.tx.UseOwners(owners)
+	}
 	listed, spacesErr := Meta(c.tx.File, c.tx.R, codec.KeyOwnedSpaces, codec.DecodeOwnedSpaces)
 	if formatErr != nil && stateErr != nil && declaredErr != nil {
 		return formatErr // there is no sign that it is ours

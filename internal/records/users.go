@@ -36,7 +36,7 @@ func (tx *Tx) User(id string) (u codec.User, err error) {
 
 // PutUser writes the record u and moves identities and index entries from those
 // of before to those of u. before is the zero record for a new user. The caller
-// checks for conflicts.
+// checks for conflicts and sets UpdatedAt.
 func (tx *Tx) PutUser(before, u *codec.User) error {
 	for _, x := range before.Identities {
 		if FindIdentity(u, x) < 0 {
@@ -66,7 +66,6 @@ func (tx *Tx) PutUser(before, u *codec.User) error {
 			}
 		}
 	}
-	u.UpdatedAt = tx.Now
 	return tx.Put(SpaceUsers, u.ID, u.Append(nil))
 }
 

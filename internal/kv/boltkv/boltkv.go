@@ -93,6 +93,10 @@ type Options struct {
 	// transaction that makes the store visible. It may be nil.
 	Init func(kv.Tx) error
 
+	// SkipShadows lets Open take a file whose shadows are damaged. Nothing may be
+	// written to it: Compact makes a file without them.
+	SkipShadows bool
+
 	// Twice is for tests: each closure of Update, Apply and Exclusive is run
 	// twice, and the writes and the result of the first run are dropped.
 	Twice bool

@@ -92,14 +92,18 @@ func damaged(format string, args ...any) error {
 // the sake of one of its buckets. The error is ErrForeign if there is no sign
 // of bbolt, kv.ErrCorrupt if bbolt must not be let near it, or one of reading.
 func checkFile(r io.ReaderAt, size int64, bucket string) error {
-	f := &file{r: r, size: size}
+	return (&file{r: r, size: size}).check(bucket, false)
+}
+
+// check is checkFile; blind leaves shadows out.
+func (f *file) check(bucket string, blind bool) error {
 	if err := f.findMeta(); err != nil {
 		return err
 	}
 	m := f.meta
 	switch {
-	case m.high < 4 || m.high > uint64(size/m.pageSize):
-		return damaged("%d bytes do not hold %d pages of %d", size, m.high, m.pageSize)
+	case m.high < 4 || m.high > uint64(f.size/m.pageSize):
+		return damaged("%d bytes do not hold %d pages of %d", f.size, m.high, m.pageSize)
 	case m.root < 2 || m.free < 2:
 		return damaged("a meta page stands for a root or free list")
 	}
@@ -112,7 +116,7 @@ func checkFile(r io.ReaderAt, size int64, bucket string) error {
 	if err := f.checkFreeList(); err != nil {
 		return err
 	}
-	return f.skeleton(bucket)
+	return f.skeleton(bucket, blind)
 }
 
 // findMeta finds the page size and the meta page, as bbolt does it.

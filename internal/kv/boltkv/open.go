@@ -84,7 +84,7 @@ func open(path string, o Options, left *patience) (*Store, error) {
 		return nil, fileError(err)
 	}
 	bo := o.bolt(info.Size())
-	h := &hook{left: left, bucket: o.Bucket}
+	h := &hook{left: left, bucket: o.Bucket, blind: o.SkipShadows}
 	db, err := h.open(path, bo)
 	if err != nil {
 		return nil, fileError(err)
@@ -159,6 +159,7 @@ func (s *Store) settleIn(empty bool) error {
 type hook struct {
 	left   *patience
 	bucket string // whose trees must be sound
+	blind  bool   // to shadows
 	file   *os.File
 	empty  bool // it had no bytes
 }
@@ -217,7 +218,7 @@ func (h *hook) examine(f *os.File, path string) error {
 		return nil
 	}
 	for tries := 0; ; tries++ {
-		err = checkFile(f, info.Size(), h.bucket)
+		err = (&file{r: f, size: info.Size()}).check(h.bucket, h.blind)
 		if err == nil || lockedFirst || tries == 5 || !h.left.pause() {
 			return err // without the lock, a file being written is looked at again
 		}
@@ -291,7 +292,7 @@ func adopt(path string, o Options, left *patience) error {
 		return err
 	}
 	defer f.Close()
-	h := &hook{left: left, bucket: o.Bucket}
+	h := &hook{left: left, bucket: o.Bucket, blind: o.SkipShadows}
 	if err := h.examine(f, path); err != nil || !h.empty {
 		return err
 	}

@@ -22,8 +22,8 @@ const maxLeaves = 1 << 10
 // only two pages under each branch, is a file of 16 TiB.
 const maxDepth = 32
 
-// skeleton walks the trees of bucket's.
-func (f *file) skeleton(bucket string) error {
+// skeleton walks the trees of bucket's, but for shadows if it is blind to them.
+func (f *file) skeleton(bucket string, blind bool) error {
 	w := &bones{file: f, used: map[uint64]uint64{}}
 	if err := w.free(); err != nil {
 		return err
@@ -41,6 +41,9 @@ func (f *file) skeleton(bucket string) error {
 			return err
 		}
 		for _, e := range spaces {
+			if blind && string(e.key) == shadows {
+				continue
+			}
 			if err := w.space(e); err != nil {
 				return err
 			}

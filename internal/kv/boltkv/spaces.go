@@ -32,6 +32,16 @@ func Drop(w kv.Tx, names ...string) error {
 	})
 }
 
+// Has reports whether the file has a space of that name, whether the store knows
+// it or not. It is for a transaction of [Store.Exclusive].
+func Has(w kv.Tx, name string) (found bool, err error) {
+	err = onRoot(w, func(_ *tx, root *bolt.Bucket) error {
+		found = root.Bucket([]byte(name)) != nil
+		return nil
+	})
+	return found, err
+}
+
 // onRoot runs fn on the bucket of all spaces. An error of fn fails the
 // transaction.
 func onRoot(w kv.Tx, fn func(t *tx, root *bolt.Bucket) error) (err error) {
