@@ -37,7 +37,8 @@ func (o *CopyOptions) without() []string {
 // Backup writes a copy of the database file to w, as of one moment, while
 // others go on reading and writing: the whole file, buckets of the
 // application's own and free pages with deleted values included. It is to be
-// kept as well as the file itself. [Restore] puts it back.
+// kept as well as the file itself. What is sealed under Options.Keys is copied as
+// it is: keep the keys too, and elsewhere. [Restore] puts it back.
 //
 // However slow w is, or if it stops, nobody waits: on Unix, under Open, as
 // long as the file stays within what was mapped for it (1 GiB, 64 MiB on 32

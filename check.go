@@ -20,6 +20,7 @@ type CheckReport struct {
 	RefreshTokens int // families, likewise
 	OneTimeTokens int // likewise
 	ForeignHashes int // users whose imported password hash is not replaced yet
+	SealedHashes  int // users whose password hash is sealed
 	Newer         int // records of kinds that a later program has added to the file
 
 	// Newest is the latest time in the records: when there was something
@@ -85,7 +86,7 @@ func (db *DB) Check(ctx context.Context) (CheckReport, error) {
 
 func newCheckReport(r records.Report) CheckReport {
 	out := CheckReport{
-		Users: r.Users, Passwords: r.Passwords, Disabled: r.Disabled, ForeignHashes: r.ForeignHashes,
+		Users: r.Users, Passwords: r.Passwords, Disabled: r.Disabled, ForeignHashes: r.ForeignHashes, SealedHashes: r.SealedHashes,
 		Newer: r.Newer, Newest: clock.Time(r.Newest),
 		Problems: problems(r.Breaches), Found: r.Found,
 	}

@@ -125,7 +125,8 @@
 // Somebody with a copy of the file reads identifiers, attributes, session
 // attributes and times in clear, and can try passwords offline at the cost of
 // their hash: argon2id for those set here, whatever the other system used for
-// imported ones until their first log-in. Tokens are of no use to them. Deleted
+// imported ones until their first log-in, unless the hashes are sealed (see
+// Options.Keys) and the key is not with the copy. Tokens are of no use to them. Deleted
 // and replaced values stay in free pages of the file, and in its copies, until
 // they are overwritten.
 //

@@ -58,6 +58,11 @@ func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 	if err != nil {
 		return nil, during("open", err)
 	}
+	return db.openFile(ctx, path)
+}
+
+// openFile makes a prepared DB usable.
+func (db *DB) openFile(ctx context.Context, path string) (*DB, error) {
 	s, err := boltkv.Open(path, db.o.engine(db.initialise))
 	if err != nil {
 		return nil, during("open", err)
@@ -238,6 +243,11 @@ func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, 
 // repairFile repairs the file that was opened for it, and closes it.
 func (db *DB) repairFile(ctx context.Context) (report RepairReport, err error) {
 	defer func() { err = errors.Join(err, db.store.Close()) }() // also if Options.Progress panics
+	if len(db.o.Keys) > 0 {
+		if err := db.openKeys(false); err != nil {
+			return report, during("repair", err)
+		}
+	}
 	if err := db.upgradeDamaged(ctx); err != nil {
 		return report, during("repair", err)
 	}

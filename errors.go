@@ -90,6 +90,17 @@ var (
 	ErrTooLarge = kv.ErrTooLarge
 )
 
+// About keys.
+var (
+	// ErrNoKey: a value in the file is sealed under a key that Options.Keys does
+	// not have, or one is to be sealed and the current key is not there, maybe
+	// because another process has made its own the current one. Nothing was
+	// looked up or written, and it is no verdict on a password. Returned by
+	// every method that verifies or sets a password, for all users alike, and by
+	// Reseal. The text names the id of the key. Open with it.
+	ErrNoKey = records.ErrNoKey
+)
+
 // About transactions.
 var (
 	// ErrTxClosed: the Tx was used after its closure returned, or after the

@@ -154,6 +154,7 @@ var elsewhere = map[string]string{
 	"Compact":                "see TestKilledWhileCompacting of the engine",
 	"AuthenticateUser":       "writes only to upgrade a hash, whose failure is an event",
 	"Sweep":                  "goes in steps, see TestASweepThatFailsHasRemovedWholeRecords",
+	"Reseal":                 "goes in steps, see TestResealThatFailsGoesOn",
 	"DeleteDeadUserSessions": "see TestAFailureLeavesDeadSessions",
 	"Repair":                 "see TestRepairThatFailsLeavesTheStateBefore",
 	"Join":                   "commits with the application", "Close": "stores the clock, whose failure is an event",

@@ -87,7 +87,7 @@ func PasswordSources() []string { return phc.Sources() }
 // both, merge neither), ErrAttributeTaken, ErrInvalidInput (ID if it is malformed
 // or a user's already; Provider, Identifier, LinkedAt, Others, PasswordHash,
 // PasswordSource, PasswordKey, PasswordPepper, Attributes, DisabledReason,
-// CreatedAt, PasswordChangedAt); ErrBusy.
+// CreatedAt, PasswordChangedAt); ErrBusy; ErrNoKey (with a password).
 //
 // A refusal of a hash names its kind and shows nothing else of it. Refused is
 // also one that asks for more memory than Options.Passwords.MaxHashMemory, or
@@ -167,23 +167,26 @@ func (tx *Tx) importUser(p *preparedImport) (User, error) {
 		return User{}, err
 	}
 	u := codec.User{ID: id}
-	if err := tx.fillImport(&u, p); err != nil {
+	if err := tx.fillImport(&u, p, ""); err != nil {
 		return User{}, err
 	}
 	if _, err := tx.importTaken(&u); err != nil {
 		return User{}, err
 	}
-	if err := tx.addUser(&u); err != nil {
+	if err := tx.addImported(&u, p); err != nil {
 		return User{}, err
 	}
-	if p.ID != "" {
-		// Damage may have lost a user of this id, whose sessions and tokens
-		// must not become the new user's.
-		if err := tx.rec.DeleteRemains(id); err != nil {
-			return User{}, err
-		}
-	}
 	return newUser(u), nil
+}
+
+// addImported writes a new user of an import. Damage may have lost a user of an
+// id that the import gives: the sessions and tokens of that one end.
+func (tx *Tx) addImported(u *codec.User, p *preparedImport) error {
+	err := tx.addUser(u)
+	if err == nil && p.ID != "" {
+		err = tx.rec.DeleteRemains(u.ID)
+	}
+	return err
 }
 
 // importID returns the new user's id: the one given, if well formed and free.
@@ -206,8 +209,9 @@ func errIDTaken() error {
 }
 
 // fillImport makes u, which has an id, the record of an import. A time that the
-// import does not tell is that of u, and now in a new record.
-func (tx *Tx) fillImport(u *codec.User, p *preparedImport) (err error) {
+// import does not tell is that of u, and now in a new record. opened is the hash
+// of u, as the import would have it.
+func (tx *Tx) fillImport(u *codec.User, p *preparedImport, opened string) (err error) {
 	was, here := *u, u.CreatedAt != 0
 	if u.CreatedAt, err = tx.importTime("CreatedAt", p.CreatedAt, was.CreatedAt); err != nil {
 		return err
@@ -220,12 +224,17 @@ func (tx *Tx) fillImport(u *codec.User, p *preparedImport) (err error) {
 	switch {
 	case p.hash == "": // none, or the other system's mark for none
 		changed = 0
-	case string(p.hash) == was.PasswordHash:
+	case string(p.hash) == opened:
 		changed = was.PasswordChangedAt
 	case here: // the other system does not tell since when
 		changed = tx.rec.Now
 	}
-	u.PasswordHash, u.HashClass, u.PasswordChangedAt = string(p.hash), records.HashForeign, changed
+	if u.PasswordHash = was.PasswordHash; string(p.hash) != opened {
+		if u.PasswordHash, err = tx.storedHash(u.ID, string(p.hash)); err != nil {
+			return err
+		}
+	}
+	u.HashClass, u.PasswordChangedAt = records.HashForeign, changed
 	if p.hash == "" {
 		u.HashClass = records.HashNone
 	} else if u.PasswordChangedAt, err = tx.importTime("PasswordChangedAt", p.PasswordChangedAt, changed); err != nil {

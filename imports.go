@@ -318,8 +318,13 @@ func (m *importer) place(tx *Tx, r *importRow, out *ImportedRow) (holder string,
 	if err != nil {
 		return "", err
 	}
+	opened, err := tx.openHash(&have)
+	if err != nil {
+		return "", err
+	}
 	if m.o.DryRun {
-		have.PasswordHash = m.sealed(have.PasswordHash)
+		opened = m.sealed(opened)
+		have.PasswordHash = opened
 	}
 	want, isNew := have, have.ID == ""
 	if isNew {
@@ -327,7 +332,7 @@ func (m *importer) place(tx *Tx, r *importRow, out *ImportedRow) (holder string,
 			return "", err
 		}
 	}
-	if err := tx.fillImport(&want, r.preparedImport); err != nil {
+	if err := tx.fillImport(&want, r.preparedImport, opened); err != nil {
 		return "", err
 	}
 	switch {
@@ -351,7 +356,7 @@ func (m *importer) place(tx *Tx, r *importRow, out *ImportedRow) (holder string,
 	}
 	if isNew {
 		out.ID, out.Outcome = UserID(want.ID), RowImported
-		return "", tx.addUser(&want)
+		return "", tx.addImported(&want, r.preparedImport)
 	}
 	out.Outcome = RowUpdated
 	return "", tx.replaceImport(&have, &want)
@@ -390,7 +395,11 @@ func (m *importer) hashes(ctx context.Context) (old []phc.Hash, err error) {
 			if err != nil {
 				return err
 			}
-			old[i] = phc.Hash(u.PasswordHash)
+			hash, err := tx.openHash(&u)
+			if err != nil {
+				return err
+			}
+			old[i] = phc.Hash(hash)
 			r.unused = u.ID != "" && r.ID != "" && !(m.o.Update && asImported(&u))
 		}
 		return nil

@@ -66,8 +66,16 @@ func TestImportUsersIsImportUserForEachRow(t *testing.T) {
 }
 
 func TestImportUsersAgainWritesNothing(t *testing.T) {
+	sealed := sealing(testKey("k1", 1))
+	sealed.Indexes = nickIndex.Indexes
+	for name, o := range map[string]*snib.Options{"": nickIndex, "sealed": sealed} {
+		t.Run(name, func(t *testing.T) { importTwice(t, o) })
+	}
+}
+
+func importTwice(t *testing.T, o *snib.Options) {
 	path := filepath.Join(t.TempDir(), "a.db")
-	db := snibtest.OpenDB(t, path, nickIndex)
+	db := snibtest.OpenDB(t, path, o)
 	rows := manyRows(1500)
 	digest := md5.Sum([]byte(password))
 	rows[7].PasswordHash, rows[7].PasswordSource = hex.EncodeToString(digest[:]), "md5"

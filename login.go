@@ -38,7 +38,8 @@ import (
 // Proof, which decides anew as LogIn does.
 //
 // ErrInvalidInput (Provider) for a name that no provider can have, which the
-// program chooses and not a stranger; ErrBusy if the queue for hashing is full; Options.BeforeAuth's error.
+// program chooses and not a stranger; ErrBusy if the queue for hashing is full;
+// Options.BeforeAuth's error; ErrNoKey, before it and alike for everybody.
 func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, password string) (User, error) {
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
 		// The hash is upgraded here if it can be, and never at the price of
@@ -67,7 +68,8 @@ const upgradeWait = time.Second
 // password was changed, the user disabled or the identity moved meanwhile,
 // there is no session. Sessions that were revoked meanwhile are no reason. A
 // hash of weaker parameters or from another system is replaced in the same
-// commit. Errors are those of AuthenticateUser and, for the options, of
+// commit, and one that is to be sealed (PasswordPolicy.Seal), or is under an
+// older key, is sealed. Errors are those of AuthenticateUser and, for the options, of
 // CreateSession.
 func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, o SessionOptions) (Session, User, error) {
 	// Before anything is looked up, like every other argument.
@@ -101,42 +103,53 @@ type verifiedLogin struct {
 	opened
 	provider, identifier string
 	id                   string
-	upgrade              phc.Hash // the replacement of the hash; "" keeps it
+	upgrade              phc.Hash // the replacement of the hash, not sealed; "" keeps it
+	hashed               bool     // the replacement is another hash, not the same to be sealed
 }
 
 // opened is the hash that a password has opened, and the version of the
 // credentials then.
 type opened struct {
 	version uint64
-	hash    string
+	hash    string // not sealed
 }
 
 // holds reports whether the password is still good for u. The version rises for
 // much that says nothing of the password, such as a sign-out on another device;
 // the same hash, with its salt, is the same password. A version that is the same
 // covers a hash that was upgraded meanwhile.
-func (o *opened) holds(u *codec.User) bool {
-	return u.DisabledAt == 0 && (u.CredentialVersion == o.version || u.PasswordHash == o.hash)
+func (o *opened) holds(tx *Tx, u *codec.User) bool {
+	return u.DisabledAt == 0 && (u.CredentialVersion == o.version || o.same(tx, u))
+}
+
+// same reports whether the hash of u is that which was opened, however it is
+// sealed by now.
+func (o *opened) same(tx *Tx, u *codec.User) bool {
+	hash, err := tx.openHash(u)
+	return err == nil && hash == o.hash
 }
 
 // recheck implements evidence.
 func (v *verifiedLogin) recheck(tx *Tx) (codec.User, error) {
 	u, err := tx.userByIdentity(v.provider, v.identifier)
-	if errors.Is(err, ErrUserNotFound) || err == nil && (u.ID != v.id || !v.holds(&u)) {
+	if errors.Is(err, ErrUserNotFound) || err == nil && (u.ID != v.id || !v.holds(tx, &u)) {
 		return codec.User{}, ErrInvalidCredentials
 	}
 	return u, err
 }
 
-// apply writes the upgraded hash unless the stored one is another by now:
-// losing that race is no error.
+// apply writes the upgraded hash unless the stored one is another by now, or the
+// key to seal it is not there: neither is worth failing a log-in for.
 func (v *verifiedLogin) apply(tx *Tx, u codec.User) (User, error) {
-	if v.upgrade == "" || u.PasswordHash != v.hash {
+	if v.upgrade == "" || !v.same(tx, &u) || tx.canStoreHash() != nil {
 		return newUser(u), nil
 	}
-	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *records.Cascade) error {
-		u.PasswordHash, u.HashClass = string(v.upgrade), records.HashOwn
-		return nil
+	return tx.updateUser(UserID(u.ID), func(u *codec.User, _ *records.Cascade) (err error) {
+		if v.hashed {
+			u.HashClass = records.HashOwn
+		}
+		u.PasswordHash, err = tx.storedHash(u.ID, string(v.upgrade))
+		return err
 	})
 }
 
@@ -157,6 +170,9 @@ func (db *DB) authenticate(ctx context.Context, provider, identifier, password s
 		return User{}, faulty("Provider", fault)
 	}
 	key := db.presented(provider, identifier)
+	if err := db.passwordKeys(ctx); err != nil {
+		return User{}, err
+	}
 	if err := db.beforeAuth(ctx, provider, key); err != nil {
 		return User{}, err
 	}
@@ -215,7 +231,16 @@ func (disabledError) Is(target error) bool {
 // verify looks the user up and does the work of one verification, even without
 // a user or a password, or with a password that cannot be one.
 func (db *DB) verify(ctx context.Context, provider, identifier, password string) (*verifiedLogin, error) {
-	u, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) { return tx.userByIdentity(provider, identifier) })
+	var hash string
+	var resealed bool
+	u, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) {
+		u, err := tx.userByIdentity(provider, identifier)
+		if err == nil {
+			hash, err = tx.openHash(&u)
+			resealed = tx.rec.Resealed(records.PasswordHashes, u.PasswordHash, db.o.Passwords.Seal)
+		}
+		return u, err
+	})
 	unknown := errors.Is(err, ErrUserNotFound)
 	if err != nil && !unknown {
 		return nil, err
@@ -230,18 +255,22 @@ func (db *DB) verify(ctx context.Context, provider, identifier, password string)
 		return nil, ErrInvalidCredentials
 	}
 	if u.DisabledAt != 0 {
-		ok, err := db.o.hasher.Verify(ctx, phc.Hash(u.PasswordHash), password)
+		ok, err := db.o.hasher.Verify(ctx, phc.Hash(hash), password)
 		if err := db.verdict(&u, ok, err); err != nil {
 			return nil, err
 		}
 		return nil, disabledError{}
 	}
-	ok, upgrade, err := db.o.hasher.VerifyAndRehash(ctx, phc.Hash(u.PasswordHash), password)
+	ok, upgrade, err := db.o.hasher.VerifyAndRehash(ctx, phc.Hash(hash), password)
 	if err := db.verdict(&u, ok, err); err != nil {
 		return nil, err
 	}
-	return &verifiedLogin{
-		opened: opened{u.CredentialVersion, u.PasswordHash}, provider: provider, identifier: identifier,
-		id: u.ID, upgrade: upgrade,
-	}, nil
+	v := &verifiedLogin{
+		opened: opened{u.CredentialVersion, hash}, provider: provider, identifier: identifier,
+		id: u.ID, upgrade: upgrade, hashed: upgrade != "",
+	}
+	if !v.hashed && !resealed {
+		v.upgrade = phc.Hash(hash)
+	}
+	return v, nil
 }

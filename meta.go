@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/seal"
 )
 
 // initialise writes the first content of a new file.
@@ -41,6 +43,11 @@ func (db *DB) adopt(ctx context.Context) error {
 		db.o.Logger.Warn("snib: the file was indexed with other Unicode tables",
 			"file", format.Unicode, "program", fold.UnicodeVersion)
 	}
+	if len(db.o.Keys) > 0 {
+		if err := db.o.Keys[0].source.adopt(db, ctx); err != nil {
+			return err
+		}
+	}
 	if err := db.adoptOwned(ctx); err != nil {
 		return err
 	}
@@ -68,6 +75,61 @@ func rawView[T any](ctx context.Context, db *DB, fn func(kv.Reader) (T, error)) 
 		return err
 	})
 	return out, err
+}
+
+// adoptKeys verifies Options.Keys and makes the first the current one.
+func (db *DB) adoptKeys(ctx context.Context) error {
+	stored, err := rawView(ctx, db, db.file.SealKeys)
+	if err != nil {
+		return err
+	}
+	known := len(stored.Keys) > 0
+	if !known && db.o.keysAsTheyAre {
+		return nil
+	}
+	if err := db.openKeys(!known); err != nil {
+		return err
+	}
+	if err := db.file.VerifyKeys(stored); err != nil {
+		return err
+	}
+	if db.o.keysAsTheyAre {
+		return nil
+	}
+	err = db.store.Exclusive(ctx, func(w kv.Tx) error {
+		tx, err := db.begin(w, w)
+		if err != nil {
+			return err
+		}
+		return tx.rec.AdoptKeys()
+	})
+	if err != nil && !errors.Is(err, ErrReadOnly) {
+		return err
+	}
+	if err = db.passwordKeys(ctx); errors.Is(err, ErrNoKey) {
+		db.o.Logger.Error("snib: passwords cannot be verified: see Options.Keys", "error", err)
+		return nil
+	}
+	return err
+}
+
+// openKeys opens Options.Keys. The first may be created if the file has no keys.
+func (db *DB) openKeys(create bool) error {
+	var keys []seal.Key
+	ids := map[string]bool{}
+	for i, k := range db.o.Keys {
+		opened, err := k.source.open(keyPlace{db.store.Path(), create && i == 0})
+		if err != nil {
+			return fmt.Errorf("Options.Keys[%d]: %w", i, err)
+		}
+		if ids[opened.ID()] {
+			return errOneKeyTwice
+		}
+		ids[opened.ID()] = true
+		keys = append(keys, opened)
+	}
+	db.file.Ring = records.NewRing(keys)
+	return nil
 }
 
 // adoptOwned reads how the file keeps the records of users: the key of their

@@ -28,7 +28,7 @@ type NewUser struct {
 
 // CreateUser makes a user and returns it. ErrIdentityTaken,
 // ErrAttributeTaken, ErrBusy (the queue for hashing), ErrInvalidInput
-// (Provider, Identifier, Password, Attributes).
+// (Provider, Identifier, Password, Attributes), ErrNoKey (with a password).
 func (db *DB) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if n.Password != "" {
 		if !n.PasswordHash.isZero() {
@@ -57,7 +57,9 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 	}
 	u := codec.User{ID: id, CreatedAt: tx.rec.Now}
 	if !n.PasswordHash.isZero() {
-		setPassword(&u, n.PasswordHash, tx.rec.Now)
+		if err := tx.setPassword(&u, n.PasswordHash); err != nil {
+			return User{}, err
+		}
 	}
 	x, err := identity(tx.rec.Declared, n.Provider, n.Identifier, tx.rec.Now)
 	if err != nil {

@@ -48,6 +48,18 @@ type Options struct {
 	// The next Open removes what a crash leaves.
 	Indexes []Index
 
+	// Keys are kept apart from the file; what is sealed under them cannot be
+	// read from a copy of it. The first is the current one, under which values
+	// are sealed; the others open older ones, until [DB.Reseal] has retired
+	// them. At most 16, made by [NewKey] or [KeyFile].
+	//
+	// The file knows each key again: Open fails with ErrInvalidInput
+	// (Options.Keys) for another secret under an id that it knows. Without a key
+	// that is needed Open goes on, and the methods that need it return ErrNoKey.
+	// Sealing protects copies, not against an attacker with write access. A key
+	// that is lost takes with it what it has sealed: see [DB.Reseal].
+	Keys []Key
+
 	// SweepEvery is how often a goroutine removes records dead for a day (see
 	// [DB.Sweep]), the first time that long after Open. Default 1 h, from 1 s
 	// to 30 years; negative: only when Sweep is called. A program that runs for
@@ -214,6 +226,13 @@ type PasswordPolicy struct {
 	// password. nil: there are no such hashes.
 	ForeignVerifier func(ctx context.Context, source, hash, password string) (bool, error)
 
+	// Seal stores finished hashes sealed under the current one of Options.Keys:
+	// from a copy of the file without the key, no password can be tried. Hashes
+	// that are there are sealed at the next log-in, all at once by [DB.Reseal].
+	// Without Seal, sealed hashes stay sealed until the password is set anew, or
+	// hashed anew at a log-in.
+	Seal bool
+
 	// GateMemory is how much memory, in bytes, hashing may use at once;
 	// further calls wait, in their order. Default GOMAXPROCS times the memory
 	// of one hash, at least 32 MiB each. Never more than GOMAXPROCS run at
@@ -255,7 +274,8 @@ const (
 // settings are Options with the defaults filled in and everything checked.
 type settings struct {
 	Options
-	hasher *phc.Hasher
+	hasher        *phc.Hasher
+	keysAsTheyAre bool // Options.Keys are verified, and none becomes the current one
 }
 
 // Defaults and bounds that more than one field has, or that need a name.
@@ -274,6 +294,7 @@ func (o *Options) settings() (*settings, error) {
 		s.Options = *o
 	}
 	s.Providers, s.Indexes = maps.Clone(s.Providers), slices.Clone(s.Indexes)
+	s.Keys = slices.Clone(s.Keys)
 	s.fillDefaults()
 	if err := s.checkPolicies(); err != nil {
 		return nil, err
@@ -378,10 +399,18 @@ func (s *settings) checkPolicies() error {
 		return &InputError{Field: "Options.Sessions.MaxPerUser", Code: CodeOutOfRange, Reason: "must be from 1 to 1000", Min: 1, Max: MaxSessions}
 	case s.Refresh.MaxPerUser < 1 || s.Refresh.MaxPerUser > MaxRefreshTokens:
 		return &InputError{Field: "Options.Refresh.MaxPerUser", Code: CodeOutOfRange, Reason: "must be from 1 to 100", Min: 1, Max: MaxRefreshTokens}
+	case s.Passwords.Seal && len(s.Keys) == 0:
+		return &InputError{Field: "Options.Passwords.Seal", Code: CodeNotAllowed, Reason: "needs Options.Keys"}
 	case s.MaxSize > 0 && s.MaxSize < 1<<20:
 		return &InputError{Field: "Options.MaxSize", Code: CodeOutOfRange, Reason: "must be at least 1 MiB", Min: 1 << 20}
 	}
-	return nil
+	switch {
+	case len(s.Keys) == 0:
+		return nil
+	case s.Keys[0].source == nil:
+		return &InputError{Field: "Options.Keys", Code: CodeRequired, Reason: "must be made by NewKey or KeyFile"}
+	}
+	return s.Keys[0].source.check(s.Keys)
 }
 
 func (s *settings) checkDeclarations() error {
@@ -465,7 +494,7 @@ func (s *settings) told(op string) func(done, total int64) {
 
 // Progress is how far something that runs long has come.
 type Progress struct {
-	Op    string // "check", "repair", "index", "import", "upgrade", "backup", "compact" or "restore"
-	Done  int64  // records of a check or repair, users and entries of an index, rows of an import, trees of an upgrade, else bytes
+	Op    string // "check", "repair", "index", "import", "upgrade", "reseal", "backup", "compact" or "restore"
+	Done  int64  // records of a check, repair or reseal, users and entries of an index, rows of an import, trees of an upgrade, else bytes
 	Total int64  // likewise, once it is known; of "compact" it is a bound
 }

@@ -77,6 +77,7 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 		},
 	},
 	"Passwords.ForeignVerifier": nil,
+	"Passwords.Seal":            {func(o *snib.Options) { o.Passwords.Seal = true }},
 	"Passwords.GateMemory":      nil,
 	"Passwords.Queue":           nil,
 	"Providers": {
@@ -103,6 +104,15 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 		func(o *snib.Options) {
 			for i := range 65 {
 				o.Indexes = append(o.Indexes, snib.Index{Name: fmt.Sprint(i)})
+			}
+		},
+	},
+	"Keys": {
+		func(o *snib.Options) { o.Keys = make([]snib.Key, 1) },
+		func(o *snib.Options) { o.Keys = []snib.Key{testKey("a", 1), testKey("b", 2), testKey("a", 3)} },
+		func(o *snib.Options) {
+			for i := range 17 {
+				o.Keys = append(o.Keys, testKey(fmt.Sprint("k", i), byte(i+1)))
 			}
 		},
 	},

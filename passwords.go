@@ -66,11 +66,52 @@ func hashingError(err error) error {
 
 // setPassword puts a hash made here into a record; the zero hash removes the
 // password.
-func setPassword(u *codec.User, hash PasswordHash, now int64) {
-	u.PasswordHash, u.HashClass, u.PasswordChangedAt = hash.reveal(), records.HashOwn, now
+func (tx *Tx) setPassword(u *codec.User, hash PasswordHash) (err error) {
+	u.PasswordHash, err = tx.storedHash(u.ID, hash.reveal())
+	u.HashClass, u.PasswordChangedAt = records.HashOwn, tx.rec.Now
 	if hash.isZero() {
 		u.HashClass = records.HashNone
 	}
+	return err
+}
+
+// passwordKeys returns ErrNoKey unless every stored password can be opened. It
+// comes before a look-up and before hooks count an attempt, alike for known and
+// unknown users.
+func (db *DB) passwordKeys(ctx context.Context) error {
+	return db.view(ctx, func(tx *Tx) error { return tx.rec.NeedKeys(records.PasswordHashes.Use) })
+}
+
+// canStoreHash reports the key that storing a password hash lacks: the current
+// one if hashes are sealed, otherwise any under which hashes are. A program that
+// has lost its Options.Keys does not begin to store hashes unsealed.
+func (tx *Tx) canStoreHash() error {
+	if !tx.db.o.Passwords.Seal {
+		return tx.rec.NeedKeys(records.PasswordHashes.Use)
+	}
+	_, err := tx.rec.CurrentKey()
+	return err
+}
+
+// storedHash returns a hash as it is to be stored for a user.
+func (tx *Tx) storedHash(id, hash string) (string, error) {
+	if hash == "" {
+		return "", nil
+	}
+	if err := tx.canStoreHash(); err != nil || !tx.db.o.Passwords.Seal {
+		return hash, err
+	}
+	return tx.rec.Seal(records.PasswordHashes, id, id, hash)
+}
+
+// openHash returns the hash of u, to be verified. One that no key opens is
+// returned as it is stored: it verifies nothing, at the usual cost.
+func (tx *Tx) openHash(u *codec.User) (string, error) {
+	hash, err := tx.rec.Open(records.PasswordHashes, u.ID, u.ID, u.PasswordHash)
+	if records.Unusable(err) {
+		return u.PasswordHash, nil
+	}
+	return hash, err
 }
 
 // UpdateUserPassword sets the user's password without asking for the old one
@@ -80,7 +121,7 @@ func setPassword(u *codec.User, hash PasswordHash, now int64) {
 // was born of a refresh token loses it, and ends at the deadline it has.
 //
 // ErrUserNotFound; ErrInvalidInput (Password as in HashPassword, Keep if one
-// is a session of another user); ErrBusy.
+// is a session of another user); ErrBusy; ErrNoKey.
 func (db *DB) UpdateUserPassword(ctx context.Context, id UserID, password string, keep ...SessionID) (User, error) {
 	hash, err := db.hashPassword(ctx, password)
 	if err != nil {
@@ -125,7 +166,7 @@ func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
 //
 // ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong or
 // cannot be a password, or was changed meanwhile; a sign-out meanwhile is no
-// reason), ErrInvalidInput (Password, Keep), ErrBusy.
+// reason), ErrInvalidInput (Password, Keep), ErrBusy, ErrNoKey.
 func (db *DB) ChangePassword(ctx context.Context, id UserID, current, password string, keep ...SessionID) (User, error) {
 	u, err := db.changePassword(ctx, id, current, password, keep)
 	return u, during("change password", err)
@@ -135,7 +176,16 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	if err := phc.CheckNew(password); err != nil {
 		return User{}, passwordError("Password", err)
 	}
-	verified, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) { return tx.user(id) })
+	if err := db.passwordKeys(ctx); err != nil {
+		return User{}, err
+	}
+	verified, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) {
+		u, err := tx.user(id)
+		if err == nil {
+			u.PasswordHash, err = tx.openHash(&u)
+		}
+		return u, err
+	})
 	if err != nil {
 		return User{}, err
 	}
@@ -178,7 +228,7 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password
 			switch {
 			case u.DisabledAt != 0:
 				return ErrUserDisabled
-			case !verified.holds(u):
+			case !verified.holds(tx, u):
 				return ErrInvalidCredentials
 			}
 			return nil
@@ -189,6 +239,14 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, current, password
 // replacePassword sets or removes a password and revokes the credentials that
 // depend on it, after allowed has agreed.
 func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, allowed func(*codec.User) error) (User, error) {
+	if err := tx.writing(); err != nil {
+		return User{}, err
+	}
+	if !hash.isZero() {
+		if err := tx.canStoreHash(); err != nil {
+			return User{}, err
+		}
+	}
 	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
 		if err := allowed(u); err != nil {
 			return err
@@ -197,7 +255,9 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, al
 		if err != nil {
 			return err
 		}
-		setPassword(u, hash, tx.rec.Now)
+		if err := tx.setPassword(u, hash); err != nil {
+			return err
+		}
 		u.CredentialVersion++
 		for _, s := range kept {
 			if !s.Family.IsZero() {

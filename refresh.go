@@ -209,7 +209,7 @@ func (tx *Tx) sessionAgain(f *codec.Family, successor *familySecret, d *token.De
 	return answer{pair: pair{s, r}, before: before, after: session, again: true}, err
 }
 
-// derive returns what follows from the parent x of a family, and its successor.
+// derive returns the derivation of the parent x of a family, and its successor.
 // There is one key, the process's own: of a family that another process has
 // refreshed it derives another token than the current one, which is how they
 // are told apart.

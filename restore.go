@@ -28,8 +28,9 @@ type RestoreOptions struct {
 	KeepQuarantine bool
 
 	// Options are those with which the file is used: of them Restore takes
-	// Logger, Progress, LockTimeout and Now. Declarations stay as in the
-	// backup.
+	// Logger, Progress, LockTimeout, Now and Keys, which must be those of the
+	// backup as far as it knows their ids (ErrInvalidInput, Options.Keys), and
+	// with which Check opens what is sealed. Declarations stay as in the backup.
 	Options *Options
 }
 
@@ -106,8 +107,12 @@ func (o *RestoreOptions) restore(ctx context.Context, backup, path string) (Rest
 func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options) (report RestoreReport, err error) {
 	opts.Indexes, opts.Providers, opts.SweepEvery, opts.MaxSize = nil, nil, -1, 0
 	opts.InsecureNoSync = true // the file is synced when it is complete
-	db, err := Open(name, &opts)
+	db, err := prepare(&opts)
 	if err != nil {
+		return report, err
+	}
+	db.o.keysAsTheyAre = true
+	if db, err = db.openFile(ctx, name); err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()

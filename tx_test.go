@@ -51,7 +51,7 @@ var (
 		"View": true, "Update": true, "Join": true, "Close": true,
 		"HashPassword": true, "AuthenticateUser": true, "LogIn": true, "ChangePassword": true,
 		"Refresh": true, "Sweep": true, "Check": true, "Stats": true, "EndEverything": true, "ResetClock": true,
-		"Repair": true, "Backup": true, "BackupFile": true, "Compact": true, "CompactTo": true,
+		"Reseal": true, "Repair": true, "Backup": true, "BackupFile": true, "Compact": true, "CompactTo": true,
 		"SetVerified": true, "ObserveHashes": true, "WrapStore": true, // of these tests
 	}
 

@@ -63,17 +63,15 @@ func (tx *Tx) ListUserSessions(id UserID) ([]Session, error) {
 	if err := tx.reading(); err != nil {
 		return nil, err
 	}
-	// Counted first: a Session is large, and a slice that grows would cost more
-	// than keys that are at hand by then.
-	n, err := tx.rec.CountOwner(records.SpaceSessions, tx.rec.Owner(string(id)), 0)
-	if err != nil || n == 0 {
-		return nil, err
-	}
-	out := make([]Session, 0, n)
-	err = tx.eachSession(id, func(v codec.SessionView) {
-		if tx.stateOf(&v) != SessionDead {
-			out = append(out, tx.publicSession(&v))
+	var out []Session
+	err := tx.eachSession(id, func(v codec.SessionView) {
+		if tx.stateOf(&v) == SessionDead {
+			return
 		}
+		if out == nil {
+			out = make([]Session, 0, 16) // a Session is large: to grow costs more than the scan
+		}
+		out = append(out, tx.publicSession(&v))
 	})
 	return out, err
 }

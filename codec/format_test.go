@@ -28,7 +28,7 @@ func TestFormatNamesEverySpace(t *testing.T) {
 	for _, name := range []string{
 		SpaceMeta, SpaceUsers, SpaceIdentities, SpaceAttributes, SpaceSessions,
 		SpaceFamilies, SpaceOneTime, SpaceQuarantine, "meta` | `" + KeyFormat,
-		"meta` | `" + KeyState, "meta` | `" + KeyDeclarations, "meta` | `" + KeyOwners, "meta` | `" + KeyOwnedSpaces,
+		"meta` | `" + KeyState, "meta` | `" + KeyDeclarations, "meta` | `" + KeyOwners, "meta` | `" + KeyOwnedSpaces, "meta` | `" + KeySealKeys,
 	} {
 		if !strings.Contains(page, "\n| `"+name+"` | ") {
 			t.Errorf("no row for %s", name)
@@ -87,7 +87,7 @@ func TestFormatTables(t *testing.T) {
 		}
 		samplesOf[typ.Name()]++
 	}
-	if tested < 120 || len(samplesOf) != 10 {
+	if tested < 120 || len(samplesOf) != 11 {
 		t.Errorf("only %d rows of %v found", tested, samplesOf)
 	}
 }

@@ -201,6 +201,8 @@ func FuzzDecodeMeta(f *testing.F) {
 			func(r any, _ []byte) []byte { x := r.(OwnerKey); return x.Append(nil) }},
 		{SpaceMeta, KeyOwnedSpaces, func(_, v []byte) (any, error) { return anyOf(DecodeOwnedSpaces(v)) },
 			func(r any, _ []byte) []byte { x := r.(OwnedSpaces); return x.Append(nil) }},
+		{SpaceMeta, KeySealKeys, func(_, v []byte) (any, error) { return anyOf(DecodeSealKeys(v)) },
+			func(r any, _ []byte) []byte { x := r.(SealKeys); return x.Append(nil) }},
 		{SpaceIdentities, "a\x00b", func(k, v []byte) (any, error) { return anyOf(DecodeUserRef(SpaceIdentities, k, v)) },
 			func(r any, k []byte) []byte { x := r.(UserRef); return x.Append(nil, SpaceIdentities, k) }},
 	}

@@ -96,6 +96,7 @@ var (
 	}
 	sampleFormat       = Format{Application: "snib", Version: 2, MinReader: 2, CreatedAt: 1_760_000_000_000, Unicode: "15.0.0"}
 	sampleState        = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12}
+	sampleStateKeys    = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12, Keys: 7, Sealed: 1}
 	sampleDeclarations = Declarations{
 		Indexes:   []Index{{Name: "age"}, {Name: "nick", Unique: true, Fold: true}},
 		Providers: []Provider{{"email", "email"}, {"username", "username"}},
@@ -103,6 +104,7 @@ var (
 	}
 	sampleOwnerKey = OwnerKey{Key: digest(200)}
 	sampleOwned    = OwnedSpaces{Names: []string{"one_time_tokens", "passkeys2", "refresh_families", "sessions"}}
+	sampleSealKeys = SealKeys{Keys: []SealKey{{ID: "2026-11", Canary: digest(210), Uses: 1}, {ID: "k", Canary: digest(220)}}, Version: 7}
 	sampleRef      = UserRef{UserID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y"}
 )
 
@@ -124,6 +126,9 @@ func samples() []sample {
 		metaSample("state", KeyState, sampleState, func(r any) []byte { x := r.(State); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeState(v)) },
 			uint32(1), int64(1_760_000_000_000), uint64(12)),
+		metaSample("state_keys", KeyState, sampleStateKeys, func(r any) []byte { x := r.(State); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeState(v)) },
+			uint32(1), int64(1_760_000_000_000), uint64(12), uint64(7), uint64(1)),
 		metaSample("declarations", KeyDeclarations, sampleDeclarations, func(r any) []byte { x := r.(Declarations); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) },
 			[]any{[]any{"age", false, false}, []any{"nick", true, true}}, []any{[]any{"email", "email"}, []any{"username", "username"}}, uint64(12)),
@@ -131,6 +136,9 @@ func samples() []sample {
 			func(v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) }, []any{}, []any{}, uint64(1)),
 		metaSample("owner_key", KeyOwners, sampleOwnerKey, func(r any) []byte { x := r.(OwnerKey); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeOwnerKey(v)) }, sampleOwnerKey.Key[:]),
+		metaSample("seal_keys", KeySealKeys, sampleSealKeys, func(r any) []byte { x := r.(SealKeys); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeSealKeys(v)) },
+			[]any{[]any{"2026-11", sampleSealKeys.Keys[0].Canary[:], uint64(1)}, []any{"k", sampleSealKeys.Keys[1].Canary[:], uint64(0)}}, uint64(7)),
 		metaSample("owned_spaces", KeyOwnedSpaces, sampleOwned, func(r any) []byte { x := r.(OwnedSpaces); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeOwnedSpaces(v)) },
 			[]any{"one_time_tokens", "passkeys2", "refresh_families", "sessions"}),
@@ -139,7 +147,7 @@ func samples() []sample {
 	}
 	for i := range list {
 		list[i].version = 1
-		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime}, list[i].space) || list[i].name == "state" {
+		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime}, list[i].space) || list[i].key == KeyState {
 			list[i].version = 2
 		}
 		list[i].value = list[i].encode(list[i].record, list[i].key)

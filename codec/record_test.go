@@ -142,6 +142,9 @@ func TestRecordElsewhereIsRefused(t *testing.T) {
 func TestMoreElementsAreIgnored(t *testing.T) {
 	more := []byte{0x93, 0xc0, 0xca, 0, 0, 0, 0, 0xc7, 2, 5, 1, 2} // a list of any MessagePack
 	for _, s := range samples() {
+		if s.name == "state" {
+			continue // the element behind it is Keys, as in state_keys
+		}
 		t.Run(s.name, func(t *testing.T) {
 			for name, v := range map[string][]byte{
 				"one":   s.counted(s.with(0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), s.count()+1),

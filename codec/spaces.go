@@ -5,7 +5,7 @@ import "hash/crc32"
 // Names of the spaces. A name is part of the checksum of every record in its
 // space, so that a record moved to another space is refused there.
 const (
-	SpaceMeta       = "meta"             // the five keys below
+	SpaceMeta       = "meta"             // the six keys below
 	SpaceUsers      = "users"            // user id: [User]
 	SpaceIdentities = "identities"       // pair (provider, folded identifier): [UserRef]
 	SpaceAttributes = "attributes"       // unique key: [UserRef]; entry key: empty
@@ -22,6 +22,7 @@ const (
 	KeyDeclarations = "declarations" // [Declarations]
 	KeyOwners       = "owner_key"    // [OwnerKey]
 	KeyOwnedSpaces  = "owned_spaces" // [OwnedSpaces]
+	KeySealKeys     = "seal_keys"    // [SealKeys]; only of a file with keys
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

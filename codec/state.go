@@ -5,10 +5,16 @@ package codec
 //	offset  9  ce + 4  Epoch
 //	       14  d3 + 8  Floor
 //	       23  cf + 8  Declarations
+//	       32  cf + 8  Keys
+//	       41  cf + 8  Sealed
 type State struct {
 	Epoch        uint32 // raised to end all sessions and tokens at once
 	Floor        int64  // Unix milliseconds before which the clock never goes
 	Declarations uint64 // [Declarations].Version of those in force
+
+	// Keys is [SealKeys].Version, and Sealed the uses of all its keys. Keys 0
+	// is not written, nor Sealed then: the file has no keys.
+	Keys, Sealed uint64
 }
 
 var (
@@ -18,12 +24,18 @@ var (
 
 // Append appends the value of r, whose key is KeyState, to dst.
 func (r *State) Append(dst []byte) []byte {
-	start := len(dst)
-	dst = begin(dst, stateLayout)
+	start, l := len(dst), stateLayout
+	if r.Keys != 0 {
+		l.fields += 2
+	}
+	dst = begin(dst, l)
 	dst = appendUint32(dst, r.Epoch)
 	dst = appendInt64(dst, r.Floor)
 	dst = appendUint64(dst, r.Declarations)
-	return seal(dst, start, stateLayout, "")
+	if r.Keys != 0 {
+		dst = appendUint64(appendUint64(dst, r.Keys), r.Sealed)
+	}
+	return seal(dst, start, l, "")
 }
 
 // DecodeState decodes the value under KeyState, without an allocation: every
@@ -35,14 +47,26 @@ func DecodeState(value []byte) (State, error) {
 	}
 	r := reader{value: value, off: offFields}
 	s := State{Epoch: r.uint32(), Floor: r.int64(), Declarations: r.uint64()}
+	if extra > 0 {
+		r.stateKeys(&s, extra)
+		extra -= 2
+	}
 	if !r.finish(extra) {
 		return State{}, errStructure
 	}
 	return s, nil
 }
 
+// stateKeys takes the elements of a file with keys.
+//
+//go:noinline
+func (r *reader) stateKeys(s *State, extra int) {
+	s.Keys, s.Sealed = r.uint64(), r.uint64()
+	r.bad = r.bad || s.Keys == 0 || extra == 1
+}
+
 // DecodeState1 decodes the value under KeyState in a file of format 1, for an
-// upgrade. Declarations is 0. There, the fields are
+// upgrade. The others are 0. There, the fields are
 //
 //	offset  9  cf + 8  epoch, at most 32 bits of it in use
 //	       18  d3 + 8  floor

@@ -18,7 +18,7 @@ const (
 // packages that do not exist yet are the plan of the house.
 var walls = map[string]string{
 	".": "codec internal/clock internal/durable internal/fold internal/kv internal/kv/boltkv internal/phc " +
-		"internal/records internal/reindex internal/token internal/witness " + bolt + " golang.org/x/text",
+		"internal/records internal/reindex internal/seal internal/token internal/witness " + bolt + " golang.org/x/text",
 	"codec":               "github.com/vmihailenco/msgpack/v5",
 	"blocklist":           "",
 	"internal/clock":      "codec",
@@ -33,8 +33,9 @@ var walls = map[string]string{
 	"internal/kv/remote":  "internal/kv",
 	"internal/model":      "",
 	"internal/phc":        "golang.org/x/crypto golang.org/x/text",
-	"internal/records":    "codec internal/clock internal/fold internal/kv internal/phc internal/token",
+	"internal/records":    "codec internal/clock internal/fold internal/kv internal/phc internal/seal internal/token",
 	"internal/reindex":    "codec internal/fold internal/kv internal/records internal/sorter",
+	"internal/seal":       "golang.org/x/crypto/chacha20poly1305",
 	"internal/sorter":     "internal/durable",
 	"internal/token":      "codec",
 	"internal/witness":    "codec",

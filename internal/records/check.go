@@ -8,12 +8,13 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/seal"
 	"github.com/snibdb/snib/internal/token"
 )
 
 // Report is the outcome of a check: the counts of records, and breaches.
 type Report struct {
-	Users, Passwords, Disabled, ForeignHashes int
+	Users, Passwords, Disabled, ForeignHashes, SealedHashes int
 
 	Records map[*Kind]int // those of users, dead ones too until they are swept
 	Newer   int           // records of kinds that a later program has added
@@ -86,6 +87,7 @@ type checker struct {
 	declared   *Declared // by the file, as far as it says that
 	folds      bool      // whether the rules fold as those of the file's writers
 	ownersLost bool      // the file does not tell owners
+	sealing    sealing
 }
 
 func (c *checker) run() error { return c.passes(c.meta, c.users) }
@@ -224,6 +226,9 @@ func (c *checker) meta() error {
 	if stateErr == nil && declaredErr == nil && state.Declarations != declared.Version {
 		c.found(1, SpaceMeta, "", "state and declarations are of different versions")
 	}
+	if err := c.keys(state, stateErr == nil); err != nil {
+		return err
+	}
 	c.ownersLost = ownersErr != nil
 	if !c.ownersLost {
 		if err := c.tx.UseOwners(owners); err != nil { // another than was read before
@@ -255,6 +260,9 @@ func (c *checker) users() error {
 		if (u.PasswordHash == "") != (u.HashClass == HashNone) {
 			c.found(2, SpaceUsers, u.ID, "password hash and its class disagree")
 		}
+		if fault := c.sealed(SpaceUsers, key, value); fault != "" {
+			c.found(16, SpaceUsers, u.ID, fault)
+		}
 		if len(u.Identities) > MaxIdentities {
 			c.found(3, SpaceUsers, u.ID, "has too many identities")
 		}
@@ -281,6 +289,9 @@ func (c *checker) count(u *codec.User) {
 	}
 	if u.HashClass == HashForeign {
 		c.report.ForeignHashes++
+	}
+	if seal.Sealed(u.PasswordHash) {
+		c.report.SealedHashes++
 	}
 }
 

@@ -103,6 +103,9 @@ func (c *checker) member(run *ownerRun, m member, l Life, value []byte) error {
 	case c.repair != nil && slices.Contains(run.excess, m.key):
 		return c.tx.DeleteOwned(m.Kind, m.key)
 	}
+	if fault := c.sealed(m.Space, m.key[:], value); fault != "" {
+		return c.end(m, 16, fault)
+	}
 	switch m.Kind {
 	case Sessions:
 		return c.session(m.key, value)

@@ -32,6 +32,7 @@ type File struct {
 	Owned  []kv.Space     // all that hold records of users
 
 	Declared atomic.Pointer[Declared]
+	Ring     Ring // nil: the program has no keys
 	seen     atomic.Pointer[seenState]
 }
 
@@ -46,6 +47,9 @@ type seenState struct {
 // it commits.
 func (f *File) Fork() *File {
 	fork := &File{Config: f.Config, OwnerKey: f.OwnerKey, owners: f.owners, spaces: f.spaces, Owned: f.Owned}
+	if f.Ring != nil {
+		fork.Ring = f.Ring.fork()
+	}
 	fork.Declared.Store(f.Declared.Load())
 	return fork
 }

@@ -66,7 +66,7 @@ func (c *checker) mend() error {
 		before.over()
 		return err
 	}
-	c.steps, c.epoch = before.steps, before.epoch
+	c.steps, c.epoch, c.sealing = before.steps, before.epoch, before.sealing
 	if err := c.measureQuarantine(); err != nil {
 		return err
 	}
@@ -192,6 +192,9 @@ func (c *checker) mendMeta() error {
 		listed.Names = c.tx.LaterNames()
 	}
 	listed.Names = OwnedNames(listed.Names)
+	if err := c.mendKeys(&state); err != nil {
+		return err
+	}
 	c.ownersLost = false
 	format.Unicode = fold.UnicodeVersion
 	c.tx.State, c.declared = state, NewDeclared(declared)
@@ -232,6 +235,9 @@ func (c *checker) mendUser(key, value []byte) error {
 			u.HashClass = HashNone
 		}
 	}
+	if err := c.mendSealed(&u, key, value); err != nil {
+		return err
+	}
 	c.count(&u)
 	lostIdentity, err := c.mendIdentities(&u)
 	if err != nil {
@@ -247,7 +253,7 @@ func (c *checker) mendUser(key, value []byte) error {
 			return err
 		}
 	}
-	if u.HashClass == before.HashClass && u.Attributes == before.Attributes &&
+	if u.HashClass == before.HashClass && u.PasswordHash == before.PasswordHash && u.Attributes == before.Attributes &&
 		slices.Equal(u.Identities, before.Identities) && slices.Equal(u.Entries, before.Entries) {
 		return nil
 	}

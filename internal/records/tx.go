@@ -15,6 +15,7 @@ type Tx struct {
 
 	State    codec.State // as this transaction sees it
 	Declared *Declared   // likewise
+	Keys     *Keys       // likewise; nil in a program without keys
 
 	// Doomed is the error of a write that failed: the transaction must not
 	// commit, even if the closure ignores the error.
@@ -35,7 +36,7 @@ func (f *File) Begin(r kv.Reader, w kv.Tx) (Tx, error) {
 		return Tx{}, err
 	}
 	tx := Tx{File: f, R: r, W: w, Now: f.Clock.Now(state.Epoch, state.Floor), State: state}
-	return tx, tx.declare()
+	return tx, tx.look()
 }
 
 // BeginSnapshot makes tx the Tx of a snapshot. The state is read once for all
@@ -51,7 +52,15 @@ func (tx *Tx) BeginSnapshot(f *File, s kv.Snapshot) (err error) {
 		f.seen.Store(&seenState{s.Version(), tx.State})
 	}
 	tx.Now = f.Clock.Now(tx.State.Epoch, tx.State.Floor)
-	return tx.declare()
+	return tx.look()
+}
+
+// look makes tx use the declarations and the keys as of this transaction.
+func (tx *Tx) look() error {
+	if err := tx.declare(); err != nil || tx.Ring == nil {
+		return err
+	}
+	return tx.Ring.look(tx)
 }
 
 // doom notes an error of a write. Operations decide before they write, so the

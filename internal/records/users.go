@@ -66,6 +66,9 @@ func (tx *Tx) PutUser(before, u *codec.User) error {
 			}
 		}
 	}
+	if err := tx.MarkUse(PasswordHashes, u.PasswordHash); err != nil {
+		return err
+	}
 	return tx.Put(SpaceUsers, u.ID, u.Append(nil))
 }
 
