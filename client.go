@@ -22,8 +22,10 @@ type (
 // invalid address is no address, and neither are loopback and private ones,
 // which all clients of a local proxy share.
 //
-// Failed log-ins slow down the networks of the address, and turns at the gate
-// for hashing go from network to network: /24 of IPv4, /48 of IPv6.
+// Failed log-ins slow down the networks of the address, turns at the gate for
+// hashing go from network to network, and Refresh compares the networks of two
+// requests: /24 of IPv4, in each of its notations (::ffff:192.0.2.1,
+// 64:ff9b::192.0.2.1), and /48 of IPv6.
 func WithClient(ctx context.Context, addr Address) context.Context {
 	if addr != nil && !addr.IsValid() {
 		addr = nil

@@ -13,6 +13,7 @@ import (
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/reindex"
 	"github.com/snibdb/snib/internal/throttle"
+	"github.com/snibdb/snib/internal/witness"
 )
 
 // DB is the accounts in one file. It is safe for concurrent use.
@@ -25,10 +26,10 @@ type DB struct {
 	store store
 	clock *clock.Clock
 
-	// refreshKey derives successors of refresh tokens. It lives in memory
+	// processKey derives successors of refresh tokens. It lives in memory
 	// only: without it, neither the file nor an old token tells the next.
-	refreshKey [32]byte
-	opened     int64 // Unix milliseconds; the grace of older rotations starts here
+	processKey [32]byte
+	given      witness.Table // sessions that refreshing gave, until the next one
 
 	file      *records.File // shared by all transactions
 	batch     reindex.Batch // smaller in tests

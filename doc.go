@@ -22,10 +22,10 @@
 // new token.
 //
 // A [RefreshToken] is for native clients that keep one long-lived secret per
-// device: each [DB.Refresh] gives the next token and a new, short session. A
-// spent token that comes again tells that it was copied, and ends the family;
-// except soon after its use, its successor unused, when it gets the same
-// answer.
+// device: each [DB.Refresh] gives the next token and a new, short session. The
+// token used last gets the same answer again for 30 s, and later another one in
+// the place of an answer that was lost. Any other spent token tells that it was
+// copied, and ends the family.
 //
 // A [OneTimeToken] is what is mailed to a user: it is accepted once.
 //

@@ -120,7 +120,7 @@ func prepare(opts *Options) (*DB, error) {
 		Failures: failures, Clock: db.clock, Rand: s.Rand,
 		MaxSessions: s.Sessions.MaxPerUser, MaxFamilies: s.Refresh.MaxPerUser,
 	}}
-	if _, err := rand.Read(db.refreshKey[:]); err != nil {
+	if _, err := rand.Read(db.processKey[:]); err != nil {
 		return nil, fmt.Errorf("reading random bytes: %w", err)
 	}
 	return db, nil
@@ -130,15 +130,16 @@ func prepare(opts *Options) (*DB, error) {
 // closes the store if it cannot.
 func (db *DB) start(ctx context.Context, s store) (_ *DB, err error) {
 	db.store = s
+	started := false
 	defer func() {
-		if db.opened == 0 { // also if Options.Progress has panicked
+		if !started { // also if Options.Progress has panicked
 			err = during("open", errors.Join(err, s.Close()))
 		}
 	}()
 	if err := db.adopt(ctx); err != nil {
 		return nil, err
 	}
-	db.opened = db.clock.Latest()
+	started = true
 	db.startSweeper()
 	return db, nil
 }

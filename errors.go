@@ -65,9 +65,10 @@ var (
 	// expired or ended. Returned by Refresh. Ask to log in.
 	ErrInvalidRefreshToken = records.ErrInvalidRefreshToken
 
-	// ErrRefreshTokenReused: a refresh token was presented that had been used
-	// before, so a copy of it exists. Returned by Refresh as [ReuseError]; the
-	// family and its session are ended. Ask to log in and tell the user.
+	// ErrRefreshTokenReused: a refresh token was presented that had been used or
+	// replaced before, so a copy of it exists. Returned by Refresh as
+	// [ReuseError]; the family and its session are ended. Ask to log in and tell
+	// the user.
 	ErrRefreshTokenReused = errors.New("refresh token was used before")
 
 	// ErrInvalidOneTimeToken: the one-time token is malformed, unknown, expired,

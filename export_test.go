@@ -2,6 +2,7 @@ package snib
 
 import (
 	"context"
+	"crypto/rand"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/snibdb/snib/internal/phc"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/reindex"
+	"github.com/snibdb/snib/internal/witness"
 )
 
 // SetVerified sets the hook between the verification of a password and the
@@ -25,6 +27,12 @@ func (db *DB) ObserveHashes(observe func(class string)) error {
 		db.o.hasher = hasher
 	}
 	return err
+}
+
+// Forget makes db know no more than a process that has just opened the file.
+func Forget(db *DB) {
+	rand.Read(db.processKey[:])
+	db.given = witness.Table{}
 }
 
 // WrapStore puts a store around the one underneath and returns what puts it

@@ -202,14 +202,17 @@ type RefreshPolicy struct {
 	// state and is replaced by Refresh. Default 1 h, at least 1 s.
 	Session time.Duration
 
-	// Grace is how long the token before the current one gives the same answer
-	// again, for lost responses and parallel tabs, as long as the current one
-	// was never presented. Default 30 s, at most 5 min; negative: no grace.
+	// Grace is how long after a use the used token gives the same answer again,
+	// for lost responses and parallel tabs. Only the clock counts: a restart
+	// does not begin it anew. Later the token replaces an answer that is not
+	// known to be used, see [DB.Refresh]. Default 30 s, at most 5 min; negative:
+	// no grace.
 	Grace time.Duration
 
 	// MaxPerUser is how many families a user may have, 1–100. Default 100.
-	// One more ends a revoked or expired one first, else the one with the
-	// earliest idle deadline.
+	// One more ends an expired one first, else the one with the earliest idle
+	// deadline. Families that were revoked for reuse are not counted and not
+	// ended by it; the 20 newest are remembered until their absolute deadline.
 	MaxPerUser int
 }
 

@@ -86,7 +86,7 @@ func foldPassword(text string) string {
 
 // digest is what a PasswordHash keeps of a folded password until it is set.
 func (db *DB) digest(folded string) (out [32]byte) {
-	h := hmac.New(sha256.New, db.refreshKey[:])
+	h := hmac.New(sha256.New, db.processKey[:])
 	h.Write([]byte("snib password\x00" + folded))
 	h.Sum(out[:0])
 	return out

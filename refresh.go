@@ -2,267 +2,106 @@ package snib
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"io"
-	"time"
+	"math"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/throttle"
 	"github.com/snibdb/snib/internal/token"
 )
-
-// RefreshToken is a family of refresh tokens, one device's log-in, as it was
-// when it was read. Each use of its token gives the next one and a new session.
-type RefreshToken struct {
-	ID        RefreshTokenID // of the family
-	UserID    UserID         // whose it is
-	SessionID SessionID      // the session that the last use gave
-
-	// Token is the secret text for the bearer, and is there only when
-	// CreateRefreshToken or Refresh has just made it.
-	Token Token
-
-	CreatedAt       time.Time // of the family
-	AuthenticatedAt time.Time // of the log-in
-	RotatedAt       time.Time // of the last use
-	IdleUntil       time.Time // can be used before this
-	AbsoluteUntil   time.Time // IdleUntil does not go beyond this; zero: never
-	Rotations       uint64    // uses so far
-
-	attributes string
-}
-
-// Attributes returns those of the SessionOptions with which the family began,
-// which each of its sessions has too; a private copy, never nil.
-func (r RefreshToken) Attributes() Attributes { return decodeAttributes(r.attributes) }
-
-func newRefreshToken(f *codec.Family) RefreshToken {
-	return RefreshToken{
-		ID:              RefreshTokenID(token.Family.ID(f.Key)),
-		UserID:          UserID(f.UserID),
-		SessionID:       SessionID(token.Session.ID(f.Key.With(f.Session))),
-		CreatedAt:       clock.Time(f.Key.Time()),
-		AuthenticatedAt: clock.Time(f.AuthTime),
-		RotatedAt:       clock.Time(f.RotatedAt),
-		IdleUntil:       clock.Time(f.IdleUntil),
-		AbsoluteUntil:   clock.Time(f.AbsoluteUntil),
-		Rotations:       f.Generation,
-		attributes:      f.Attributes,
-	}
-}
-
-// A familySecret is the secret part of a refresh token: F, 16 bytes that stay
-// through the family's life, and s, 32 bytes that are new each generation. A
-// right F proves that its bearer holds, or has held, a token of the family; so
-// a right F with a wrong s is reuse and not a guess.
-type familySecret [16 + 32]byte
-
-func (x *familySecret) f() []byte { return x[:16] }
-func (x *familySecret) s() []byte { return x[16:] }
-
-// presentedFamily returns the family whose F a token carries, in any state, and
-// the token's secret.
-func (tx *Tx) presentedFamily(text string) (codec.Family, familySecret, error) {
-	var x familySecret
-	key, ok := token.Family.Parse(text, x[:])
-	if !ok {
-		return codec.Family{}, x, ErrInvalidRefreshToken
-	}
-	hash := token.Hash(token.FamilyLabel, x.f())
-	f, err := tx.rec.Family(key)
-	if err != nil {
-		return codec.Family{}, x, err
-	}
-	if !token.Equal(hash, f.FamilyHash) {
-		return codec.Family{}, x, ErrInvalidRefreshToken
-	}
-	return f, x, nil
-}
-
-// familyLive reports whether the family's token can be used, or, if it was
-// revoked for reuse, whether that is still remembered.
-func (tx *Tx) familyLive(f *codec.Family) bool {
-	until := f.IdleUntil
-	if records.Revoked(f) {
-		until = f.AbsoluteUntil
-	}
-	return f.Epoch == tx.rec.State.Epoch && tx.rec.Now < until
-}
-
-// CreateRefreshToken starts a family for the user of whom proof is given: one
-// device's log-in. It returns the refresh token and its first session, each
-// with its Token, this once; revoking one of the two ends the other. It evicts
-// a family of the user's if there would be more than Options.Refresh.MaxPerUser.
-// Errors are those of CreateSession.
-func (db *DB) CreateRefreshToken(ctx context.Context, proof Proof, o SessionOptions) (Session, RefreshToken, error) {
-	out, err := result(ctx, "create refresh token", db.update, func(tx *Tx) (pair, error) {
-		s, r, err := tx.CreateRefreshToken(proof, o)
-		return pair{s, r}, err
-	})
-	return out.session, out.refresh, err
-}
-
-type pair struct {
-	session Session
-	refresh RefreshToken
-}
-
-// CreateRefreshToken is [DB.CreateRefreshToken] in this transaction.
-func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, RefreshToken, error) {
-	if err := tx.writing(); err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	p, err := tx.proven(proof)
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	attributes, err := o.encode()
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	f := codec.Family{
-		UserID: p.user.ID, Epoch: tx.rec.State.Epoch, Attributes: attributes,
-		AuthTime: p.at, RotatedAt: tx.rec.Now, RevokedAt: clock.Never,
-		AbsoluteUntil: min(clock.After(tx.rec.Now, tx.db.o.Refresh.Absolute), p.until),
-	}
-	var out pair
-	err = tx.replacing(p, o.Replaces, func() (err error) {
-		out.session, out.refresh, err = tx.startFamily(&f)
-		return err
-	})
-	return out.session, out.refresh, err
-}
-
-// startFamily draws the ids and secrets of a new family and its session, and
-// writes both.
-func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
-	var err error
-	if f.Key, err = tx.rec.NewKey(records.Families, f.UserID); err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	session, err := tx.rec.NewKey(records.Sessions, f.UserID)
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	f.Session = session.OwnID()
-	var x familySecret
-	if _, err := io.ReadFull(tx.db.o.Rand, x[:]); err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	sessionSecret, err := token.NewSecret(tx.db.o.Rand)
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	f.FamilyHash = token.Hash(token.FamilyLabel, x.f())
-	f.Current = token.Family.Hash(x.s())
-	f.IdleUntil = min(clock.After(tx.rec.Now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
-	ended, err := tx.rec.Evicted(records.Families, f.UserID, codec.OwnedKey{})
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	return tx.putFamily(f, &x, sessionSecret[:], codec.OwnedKey{}, ended)
-}
-
-// putFamily writes a family and its session, whose secret is new, in the place
-// of another session (zero for a new family), ends the families that go for
-// it, and returns both with their tokens.
-func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, replaced codec.OwnedKey, ended []codec.OwnedKey) (Session, RefreshToken, error) {
-	endedSessions, err := tx.evictedSessions(f.UserID, replaced)
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	if err := tx.rec.DeleteOwned(records.Families, ended...); err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	if err := tx.rec.PutOwned(records.Families, f.Key, f.Append(nil)); err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	record := tx.familySession(f)
-	s, err := tx.putNewSession(&record, sessionSecret, endedSessions)
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	return s, withToken(f, x), nil
-}
-
-func withToken(f *codec.Family, x *familySecret) RefreshToken {
-	r := newRefreshToken(f)
-	r.Token = newToken(token.Family, f.Key, x[:])
-	return r
-}
-
-// familySession is a new session of a family, without its secret.
-func (tx *Tx) familySession(f *codec.Family) codec.Session {
-	until := min(clock.After(tx.rec.Now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
-	return codec.Session{
-		Key: f.Key.With(f.Session), UserID: f.UserID, Family: f.Key.OwnID(), Attributes: f.Attributes,
-		AuthTime: f.AuthTime, LastUsedAt: tx.rec.Now,
-		ActiveUntil: until, IdleUntil: until, AbsoluteUntil: f.AbsoluteUntil,
-	}
-}
 
 // Refresh uses a refresh token: it returns the next one and a new session,
 // both with their Tokens, and ends the session that the last use gave.
 //
-// Within Options.Refresh.Grace of a use, the used token gives the same two
-// again, as long as the next one was never presented: for an answer that was
-// lost and for two tabs. After a restart of the program it gives two new ones
-// in their place. Any other used token means that a copy of it exists: the
-// family and its session are ended, durably, and Refresh returns [ReuseError]
+// The token before the current one, the parent, is answered too, as an answer
+// can be lost and two tabs can ask at once. Within Options.Refresh.Grace of its
+// use it gives the same refresh token and session again. After that, or if
+// another process gave them, it replaces them by new ones, and the ones that it
+// replaces end; but if they are known to have been used (the refresh token was
+// presented, or the session accepted by a method that takes its token, in this
+// process), two hold the parent, and that is reuse.
+//
+// Reuse is any other token of the family: one from before the parent, one that
+// was replaced; and a third generation in a row that was given to one client
+// network and again to another (see [WithClient]). The family and its session
+// are ended, durably, and Refresh returns [ReuseError]
 // (ErrRefreshTokenReused), also for every later token of the family until its
 // absolute deadline. All else is ErrInvalidRefreshToken and writes nothing.
 //
 // An ErrBusy, ErrClosed, ErrFull or ErrUnknown says nothing about the token:
 // the client must keep it and try again.
 func (db *DB) Refresh(ctx context.Context, token string) (Session, RefreshToken, error) {
-	var reused *ReuseError
-	out, err := result(ctx, "refresh", db.updateIfNeeded, func(tx *Tx) (pair, error) {
-		reused = nil
-		out, err := tx.refresh(token)
+	client := clientNetwork(ctx)
+	out, err := result(ctx, "refresh", db.updateIfNeeded, func(tx *Tx) (answer, error) {
+		out, err := tx.refresh(token, client)
 		if e, ok := errors.AsType[*ReuseError](err); ok && tx.rec.Written {
 			// The revocation must be committed: the error waits outside.
-			reused = e
-			return pair{}, nil
+			return answer{reused: e}, nil
 		}
 		return out, err
 	})
-	if err == nil && reused != nil {
-		db.o.Logger.Warn("snib: a refresh token was reused, its family is revoked", "family", reused.ID, "user", reused.UserID)
-		err = during("refresh", reused)
+	switch {
+	case err != nil:
+	case out.reused != nil:
+		db.o.Logger.Warn("snib: a refresh token was reused, its family is revoked", "family", out.reused.ID, "user", out.reused.UserID)
+		err = during("refresh", out.reused)
+	case out.again:
+		db.given.Repeated(out.before, out.after)
+	default:
+		db.given.Expect(out.before, out.after)
 	}
 	return out.session, out.refresh, err
 }
 
+// clientNetwork returns the network of the client, nil for an unknown one.
+func clientNetwork(ctx context.Context) []byte {
+	if addr := clientOf(ctx); addr != nil {
+		if network := throttle.Address(addr.As16()).Network(); network != "" {
+			return []byte(network)
+		}
+	}
+	return nil
+}
+
+// An answer is an outcome of Refresh.
+type answer struct {
+	pair
+	before, after codec.OwnedKey // the session of the family
+	again         bool           // the answer of an earlier use
+	reused        *ReuseError    // committed
+}
+
 // refresh decides by these rules, in this order.
-func (tx *Tx) refresh(text string) (pair, error) {
+func (tx *Tx) refresh(text string, client []byte) (answer, error) {
 	f, x, err := tx.presentedFamily(text)
 	if err != nil {
-		return pair{}, err
+		return answer{}, err
 	}
 	// 1. Nothing that could be used: no write.
 	if err := tx.refreshable(&f); err != nil {
-		return pair{}, err
+		return answer{}, err
 	}
-	hash := token.Family.Hash(x.s())
+	hash, session := token.Family.Hash(x.s()), f.Key.With(f.Session)
 	switch {
 	case token.Equal(hash, f.Current):
-		// 2. The current token: rotate.
-		return tx.rotate(&f, &x)
-	case token.IsSet(f.Previous) && token.Equal(hash, f.Previous) && tx.inGrace(&f):
-		// 3. Its parent, and the current one was never presented: else that
-		//    would be the parent now.
-		return tx.repeat(&f, &x)
-	case token.IsSet(f.Displaced) && token.Equal(hash, f.Displaced):
-		// 4. The token that rule 3 replaced after a restart: an honest client
-		//    may hold it, so it is refused without a revocation.
-		return pair{}, ErrInvalidRefreshToken
+		// 2. The current token: rotate. Presented, it is used, even
+		//    if the commit fails.
+		tx.db.given.Accepted(session)
+		return tx.rotate(&f, &x, client)
+	case !token.IsSet(f.Previous) || !token.Equal(hash, f.Previous):
+		// 5. Not the parent: used before, or replaced.
+	case tx.inGrace(&f):
+		// 3. The parent, soon: repeat.
+		return tx.repeat(&f, &x, client)
+	case !tx.db.given.Used(session):
+		// 4. The parent, late, and the answer may be lost: replace it. If it
+		//    was not lost, its holder presents it and meets rule 5.
+		return tx.succeed(&f, &x, client)
 	}
-	// 5. A token of this family that was used before.
-	return pair{}, tx.revoke(&f)
+	return answer{}, tx.revoke(&f)
 }
 
 // refreshable is rule 1.
@@ -282,64 +121,120 @@ func (tx *Tx) refreshable(f *codec.Family) error {
 	return nil
 }
 
-// inGrace reports whether the parent token may still repeat. Time in which
-// this process could not be asked does not count.
+// inGrace reports whether the parent repeats. Nothing but the clock decides: a
+// token that was spent days ago must not be good again because the process
+// has restarted.
 func (tx *Tx) inGrace(f *codec.Family) bool {
-	from := f.RotatedAt
-	if opened := tx.db.opened; opened <= tx.rec.Now { // not after ResetClock has set time back
-		from = max(from, opened)
-	}
-	return tx.rec.Now < clock.After(from, max(0, tx.db.o.Refresh.Grace))
+	return tx.rec.Now < clock.After(f.RotatedAt, max(0, tx.db.o.Refresh.Grace))
 }
 
 // rotate makes the presented token the parent of a new one.
-func (tx *Tx) rotate(f *codec.Family, x *familySecret) (pair, error) {
-	ended := f.Key.With(f.Session)
-	next, err := tx.rec.NewKey(records.Sessions, f.UserID)
-	if err != nil {
-		return pair{}, err
-	}
+func (tx *Tx) rotate(f *codec.Family, x *familySecret, client []byte) (answer, error) {
 	f.Generation++
-	f.Session = next.OwnID()
-	f.RotatedAt = tx.rec.Now
-	f.IdleUntil = min(clock.After(tx.rec.Now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
-	successor, sessionSecret := tx.successor(f, x)
-	// Displaced stays: a client that lost that answer may still present it.
-	f.Previous, f.Current = f.Current, token.Family.Hash(successor.s())
-	s, r, err := tx.putFamily(f, &successor, sessionSecret, ended, nil)
-	return pair{s, r}, err
+	f.Previous = f.Current
+	if f.Flags&codec.FamilyForeign == 0 {
+		f.ForeignRun = 0 // the generation that ends here was not counted
+	}
+	f.Flags &^= codec.FamilyForeign
+	return tx.succeed(f, x, client)
 }
 
-// repeat gives the answer of the last rotation again. With this process's key
-// it derives the same tokens and writes nothing. If another process has
-// rotated, others take their place. A session that has ended meanwhile (it made
-// room, or lives shorter than the grace) begins again under its token.
-func (tx *Tx) repeat(f *codec.Family, x *familySecret) (pair, error) {
-	successor, sessionSecret := tx.successor(f, x)
-	hash := token.Family.Hash(successor.s())
+// succeed gives the parent x a successor and a session, both new, in the place
+// of the family's.
+func (tx *Tx) succeed(f *codec.Family, x *familySecret, client []byte) (answer, error) {
+	before := f.Key.With(f.Session)
+	session, err := tx.rec.NewKey(records.Sessions, f.UserID)
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := io.ReadFull(tx.db.o.Rand, f.Nonce[:]); err != nil {
+		return answer{}, err
+	}
+	f.Session = session.OwnID()
+	f.RotatedAt = tx.rec.Now
+	f.IdleUntil = min(clock.After(tx.rec.Now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
+	repeats := tx.db.given.Repeats(before)
+	f.Repeats += min(repeats, math.MaxUint32-f.Repeats)
+	f.KeyID = "" // the process's own
+	d, successor := tx.derive(f, x)
+	f.Current, f.Client = token.Family.Hash(successor.s()), d.Client(client)
+	s, r, err := tx.putFamily(f, &successor, d.Session(f.Session), before, nil)
+	return answer{pair: pair{s, r}, before: before, after: session}, err
+}
+
+// maxForeignRun is how many generations in a row may be given to one client
+// network and again to another: a device that moves does it once or twice.
+const maxForeignRun = 2
+
+// repeat gives the answer of the last use again; if another process gave that,
+// others in its place. It writes only if the client is another one, or if the
+// session has ended meanwhile (it was evicted, or lives shorter than the
+// grace): no ended secret comes back, the same refresh token gets a new session.
+func (tx *Tx) repeat(f *codec.Family, x *familySecret, client []byte) (answer, error) {
+	d, successor := tx.derive(f, x)
+	if !token.Equal(token.Family.Hash(successor.s()), f.Current) {
+		return tx.succeed(f, x, client)
+	}
+	counted := f.Flags&codec.FamilyForeign == 0 && d.Foreign(f, client)
+	if counted {
+		f.Flags |= codec.FamilyForeign
+		if f.ForeignRun++; f.ForeignRun > maxForeignRun {
+			return answer{}, tx.revoke(f)
+		}
+	}
 	key := f.Key.With(f.Session)
 	v, err := tx.rec.Session(key)
-	if err != nil && !records.DamagedOrMissing(err) {
-		return pair{}, err
+	switch {
+	case err != nil && !records.DamagedOrMissing(err):
+		return answer{}, err
+	case err != nil || tx.stateOf(&v) != SessionActive:
+		return tx.sessionAgain(f, &successor, &d)
 	}
-	if err == nil && token.Equal(hash, f.Current) && tx.stateOf(&v) == SessionActive {
-		s := tx.publicSession(&v)
-		s.Token = newToken(token.Session, key, sessionSecret)
-		return pair{s, withToken(f, &successor)}, nil
+	s := tx.publicSession(&v)
+	s.Token = newToken(token.Session, key, d.Session(f.Session))
+	if counted {
+		err = tx.rec.PutOwned(records.Families, f.Key, f.Append(nil))
 	}
-	if !token.Equal(hash, f.Current) {
-		f.Displaced, f.Current = f.Current, hash
+	return answer{pair: pair{s, withToken(f, &successor)}, before: key, after: key, again: true}, err
+}
+
+// sessionAgain gives a refresh token again, with a new session in the place of
+// one that has ended.
+func (tx *Tx) sessionAgain(f *codec.Family, successor *familySecret, d *token.Derivation) (answer, error) {
+	before := f.Key.With(f.Session)
+	session, err := tx.rec.NewKey(records.Sessions, f.UserID)
+	if err != nil {
+		return answer{}, err
 	}
-	s, r, err := tx.putFamily(f, &successor, sessionSecret, key, nil)
-	return pair{s, r}, err
+	f.Session = session.OwnID()
+	s, r, err := tx.putFamily(f, successor, d.Session(f.Session), before, nil)
+	return answer{pair: pair{s, r}, before: before, after: session, again: true}, err
+}
+
+// derive returns the derivation of the parent x of a family, and its successor.
+// There is one key, the process's own: of a family that another process has
+// refreshed it derives another token than the current one, which is how they
+// are told apart.
+func (tx *Tx) derive(f *codec.Family, x *familySecret) (token.Derivation, familySecret) {
+	d := token.Derive(tx.db.processKey[:], f, x.s())
+	successor := *x
+	copy(successor.s(), d.Successor())
+	return d, successor
 }
 
 // revoke ends a family for reuse. Its record stays as a tombstone, so that
 // later tokens of it are recognised as reuse. It returns the ReuseError.
 func (tx *Tx) revoke(f *codec.Family) error {
+	forgotten, err := tx.rec.OldTombstones(records.Families, f.UserID, f.Key)
+	if err != nil {
+		return err
+	}
 	ended := f.Key.With(f.Session)
 	f.RevokedAt, f.Session = tx.rec.Now, codec.OwnID{}
 	if err := tx.rec.DeleteOwned(records.Sessions, ended); err != nil {
+		return err
+	}
+	if err := tx.rec.DeleteOwned(records.Families, forgotten...); err != nil {
 		return err
 	}
 	if err := tx.rec.PutOwned(records.Families, f.Key, f.Append(nil)); err != nil {
@@ -350,125 +245,4 @@ func (tx *Tx) revoke(f *codec.Family) error {
 
 func reuse(f *codec.Family) *ReuseError {
 	return &ReuseError{ID: RefreshTokenID(token.Family.ID(f.Key)), UserID: UserID(f.UserID)}
-}
-
-// successor derives the token of f's generation and its session's secret from
-// the token before it (RFC 5869). Both follow from that token and a key that
-// lives in this process only: a file tells neither, not even together with
-// old tokens.
-func (tx *Tx) successor(f *codec.Family, parent *familySecret) (familySecret, []byte) {
-	info := append([]byte("snib/v1/refresh\x00"), f.Key[:]...)
-	info = binary.BigEndian.AppendUint64(info, f.Generation)
-	info = append(info, f.Session[:]...)
-	out, err := hkdf.Key(sha256.New, parent.s(), tx.db.refreshKey[:], string(info), 64)
-	if err != nil {
-		panic(err) // unreachable: HKDF-SHA256 gives up to 8,160 bytes
-	}
-	next := *parent
-	copy(next.s(), out[:32])
-	return next, out[32:]
-}
-
-// ListUserRefreshTokens returns the user's refresh tokens that can be used,
-// oldest first: at most 100, an empty list for an unknown user. With the
-// sessions that have none it is the whole list of devices: see ListUserSessions.
-func (db *DB) ListUserRefreshTokens(ctx context.Context, id UserID) ([]RefreshToken, error) {
-	return result(ctx, "list refresh tokens", db.view, func(tx *Tx) ([]RefreshToken, error) {
-		return tx.ListUserRefreshTokens(id)
-	})
-}
-
-// ListUserRefreshTokens is [DB.ListUserRefreshTokens] in this transaction.
-func (tx *Tx) ListUserRefreshTokens(id UserID) ([]RefreshToken, error) {
-	if err := tx.reading(); err != nil {
-		return nil, err
-	}
-	if !validUserID(id) {
-		return nil, nil
-	}
-	var out []RefreshToken
-	err := tx.rec.ScanOwner(records.SpaceFamilies, tx.rec.Owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
-		f, err := codec.DecodeFamily(key[:], value)
-		if err != nil {
-			return tx.rec.Damaged(records.SpaceFamilies, err)
-		}
-		if f.UserID == string(id) && !records.Revoked(&f) && tx.familyLive(&f) {
-			out = append(out, newRefreshToken(&f))
-		}
-		return nil
-	})
-	return out, err
-}
-
-// RevokeRefreshToken ends a family of this user by its id, and its session. An
-// unknown id and a family of another user are no error. ErrInvalidInput
-// (UserID, RefreshTokenID) for a text that cannot be an id, such as a token.
-func (db *DB) RevokeRefreshToken(ctx context.Context, userID UserID, id RefreshTokenID) error {
-	return during("revoke refresh token", db.update(ctx, func(tx *Tx) error { return tx.RevokeRefreshToken(userID, id) }))
-}
-
-// RevokeRefreshToken is [DB.RevokeRefreshToken] in this transaction.
-func (tx *Tx) RevokeRefreshToken(userID UserID, id RefreshTokenID) error {
-	return tx.revokeFamily(id, &userID)
-}
-
-// RevokeRefreshTokenByID is RevokeRefreshToken for a family of any user: for
-// operators. With an id that a form or an address contained, use
-// RevokeRefreshToken. ErrInvalidInput (RefreshTokenID).
-func (db *DB) RevokeRefreshTokenByID(ctx context.Context, id RefreshTokenID) error {
-	return during("revoke refresh token", db.update(ctx, func(tx *Tx) error { return tx.RevokeRefreshTokenByID(id) }))
-}
-
-// RevokeRefreshTokenByID is [DB.RevokeRefreshTokenByID] in this transaction.
-func (tx *Tx) RevokeRefreshTokenByID(id RefreshTokenID) error {
-	return tx.revokeFamily(id, nil)
-}
-
-// revokeFamily ends a family, if it is of the given user; nil is any.
-func (tx *Tx) revokeFamily(id RefreshTokenID, of *UserID) error {
-	key, err := tx.revoking(of, "RefreshTokenID", token.Family, string(id))
-	if err != nil {
-		return err
-	}
-	f, err := tx.rec.Family(key)
-	if errors.Is(err, ErrInvalidRefreshToken) || err == nil && of != nil && f.UserID != string(*of) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return tx.endFamily(&f)
-}
-
-// endFamily ends a family on request, and its session. A tombstone stays.
-func (tx *Tx) endFamily(f *codec.Family) error {
-	if records.Revoked(f) {
-		return nil
-	}
-	if err := tx.rec.DeleteOwned(records.Sessions, f.Key.With(f.Session)); err != nil {
-		return err
-	}
-	return tx.rec.DeleteOwned(records.Families, f.Key)
-}
-
-// RevokeUserRefreshTokens ends all refresh tokens of the user and their
-// sessions, and raises the credential version. ErrUserNotFound.
-func (db *DB) RevokeUserRefreshTokens(ctx context.Context, id UserID) error {
-	return during("revoke refresh tokens", db.update(ctx, func(tx *Tx) error { return tx.RevokeUserRefreshTokens(id) }))
-}
-
-// RevokeUserRefreshTokens is [DB.RevokeUserRefreshTokens] in this transaction.
-func (tx *Tx) RevokeUserRefreshTokens(id UserID) error {
-	_, err := tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
-		u.CredentialVersion++
-		if err := c.On(&tx.rec, records.RefreshTokensRevoked); err != nil {
-			return err
-		}
-		// And the sessions of families, also of one that was evicted.
-		return c.Add(&tx.rec, records.Sessions, func(key codec.OwnedKey, value []byte) (bool, error) {
-			v, err := codec.ViewSession(key[:], value)
-			return err == nil && !v.Family().IsZero(), err
-		})
-	})
-	return err
 }

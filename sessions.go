@@ -158,8 +158,12 @@ func (tx *Tx) presented(text string) (codec.SessionView, error) {
 	}
 	hash := token.Session.Hash(secret[:])
 	v, err := tx.rec.Session(key)
-	if err == nil && !token.Equal(hash, v.SecretHash()) {
+	switch {
+	case err != nil:
+	case !token.Equal(hash, v.SecretHash()):
 		err = ErrInvalidSession
+	case !v.Family().IsZero() && tx.stateOf(&v) == SessionActive:
+		tx.db.given.Accepted(key) // its refresh answer has arrived
 	}
 	return v, err
 }

@@ -92,11 +92,7 @@ func tombstone(tb testing.TB, db *snib.DB, id snib.UserID) snib.RefreshToken {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if _, _, err := db.Refresh(ctx, f.Token.Reveal()); err != nil {
-		tb.Fatal(err)
-	}
-	_, _, err = db.Refresh(ctx, f.Token.Reveal())
-	wantErr(tb, err, snib.ErrRefreshTokenReused)
+	reuse(tb, db, f)
 	return f
 }
 

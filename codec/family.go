@@ -23,7 +23,6 @@ import "encoding/binary"
 //	      116  c4 10 + 16, or text: UserID
 //	           c4 0a + 10, or c4 00: Session
 //	           c4 20 + 32, or c4 00: Previous
-//	           c4 20 + 32, or c4 00: Displaced
 //	           Attributes
 //	           ce + 4: Repeats
 //	           c4 10 + 16, or c4 00: Nonce
@@ -36,9 +35,8 @@ type Family struct {
 	FamilyHash    [32]byte // of the part of the token that stays
 	Current       [32]byte // of the part that the next refresh presents
 	Previous      [32]byte // of the part before it
-	Displaced     [32]byte // of a current part that another replaced
 	Epoch         uint32   // epoch of the file when the family was made
-	Flags         uint8    // SessionPersistent, for the sessions; other bits are kept
+	Flags         uint8    // SessionPersistent, for the sessions, and FamilyForeign; other bits are kept
 	Methods       uint16   // as in Session, for the sessions
 	Generation    uint64   // rotations so far
 	IdleUntil     int64    // Never, or a deadline
@@ -48,12 +46,16 @@ type Family struct {
 	RevokedAt     int64  // when a reuse was seen; Never if the family lives
 	Attributes    string // as AppendAttributes made them; "" is no attributes
 
-	ForeignRun uint8    // generations in a row that were repeated to another client
+	ForeignRun uint8    // generations in a row that were repeated to another client, see FamilyForeign
 	Repeats    uint32   // answers that were repeated, in all
 	Nonce      [16]byte // random bytes of the last rotation
 	KeyID      string   // the key that the last rotation used; "" without one
 	Client     [8]byte  // hash of the client's prefix at the last rotation
 }
+
+// FamilyForeign is the bit of Family.Flags for a family whose present
+// generation ForeignRun counts.
+const FamilyForeign = 0x80
 
 const (
 	offFamilyMethods    = offOwn
@@ -69,10 +71,10 @@ const (
 
 	familyNonce  = 16
 	familyClient = 8
-	familyRest   = 2*(2+hashBytes) + 5 + (2 + familyNonce) + (2 + familyClient) // and texts
+	familyRest   = 2 + hashBytes + 5 + (2 + familyNonce) + (2 + familyClient) // and texts
 )
 
-var familyLayout = layout{seed(SpaceFamilies), ownVersion, 10}
+var familyLayout = layout{seed(SpaceFamilies), ownVersion, 9}
 
 // Append appends the value of r to dst.
 func (r *Family) Append(dst []byte) []byte {
@@ -91,7 +93,6 @@ func (r *Family) Append(dst []byte) []byte {
 	dst = appendUser(dst, r.UserID)
 	dst = appendOptional(dst, r.Session[:])
 	dst = appendOptional(dst, r.Previous[:])
-	dst = appendOptional(dst, r.Displaced[:])
 	dst = appendAttributes(dst, r.Attributes)
 	dst = appendUint32(dst, r.Repeats)
 	dst = appendOptional(dst, r.Nonce[:])
@@ -104,13 +105,13 @@ func (r *Family) Append(dst []byte) []byte {
 // shares the memory of the value, and is of use only as long as that is.
 type FamilyView struct {
 	ownedView
-	session             OwnID
-	previous, displaced [hashBytes]byte
-	attributes          span
-	repeats             uint32
-	nonce               [familyNonce]byte
-	keyID               span
-	client              [familyClient]byte
+	session    OwnID
+	previous   [hashBytes]byte
+	attributes span
+	repeats    uint32
+	nonce      [familyNonce]byte
+	keyID      span
+	client     [familyClient]byte
 }
 
 // ViewFamily verifies the whole record under a key: after it, nothing that the
@@ -122,7 +123,6 @@ func ViewFamily(key, value []byte) (FamilyView, error) {
 	}
 	v := FamilyView{ownedView: o, session: r.ownID()}
 	copy(v.previous[:], r.optional(hashBytes))
-	copy(v.displaced[:], r.optional(hashBytes))
 	v.attributes, v.repeats = r.attributes(), r.uint32()
 	copy(v.nonce[:], r.optional(familyNonce))
 	v.keyID = r.text()
@@ -161,7 +161,6 @@ func (v *FamilyView) Decode(f *Family) {
 		FamilyHash:    v.hash(),
 		Current:       [hashBytes]byte(v.value[offFamilyCurrent:]),
 		Previous:      v.previous,
-		Displaced:     v.displaced,
 		Epoch:         v.Epoch(),
 		Flags:         v.Flags(),
 		Methods:       binary.BigEndian.Uint16(v.value[offFamilyMethods:]),

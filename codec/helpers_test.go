@@ -65,7 +65,7 @@ var (
 	}
 	sampleFamily = Family{
 		Key: sampleKey(2), UserID: madeUser, Session: sampleKey(1).OwnID(), FamilyHash: digest(2), Current: digest(40),
-		Previous: digest(80), Displaced: digest(90), Epoch: 3, Flags: SessionPersistent, Methods: 0x8001, Generation: 7,
+		Previous: digest(80), Epoch: 3, Flags: SessionPersistent, Methods: 0x8001, Generation: 7,
 		IdleUntil: 1_762_592_000_000, AbsoluteUntil: 1_767_776_000_000, AuthTime: 1_759_000_000_000,
 		RotatedAt: 1_760_003_600_000, RevokedAt: 1_760_003_600_500, Attributes: sampleAttributes,
 		ForeignRun: 2, Repeats: 70_000, Nonce: [16]byte([]byte("0123456789abcdef")), KeyID: "2026-11", Client: [8]byte{1, 2, 3, 4, 5, 6, 7, 8},
@@ -182,7 +182,7 @@ func familySample(name string, f Family) sample {
 		name: name, space: SpaceFamilies, key: string(f.Key[:]), record: f,
 		decode: func(k, v []byte) (any, error) { return anyOf(DecodeFamily(k, v)) },
 		encode: func(r any, _ string) []byte { x := r.(Family); return x.Append(nil) },
-		fields: []any{fixed, userOf(f.UserID), present(f.Session[:]), present(f.Previous[:]), present(f.Displaced[:]),
+		fields: []any{fixed, userOf(f.UserID), present(f.Session[:]), present(f.Previous[:]),
 			attributesOf(f.Attributes), f.Repeats, present(f.Nonce[:]), f.KeyID, present(f.Client[:])},
 	}
 }

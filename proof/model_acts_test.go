@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -37,6 +38,7 @@ func init() { // it refers to itself
 		"RevokeToken": {do: (*run).revokeToken, rare: 6}, "RevokeUserSessions": {do: (*run).endSessions, rare: 4},
 		"DeleteDeadUserSessions": {do: (*run).deleteDead, rare: 2},
 		"CreateRefreshToken":     {do: (*run).createFamily}, "Refresh": {do: (*run).refreshes, direct: true},
+		"refresh in step":        {do: (*run).inStep, direct: true, rare: 2},
 		"many refresh tokens":    {do: (*run).manyFamilies, rare: 2},
 		"RevokeRefreshTokenByID": {do: (*run).revoke, rare: 5}, "RevokeUserRefreshTokens": {do: (*run).revokeAll, rare: 10},
 		"RevokeRefreshToken": {do: (*run).revokeOfUser, rare: 5},
@@ -277,23 +279,67 @@ func (r *run) madeFamily(s snib.Session, f snib.RefreshToken, err, want error) b
 	return true
 }
 
-func (r *run) refresh() bool {
-	text := r.text("snrft_")
+func (r *run) refresh() bool { return r.refreshBy(r.text("snrft_"), r.rng.IntN(len(clients))) }
+
+func (r *run) refreshBy(text string, from int) bool {
+	client := clients[from]
 	before := r.m.Clone().Families
-	s, f, err := r.on.(direct).db.Refresh(ctx, text)
-	want := r.m.Refresh(text, f.Token.Reveal(), string(s.ID), s.Token.Reveal())
+	s, f, err := r.on.(direct).db.Refresh(snib.WithClient(ctx, client.addr), text)
+	want := r.m.Refresh(client.network, text, f.Token.Reveal(), string(s.ID), s.Token.Reveal())
 	ok := r.madeFamily(s, f, err, want)
 	switch was := before[string(f.ID)]; { // the rules that were met
 	case errors.Is(err, snib.ErrRefreshTokenReused):
 		r.good = append(r.good, "reuse")
+		for id, f := range before {
+			switch {
+			case f.Revoked || !r.m.Families[id].Revoked:
+			case f.Previous == text && r.m.Families[id].Foreign == 3:
+				r.good = append(r.good, "reuse elsewhere")
+			case f.Previous == text:
+				r.good = append(r.good, "reuse by the parent")
+			}
+		}
 	case ok && f.Rotations > was.Rotations:
 		r.good = append(r.good, "rotate")
-	case ok && f.Token.Reveal() == was.Current:
+	case ok && f.Token.Reveal() == was.Current && string(s.ID) == was.Session:
 		r.good = append(r.good, "repeat")
+	case ok && f.Token.Reveal() == was.Current:
+		r.good = append(r.good, "session again")
 	case ok:
-		r.good = append(r.good, "re-key")
+		r.good = append(r.good, "replace")
 	}
 	return ok
+}
+
+// inStep refreshes a token and at once again, maybe from another network, as a
+// thief does who follows its owner. The session may make room in between.
+func (r *run) inStep() bool {
+	live := slices.Sorted(maps.Keys(r.m.Families))
+	if len(live) == 0 {
+		return false
+	}
+	f, good := r.m.Families[live[r.rng.IntN(len(live))]], false
+	owner, thief := r.rng.IntN(3), 1+r.rng.IntN(5)
+	for range 1 + r.rng.IntN(4) {
+		token := f.Current
+		good = r.refreshBy(token, owner) || good
+		for range max(0, r.rng.IntN(14)-9) {
+			r.sessionFor(snib.UserID(f.User))
+		}
+		good = r.refreshBy(token, thief) || good
+	}
+	return good
+}
+
+// clients are addresses and their networks.
+var clients = []struct {
+	addr    netip.Addr
+	network string
+}{
+	{netip.Addr{}, ""},
+	{netip.MustParseAddr("192.0.2.1"), "v4"}, {netip.MustParseAddr("::ffff:192.0.2.200"), "v4"},
+	{netip.MustParseAddr("2001:db8:1:2::3"), "v6"}, {netip.MustParseAddr("2001:db8:1:ffff::"), "v6"},
+	{netip.MustParseAddr("2001:db8:2::3"), "other"},
 }
 
 // refreshes are several, as those of two tabs and of lost answers.

@@ -162,7 +162,6 @@ func (r *run) text(kind string) string {
 		for _, id := range slices.Sorted(maps.Keys(r.m.Families)) {
 			f := r.m.Families[id]
 			known = append(known, f.Current, f.Current, f.Previous, f.Previous)
-			known = append(known, f.Displaced)
 			known = append(known, f.Spent[max(0, len(f.Spent)-2):]...)
 		}
 	case "snott_":

@@ -41,6 +41,9 @@ const (
 	maxLinks      = 32 // live ones, of all purposes
 	maxSameLinks  = 3  // of one purpose
 	linkInterval  = 60_000
+	maxTombstones = 20 // families of a user that were revoked for reuse
+	maxWatched    = 8  // answers of refreshing whose use is watched, of a user
+	maxForeign    = 3  // generations in a row that were repeated elsewhere
 	day           = 24 * 3600 * 1000
 )
 
@@ -48,9 +51,9 @@ const (
 type Model struct {
 	Policy
 	Now     int64
-	Opened  int64 // when the process opened the file
-	Process int   // which one it is: another has another refresh key
+	Process int // which one it is: another has another refresh key
 	Epoch   int
+	Memory  *Memory // of the process
 
 	Users    map[string]*User
 	Sessions map[string]*Session
@@ -85,13 +88,40 @@ func (x Identity) key() string {
 // New returns an empty model.
 func New(p Policy, now int64) *Model {
 	return &Model{
-		Policy: p, Now: now, Opened: now,
+		Policy: p, Now: now, Memory: NewMemory(),
 		Users: map[string]*User{}, Sessions: map[string]*Session{}, Families: map[string]*Family{}, Links: map[string]*Link{},
 	}
 }
 
-// Clone returns a copy that shares nothing, for a transaction that may be
-// rolled back.
+// Memory is what a process has seen and no file tells. What a transaction has
+// seen stays seen if it is rolled back.
+type Memory struct {
+	watched map[string][]string // by user: the sessions of the last answers
+	used    map[string]bool     // sessions among them that were accepted
+	repeats map[string]uint32   // and how often their answer was repeated
+}
+
+// NewMemory returns that of a process that begins.
+func NewMemory() *Memory {
+	return &Memory{map[string][]string{}, map[string]bool{}, map[string]uint32{}}
+}
+
+// watch begins to watch a session in the place of another. Above the bound the
+// user's oldest is forgotten.
+func (x *Memory) watch(user, before, session string) {
+	all := slices.DeleteFunc(x.watched[user], func(s string) bool { return s == before })
+	all = append(all, session)
+	x.watched[user] = all[max(0, len(all)-maxWatched):]
+	delete(x.used, session)
+	delete(x.repeats, session)
+}
+
+func (x *Memory) watches(user, session string) bool {
+	return slices.Contains(x.watched[user], session)
+}
+
+// Clone returns a copy that shares nothing but the memory, for a transaction
+// that may be rolled back.
 func (m *Model) Clone() *Model {
 	c := *m
 	c.Users, c.Sessions = map[string]*User{}, map[string]*Session{}

@@ -17,14 +17,20 @@ type Session struct {
 
 // Family is a family of refresh tokens.
 type Family struct {
-	ID, User, Session            string
-	Current, Previous, Displaced string   // tokens
-	Spent                        []string // all others that it has ever had
-	Epoch, Process               int      // Process: whose key made Current
-	Revoked                      bool
-	Rotations                    uint64
-	Created, Rotated             int64
-	IdleUntil, Absolute          int64
+	ID, User, Session   string
+	Current, Previous   string   // tokens
+	Spent               []string // all others that it has ever had
+	Epoch, Process      int      // Process: which gave Current
+	Revoked             bool
+	RevokedAt           int64
+	Rotations           uint64
+	Created, Rotated    int64
+	IdleUntil, Absolute int64
+
+	Client  string // the network that Current was given to; "" is unknown
+	Foreign int    // generations in a row that were repeated elsewhere
+	Counted bool   // this one is among them
+	Repeats uint32
 }
 
 // Link is a one-time token.
@@ -116,7 +122,7 @@ func (m *Model) presentedFamily(token string) *Family {
 		if token == "" {
 			break // an absent one is ""
 		}
-		if token == f.Current || token == f.Previous || token == f.Displaced || slices.Contains(f.Spent, token) {
+		if token == f.Current || token == f.Previous || slices.Contains(f.Spent, token) {
 			return f
 		}
 	}
@@ -183,6 +189,7 @@ func (m *Model) CreateSession(user string, version uint64, id, token string, rep
 
 // Renew replaces the session of a token.
 func (m *Model) Renew(token, id, newToken string) error {
+	m.Accept(token) // a session of a family too is known to be held
 	old := m.Presented(token)
 	if old == nil || m.State(old) == Dead || old.Family != "" {
 		return ErrInvalidSession
@@ -197,6 +204,7 @@ func (m *Model) Renew(token, id, newToken string) error {
 
 // Extend gives the session of a token later deadlines, if it is time.
 func (m *Model) Extend(token string) error {
+	m.Accept(token)
 	s := m.Presented(token)
 	if s == nil || m.State(s) == Dead {
 		return ErrInvalidSession
@@ -293,7 +301,7 @@ func (m *Model) CreateFamily(user string, version uint64, id, token, session, se
 		return err
 	}
 	m.replace(replaced)
-	have := m.FamiliesOf(user)
+	have := slices.DeleteFunc(m.FamiliesOf(user), m.tombstone) // these are no part of the bound
 	slices.SortStableFunc(have, func(a, b *Family) int { return cmp.Compare(m.lastUse(a), m.lastUse(b)) })
 	for i := 0; len(have)-i >= m.MaxFamilies; i++ {
 		delete(m.Families, have[i].ID)
@@ -315,10 +323,13 @@ func (m *Model) lastUse(f *Family) int64 {
 	return f.IdleUntil
 }
 
+// tombstone reports whether a family's revocation is remembered.
+func (m *Model) tombstone(f *Family) bool { return f.Revoked && m.Alive(f) }
+
 func (m *Model) familySession(f *Family, token string) {
 	until := min(m.Now+m.RefreshSession, f.Absolute)
-	m.put(Session{ // its id tells when it was made: at the rotation
-		ID: f.Session, User: f.User, Family: f.ID, Token: token, Created: f.Rotated, Auth: f.Created, Used: m.Now,
+	m.put(Session{
+		ID: f.Session, User: f.User, Family: f.ID, Token: token, Auth: f.Created, Used: m.Now,
 		ActiveUntil: until, IdleUntil: until, Absolute: f.Absolute,
 	})
 }
@@ -349,44 +360,100 @@ func (m *Model) RevokeAll(user string) error {
 	})
 }
 
-// Refresh uses a refresh token. The answer of the database is judged against
-// the rules: session and next are the tokens it gave.
-func (m *Model) Refresh(token, next, session, sessionToken string) error {
+// Accept returns the session of a token if it is accepted, and notes its use.
+func (m *Model) Accept(token string) *Session {
+	s := m.Presented(token)
+	if s == nil || m.State(s) != Active {
+		return nil
+	}
+	m.Memory.used[s.ID] = true
+	return s
+}
+
+// Refresh uses a refresh token for a client. The answer of the database is
+// judged against the rules: session and next are the tokens it gave.
+//
+// The parent repeats the same answer within the grace after the rotation. Later
+// its successor decides: known used, it is reuse; known unused or not known,
+// the parent replaces it, and the lost pair ends. No ended secret is issued
+// again. Three generations in a row whose rotation and repetition came from
+// different networks are reuse, and so is every other token of the family.
+func (m *Model) Refresh(client, token, next, session, sessionToken string) error {
 	f := m.presentedFamily(token)
 	if f == nil || !m.Alive(f) || m.Users[f.User].Disabled {
 		return ErrInvalidRefresh
 	}
-	from := max(f.Rotated, m.Opened)
+	known := f.Process == m.Process && m.Memory.watches(f.User, f.Session)
 	switch {
 	case f.Revoked:
 		return ErrReused
 	case token == f.Current:
-		delete(m.Sessions, f.Session)
 		f.Spent = append(f.Spent, f.Previous)
-		f.Previous, f.Current, f.Session = f.Current, next, session
-		f.Rotated, f.Process = m.Now, m.Process
+		f.Previous = f.Current
 		f.Rotations++
-		f.IdleUntil = min(m.Now+m.RefreshIdle, f.Absolute)
-		m.familySession(f, sessionToken)
-	case token == f.Previous && m.Now < from+m.Grace:
-		if f.Process != m.Process {
-			f.Spent = append(f.Spent, f.Displaced)
-			f.Displaced, f.Current, f.Process = f.Current, next, m.Process
-			delete(m.Sessions, f.Session)
+		if !f.Counted {
+			f.Foreign = 0
 		}
-		if s := m.Sessions[f.Session]; s == nil || m.State(s) != Active {
-			delete(m.Sessions, f.Session)
-			m.familySession(f, sessionToken)
-		}
-	case token == f.Displaced:
-		return ErrInvalidRefresh
+		f.Counted = false
+		m.give(f, client, next, session, sessionToken)
+	case token != f.Previous:
+		return m.reused(f)
+	case m.Now >= f.Rotated+m.Grace && known && m.Memory.used[f.Session]:
+		return m.reused(f)
+	case m.Now >= f.Rotated+m.Grace, f.Process != m.Process: // who could not say the same
+		f.Spent = append(f.Spent, f.Current)
+		m.give(f, client, next, session, sessionToken)
 	default:
-		f.Revoked = true
-		delete(m.Sessions, f.Session)
-		f.Session = ""
-		return ErrReused
+		return m.repeat(f, client, session, sessionToken)
 	}
 	return nil
+}
+
+// give makes an answer that there was not before.
+func (m *Model) give(f *Family, client, next, session, sessionToken string) {
+	f.Repeats += m.Memory.repeats[f.Session]
+	m.Memory.watch(f.User, f.Session, session)
+	delete(m.Sessions, f.Session)
+	f.Current, f.Session, f.Client, f.Process, f.Rotated = next, session, client, m.Process, m.Now
+	f.IdleUntil = min(m.Now+m.RefreshIdle, f.Absolute)
+	m.familySession(f, sessionToken)
+}
+
+func (m *Model) repeat(f *Family, client, session, sessionToken string) error {
+	if client != "" && f.Client != "" && client != f.Client && !f.Counted {
+		f.Counted = true
+		f.Foreign++
+	}
+	if f.Foreign >= maxForeign {
+		return m.reused(f)
+	}
+	if m.Memory.watches(f.User, f.Session) {
+		m.Memory.repeats[f.Session]++
+	}
+	if s := m.Sessions[f.Session]; s == nil || m.State(s) != Active { // ended: another in its place
+		used, repeats := m.Memory.used[f.Session], m.Memory.repeats[f.Session]
+		all := m.Memory.watched[f.User]
+		if i := slices.Index(all, f.Session); i >= 0 {
+			all[i], m.Memory.used[session], m.Memory.repeats[session] = session, used, repeats
+		}
+		delete(m.Sessions, f.Session)
+		f.Session = session
+		m.familySession(f, sessionToken)
+	}
+	return nil
+}
+
+// reused ends a family for reuse. Of a user's that are remembered, the newest
+// stay.
+func (m *Model) reused(f *Family) error {
+	delete(m.Sessions, f.Session)
+	f.Revoked, f.RevokedAt, f.Session = true, m.Now, ""
+	old := slices.DeleteFunc(m.FamiliesOf(f.User), func(f *Family) bool { return !m.tombstone(f) })
+	slices.SortStableFunc(old, func(a, b *Family) int { return cmp.Compare(a.RevokedAt, b.RevokedAt) })
+	for i := 0; len(old)-i > maxTombstones; i++ {
+		delete(m.Families, old[i].ID)
+	}
+	return ErrReused
 }
 
 // LinkWait returns the time before which a user gets no one-time token for a

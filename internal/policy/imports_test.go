@@ -18,7 +18,7 @@ const (
 // packages that do not exist yet are the plan of the house.
 var walls = map[string]string{
 	".": "codec internal/clock internal/durable internal/fold internal/kv internal/kv/boltkv internal/phc " +
-		"internal/records internal/reindex internal/seal internal/throttle internal/token " + bolt + " golang.org/x/text",
+		"internal/records internal/reindex internal/seal internal/throttle internal/token internal/witness " + bolt + " golang.org/x/text",
 	"codec":               "github.com/vmihailenco/msgpack/v5",
 	"blocklist":           "",
 	"internal/clock":      "codec",
@@ -39,6 +39,7 @@ var walls = map[string]string{
 	"internal/sorter":     "internal/durable",
 	"internal/throttle":   "",
 	"internal/token":      "codec",
+	"internal/witness":    "codec",
 	"proof":               "",
 	"snibhttp":            ". internal/clock",
 	"snibops":             ".",

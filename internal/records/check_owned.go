@@ -83,7 +83,7 @@ func (c *checker) enter(run *ownerRun, m member, l Life) error {
 	if c.ownersLost || run.misplaced {
 		return nil
 	}
-	if run.excess, err = c.tx.lowest(m.Kind, run.userID, m.Most, codec.OwnedKey{}); len(run.excess) > 0 {
+	if run.excess, err = c.tx.lowest(m.Kind, run.userID, m.Most, m.MostRevoked, codec.OwnedKey{}); len(run.excess) > 0 {
 		c.found(7, m.Space, run.userID, "more than a user may have")
 	}
 	return err

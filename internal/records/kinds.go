@@ -20,6 +20,8 @@ type Kind struct {
 	Bound   func(*Config) int // how many the options allow; one more evicts the least
 	Refuses bool              // at Most one more is refused, and none is evicted
 
+	MostRevoked int // tombstones of one user, beside the others
+
 	Invariant int // of its records, in docs/INVARIANTS.md
 
 	Ends     Occasion // the occasions that end all of a user's; deletion always does
@@ -48,6 +50,7 @@ const (
 const (
 	MaxSessions      = 1000
 	MaxFamilies      = 100
+	MaxTombstones    = 20 // of families; the newest stay
 	MaxOneTimeTokens = 32
 )
 
@@ -67,7 +70,7 @@ var (
 	}
 	Families = &Kind{
 		Title: "refresh token", Space: SpaceFamilies, Token: token.Family,
-		Most: MaxFamilies, Bound: func(c *Config) int { return c.MaxFamilies },
+		Most: MaxFamilies, Bound: func(c *Config) int { return c.MaxFamilies }, MostRevoked: MaxTombstones,
 		Invariant: 10,
 		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
 		Missing:   ErrInvalidRefreshToken,
@@ -133,9 +136,14 @@ func oneTimeLife(key, value []byte) (Life, error) {
 	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.Key().Time()}, nil
 }
 
-// rank orders the records of a user for eviction, least first: revoked ones and
-// those of an earlier epoch, then by deadline, which has expired ones before
-// the others.
+// remembered reports whether a record is a tombstone that still answers.
+func (tx *Tx) remembered(l Life) bool {
+	return l.Revoked && l.Epoch == tx.State.Epoch && tx.Now < l.Kept
+}
+
+// rank orders the other records of a user for eviction, least first: tombstones
+// that answer no more and records of an earlier epoch, then by deadline, which
+// has expired ones before the others.
 func (tx *Tx) rank(l Life) int64 {
 	if l.Revoked || l.Epoch != tx.State.Epoch {
 		return 0

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sort"
 
 	"github.com/snibdb/snib/codec"
@@ -137,39 +138,61 @@ func (tx *Tx) CountOwner(space kv.Space, owner codec.Owner, limit int) (n int, e
 
 // Evicted returns the records of a kind that a user must lose for a new one, in
 // the place of replaced (zero: no record is replaced): the records of the
-// lowest rank above the bound of the options.
+// lowest rank above the bound of the options. Tombstones are not among them: a
+// thief who has the password could have a reuse forgotten.
 func (tx *Tx) Evicted(k *Kind, userID string, replaced codec.OwnedKey) ([]codec.OwnedKey, error) {
-	return tx.lowest(k, userID, k.Bound(&tx.Config)-1, replaced)
+	return tx.lowest(k, userID, k.Bound(&tx.Config)-1, math.MaxInt, replaced)
 }
 
-// lowest returns the records of a kind by which a user, without replaced, has
-// more than most: those of the lowest rank, the oldest first. Below the bound
-// it only counts keys. A record that cannot be read is the lowest; it must not
-// keep the user out.
-func (tx *Tx) lowest(k *Kind, userID string, most int, replaced codec.OwnedKey) ([]codec.OwnedKey, error) {
-	owner := tx.Owner(userID)
-	n, err := tx.CountOwner(k.Space, owner, most+1)
-	if err != nil || n <= most {
+// OldTombstones returns the tombstones that a user must lose when another
+// record becomes one: the oldest above the bound.
+func (tx *Tx) OldTombstones(k *Kind, userID string, becomes codec.OwnedKey) ([]codec.OwnedKey, error) {
+	return tx.lowest(k, userID, math.MaxInt, k.MostRevoked-1, becomes)
+}
+
+// lowest returns the records of a kind by which a user, without the record
+// except, has more than most and more than mostRevoked tombstones: those of the
+// lowest rank, the oldest first. Below the bounds it only counts keys. A record
+// that cannot be read is the lowest; it must not keep the user out.
+func (tx *Tx) lowest(k *Kind, userID string, most, mostRevoked int, except codec.OwnedKey) ([]codec.OwnedKey, error) {
+	owner, few := tx.Owner(userID), most
+	if k.MostRevoked > 0 {
+		few = min(most, mostRevoked)
+	}
+	n, err := tx.CountOwner(k.Space, owner, few+1)
+	if err != nil || n <= few {
 		return nil, err
 	}
-	var keys []codec.OwnedKey
+	var usable, revoked []codec.OwnedKey
 	ranks := make(map[codec.OwnedKey]int64, n)
 	err = tx.ScanOwner(k.Space, owner, 0, func(key codec.OwnedKey, value []byte) error {
 		l, err := k.Life(key[:], value)
 		switch {
-		case key == replaced, err == nil && !l.Who.Is(userID):
+		case key == except, err == nil && !l.Who.Is(userID):
+			return nil
+		case err == nil && tx.remembered(l):
+			ranks[key] = l.Newest
+			revoked = append(revoked, key)
 			return nil
 		case err == nil:
 			ranks[key] = tx.rank(l)
 		case errors.Is(err, codec.ErrNewer):
 			return tx.Damaged(k.Space, err)
 		}
-		keys = append(keys, key)
+		usable = append(usable, key)
 		return nil
 	})
-	if err != nil || len(keys) <= most {
+	if err != nil {
 		return nil, err
 	}
+	return append(excess(usable, most, ranks), excess(revoked, mostRevoked, ranks)...), nil
+}
+
+// excess returns the keys of the lowest rank above a number.
+func excess(keys []codec.OwnedKey, most int, ranks map[codec.OwnedKey]int64) []codec.OwnedKey {
+	if len(keys) <= most {
+		return nil
+	}
 	sort.SliceStable(keys, func(i, j int) bool { return ranks[keys[i]] < ranks[keys[j]] }) // the sort that programs link anyway
-	return keys[:len(keys)-most], nil
+	return keys[:len(keys)-most]
 }
