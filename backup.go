@@ -114,7 +114,7 @@ func (db *DB) Compact(ctx context.Context) error {
 	return db.copied("compact", db.store.Compact(ctx, db.o.told("compact"), (*CopyOptions)(nil).without()...))
 }
 
-// copied is what the outcome of making a copy comes to.
+// copied maps the outcome of making a copy.
 func (db *DB) copied(op string, err error) error {
 	switch {
 	case errors.Is(err, kv.ErrOwnFile):

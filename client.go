@@ -9,7 +9,7 @@ import (
 	"github.com/snibdb/snib/internal/token"
 )
 
-// The keys of what a context says of the caller.
+// The keys of the values in a context.
 type (
 	clientKey   struct{}
 	proofKey    struct{}
@@ -51,13 +51,13 @@ func WithProof(ctx context.Context, token string) context.Context {
 
 // AsOperator returns a context for calls of an operator: of an administrator's
 // page, of a tool at the command line. They take turns of their own at the gate
-// for hashing and are not throttled. Who is an operator is for the program to
-// decide; a client must have no say in it.
+// for hashing and are not throttled. The program decides which callers are
+// operators; a client must have no say in it.
 func AsOperator(ctx context.Context) context.Context {
 	return context.WithValue(ctx, operatorKey{}, true)
 }
 
-// A caller is what a context says, after its proof was looked up.
+// A caller is read from a context; its proof was looked up.
 type caller struct {
 	from     throttle.Address
 	operator bool

@@ -115,7 +115,7 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 // read runs fn on a snapshot, again if the engine asks for it: the form of
-// every reading method of DB. refs declares what fn will read;
+// every reading method of DB. refs declares the keys that fn will read;
 // nil: not known before. Given functions and their argument instead of a
 // closure, and with a Tx that was used before, it allocates nothing.
 func read[A, T any](ctx context.Context, db *DB, op string, refs declared[A], fn func(*Tx, A) (T, error), arg A) (T, error) {

@@ -14,7 +14,7 @@ import (
 	"github.com/snibdb/snib/internal/reindex"
 )
 
-// defaultDeclarations are what a new file declares where Options do not.
+// defaultDeclarations are those of a new file, where Options have none.
 var defaultDeclarations = codec.Declarations{
 	Providers: []codec.Provider{{Name: "email", Rule: string(Email)}, {Name: "username", Rule: string(Username)}},
 	Version:   1,
@@ -70,7 +70,7 @@ func (db *DB) redeclare(ctx context.Context) error {
 	}
 }
 
-// reindexing is what a build of indexes needs of this package.
+// reindexing gives a build of indexes access to this package.
 func (db *DB) reindexing() reindex.Config {
 	return reindex.Config{
 		File: db.file, Store: db.store, Path: db.store.Path(), Batch: db.batch,

@@ -52,7 +52,7 @@ type ImportedRow struct {
 	HolderRow int // zero is a user of before
 }
 
-// ImportOutcome says what became of a row.
+// ImportOutcome is the outcome of a row.
 type ImportOutcome int
 
 // The outcomes.
@@ -290,7 +290,7 @@ func (m *importer) count(row ImportedRow) {
 
 func (m *importer) key(id UserID) uint64 { return maphash.String(m.seed, string(id)) }
 
-// decide does what a row says, or refuses it. made are the users of this batch.
+// decide carries a row out, or refuses it. made are the users of this batch.
 func (m *importer) decide(tx *Tx, r *importRow, made map[uint64]int) (ImportedRow, error) {
 	out := ImportedRow{Row: r.Row, ID: r.ID}
 	holder, err := "", r.err
@@ -363,7 +363,7 @@ func (m *importer) place(tx *Tx, r *importRow, out *ImportedRow) (holder string,
 }
 
 // hash hashes the digests of the batch that are too weak to be stored, outside of
-// a transaction. It passes over users who would be kept.
+// a transaction. It passes over users that are kept.
 func (m *importer) hash(ctx context.Context) error {
 	if m.weak > 0 {
 		old, err := m.hashes(ctx)

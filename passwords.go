@@ -84,7 +84,7 @@ func foldPassword(text string) string {
 	return phc.Normalize(strings.ToLower(strings.ToUpper(phc.Normalize(text))))
 }
 
-// digest is what a PasswordHash keeps of a folded password until it is set.
+// digest goes into a PasswordHash, to compare a folded password with names.
 func (db *DB) digest(folded string) (out [32]byte) {
 	h := hmac.New(sha256.New, db.processKey[:])
 	h.Write([]byte("snib password\x00" + folded))

@@ -34,7 +34,7 @@ type RestoreOptions struct {
 	Options *Options
 }
 
-// RestoreReport is what came back with a backup.
+// RestoreReport counts the records of the backup.
 type RestoreReport struct {
 	CheckReport // of the restored file; Newest is as of when it is
 
@@ -103,7 +103,7 @@ func (o *RestoreOptions) restore(ctx context.Context, backup, path string) (Rest
 	return report, nil
 }
 
-// examine checks the copy and ends in it what must not live again.
+// examine checks the copy and revokes the sessions and tokens in it.
 func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options) (report RestoreReport, err error) {
 	opts.Indexes, opts.Providers, opts.SweepEvery, opts.MaxSize = nil, nil, -1, 0
 	opts.InsecureNoSync = true // the file is synced when it is complete

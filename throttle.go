@@ -43,7 +43,7 @@ func (g *guess) admit(ctx context.Context, u *codec.User, provider, key string) 
 }
 
 // closes reports whether an account is closed to strangers at the last limit.
-// Names without a user are, so that they read as those of users who are.
+// Names without a user are, too: a closed account must not stand out.
 func (db *DB) closes(r throttle.Request, u *codec.User) bool {
 	closes := db.o.Throttle.Closes
 	if closes == nil || r.Name[0] == "session" || db.counts.Failures(r.Now, r.Name...) < throttle.Close {

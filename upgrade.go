@@ -99,7 +99,7 @@ func (db *DB) upgraded(ctx context.Context, upgrade func(kv.Tx) (bool, error)) e
 	return err
 }
 
-// writeUpgrade writes what format 2 has in the place of format 1.
+// writeUpgrade writes format 2 in the place of format 1.
 func (db *DB) writeUpgrade(w kv.Tx, format codec.Format, state codec.State, declared codec.Declarations) error {
 	told := db.o.told("upgrade")
 	for i, name := range formatOneTrees {
