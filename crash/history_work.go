@@ -36,8 +36,9 @@ var answersOf = []struct {
 	err  error
 	kind string
 }{
-	{nil, answerOK}, {snib.ErrUnknown, answerUnknown}, {snib.ErrUserNotFound, answerMissing}, {snib.ErrUserDisabled, answerDisabled},
-	{snib.ErrInvalidCredentials, answerCredentials}, {snib.ErrRefreshTokenReused, answerReused}, {snib.ErrInvalidInput, answerInput},
+	{nil, answerOK}, {snib.ErrUnknown, answerUnknown}, {snib.ErrUserNotFound, answerMissing},
+	// Before the next: the right password of a disabled user is both.
+	{snib.ErrInvalidCredentials, answerCredentials}, {snib.ErrUserDisabled, answerDisabled}, {snib.ErrRefreshTokenReused, answerReused}, {snib.ErrInvalidInput, answerInput},
 	{snib.ErrInvalidSession, answerInvalid}, {snib.ErrInvalidRefreshToken, answerInvalid}, {snib.ErrInvalidOneTimeToken, answerInvalid},
 }
 

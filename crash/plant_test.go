@@ -77,7 +77,7 @@ var plants = []plant{
 	{"UpdateUserPassword", "passwords.go", "\nfunc (db *DB) UpdateUserPassword(ctx context.Context, id UserID, password string, keep ...SessionID) (User, error) {", first(families, 1), only("UpdateUserPassword")},
 	{"RemoveUserPassword", "passwords.go", "\nfunc (db *DB) RemoveUserPassword(ctx context.Context, id UserID, keep ...SessionID) (User, error) {", first(sessions, 1), only("RemoveUserPassword")},
 	{"RevokeUserSessions", "user_sessions.go", "func (db *DB) RevokeUserSessions(ctx context.Context, id UserID, except ...SessionID) error {", first(families, 0), only("RevokeUserSessions")},
-	{"RevokeUserRefreshTokens", "refresh.go", "func (db *DB) RevokeUserRefreshTokens(ctx context.Context, id UserID) error {", first(families, 0), only("RevokeUserRefreshTokens")},
+	{"RevokeUserRefreshTokens", "families.go", "func (db *DB) RevokeUserRefreshTokens(ctx context.Context, id UserID) error {", first(families, 0), only("RevokeUserRefreshTokens")},
 	{"UnlinkIdentity", "identities.go", "func (db *DB) UnlinkIdentity(ctx context.Context, id UserID, provider, identifier string) (User, error) {", first(oneTime, 1), only("UnlinkIdentity")},
 	{"UpdateUserProviderID", "identities.go", "func (db *DB) UpdateUserProviderID(ctx context.Context, id UserID, provider, identifier string) (User, error) {", first(oneTime, 1), only("UpdateUserProviderID")},
 	{"EndEverything", "meta.go", "func (db *DB) EndEverything(ctx context.Context) error {",

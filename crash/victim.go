@@ -48,7 +48,7 @@ func (w *work) makeFull() error {
 		return err
 	}
 	n.PasswordHash, a.password = hash, password
-	a.identities = append(a.identities, w.name(), w.name())
+	a.identities = append(a.identities, identity{"gitlab", w.name()}, identity{"google", w.name()})
 	err = w.db.Update(ctx, func(tx *snib.Tx) error {
 		a.forget()
 		u, err := tx.CreateUser(n)
@@ -56,8 +56,8 @@ func (w *work) makeFull() error {
 			return err
 		}
 		a.id = u.ID
-		for _, name := range a.identities[1:] {
-			if u, err = tx.LinkIdentity(a.id, "github", name); err != nil {
+		for _, x := range a.identities[1:] {
+			if u, err = tx.LinkIdentity(a.id, x.provider, x.name); err != nil {
 				return err
 			}
 		}

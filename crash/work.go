@@ -41,6 +41,7 @@ func options(now func() time.Time) *snib.Options {
 		LockTimeout: 2 * time.Second,
 		Passwords:   snib.PasswordPolicy{MemoryKiB: 8, Time: 1, Parallelism: 1},
 		Sessions:    snib.SessionPolicy{ExtendEvery: -1},
+		Throttle:    snib.ThrottlePolicy{InsecureOff: true}, // histories guess much
 	}
 }
 
@@ -57,17 +58,23 @@ func (w *work) options() *snib.Options {
 // account is what the workload knows of a user.
 type account struct {
 	id         snib.UserID
-	identities []string // at the provider "github"; the first is the primary
+	identities []identity // each of another provider; the first is the primary
 	password   string
 	sessions   []snib.Session
-	links      []string // one-time tokens
-	current    []string // refresh tokens
-	spent      []string // refresh tokens that were used
+	links      []string          // one-time tokens
+	current    []string          // refresh tokens
+	parent     map[string]string // of a current one, the token that was used for it
+	spent      []string          // refresh tokens whose successor was used too
 	disabled   bool
 }
 
+// identity is a name at a provider.
+type identity struct{ provider, name string }
+
 // forget is for when everything by which somebody is let in has ended.
-func (a *account) forget() { a.sessions, a.links, a.current, a.spent = nil, nil, nil, nil }
+func (a *account) forget() {
+	a.sessions, a.links, a.current, a.parent, a.spent = nil, nil, nil, nil, nil
+}
 
 type work struct {
 	db      *snib.DB
@@ -118,6 +125,7 @@ var operations = []operation{
 	{name: "RevokeSessionByID", often: 2, do: (*work).endSession},
 	{name: "CreateRefreshToken", often: 4, do: (*work).createFamily},
 	{name: "Refresh", often: 8, do: (*work).refresh},
+	{name: "Refresh again", often: 3, do: (*work).refreshAgain},
 	{name: "Refresh after reuse", often: 3, do: (*work).reuse},
 	{name: "CreateOneTimeToken", often: 3, do: (*work).createLink},
 	{name: "UseOneTimeToken", often: 3, do: (*work).useLink},
@@ -218,9 +226,9 @@ func drop[T any](w *work, from *[]T) T {
 }
 
 func (w *work) newUser() (snib.NewUser, *account) {
-	a := &account{identities: []string{w.name()}}
-	return snib.NewUser{Provider: "github", Identifier: a.identities[0], Attributes: snib.Attributes{
-		"nick": a.identities[0], "team": w.rng.IntN(3), "group": w.rng.IntN(9), "about": string(make([]byte, w.rng.IntN(2000))),
+	a := &account{identities: []identity{{"github", w.name()}}}
+	return snib.NewUser{Provider: "github", Identifier: a.identities[0].name, Attributes: snib.Attributes{
+		"nick": a.identities[0].name, "team": w.rng.IntN(3), "group": w.rng.IntN(9), "about": string(make([]byte, w.rng.IntN(2000))),
 	}}, a
 }
 
@@ -276,9 +284,9 @@ func (w *work) createThenRow() error {
 }
 
 func (w *work) importUser() error {
-	a := &account{identities: []string{w.name()}, password: foreignPassword}
-	a.id = snib.UserID("u:" + a.identities[0])
-	_, err := w.db.ImportUser(ctx, snib.UserImport{ID: a.id, Provider: "github", Identifier: a.identities[0], PasswordHash: foreignHash})
+	a := &account{identities: []identity{{"github", w.name()}}, password: foreignPassword}
+	a.id = snib.UserID("u:" + a.identities[0].name)
+	_, err := w.db.ImportUser(ctx, snib.UserImport{ID: a.id, Provider: "github", Identifier: a.identities[0].name, PasswordHash: foreignHash})
 	if err == nil {
 		w.users = append(w.users, a)
 	}
@@ -291,7 +299,7 @@ func (w *work) rehash() error {
 	if err != nil {
 		return err
 	}
-	_, err = w.db.AuthenticateUser(ctx, "github", a.identities[0], a.password)
+	_, err = w.db.AuthenticateUser(ctx, a.identities[0].provider, a.identities[0].name, a.password)
 	return err
 }
 
@@ -300,7 +308,7 @@ func (w *work) logIn() error {
 	if err != nil {
 		return err
 	}
-	s, _, err := w.db.LogIn(ctx, "github", a.identities[0], a.password, snib.SessionOptions{})
+	s, _, err := w.db.LogIn(ctx, a.identities[0].provider, a.identities[0].name, a.password, snib.SessionOptions{})
 	if err == nil {
 		a.sessions = append(a.sessions, s)
 	}
@@ -313,10 +321,11 @@ func (w *work) link() error {
 		return err
 	}
 	name := w.name()
-	if _, err := w.db.LinkIdentity(ctx, a.id, "github", name); err != nil {
+	x := identity{"of-" + name, name}
+	if _, err := w.db.LinkIdentity(ctx, a.id, x.provider, x.name); err != nil {
 		return err
 	}
-	a.identities = append(a.identities, name)
+	a.identities = append(a.identities, x)
 	return nil
 }
 

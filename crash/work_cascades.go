@@ -29,10 +29,10 @@ func (w *work) updateProviderID() error {
 		return err
 	}
 	name := w.name()
-	if _, err := w.db.UpdateUserProviderID(ctx, a.id, "github", name); err != nil {
+	if _, err := w.db.UpdateUserProviderID(ctx, a.id, a.identities[0].provider, name); err != nil {
 		return err
 	}
-	a.identities[0], a.links = name, nil
+	a.identities[0].name, a.links = name, nil
 	return nil
 }
 
@@ -41,7 +41,7 @@ func (w *work) unlink() error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.db.UnlinkIdentity(ctx, a.id, "github", a.identities[0]); err != nil {
+	if _, err := w.db.UnlinkIdentity(ctx, a.id, a.identities[0].provider, a.identities[0].name); err != nil {
 		return err
 	}
 	a.identities, a.links = a.identities[1:], nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/snibdb/snib"
@@ -119,16 +120,43 @@ func (w *work) refresh() error {
 	if err != nil {
 		return err
 	}
-	token := drop(w, &a.current)
+	return w.refreshOf(a, drop(w, &a.current))
+}
+
+// refreshAgain uses the answer of an earlier refresh.
+func (w *work) refreshAgain() error {
+	answer := func(a *account) int {
+		return slices.IndexFunc(a.current, func(token string) bool { return a.parent[token] != "" })
+	}
+	a, err := w.user(func(a *account) bool { return answer(a) >= 0 })
+	if err != nil {
+		return err
+	}
+	i := answer(a)
+	token := a.current[i]
+	a.current = slices.Delete(a.current, i, i+1)
+	return w.refreshOf(a, token)
+}
+
+func (w *work) refreshOf(a *account, token string) error {
 	_, r, err := w.db.Refresh(ctx, token)
 	if err != nil {
 		return w.unlessDead(err)
 	}
-	a.current, a.spent = append(a.current, r.Token.Reveal()), append(a.spent, token)
+	next := r.Token.Reveal()
+	a.current = append(a.current, next)
+	if before, ok := a.parent[token]; ok {
+		a.spent = append(a.spent, before)
+		delete(a.parent, token)
+	}
+	if a.parent == nil {
+		a.parent = map[string]string{}
+	}
+	a.parent[next] = token
 	return nil
 }
 
-// reuse presents a token that was used, which ends its family.
+// reuse presents a token whose successor was used, which ends its family.
 func (w *work) reuse() error {
 	a, err := w.user(func(a *account) bool { return len(a.spent) > 0 })
 	if err != nil {
