@@ -9,6 +9,7 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/seal"
 	"github.com/snibdb/snib/internal/throttle"
 	"github.com/snibdb/snib/internal/token"
 )
@@ -18,11 +19,12 @@ import (
 //
 // The token before the current one, the parent, is answered too, as an answer
 // can be lost and two tabs can ask at once. Within Options.Refresh.Grace of its
-// use it gives the same refresh token and session again. After that, or if
-// another process gave them, it replaces them by new ones, and the ones that it
-// replaces end; but if they are known to have been used (the refresh token was
-// presented, or the session accepted by a method that takes its token, in this
-// process), two hold the parent, and that is reuse.
+// use it gives the same refresh token and session again, in another process if
+// both have the current one of Options.Keys. After that, or if it cannot give
+// them, it replaces them by new ones, and the ones that it replaces end; but if
+// they are known to have been used (the refresh token was presented, or the
+// session accepted by a method that takes its token, in this process), two hold
+// the parent, and that is reuse.
 //
 // Reuse is any other token of the family: one from before the parent, one that
 // was replaced; and a third generation in a row that was given to one client
@@ -155,7 +157,10 @@ func (tx *Tx) succeed(f *codec.Family, x *familySecret, client []byte) (answer, 
 	f.IdleUntil = min(clock.After(tx.rec.Now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
 	repeats := tx.db.given.Repeats(before)
 	f.Repeats += min(repeats, math.MaxUint32-f.Repeats)
-	f.KeyID = "" // the process's own
+	f.KeyID = ""
+	if k, err := tx.rec.CurrentKey(); err == nil {
+		f.KeyID = k.ID()
+	}
 	d, successor := tx.derive(f, x)
 	f.Current, f.Client = token.Family.Hash(successor.s()), d.Client(client)
 	s, r, err := tx.putFamily(f, &successor, d.Session(f.Session), before, nil)
@@ -212,14 +217,26 @@ func (tx *Tx) sessionAgain(f *codec.Family, successor *familySecret, d *token.De
 }
 
 // derive returns the derivation of the parent x of a family, and its successor.
-// There is one key, the process's own: of a family that another process has
-// refreshed it derives another token than the current one, which is how they
-// are told apart.
+// Under a key that the last use did not have it derives another token than the
+// current one, which is how they are told apart.
 func (tx *Tx) derive(f *codec.Family, x *familySecret) (token.Derivation, familySecret) {
-	d := token.Derive(tx.db.processKey[:], f, x.s())
+	d := token.Derive(tx.successorKey(f.KeyID), f, x.s())
 	successor := *x
 	copy(successor.s(), d.Successor())
 	return d, successor
+}
+
+// successorKey returns the key of an id in a family: one of Options.Keys, from
+// which every process derives the same answer, or the process's own, for "" and
+// where the program does not have that one any more.
+func (tx *Tx) successorKey(id string) []byte {
+	if id != "" {
+		if k, err := tx.rec.KeyOf(id); err == nil {
+			shared := k.Subkey(seal.LabelRefresh)
+			return shared[:]
+		}
+	}
+	return tx.db.processKey[:]
 }
 
 // revoke ends a family for reuse. Its record stays as a tombstone, so that

@@ -306,6 +306,40 @@ func TestRefreshAfterARestartMakesTheLostAnswerAnew(t *testing.T) {
 	refresh(t, db, third)
 }
 
+// Under Options.Keys every process that has the key gives the same answer.
+func TestRefreshAfterARestartRepeatsUnderAKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after []snib.Key
+		same          bool
+	}{
+		"the same key":      {[]snib.Key{testKey("k1", 1)}, []snib.Key{testKey("k1", 1)}, true},
+		"no longer current": {[]snib.Key{testKey("k1", 1)}, []snib.Key{testKey("k2", 2), testKey("k1", 1)}, true},
+		"another key":       {[]snib.Key{testKey("k1", 1)}, []snib.Key{testKey("k2", 2)}, false},
+		"none any more":     {[]snib.Key{testKey("k1", 1)}, nil, false},
+		"none before":       {nil, []snib.Key{testKey("k1", 1)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, clock := filepath.Join(t.TempDir(), "a.db"), snibtest.NewClock()
+			db := openFile(t, path, &snib.Options{Keys: c.before, Now: clock.Now})
+			_, r := family(t, db, user(t, db, "ada"))
+			s, next, err := db.Refresh(ctx, r.Token.Reveal())
+			wantErr(t, err, nil)
+			closeDB(t, db)
+			db = openFile(t, path, &snib.Options{Keys: c.after, Now: clock.Now})
+			clock.Advance(10 * time.Second)
+			s2, next2, err := db.Refresh(ctx, r.Token.Reveal())
+			wantErr(t, err, nil)
+			if same := next2.Token.Reveal() == next.Token.Reveal() && s2.Token.Reveal() == s.Token.Reveal(); same != c.same {
+				t.Errorf("the same answer: %t, want %t", same, c.same)
+			}
+			valid(t, db, s2)
+			if !c.same {
+				wantErr(t, second(db.ValidateSession(ctx, s.Token.Reveal())), snib.ErrInvalidSession)
+			}
+		})
+	}
+}
+
 func TestRefreshAfterARestartKnowsReuse(t *testing.T) {
 	clock, path := snibtest.NewClock(), filepath.Join(t.TempDir(), "accounts.db")
 	db := restarted(t, nil, path, clock)
