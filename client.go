@@ -44,7 +44,9 @@ func clientOf(ctx context.Context) Address {
 // of their own at the gate for hashing, so that a flood of strangers does not
 // hold them up, and with a session strangers' failures do not throttle them on
 // their own account; their own do, session by session. A token that is not good
-// is as none. snibhttp sets it where its middleware has found a session.
+// is as none, and replaces the one that ctx carries. snibhttp sets it where its
+// middleware has found a session: a handler behind that needs no call, and its
+// Session has no Token to give.
 func WithProof(ctx context.Context, token string) context.Context {
 	return context.WithValue(ctx, proofKey{}, token)
 }

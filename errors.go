@@ -104,7 +104,8 @@ var (
 	// because another process has made its own the current one. Nothing was
 	// looked up or written, and it is no verdict on a password. Returned by
 	// every method that verifies or sets a password, for all users alike, and by
-	// Reseal. The text names the id of the key. Open with it.
+	// Reseal. The text names the id of the key, unless Options.Keys is empty.
+	// Open with it.
 	ErrNoKey = records.ErrNoKey
 )
 

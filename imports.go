@@ -47,7 +47,8 @@ type ImportedRow struct {
 
 	// Of a row refused because another user has its ID, an identity or a
 	// unique value: that user, and the row by which the user came. Zero is a
-	// user who was here before, or came more than 100,000 users ago.
+	// user who was here before, or came more than 100,000 users ago. A dry run
+	// makes ids for new users that the run itself does not use.
 	Holder    UserID
 	HolderRow int // zero is a user of before
 }

@@ -21,9 +21,10 @@ import (
 //
 // If there is no file, and the database has never been used with a key, Open
 // makes one with a random key, mode 0600, synced before the database depends on
-// it; only for the first of Options.Keys. If the database has a key, a missing
-// file is an error that is fs.ErrNotExist: put the file back. Losing it loses
-// all that is sealed. Keep a copy apart from the backups of the database.
+// it; only for the first of Options.Keys, and in a directory that exists. If the
+// database has a key, a missing file is an error that is fs.ErrNotExist: put the
+// file back. Losing it loses all that is sealed. Keep a copy apart from the
+// backups of the database.
 //
 // Errors of Open for a KeyFile are ErrInvalidInput (Options.Keys) and those of
 // the file system.

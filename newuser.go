@@ -15,7 +15,8 @@ type NewUser struct {
 
 	// Password is for DB.CreateUser only, as hashing has no place in a
 	// transaction. Its rules are those of HashPassword. "" and no
-	// PasswordHash is a user without a password.
+	// PasswordHash is a user without a password, and no error: the handler of a
+	// sign-up form refuses an empty field.
 	Password string
 
 	// PasswordHash is a password hashed before, by DB.HashPassword. At most

@@ -141,13 +141,19 @@ type Address interface {
 // ThrottlePolicy is how guessing of passwords is slowed down. For an account,
 // whether it exists or not, five failures in a row are free; each further try
 // must wait, 30 s and twice as long each time up to an hour, and after 50
-// failures a day. A log-in ends the run. Failures count before the password is
-// verified, survive a restart, and fade by one in two days. A session that is
-// given by [WithProof] is throttled by its own failures only.
+// failures a day. Failures count before the password is verified, survive a
+// restart, and fade by one in two days. A session that is given by [WithProof]
+// is throttled by its own failures only.
+//
+// The right password, given to LogIn, AuthenticateUser or ChangePassword, ends
+// the run: that of the account, or with such a session that of the session.
+// CreateSession and UpdateUserPassword do not: call [Throttle.Unlock] after a
+// reset by a one-time token, or the user waits with the new password for the
+// failures with the old one.
 type ThrottlePolicy struct {
 	// Closes reports whether strangers cannot log in any more by password
-	// after 100 failures in a row, until [Throttle.Unlock] or a log-in by
-	// another way: true for users who have another way in. nil closes nobody;
+	// after 100 failures in a row, until [Throttle.Unlock]: true for users who
+	// have another way in, after which the program calls it. nil closes nobody;
 	// one try a day is left.
 	Closes func(User) bool
 

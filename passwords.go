@@ -182,7 +182,8 @@ func (tx *Tx) openHash(u *codec.User) (string, error) {
 // (the reset of an administrator, or after a one-time token), and returns the
 // updated user. All sessions, refresh tokens and one-time tokens of the user
 // end in the same transaction, except the sessions in keep. A kept session that
-// was born of a refresh token loses it, and ends at the deadline it has.
+// was born of a refresh token loses it, and ends at the deadline it has. Failed
+// log-ins go on counting: [Throttle.Unlock] ends their run.
 //
 // ErrUserNotFound; ErrInvalidInput (Password as in HashPassword, Keep if one
 // is a session of another user); ErrBusy; ErrNoKey.

@@ -12,7 +12,8 @@ import (
 // made. It is one of two:
 //
 //   - A [User], as a method returned it when the person was authenticated: by
-//     AuthenticateUser, or by GetUser before a one-time token was used or an
+//     AuthenticateUser, by CreateUser, by UpdateUserPassword after a reset by a
+//     one-time token, or by GetUser before another one-time token was used or an
 //     OAuth provider was asked. If the user's credential version has changed
 //     since, that evidence is void: ErrInvalidCredentials. That of
 //     AuthenticateUser is so only if the password was changed or the identity

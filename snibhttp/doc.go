@@ -72,6 +72,12 @@
 // [snib.DB.CreateRefreshToken] and answers with [WriteTokens]. A refresh token
 // that comes twice has been copied: Options.Reused tells the program.
 //
+// That handler stands outside of the middleware, so it tells the database the
+// client itself, by [snib.WithClient]; without that, no limit of a network slows
+// down guesses at many accounts. The address is [AttrAddress] among the
+// attributes of [Manager.SessionOptions], which heeds Options.TrustedProxies, as
+// a text for [netip.ParseAddr].
+//
 // # Caches, streams and failures
 //
 // Answers to signed-in requests, and all that set a cookie, are Cache-Control:

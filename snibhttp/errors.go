@@ -73,13 +73,17 @@ const retryAfter = "1"
 // Error answers a request that got no further because of err, an error of a
 // method of this package or of [snib.DB]; the middleware answers by it too. The
 // status is the one that the error names; of the database's, 401 for refused
-// credentials, 400 for an argument out of its bounds or a one-time token that
-// is not good, 409 for a taken identity or attribute, 429 with Retry-After for
-// too many attempts, 429 for the limit of one-time tokens (which a stranger must
-// not see: it tells of an account), and 503 with Retry-After for everything
-// else, which is the database's own trouble and is logged. The answer is that
-// of Options.Refuse, or of [WriteStatus]; it never says more of
-// err than its status.
+// credentials and for a user who is gone or disabled, 400 for an argument out of
+// its bounds or a one-time token that is not good, 409 for a taken identity or
+// attribute, 429 with Retry-After for too many attempts, 429 for the limit of
+// one-time tokens (which a stranger must not see: it tells of an account), and
+// 503 with Retry-After for everything else, which is the database's own trouble
+// and is logged. The answer is that of Options.Refuse, or of [WriteStatus]; it
+// never says more of err than its status.
+//
+// A form in which a signed-in user gives the current password, and a page of an
+// administrator about a user who is gone, need an answer of their own: a 401
+// asks for a sign-in.
 //
 // If the client has gone (the context of r is canceled), the answer is a 503,
 // which is not read, without the hook and without a line in the log.

@@ -43,12 +43,12 @@ func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Sess
 }
 
 // LogIn creates a session for a user that was authenticated just now, and signs
-// the client in to it: u is the result of AuthenticateUser, or of GetUser
-// before a one-time token was used or an OAuth provider was asked. If the
-// user's credentials have changed since u was read, it is
-// snib.ErrInvalidCredentials and there is no session: see [snib.Proof].
-// attributes, which may be nil, go with the session in addition to those of
-// [Manager.SessionOptions].
+// the client in to it: u is the result of AuthenticateUser or CreateUser, of
+// UpdateUserPassword after a reset by a one-time token, or of GetUser before
+// another one-time token was used or an OAuth provider was asked. If the user's
+// credentials have changed since u was read, it is snib.ErrInvalidCredentials and
+// there is no session: see [snib.Proof]. attributes, which may be nil, go with the
+// session in addition to those of [Manager.SessionOptions].
 //
 // The session that the request carries ends in the same commit. It returns the
 // new one without its Token, which is in the cookie. When to call it, and
