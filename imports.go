@@ -65,6 +65,11 @@ const (
 	RowRefused                        // nothing was written: Err
 )
 
+// String returns the outcome as a word.
+func (o ImportOutcome) String() string {
+	return [...]string{RowImported: "imported", RowUpdated: "updated", RowUnchanged: "unchanged", RowKept: "kept", RowRefused: "refused"}[o]
+}
+
 // ImportReport is the result of ImportUsers. Its counts are of rows whose
 // batches are committed; there is no partial batch.
 type ImportReport struct {

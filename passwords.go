@@ -60,7 +60,7 @@ func (db *DB) hashPassword(ctx context.Context, password string) (PasswordHash, 
 // checkNew refuses a password that must not be set, and returns it as own names
 // are compared with it.
 func (db *DB) checkNew(password string) (folded [32]byte, err error) {
-	if err := phc.CheckNew(password); err != nil {
+	if err := phc.CheckInput(password); err != nil {
 		return folded, passwordError("Password", err)
 	}
 	text, p := foldPassword(password), &db.o.Passwords

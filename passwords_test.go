@@ -308,7 +308,7 @@ func TestPasswordPolicy(t *testing.T) {
 	must(db.LinkIdentity(ctx, u.ID, "username", "countess_lovelace"))(t)
 	s := newSession(t, db, u)
 	for _, c := range []struct{ password, reason string }{
-		{"ninechars", "must have 10 characters or more"},
+		{"short", "must have 10 characters or more"}, {"ninechars", "must have 10 characters or more"},
 		{"\ufdfaabcdefgh", "must have 10 characters or more"}, // 26 in NFKC, and 9 as it is
 		{"STRASSE OF COMMON WORDS", "is one of the most common ones"},
 		{"\uff33trasse of common words", "is one of the most common ones"}, // an S of full width

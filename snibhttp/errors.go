@@ -150,7 +150,7 @@ func challenge(err error) string {
 var details = map[int]string{
 	http.StatusBadRequest:         "The request cannot be understood.",
 	http.StatusUnauthorized:       "Sign in to go on.",
-	http.StatusForbidden:          "The request came from another site, or from a program that does not say where from.",
+	http.StatusForbidden:          "This is not allowed, or the request came from another site.",
 	http.StatusMethodNotAllowed:   "This needs a POST.",
 	http.StatusConflict:           "Somebody has this already.",
 	http.StatusMisdirectedRequest: "This program is not to be reached under this name.",

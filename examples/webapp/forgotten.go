@@ -91,14 +91,19 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
 	// its own, whatever strangers have hashed meanwhile.
 	hash, err := a.db.HashPassword(snib.WithProof(r.Context(), token), f.get("new_password"))
 	if err == nil {
+		var id snib.UserID
 		err = a.db.Update(r.Context(), func(tx *snib.Tx) error {
 			used, err := tx.Tokens().Use(r.Context(), purposeReset, token)
 			if err != nil {
 				return err
 			}
-			_, err = tx.UpdateUserPassword(used.UserID, hash)
+			id = used.UserID
+			_, err = tx.UpdateUserPassword(id, hash)
 			return err
 		})
+		if err == nil { // the new password must not wait for failures with the old one
+			err = a.db.Throttle().Unlock(r.Context(), id)
+		}
 	}
 	switch {
 	case errors.Is(err, snib.ErrInvalidOneTimeToken):
