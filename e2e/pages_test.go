@@ -48,7 +48,7 @@ func TestEveryPageCanBeReadByEverybody(t *testing.T) {
 	b.open("/sign-up")
 	b.send(422, "/sign-up", "email", "ada", "username", "", "new_password", "")
 	b.lookOver("errors")
-	b.open("/reset")
+	b.loads(422, "/reset", chromedp.Navigate(b.program.url+"/reset"))
 	b.lookOver("reset")
 	b.loads(404, "/nothing", chromedp.Navigate(b.program.url+"/nothing"))
 	b.lookOver("refused")
