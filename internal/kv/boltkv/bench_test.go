@@ -193,7 +193,7 @@ func BenchmarkRange(b *testing.B) {
 	})
 	each("check", func(from, _ []byte) int {
 		sp.sound = stretch{}
-		_, err := p.sound(sp, from)
+		_, err := p.sound(sp, from, false)
 		must(b, err)
 		return 10
 	})

@@ -59,20 +59,21 @@ func (m mapped) page(id uint64) ([]byte, error) {
 type stretch struct {
 	from, end []byte
 	checked   bool
+	wide      bool // with the leaves on both sides
 }
 
-func (x stretch) covers(key []byte) bool {
-	return x.checked && bytes.Compare(x.from, key) <= 0 && before(key, x.end)
+func (x stretch) covers(key []byte, wide bool) bool {
+	return x.checked && (x.wide || !wide) && bytes.Compare(x.from, key) <= 0 && before(key, x.end)
 }
 
-// sound checks the leaf of a space in which key is or would be; in a write
-// transaction its neighbours, too, with which bbolt may merge it. The order of
+// sound checks the leaf of a space in which key is or would be; if wide its
+// neighbours, too, with which bbolt may merge it when keys go. The order of
 // branches was checked when the file was opened, and bbolt keeps it.
-func (p *pages) sound(s *space, key []byte) (stretch, error) {
-	if s.sound.covers(key) {
+func (p *pages) sound(s *space, key []byte, wide bool) (stretch, error) {
+	if s.sound.covers(key, wide) {
 		return s.sound, nil
 	}
-	at, found := child{id: uint64(s.bucket.Root())}, stretch{checked: true}
+	at, found := child{id: uint64(s.bucket.Root())}, stretch{checked: true, wide: wide}
 	if at.id == 0 {
 		return s.small()
 	}
@@ -110,7 +111,7 @@ func (p *pages) descend(b, key []byte, x *stretch) (child, error) {
 			high = middle
 		}
 	}
-	if p.btx.Writable() {
+	if x.wide {
 		for _, j := range []int{i - 1, i + 1} {
 			if err := p.neighbour(b, j, x.end); err != nil {
 				return child{}, err
@@ -162,8 +163,9 @@ func childAt(b []byte, i int) (child, error) {
 // reach checks the leaves that follow x as far as the one of key, nil being
 // beyond the last, and returns that.
 func (p *pages) reach(s *space, x stretch, key []byte) (_ stretch, err error) {
+	wide := x.wide
 	for x.end != nil && err == nil && (key == nil || bytes.Compare(x.end, key) <= 0) {
-		x, err = p.sound(s, x.end)
+		x, err = p.sound(s, x.end, wide)
 	}
 	return x, err
 }
@@ -218,6 +220,6 @@ func (s *space) small() (stretch, error) {
 		}
 		last = k
 	}
-	s.sound = stretch{checked: true}
+	s.sound = stretch{checked: true, wide: true}
 	return s.sound, nil
 }

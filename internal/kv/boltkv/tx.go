@@ -105,7 +105,7 @@ func (r *reader) Scan(i kv.Space, from, to []byte, limit int, visit func(key, va
 	if s.bucket == nil {
 		return nil
 	}
-	at, err := r.sound(s, from)
+	at, err := r.sound(s, from, false)
 	if err != nil {
 		return r.fail(err)
 	}
@@ -216,7 +216,7 @@ func (t *tx) Put(i kv.Space, key, value []byte) (err error) {
 	t.touched = true
 	s, err := t.create(i)
 	if err == nil {
-		_, err = t.sound(s, key)
+		_, err = t.sound(s, key, false)
 	}
 	if err != nil {
 		return t.fail(err)
@@ -265,7 +265,7 @@ func (t *tx) DeleteRange(i kv.Space, from, to []byte) (n int, err error) {
 	if s.bucket == nil {
 		return 0, nil
 	}
-	at, err := t.sound(s, from)
+	at, err := t.sound(s, from, true)
 	if err == nil {
 		_, err = t.reach(s, at, to)
 	}
