@@ -350,3 +350,18 @@ func TestImportUsersDryRunLeavesNoFileAndNoHash(t *testing.T) {
 		t.Errorf("found %d, left %v", found, left)
 	}
 }
+
+// A dry run says what the run then does, on a file too in which nothing was
+// sealed before.
+func TestImportUsersDryRunOfTheFirstSealedHash(t *testing.T) {
+	db := snibtest.OpenDB(t, filepath.Join(t.TempDir(), "a.db"), sealing(testKey("k1", 1)))
+	rows := manyRows(1100)
+	rows = append(rows, rows[1090], rows[3]) // of this batch, and of the one before
+	var reports []snib.ImportReport
+	for _, dry := range []bool{true, false} {
+		reports = append(reports, must(db.ImportUsers(ctx, rowsOf(rows...), snib.ImportOptions{DryRun: dry, Update: true}))(t))
+	}
+	if want := (snib.ImportReport{Rows: 1102, Imported: 1100, Unchanged: 2}); !reflect.DeepEqual(reports[0], want) || !reflect.DeepEqual(reports[1], want) {
+		t.Errorf("%+v, want %+v", reports, want)
+	}
+}
