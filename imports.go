@@ -420,7 +420,7 @@ func (m *importer) hashAll(ctx context.Context, old []phc.Hash) error {
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			for i := range next {
-				errs[i] = m.batch[i].hashWeak(ctx, &m.db.o, old[i])
+				errs[i] = m.batch[i].hashWeak(ctx, m.db, old[i])
 			}
 		})
 	}
@@ -433,7 +433,7 @@ func (m *importer) hashAll(ctx context.Context, old []phc.Hash) error {
 	wait.Wait()
 	for i, err := range errs {
 		if errors.Is(err, ErrBusy) { // Options.Passwords.Queue is short
-			err = m.batch[i].hashWeak(ctx, &m.db.o, old[i])
+			err = m.batch[i].hashWeak(ctx, m.db, old[i])
 		}
 		if err != nil {
 			return err
