@@ -113,8 +113,8 @@ func (db *DB) ImportUsers(ctx context.Context, seq iter.Seq2[UserImport, error],
 	if err == nil {
 		m.commit = commit
 		db.o.Logger.Info("snib: users are being imported", "dry run", o.DryRun, "update", o.Update)
+		defer end() // also if seq, Each or Options.Progress panics
 		err = m.run(ctx, seq)
-		end()
 	}
 	log := db.o.Logger.Info
 	if err != nil {

@@ -353,6 +353,19 @@ func TestImportUsersDryRunLeavesNoFileAndNoHash(t *testing.T) {
 	}
 }
 
+// A callback that panics leaves no file with users behind either.
+func TestImportUsersDryRunPanics(t *testing.T) {
+	dir := t.TempDir()
+	db := snibtest.OpenDB(t, filepath.Join(dir, "a.db"), nil)
+	func() {
+		defer func() { recover() }()
+		db.ImportUsers(ctx, rowsOf(manyRows(1)...), snib.ImportOptions{DryRun: true, Each: func(snib.ImportedRow) { panic("each") }})
+	}()
+	if left := must(os.ReadDir(dir))(t); len(left) != 1 {
+		t.Errorf("left %v", left)
+	}
+}
+
 // A dry run says what the run then does, on a file too in which nothing was
 // sealed before.
 func TestImportUsersDryRunOfTheFirstSealedHash(t *testing.T) {
