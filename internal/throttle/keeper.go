@@ -23,7 +23,8 @@ type Keeper struct {
 
 	mu     sync.Mutex
 	timer  *time.Timer
-	soon   bool // the timer runs for a second, or for the next budget
+	armed  uint64 // how often it was set
+	soon   bool   // the timer runs for a second, or for the next budget
 	closed bool
 	done   sync.WaitGroup
 
@@ -82,10 +83,12 @@ func (k *Keeper) armLocked(wait time.Duration, soon bool) {
 	}
 	k.disarmLocked()
 	k.soon = soon
+	k.armed++
 	k.done.Add(1)
+	armed := k.armed
 	k.timer = time.AfterFunc(wait, func() {
 		defer k.done.Done()
-		k.run()
+		k.run(armed)
 	})
 }
 
@@ -97,10 +100,13 @@ func (k *Keeper) disarmLocked() {
 	k.timer = nil
 }
 
-// run stores once, and rests for a minute if the budget is spent.
-func (k *Keeper) run() {
+// run stores once, and rests for a minute if the budget is spent. The timer may
+// have been set again since it was armed for this.
+func (k *Keeper) run(armed uint64) {
 	k.mu.Lock()
-	k.timer = nil
+	if k.armed == armed {
+		k.timer = nil
+	}
 	closed := k.closed
 	k.mu.Unlock()
 	if closed {
