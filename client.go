@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/snibdb/snib/internal/phc"
 	"github.com/snibdb/snib/internal/throttle"
@@ -43,10 +44,11 @@ func clientOf(ctx context.Context) Address {
 // session, or a one-time token that is about to be used. Its user takes turns
 // of their own at the gate for hashing, so that a flood of strangers does not
 // hold them up, and with a session strangers' failures do not throttle them on
-// their own account; their own do, session by session. A token that is not good
-// is as none, and replaces the one that ctx carries. snibhttp sets it where its
-// middleware has found a session: a handler behind that needs no call, and its
-// Session has no Token to give.
+// their own account; their own do, log-in by log-in: a renewed or refreshed
+// session has no new tries. A token that is not good is as none, and replaces the
+// one that ctx carries. snibhttp sets it where its middleware has found a
+// session: a handler behind that needs no call, and its Session has no Token to
+// give.
 func WithProof(ctx context.Context, token string) context.Context {
 	return context.WithValue(ctx, proofKey{}, token)
 }
@@ -64,7 +66,7 @@ type caller struct {
 	from     throttle.Address
 	operator bool
 	user     string // proven; "" for a stranger
-	session  string // the id of the session that is the proof, if it is one
+	login    string // the time of the log-in whose session is the proof, if it is one
 }
 
 func (db *DB) caller(ctx context.Context) (c caller, err error) {
@@ -97,19 +99,19 @@ func (db *DB) inTurn(ctx context.Context) (context.Context, error) {
 
 // identify fills in whose token a text is, if it is good. It is not used.
 func (tx *Tx) identify(c *caller, text string) error {
-	id, session, err := tx.bearer(text)
+	id, login, err := tx.bearer(text)
 	if errors.Is(err, ErrInvalidSession) || errors.Is(err, ErrInvalidOneTimeToken) || errors.Is(err, ErrUserNotFound) {
 		return nil
 	}
 	if err == nil {
-		c.user, c.session = id, session
+		c.user, c.login = id, login
 	}
 	return err
 }
 
-// bearer returns the user of a live token, and the id of the session if it is
-// one's.
-func (tx *Tx) bearer(text string) (user, session string, err error) {
+// bearer returns the user of a live token and, if it is a session's, the time of
+// its log-in, which no renewal, refreshing or carrying of the session changes.
+func (tx *Tx) bearer(text string) (user, login string, err error) {
 	var secret [32]byte
 	key, ok := token.OneTime.Parse(text, secret[:])
 	if !ok {
@@ -117,7 +119,7 @@ func (tx *Tx) bearer(text string) (user, session string, err error) {
 		if err == nil && u.Disabled() {
 			err = ErrInvalidSession
 		}
-		return string(s.UserID), string(s.ID), err
+		return string(s.UserID), strconv.FormatInt(s.AuthenticatedAt.UnixMilli(), 10), err
 	}
 	hash := token.OneTime.Hash(secret[:])
 	t, err := tx.rec.OneTimeToken(key)

@@ -99,7 +99,7 @@ func PasswordSources() []string { return phc.Sources() }
 func (db *DB) ImportUser(ctx context.Context, i UserImport) (User, error) {
 	p, err := db.o.prepare(i)
 	if errors.Is(err, phc.ErrWeak) {
-		err = p.hashWeak(ctx, &db.o, "")
+		err = p.hashWeak(ctx, db, "")
 	}
 	if err != nil {
 		return User{}, during("import user", importError(&i, err))
@@ -151,10 +151,13 @@ func (s *settings) prepare(i UserImport) (p *preparedImport, err error) {
 	return p, err
 }
 
-// hashWeak hashes a digest, outside of a transaction. old is the user's hash, if
-// there is one.
-func (p *preparedImport) hashWeak(ctx context.Context, s *settings, old phc.Hash) (err error) {
-	if p.hash, err = s.hasher.Import(ctx, p.foreign(), old); err != nil {
+// hashWeak hashes a digest, outside of a transaction and in the caller's turn. old
+// is the user's hash, if there is one.
+func (p *preparedImport) hashWeak(ctx context.Context, db *DB, old phc.Hash) (err error) {
+	if ctx, err = db.inTurn(ctx); err != nil {
+		return err
+	}
+	if p.hash, err = db.o.hasher.Import(ctx, p.foreign(), old); err != nil {
 		return hashingError(err)
 	}
 	return nil

@@ -119,8 +119,8 @@ func (db *DB) ImportUsers(ctx context.Context, seq iter.Seq2[UserImport, error],
 	if err == nil {
 		m.commit = commit
 		db.o.Logger.Info("snib: users are being imported", "dry run", o.DryRun, "update", o.Update)
+		defer end() // also if seq, Each or Options.Progress panics
 		err = m.run(ctx, seq)
-		end()
 	}
 	log := db.o.Logger.Info
 	if err != nil {
@@ -341,6 +341,11 @@ func (m *importer) place(tx *Tx, r *importRow, out *ImportedRow) (holder string,
 	if err := tx.fillImport(&want, r.preparedImport, opened); err != nil {
 		return "", err
 	}
+	if m.o.DryRun {
+		// What stands for a hash is not sealed: a rehearsal cannot note the use
+		// of a key.
+		want.PasswordHash = string(r.hash)
+	}
 	switch {
 	case isNew:
 	case bytes.Equal(want.Append(nil), have.Append(nil)):
@@ -421,7 +426,7 @@ func (m *importer) hashAll(ctx context.Context, old []phc.Hash) error {
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			for i := range next {
-				errs[i] = m.batch[i].hashWeak(ctx, &m.db.o, old[i])
+				errs[i] = m.batch[i].hashWeak(ctx, m.db, old[i])
 			}
 		})
 	}
@@ -434,7 +439,7 @@ func (m *importer) hashAll(ctx context.Context, old []phc.Hash) error {
 	wait.Wait()
 	for i, err := range errs {
 		if errors.Is(err, ErrBusy) { // Options.Passwords.Queue is short
-			err = m.batch[i].hashWeak(ctx, &m.db.o, old[i])
+			err = m.batch[i].hashWeak(ctx, m.db, old[i])
 		}
 		if err != nil {
 			return err

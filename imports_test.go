@@ -11,8 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -348,5 +350,73 @@ func TestImportUsersDryRunLeavesNoFileAndNoHash(t *testing.T) {
 	}}))(t)
 	if left := must(os.ReadDir(dir))(t); found != 1 || len(left) != 1 {
 		t.Errorf("found %d, left %v", found, left)
+	}
+}
+
+// A callback that panics leaves no file with users behind either.
+func TestImportUsersDryRunPanics(t *testing.T) {
+	dir := t.TempDir()
+	db := snibtest.OpenDB(t, filepath.Join(dir, "a.db"), nil)
+	func() {
+		defer func() { recover() }()
+		db.ImportUsers(ctx, rowsOf(manyRows(1)...), snib.ImportOptions{DryRun: true, Each: func(snib.ImportedRow) { panic("each") }})
+	}()
+	if left := must(os.ReadDir(dir))(t); len(left) != 1 {
+		t.Errorf("left %v", left)
+	}
+}
+
+// A dry run says what the run then does, on a file too in which nothing was
+// sealed before.
+func TestImportUsersDryRunOfTheFirstSealedHash(t *testing.T) {
+	db := snibtest.OpenDB(t, filepath.Join(t.TempDir(), "a.db"), sealing(testKey("k1", 1)))
+	rows := manyRows(1100)
+	rows = append(rows, rows[1090], rows[3]) // of this batch, and of the one before
+	var reports []snib.ImportReport
+	for _, dry := range []bool{true, false} {
+		reports = append(reports, must(db.ImportUsers(ctx, rowsOf(rows...), snib.ImportOptions{DryRun: dry, Update: true}))(t))
+	}
+	if want := (snib.ImportReport{Rows: 1102, Imported: 1100, Unchanged: 2}); !reflect.DeepEqual(reports[0], want) || !reflect.DeepEqual(reports[1], want) {
+		t.Errorf("%+v, want %+v", reports, want)
+	}
+}
+
+// An import of digests has the operator's turn at the gate: a flood of strangers
+// does not turn it away.
+func TestImportsHashInTheOperatorsTurn(t *testing.T) {
+	digest := md5.Sum([]byte(password))
+	row := snib.UserImport{Provider: "email", Identifier: "ada@example.com", PasswordHash: hex.EncodeToString(digest[:]), PasswordSource: "md5"}
+	for name, imports := range map[string]func(context.Context, *snib.DB) error{
+		"ImportUser": func(ctx context.Context, db *snib.DB) error { return second(db.ImportUser(ctx, row)) },
+		"ImportUsers": func(ctx context.Context, db *snib.DB) error {
+			return second(db.ImportUsers(ctx, rowsOf(row), snib.ImportOptions{}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := snibtest.NewDB(t, &snib.Options{Passwords: snib.PasswordPolicy{Queue: 1, QueueTime: -1}})
+			release := make(chan struct{})
+			if err := db.ObserveHashes(func(string) { <-release }); err != nil {
+				t.Fatal(err)
+			}
+			lanes := runtime.GOMAXPROCS(0)
+			var flood sync.WaitGroup
+			defer flood.Wait()
+			for i := range lanes + 1 { // one waits
+				flood.Go(func() { db.AuthenticateUser(ctx, "email", fmt.Sprint(i, "@example.com"), "a guess") })
+			}
+			until := func(reached func(snib.Stats) bool) {
+				for !reached(must(db.Stats(ctx))(t)) {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			until(func(s snib.Stats) bool { return s.HashesRunning == lanes && s.HashesWaiting == 1 })
+			done := make(chan error)
+			go func() { done <- imports(snib.AsOperator(ctx), db) }()
+			until(func(s snib.Stats) bool { return s.HashesRefused > 0 })
+			close(release)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

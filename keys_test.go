@@ -456,6 +456,26 @@ func TestRepairMakesTheListOfKeysAnew(t *testing.T) {
 	wantSealed(t, db, ada.ID, "k1")
 }
 
+// A list that is made anew where the state is lost too has a version that no
+// handle has seen: a handle that keeps the keys of a version must read them again.
+func TestRepairGivesKeysAVersionThatNobodyHasSeen(t *testing.T) {
+	db := snibtest.OpenDB(t, filepath.Join(t.TempDir(), "a.db"), sealing(testKey("k1", 1)))
+	email(t, db, "ada@example.com")
+	logIn(t, db, "ada@example.com")
+	b := handle(t, db)
+	version := func() uint64 {
+		return must(codec.DecodeSealKeys(rawGet(t, b, "meta", codec.KeySealKeys)))(t).Version
+	}
+	before := version()
+	rawDelete(t, b, "meta", codec.KeySealKeys)
+	rawPut(t, b, "meta", codec.KeyState, flip(rawGet(t, b, "meta", codec.KeyState), 12))
+	must(db.Repair(ctx))(t)
+	if after := version(); after <= before {
+		t.Errorf("version %d after %d", after, before)
+	}
+	logIn(t, db, "ada@example.com")
+}
+
 // Two handles on one file: the key that one makes the current one is the one
 // under which both seal, or the other does not seal.
 func TestAnotherHandleChangesTheKey(t *testing.T) {

@@ -58,11 +58,12 @@ func (db *DB) Refresh(ctx context.Context, token string) (Session, RefreshToken,
 	return out.session, out.refresh, err
 }
 
-// clientNetwork returns the network of the client, nil for an unknown one.
+// clientNetwork returns the network of the client; nil for one that is not known
+// or whose address is not its own, such as that of one of two proxies.
 func clientNetwork(ctx context.Context) []byte {
 	if addr := clientOf(ctx); addr != nil {
-		if network := throttle.Address(addr.As16()).Network(); network != "" {
-			return []byte(network)
+		if a := throttle.Address(addr.As16()); a.Public() {
+			return []byte(a.Network())
 		}
 	}
 	return nil

@@ -246,7 +246,9 @@ func TestWithClientComparesNetworks(t *testing.T) {
 		{"192.0.2.1", "::ffff:192.0.2.9", false}, {"192.0.2.1", "64:ff9b::192.0.2.9", false}, {"64:ff9b::192.0.2.9", "64:ff9b::192.0.3.9", true},
 		{"2001:db8:1::", "2001:db8:1:ffff:ffff:ffff:ffff:ffff", false}, {"2001:db8:1::", "2001:db8:2::", true},
 		{"fe80::1%eth0", "fe80::2%wlan0", false}, {"192.0.2.1", "2001:db8::1", true},
-		{"192.0.2.1", "::", false}, // no address: not known
+		{"192.0.2.1", "::", false},                                                                      // no address: not known
+		{"10.0.1.5", "10.0.2.5", false}, {"127.0.0.1", "::1", false}, {"fd00:1::1", "fd00:2::1", false}, // proxies
+		{"192.168.1.9", "192.0.2.1", false},
 	} {
 		db := snibtest.NewDB(t, nil)
 		_, r := family(t, db, user(t, db, "ada"))

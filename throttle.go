@@ -27,9 +27,9 @@ func (g *guess) admit(ctx context.Context, u *codec.User, provider, key string) 
 	g.turn = c.turn()
 	r := throttle.Request{Now: g.db.clock.Latest(), From: c.from}
 	switch {
-	case c.session != "" && c.user == u.ID:
+	case c.login != "" && c.user == u.ID:
 		// Strangers have no part in this, nor does a network that they may share.
-		r.Name, r.From = []string{"session", c.session}, throttle.Address{}
+		r.Name, r.From = []string{"session", u.ID, c.login}, throttle.Address{}
 	case u.ID != "":
 		r.Name = []string{"user", u.ID}
 	default:

@@ -105,12 +105,14 @@ func TestGuessesCountThroughARestart(t *testing.T) {
 	}
 }
 
-// TestStrangersDoNotThrottleAProvenCaller, whose own failures count, session by
-// session.
+// TestStrangersDoNotThrottleAProvenCaller, whose own failures count, log-in by
+// log-in.
 func TestStrangersDoNotThrottleAProvenCaller(t *testing.T) {
-	db, _ := clocked(t, snib.Options{})
+	db, clock := clocked(t, snib.Options{})
 	u := email(t, db, "ada@example.com")
-	laptop, phone := logIn(t, db, "ada@example.com"), logIn(t, db, "ada@example.com")
+	laptop := logIn(t, db, "ada@example.com")
+	clock.Advance(time.Second)
+	phone := logIn(t, db, "ada@example.com")
 	grace := email(t, db, "grace@example.com")
 	other := newSession(t, db, grace)
 	if err := fail(db, "ada@example.com", 5); err != nil {
@@ -136,6 +138,49 @@ func TestStrangersDoNotThrottleAProvenCaller(t *testing.T) {
 	}
 	// The proven success has not given strangers new guesses.
 	wantThrottled(t, fail(db, "ada@example.com", 1), 30*time.Second)
+}
+
+// TestNoSessionOfALogInHasNewTries: the thief of a session guesses the password
+// no faster for renewing, refreshing or carrying it.
+func TestNoSessionOfALogInHasNewTries(t *testing.T) {
+	next := map[string]func(*snib.DB, snib.Session, *string) (snib.Session, error){
+		"renew": func(db *snib.DB, s snib.Session, _ *string) (snib.Session, error) {
+			return db.RenewSession(ctx, s.Token.Reveal())
+		},
+		"carry": func(db *snib.DB, s snib.Session, _ *string) (snib.Session, error) {
+			return db.CreateSession(ctx, s, snib.SessionOptions{})
+		},
+		"refresh": func(db *snib.DB, s snib.Session, token *string) (snib.Session, error) {
+			s, r, err := db.Refresh(ctx, *token)
+			*token = r.Token.Reveal()
+			return s, err
+		},
+	}
+	for name, next := range next {
+		t.Run(name, func(t *testing.T) {
+			db, clock := clocked(t, snib.Options{})
+			u := email(t, db, "ada@example.com")
+			s, token := logIn(t, db, "ada@example.com"), ""
+			if name == "refresh" {
+				var r snib.RefreshToken
+				var err error
+				if s, r, err = db.CreateRefreshToken(ctx, u, snib.SessionOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				token = r.Token.Reveal()
+			}
+			guess := func() error {
+				_, err := db.ChangePassword(snib.WithProof(ctx, s.Token.Reveal()), u.ID, "a guess", "a new passphrase")
+				return err
+			}
+			for range 5 {
+				wantErr(t, guess(), snib.ErrInvalidCredentials)
+			}
+			clock.Advance(time.Second)
+			s = must(next(db, s, &token))(t)
+			wantThrottled(t, guess(), 30*time.Second)
+		})
+	}
 }
 
 // TestThrottleRefundsWhatWasNotTried: a full gate, and a commit that fails after

@@ -28,7 +28,9 @@ func TestPowerCuts(t *testing.T) {
 		}
 		t.Logf("seed %d, blocks of %s: %d cuts, %d before there was a file; %d writes, %d flushes, %d operations recorded; %d writes were not flushed, in all",
 			*seed, block, f.cuts, f.before, f.writes, f.flushes, f.acked, f.pending)
-		if f.cuts != r.cuts || f.pending < f.cuts || f.before > f.cuts/2 || f.flushes < f.acked/16 {
+		// Three of four cuts come just after a write; a quick disk has one
+		// write a flush, in blocks of 4096.
+		if f.cuts != r.cuts || f.pending < f.cuts*2/3 || f.before > f.cuts/2 || f.flushes < f.acked/16 {
 			t.Errorf("the record is too dull to show anything: %+v", f)
 		}
 	}

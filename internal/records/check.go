@@ -363,11 +363,16 @@ func (c *checker) attributes() error {
 // that cannot be read: some names have five guesses more.
 func (c *checker) throttle() error {
 	return c.each(SpaceThrottle, func(key, value []byte) error {
-		if _, err := codec.DecodeThrottle(key, value); err != nil {
-			c.found(2, SpaceThrottle, "", "record cannot be read")
-			return c.remove(SpaceThrottle, key)
+		switch _, err := codec.DecodeThrottle(key, value); {
+		case err == nil:
+			return nil
+		case errors.Is(err, codec.ErrNewer): // of a later program, which may go on with it
+			if c.repair != nil {
+				return c.tx.Damaged(SpaceThrottle, err)
+			}
 		}
-		return nil
+		c.found(2, SpaceThrottle, "", "record cannot be read")
+		return c.remove(SpaceThrottle, key)
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 // only, so that a program without keys links neither a cipher nor what follows
 // from having keys.
 type Ring interface {
-	fork() Ring               // of the same keys, that has read no file
+	fork() Ring               // of the same keys, that has read the same
 	given(id string) seal.Key // nil: the program has none of that id
 	first() seal.Key
 	version() uint64 // of the file's keys when they were last read
@@ -45,7 +45,11 @@ type Keys struct {
 	usable         map[string]seal.Key // given, with the canary of the file
 }
 
-func (r *ring) fork() Ring { return &ring{keys: r.keys} }
+func (r *ring) fork() Ring {
+	fork := &ring{keys: r.keys}
+	fork.seen.Store(r.seen.Load())
+	return fork
+}
 
 func (r *ring) first() seal.Key { return r.keys[0] }
 

@@ -23,7 +23,8 @@ type Keeper struct {
 
 	mu     sync.Mutex
 	timer  *time.Timer
-	soon   bool // the timer runs for a second, or for the next budget
+	armed  uint64 // how often it was set
+	soon   bool   // the timer runs for a second, or for the next budget
 	closed bool
 	done   sync.WaitGroup
 
@@ -82,10 +83,12 @@ func (k *Keeper) armLocked(wait time.Duration, soon bool) {
 	}
 	k.disarmLocked()
 	k.soon = soon
+	k.armed++
 	k.done.Add(1)
+	armed := k.armed
 	k.timer = time.AfterFunc(wait, func() {
 		defer k.done.Done()
-		k.run()
+		k.run(armed)
 	})
 }
 
@@ -97,33 +100,40 @@ func (k *Keeper) disarmLocked() {
 	k.timer = nil
 }
 
-// run stores once, and rests for a minute if the budget is spent.
-func (k *Keeper) run() {
+// run stores once, and rests for a minute if the budget is spent. The timer may
+// have been set again since it was armed for this.
+func (k *Keeper) run(armed uint64) {
 	k.mu.Lock()
-	k.timer = nil
+	if k.armed == armed {
+		k.timer = nil
+	}
 	closed := k.closed
 	k.mu.Unlock()
 	if closed {
 		return
 	}
-	k.flush(context.Background(), false)
-	if some, _ := k.Pending(); some {
+	if k.flush(context.Background(), false) {
 		k.mu.Lock()
 		k.armLocked(storeEvery, true)
 		k.mu.Unlock()
+		return
 	}
+	k.Changed() // meanwhile
 }
 
-// flush stores as much as the budget allows, or all.
-func (k *Keeper) flush(ctx context.Context, all bool) {
-	records := k.Take(k.Now(), all)
+// flush stores as much as the budget allows, or all, and reports whether a rest
+// must wait: the budget is spent, or the store has failed.
+func (k *Keeper) flush(ctx context.Context, all bool) (rest bool) {
+	records, spent := k.Take(k.Now(), all)
 	if len(records) == 0 {
-		return
+		return spent
 	}
 	if err := k.Store(ctx, records); err != nil {
 		k.Return(records)
 		k.Failed(err)
+		return true
 	}
+	return spent
 }
 
 // Stop ends the background writes, and stores the rest under ctx.

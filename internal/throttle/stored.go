@@ -30,8 +30,9 @@ func (l *Limiter) Pending() (some, urgent bool) {
 
 // Take returns blocks that have changed, for the caller to store, those first
 // that make callers wait, and no more than the Budget of this minute has left,
-// or all. It counts them as stored: see [Limiter.Return].
-func (l *Limiter) Take(now int64, all bool) (records []Record) {
+// or all. It counts them as stored: see [Limiter.Return]. It reports whether the
+// budget was spent before the last of them.
+func (l *Limiter) Take(now int64, all bool) (records []Record, spent bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now-l.window >= 60_000 || now < l.window {
@@ -46,7 +47,7 @@ func (l *Limiter) Take(now int64, all bool) (records []Record) {
 			r := b.record(uint16(i))
 			if !all && l.spent+r.bytes() > Budget {
 				l.dirty, l.urgent = true, urgent
-				return records
+				return records, true
 			}
 			l.spent += r.bytes()
 			b.dirty, b.urgent = false, false
@@ -54,7 +55,7 @@ func (l *Limiter) Take(now int64, all bool) (records []Record) {
 		}
 	}
 	l.dirty, l.urgent = false, false
-	return records
+	return records, false
 }
 
 func (b *block) record(i uint16) Record {

@@ -307,7 +307,8 @@ func TestStoredAndLoaded(t *testing.T) {
 	if some, urgent := l.Pending(); !some || !urgent {
 		t.Errorf("pending %t, urgent %t", some, urgent)
 	}
-	for _, r := range l.Take(start, true) {
+	all, _ := l.Take(start, true)
+	for _, r := range all {
 		again.Load(r)
 	}
 	if some, _ := l.Pending(); some {
@@ -338,7 +339,8 @@ func TestBudgetOfAMinute(t *testing.T) {
 	for minute := range 40 {
 		bytes := 0
 		for second := range 3 {
-			for _, r := range l.Take(at(time.Duration(minute)*time.Minute+time.Duration(second)*time.Second), false) {
+			some, _ := l.Take(at(time.Duration(minute)*time.Minute+time.Duration(second)*time.Second), false)
+			for _, r := range some {
 				bytes += r.bytes()
 				taken[r.Block] = true
 			}
@@ -357,7 +359,8 @@ func TestBudgetOfAMinute(t *testing.T) {
 		t.Error("there is still something to store")
 	}
 	try(l, 0, Address{}, "user", "grace")
-	l.Return(l.Take(at(time.Hour), true))
+	all, _ := l.Take(at(time.Hour), true)
+	l.Return(all)
 	if some, _ := l.Pending(); !some {
 		t.Error("what was not stored is forgotten")
 	}
