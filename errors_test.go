@@ -46,10 +46,10 @@ func TestInputErrorsReadWell(t *testing.T) {
 		err  error
 		want string
 	}{
-		{err4, "snib: create user: invalid input: Password is shorter than 8 characters"},
+		{err4, "snib: create user: invalid input: Password must have 8 characters or more"},
 		{err5, "snib: open: invalid input: Options.Indexes[1].Name is required"},
 		{err6, "snib: open: open /"}, // of the system
-		{err, "snib: hash password: invalid input: Password is shorter than 8 characters"},
+		{err, "snib: hash password: invalid input: Password must have 8 characters or more"},
 		{err2, "snib: import user: invalid input: PasswordHash malformed password hash"},
 		{err3, "snib: open: invalid input: Options.Passwords.MemoryKiB is 19456, above MaxHashMemory"},
 	} {
