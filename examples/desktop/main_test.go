@@ -271,7 +271,7 @@ func TestArgumentsAndInputThatAreRefused(t *testing.T) {
 		}
 	}
 	c.refused("", `reading the password: EOF`, "sign-up", "ada")
-	c.refused("short\n", `desktop: the password is shorter than 8 characters`, "sign-up", "ada")
+	c.refused("short\n", `desktop: the password must have 8 characters or more`, "sign-up", "ada")
 	c.refused(password, `desktop: the name must be a user name`, "sign-up", "a/b")
 	c.refused(strings.Repeat("x", 1<<20), `desktop: the password is longer than 1024 bytes`, "sign-up", "ada")
 	if err := os.WriteFile(filepath.Join(c.dir, "session"), bytes.Repeat([]byte("x"), 1<<20), 0o600); err != nil {
