@@ -2,6 +2,7 @@ package snib
 
 import (
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -26,8 +27,8 @@ import (
 // client chooses; keep rights and roles elsewhere, or filter.
 type Attributes map[string]any
 
-// Unset as the value of a user's attribute removes the key. Within a value, and
-// for sessions, it is ErrInvalidInput.
+// Unset as the value of an attribute that is updated removes the key. Within a
+// value, and for a new session, it is ErrInvalidInput.
 var Unset unset
 
 type unset struct{}
@@ -45,6 +46,14 @@ var (
 	userBounds    = codec.Bounds{Keys: codec.MaxAttributes, Bytes: codec.MaxAttributeBytes}
 	sessionBounds = codec.Bounds{Keys: 16, Bytes: 4 << 10}
 )
+
+// mergedAttributes returns the stored form of attributes with changes.
+func mergedAttributes(stored string, changes Attributes, b codec.Bounds) (string, error) {
+	merged := decodeAttributes(stored)
+	maps.Copy(merged, changes)
+	maps.DeleteFunc(merged, isUnset)
+	return encodeAttributes(merged, b)
+}
 
 // encodeAttributes returns the stored form of a.
 func encodeAttributes(a Attributes, b codec.Bounds) (string, error) {

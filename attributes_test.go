@@ -288,3 +288,48 @@ func team(tb testing.TB, db *snib.DB, value any) []snib.UserID {
 	tb.Helper()
 	return ids(tb, db.ListUsersByAttribute(ctx, "team", value, snib.ListOptions{}))
 }
+
+// The attributes of a session change under its token, and with them those of
+// the sessions that come after it.
+func TestUpdateSessionAttributes(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	ada, eve := user(t, db, "ada"), user(t, db, "eve")
+	o := snib.SessionOptions{Attributes: snib.Attributes{"device": "phone", "room": "hall"}}
+	own := must(db.CreateSession(ctx, ada, o))(t)
+	born, r, err := db.CreateRefreshToken(ctx, ada, o)
+	wantErr(t, err, nil)
+	want := snib.Attributes{"device": "phone", "organisation": int64(7)}
+	for _, s := range []snib.Session{own, born} {
+		got := must(db.UpdateSessionAttributes(ctx, ada.ID, s.ID, snib.Attributes{"organisation": 7, "room": snib.Unset}))(t)
+		now := must(db.ValidateSession(ctx, s.Token.Reveal()))(t)
+		if !reflect.DeepEqual(got.Attributes(), want) || !reflect.DeepEqual(now.Attributes(), want) || got.IdleUntil != s.IdleUntil || now.AuthenticatedAt != s.AuthenticatedAt {
+			t.Errorf("%v, then %v, want %v", got, now, want)
+		}
+	}
+	next, _, err := db.Refresh(ctx, r.Token.Reveal())
+	wantErr(t, err, nil)
+	renewed := must(db.RenewSession(ctx, own.Token.Reveal()))(t)
+	for _, s := range []snib.Session{next, renewed} {
+		if !reflect.DeepEqual(s.Attributes(), want) {
+			t.Errorf("afterwards %v, want %v", s.Attributes(), want)
+		}
+	}
+	quiet(t, db, func() {
+		change := snib.Attributes{"x": 1}
+		for name, s := range map[string]struct {
+			user snib.UserID
+			id   snib.SessionID
+		}{
+			"of another user": {eve.ID, renewed.ID}, "replaced": {ada.ID, own.ID}, "unknown": {ada.ID, "ses_1"}, "a token": {ada.ID, snib.SessionID(renewed.Token.Reveal())},
+		} {
+			if _, err := db.UpdateSessionAttributes(ctx, s.user, s.id, change); !errors.Is(err, snib.ErrInvalidSession) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		_, err := db.UpdateSessionAttributes(ctx, ada.ID, renewed.ID, snib.Attributes{"x": strings.Repeat("x", 4<<10)})
+		wantErr(t, err, snib.ErrInvalidInput)
+		clock.Advance(100 * 24 * time.Hour)
+		_, err = db.UpdateSessionAttributes(ctx, ada.ID, renewed.ID, change)
+		wantErr(t, err, snib.ErrInvalidSession)
+	})
+}

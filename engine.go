@@ -79,7 +79,9 @@ func (db *DB) openFile(ctx context.Context, path string) (*DB, error) {
 // MaxSize, and a map large enough that a long read does not stall growth
 // (bbolt.Options.InitialMmapSize). After a failed sync only this library
 // refuses to go on. A handle with NoSync is refused with ErrInvalidInput
-// unless Options.InsecureNoSync is set.
+// unless Options.InsecureNoSync is set. Sweeps and the counts of failed log-ins
+// are written in the background, on the handle of the application: see
+// Options.SweepEvery and Options.Throttle.
 //
 // Do not call it inside a transaction of b, for which it would wait. It
 // returns ErrForeignFile if the bucket "snib" is another program's,

@@ -130,6 +130,10 @@ var writes = map[string]func(*scene) error{
 		return err
 	},
 	"EnableUser": func(s *scene) error { _, err := s.db.EnableUser(ctx, s.away.ID); return err },
+	"UpdateSessionAttributes": func(s *scene) error {
+		_, err := s.db.UpdateSessionAttributes(ctx, s.user.ID, s.born.ID, snib.Attributes{"room": "kitchen"})
+		return err
+	},
 	"RevokeSession": func(s *scene) error {
 		return s.db.RevokeSession(ctx, s.user.ID, s.born.ID)
 	},

@@ -104,7 +104,8 @@ const (
 //
 // An error of seq ends the import, and so does ctx, between batches: the report
 // then counts what is committed. Progress reports it as "import", by rows. Errors:
-// that of seq or ctx as it is, ErrBusy, ErrFull, ErrUnknown (the last batch may be
+// that of seq or ctx as it is, ErrNoKey (at a row of a user whose hash is sealed
+// under a key that is not given), ErrBusy, ErrFull, ErrUnknown (the last batch may be
 // committed), errors of the file system (DryRun), and others of the file.
 func (db *DB) ImportUsers(ctx context.Context, seq iter.Seq2[UserImport, error], o ImportOptions) (ImportReport, error) {
 	m := &importer{db: db, o: o, told: db.o.told("import"), seed: maphash.MakeSeed(), rows: make(map[uint64]int)}

@@ -95,6 +95,48 @@ func (tx *Tx) eachSession(id UserID, visit func(codec.SessionView)) error {
 	})
 }
 
+// UpdateSessionAttributes merges a into the attributes of a session of this
+// user, as UpdateUserAttributes does for a user's, and returns the session. Its
+// token and its deadlines stay. If it was born of a refresh token, all later
+// sessions of that have the new attributes too. ErrInvalidSession for an unknown
+// id, a dead session and one of another user; ErrInvalidInput (Attributes).
+func (db *DB) UpdateSessionAttributes(ctx context.Context, userID UserID, id SessionID, a Attributes) (Session, error) {
+	return result(ctx, "update session attributes", db.update, func(tx *Tx) (Session, error) {
+		return tx.UpdateSessionAttributes(userID, id, a)
+	})
+}
+
+// UpdateSessionAttributes is [DB.UpdateSessionAttributes] in this transaction.
+func (tx *Tx) UpdateSessionAttributes(userID UserID, id SessionID, a Attributes) (Session, error) {
+	if err := tx.writing(); err != nil {
+		return Session{}, err
+	}
+	v, err := tx.sessionByID(id)
+	if err == nil && (!v.IsUser(string(userID)) || tx.stateOf(&v) == SessionDead) {
+		err = ErrInvalidSession
+	}
+	if err != nil {
+		return Session{}, err
+	}
+	var s codec.Session
+	v.Decode(&s)
+	if s.Attributes, err = mergedAttributes(s.Attributes, a, sessionBounds); err != nil {
+		return Session{}, err
+	}
+	if !s.Family.IsZero() {
+		switch f, err := tx.rec.Family(s.Key.With(s.Family)); {
+		case err == nil:
+			f.Attributes = s.Attributes
+			if err := tx.rec.PutOwned(records.Families, f.Key, f.Append(nil)); err != nil {
+				return Session{}, err
+			}
+		case !records.DamagedOrMissing(err):
+			return Session{}, err
+		}
+	}
+	return tx.putSession(&s)
+}
+
 // RevokeSession ends a session of this user by its id; if it was born of a
 // refresh token, that ends too. An unknown id and a session of another user are
 // no error. ErrInvalidInput (UserID, SessionID) for a text that cannot be an

@@ -24,7 +24,7 @@ const maxCycle = 8
 // Bounds of the root, lowered as above.
 const (
 	maxEntries = 119  // files and folders before the README is on the screen
-	maxRoot    = 7850 // lines of the root package without tests
+	maxRoot    = 7890 // lines of the root package without tests
 )
 
 // TestHouse measures how far a reader of one file is led through others, and
