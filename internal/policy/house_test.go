@@ -13,7 +13,7 @@ import (
 // improves it: the test fails for a bound that lies more than a tenth above
 // its figure. A package that is not named must have no cycle above maxCycle.
 var house = map[string]struct{ arrows, cycle int }{
-	".":                  {arrows: 218, cycle: 7},
+	".":                  {arrows: 219, cycle: 7},
 	"internal/kv/boltkv": {arrows: 168, cycle: 25},
 	"internal/phc":       {arrows: 136, cycle: 13},
 }
