@@ -150,7 +150,7 @@ func TestNoSessionOfALogInHasNewTries(t *testing.T) {
 		"carry": func(db *snib.DB, s snib.Session, _ *string) (snib.Session, error) {
 			return db.CreateSession(ctx, s, snib.SessionOptions{})
 		},
-		"refresh": func(db *snib.DB, s snib.Session, token *string) (snib.Session, error) {
+		"refresh": func(db *snib.DB, _ snib.Session, token *string) (snib.Session, error) {
 			s, r, err := db.Refresh(ctx, *token)
 			*token = r.Token.Reveal()
 			return s, err
