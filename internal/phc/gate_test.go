@@ -16,7 +16,7 @@ import (
 type arrival struct {
 	leave  func()
 	err    error
-	done   bool // enter has returned
+	done   atomic.Bool // enter has returned
 	cancel context.CancelFunc
 }
 
@@ -29,7 +29,7 @@ func arriveAs(g *gate, turn *Turn, j job) *arrival {
 	a := &arrival{cancel: cancel}
 	go func() {
 		a.leave, a.err = g.enter(ctx, j)
-		a.done = true
+		a.done.Store(true)
 	}()
 	synctest.Wait()
 	return a
@@ -44,8 +44,8 @@ func expect(t *testing.T, what string, list []*arrival, through ...int) {
 		want[i] = true
 	}
 	for i, a := range list {
-		if a.done != want[i] {
-			t.Errorf("%s: arrival %d through = %v, want %v", what, i, a.done, want[i])
+		if a.done.Load() != want[i] {
+			t.Errorf("%s: arrival %d through = %v, want %v", what, i, a.done.Load(), want[i])
 		}
 	}
 }
@@ -250,7 +250,7 @@ func served(list []*arrival) (order []int) {
 	for range list {
 		synctest.Wait()
 		for i, a := range list {
-			if a.done && a.err == nil && a.leave != nil {
+			if a.done.Load() && a.err == nil && a.leave != nil {
 				order = append(order, i)
 				leave := a.leave
 				a.leave = nil
@@ -337,7 +337,7 @@ func TestGateBoundsTheWait(t *testing.T) {
 		if last := arriveAs(g, as("a"), second); last.err != ErrBusy {
 			t.Errorf("the fourth in a line of seconds: %v", last.err)
 		}
-		if other := arriveAs(g, as("b"), second); other.done {
+		if other := arriveAs(g, as("b"), second); other.done.Load() {
 			t.Errorf("another network is refused for that: %v", other.err)
 		}
 		time.Sleep(2*time.Second - 1)
