@@ -51,8 +51,9 @@ func CheckAndClose(tb testing.TB, db *snib.DB) {
 	}
 }
 
-// Fast returns a copy of opts that does not sync and hashes with next to no
-// work. opts may be nil; parameters of hashing that are set are kept.
+// Fast returns a copy of opts that does not sync, hashes with next to no work,
+// and waits for its turn to hash as long as a busy machine takes. opts may be
+// nil; parameters of hashing that are set are kept.
 func Fast(opts *snib.Options) *snib.Options {
 	var o snib.Options
 	if opts != nil {
@@ -63,6 +64,7 @@ func Fast(opts *snib.Options) *snib.Options {
 	p.Parallelism = cmp.Or(p.Parallelism, 1)
 	p.MemoryKiB = cmp.Or(p.MemoryKiB, 8*uint32(p.Parallelism))
 	p.Time = cmp.Or(p.Time, 1)
+	p.QueueTime = cmp.Or(p.QueueTime, -1)
 	return &o
 }
 
