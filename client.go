@@ -7,7 +7,6 @@ import (
 
 	"github.com/snibdb/snib/internal/phc"
 	"github.com/snibdb/snib/internal/throttle"
-	"github.com/snibdb/snib/internal/token"
 )
 
 // The keys of the values in a context.
@@ -100,7 +99,7 @@ func (db *DB) inTurn(ctx context.Context) (context.Context, error) {
 // identify fills in whose token a text is, if it is good. It is not used.
 func (tx *Tx) identify(c *caller, text string) error {
 	id, login, err := tx.bearer(text)
-	if errors.Is(err, ErrInvalidSession) || errors.Is(err, ErrInvalidOneTimeToken) || errors.Is(err, ErrUserNotFound) {
+	if errors.Is(err, ErrInvalidOneTimeToken) {
 		return nil
 	}
 	if err == nil {
@@ -112,23 +111,13 @@ func (tx *Tx) identify(c *caller, text string) error {
 // bearer returns the user of a live token and, if it is a session's, the time of
 // its log-in, which no renewal, refreshing or carrying of the session changes.
 func (tx *Tx) bearer(text string) (user, login string, err error) {
-	var secret [32]byte
-	key, ok := token.OneTime.Parse(text, secret[:])
-	if !ok {
-		s, u, err := tx.ValidateSessionUser(text)
-		if err == nil && u.Disabled() {
-			err = ErrInvalidSession
-		}
-		return string(s.UserID), strconv.FormatInt(s.AuthenticatedAt.UnixMilli(), 10), err
-	}
-	hash := token.OneTime.Hash(secret[:])
-	t, err := tx.rec.OneTimeToken(key)
-	if err != nil {
+	s, u, err := tx.ValidateSessionUser(text)
+	switch {
+	case err == nil && !u.Disabled():
+		return string(s.UserID), strconv.FormatInt(s.AuthenticatedAt.UnixMilli(), 10), nil
+	case err != nil && !errors.Is(err, ErrInvalidSession):
 		return "", "", err
 	}
-	u, err := tx.user(UserID(t.UserID))
-	if err == nil && (!token.Equal(hash, t.SecretHash) || !tx.rec.OneTimeLive(&t, &u)) {
-		err = ErrInvalidOneTimeToken
-	}
+	t, err := tx.liveOneTime("", text)
 	return t.UserID, "", err
 }

@@ -186,6 +186,11 @@ func (tx *Tx) presentedOneTime(purpose, text string) (codec.OneTimeToken, error)
 	if err := checkPurpose(purpose); err != nil {
 		return codec.OneTimeToken{}, err
 	}
+	return tx.liveOneTime(purpose, text)
+}
+
+// liveOneTime is presentedOneTime for a purpose that can be, or "" for any.
+func (tx *Tx) liveOneTime(purpose, text string) (codec.OneTimeToken, error) {
 	var secret [32]byte
 	key, ok := token.OneTime.Parse(text, secret[:])
 	if !ok {
@@ -196,7 +201,7 @@ func (tx *Tx) presentedOneTime(purpose, text string) (codec.OneTimeToken, error)
 	if err != nil {
 		return codec.OneTimeToken{}, err
 	}
-	if !token.Equal(hash, t.SecretHash) || t.Purpose != purpose {
+	if !token.Equal(hash, t.SecretHash) || purpose != "" && t.Purpose != purpose {
 		return codec.OneTimeToken{}, ErrInvalidOneTimeToken
 	}
 	u, err := tx.user(UserID(t.UserID))
