@@ -47,12 +47,12 @@ var (
 	sessionBounds = codec.Bounds{Keys: 16, Bytes: 4 << 10}
 )
 
-// mergedAttributes returns the stored form of attributes with changes.
-func mergedAttributes(stored string, changes Attributes, b codec.Bounds) (string, error) {
+// mergedAttributes returns stored attributes with changes.
+func mergedAttributes(stored string, changes Attributes) Attributes {
 	merged := decodeAttributes(stored)
 	maps.Copy(merged, changes)
 	maps.DeleteFunc(merged, isUnset)
-	return encodeAttributes(merged, b)
+	return merged
 }
 
 // encodeAttributes returns the stored form of a.

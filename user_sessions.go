@@ -120,7 +120,7 @@ func (tx *Tx) UpdateSessionAttributes(userID UserID, id SessionID, a Attributes)
 	}
 	var s codec.Session
 	v.Decode(&s)
-	if s.Attributes, err = mergedAttributes(s.Attributes, a, sessionBounds); err != nil {
+	if s.Attributes, err = encodeAttributes(mergedAttributes(s.Attributes, a), sessionBounds); err != nil {
 		return Session{}, err
 	}
 	if !s.Family.IsZero() {

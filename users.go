@@ -3,7 +3,6 @@ package snib
 import (
 	"bytes"
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -244,9 +243,7 @@ func (tx *Tx) UpdateUserAttributes(id UserID, a Attributes) (User, error) {
 // mergeAttributes changes the attributes of a record and recomputes the index
 // entries that it owns, after looking whether they are free.
 func (tx *Tx) mergeAttributes(u *codec.User, changes Attributes) error {
-	merged := map[string]any(decodeAttributes(u.Attributes))
-	maps.Copy(merged, changes)
-	maps.DeleteFunc(merged, isUnset)
+	merged := mergedAttributes(u.Attributes, changes)
 	raw, err := encodeAttributes(merged, userBounds)
 	if err != nil {
 		return err
