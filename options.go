@@ -410,7 +410,7 @@ func (s *settings) fillDefaults() {
 	fill(&s.Refresh.Session, time.Hour)
 	fill(&s.Refresh.Grace, 30*time.Second)
 	fill(&s.Refresh.MaxPerUser, MaxRefreshTokens)
-	fill(&s.Passwords.MinLength, 8)
+	fill(&s.Passwords.MinLength, phc.MinPassword)
 	fill(&s.Passwords.MemoryKiB, phc.Default.MemoryKiB)
 	fill(&s.Passwords.Time, phc.Default.Time)
 	fill(&s.Passwords.Parallelism, phc.Default.Parallelism)
@@ -463,8 +463,8 @@ func (s *settings) checkPolicies() error {
 		}
 	}
 	switch {
-	case s.Passwords.MinLength < 8 || s.Passwords.MinLength > 64:
-		return &InputError{Field: "Options.Passwords.MinLength", Code: CodeOutOfRange, Reason: "must be from 8 to 64", Min: 8, Max: 64}
+	case s.Passwords.MinLength < phc.MinPassword || s.Passwords.MinLength > 64:
+		return &InputError{Field: "Options.Passwords.MinLength", Code: CodeOutOfRange, Reason: "must be from 8 to 64", Min: phc.MinPassword, Max: 64}
 	case s.Sessions.MaxPerUser < 1 || s.Sessions.MaxPerUser > MaxSessions:
 		return &InputError{Field: "Options.Sessions.MaxPerUser", Code: CodeOutOfRange, Reason: "must be from 1 to 1000", Min: 1, Max: MaxSessions}
 	case s.Refresh.MaxPerUser < 1 || s.Refresh.MaxPerUser > MaxRefreshTokens:

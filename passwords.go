@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
@@ -60,14 +59,12 @@ func (db *DB) hashPassword(ctx context.Context, password string) (PasswordHash, 
 // checkNew refuses a password that must not be set, and returns it as own names
 // are compared with it.
 func (db *DB) checkNew(password string) (folded [32]byte, err error) {
-	if err := phc.CheckInput(password); err != nil {
-		return folded, passwordError("Password", err)
+	p := &db.o.Passwords
+	if err := phc.CheckNew(password, p.MinLength); err != nil {
+		return folded, p.refusal(err)
 	}
-	text, p := foldPassword(password), &db.o.Passwords
-	fault := fold.Fault{}
+	text, fault := foldPassword(password), fold.Fault{}
 	switch {
-	case min(utf8.RuneCountInString(password), utf8.RuneCountInString(phc.Normalize(password))) < p.MinLength:
-		fault = fold.Fault{Code: CodeTooShort, Min: int64(p.MinLength), Reason: "must have " + strconv.Itoa(p.MinLength) + " characters or more"}
 	case p.Blocklist != nil && p.Blocklist.Common(text):
 		fault = fold.Fault{Code: CodeCommon, Reason: "is one of the most common ones"}
 	case slices.ContainsFunc(p.Names, func(name string) bool { return foldPassword(name) == text }):
@@ -105,17 +102,18 @@ func (db *DB) checkOwnNames(hash PasswordHash, own []codec.Identity) error {
 	return nil
 }
 
-// passwordError says which rule a password breaks: "password is empty" becomes
-// the reason "is empty" of its field.
-func passwordError(field string, err error) error {
-	out := &InputError{Field: field, Code: CodeMalformed, Reason: strings.TrimPrefix(err.Error(), "password ")}
+// refusal says which rule a password breaks: "password is empty" becomes the
+// reason "is empty" of its field.
+func (p *PasswordPolicy) refusal(err error) error {
+	out := &InputError{Field: "Password", Code: CodeMalformed, Reason: strings.TrimPrefix(err.Error(), "password ")}
 	switch err {
 	case phc.PasswordEmpty:
 		out.Code = CodeRequired
 	case phc.PasswordTooLong:
 		out.Code, out.Max = CodeTooLong, phc.MaxPassword
 	case phc.PasswordTooShort:
-		out.Code, out.Min = CodeTooShort, phc.MinPassword
+		out.Code, out.Min = CodeTooShort, int64(p.MinLength)
+		out.Reason = "must have " + strconv.Itoa(p.MinLength) + " characters or more"
 	}
 	return out
 }

@@ -38,15 +38,15 @@ func CheckInput(password string) error {
 	return nil
 }
 
-// CheckNew is [CheckInput] and asks for at least 8 code points, before and
+// CheckNew is [CheckInput] and asks for at least so many code points, before and
 // after normalization: one code point can become 18, and several can become
 // one. It is for passwords being set; one that exists may be shorter.
-func CheckNew(password string) error {
+func CheckNew(password string, least int) error {
 	if err := CheckInput(password); err != nil {
 		return err
 	}
 	n := min(utf8.RuneCountInString(password), utf8.RuneCountInString(Normalize(password)))
-	if n < MinPassword {
+	if n < least {
 		return PasswordTooShort
 	}
 	return nil

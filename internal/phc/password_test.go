@@ -39,14 +39,14 @@ func TestPasswordRules(t *testing.T) {
 		if got := CheckInput(tt.password); got != tt.input {
 			t.Errorf("%s: CheckInput = %v, want %v", tt.name, got, tt.input)
 		}
-		if got := CheckNew(tt.password); got != tt.set {
+		if got := CheckNew(tt.password, MinPassword); got != tt.set {
 			t.Errorf("%s: CheckNew = %v, want %v", tt.name, got, tt.set)
 		}
 	}
 }
 
 func TestPasswordErrors(t *testing.T) {
-	err := CheckNew("abc")
+	err := CheckNew("abc", MinPassword)
 	var rule PasswordError
 	if !errors.Is(err, PasswordTooShort) || !errors.As(err, &rule) {
 		t.Errorf("CheckNew = %#v, want a PasswordError", err)
