@@ -42,22 +42,22 @@ var (
 var (
 	// ErrInvalidCredentials: unknown identity, no password, a disabled user
 	// and a wrong password, which are one error at one cost. Returned by
-	// AuthenticateUser, LogIn and ChangePassword, and by CreateSession and
-	// CreateRefreshToken when the credentials of the User given as [Proof] have
-	// changed since it was read. Ask to log in (again).
+	// AuthenticateUser, LogIn, ChangePassword and Reauthenticate, and by
+	// CreateSession and CreateRefreshToken when the credentials of the User given
+	// as [Proof] have changed since it was read. Ask to log in (again).
 	ErrInvalidCredentials = errors.New("invalid credentials")
 
 	// ErrThrottled: too many failures before this attempt, of the account or of
 	// the network of the client; the password was not looked at. Always a
 	// [ThrottledError], which says how long to wait. Returned by
-	// AuthenticateUser, LogIn, ChangePassword and Throttle.Begin. Say it: it is
-	// the same for accounts that do not exist.
+	// AuthenticateUser, LogIn, ChangePassword, Reauthenticate and Throttle.Begin.
+	// Say it: it is the same for accounts that do not exist.
 	ErrThrottled = errors.New("too many attempts")
 
 	// ErrInvalidSession: the session token or id is malformed, unknown,
 	// ended, or not in a state that the method accepts. Returned by
-	// ValidateSession, ValidateSessionUser, RenewSession, ExtendSession and
-	// GetSession, and by CreateSession and CreateRefreshToken for a Session
+	// ValidateSession, ValidateSessionUser, RenewSession, ExtendSession,
+	// Reauthenticate and GetSession, and by CreateSession and CreateRefreshToken for a Session
 	// given as [Proof]. Ask to log in.
 	ErrInvalidSession = records.ErrInvalidSession
 

@@ -85,8 +85,8 @@ type Options struct {
 	// BeforeAuth is called by AuthenticateUser and LogIn before any look-up,
 	// alike for known and unknown identities, with the identifier as it is
 	// compared, or "" for one that is no text of 1–256 bytes. ChangePassword
-	// calls it with the primary identity, and for a user whom Repair has left
-	// without one with the provider "" and the id of the user. An error ends
+	// and Reauthenticate call it with the primary identity, and for a user whom
+	// Repair has left without one with the provider "" and the id of the user. An error ends
 	// the call and is returned. It is where a program asks for a captcha.
 	BeforeAuth func(ctx context.Context, a Attempt) error
 
@@ -145,8 +145,9 @@ type Address interface {
 // restart, and fade by one in two days. A session that is given by [WithProof]
 // is throttled by its own failures only.
 //
-// The right password, given to LogIn, AuthenticateUser or ChangePassword, ends
-// the run: that of the account, or with such a session that of the session.
+// The right password, given to LogIn, AuthenticateUser, ChangePassword or
+// Reauthenticate, ends the run: that of the account, or with such a session that
+// of the session.
 // CreateSession and UpdateUserPassword do not: call [Throttle.Unlock] after a
 // reset by a one-time token, or the user waits with the new password for the
 // failures with the old one.

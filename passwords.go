@@ -256,32 +256,11 @@ func (db *DB) changePassword(ctx context.Context, id UserID, current, password s
 	if verified.DisabledAt != 0 {
 		return User{}, ErrUserDisabled
 	}
-	// The bearer of a session must not try passwords without bound: it is a
-	// log-in, by the primary identity.
-	primary := codec.Identity{Key: verified.ID}
-	if len(verified.Identities) > 0 {
-		primary = verified.Identities[0]
-	}
-	if err := db.beforeAuth(ctx, primary.Provider, primary.Key); err != nil {
-		return User{}, err
-	}
-	g := &guess{db: db}
-	hashing, err := g.admit(ctx, &verified, primary.Provider, primary.Key)
-	if err != nil {
-		return User{}, err
-	}
-	impossible := phc.CheckInput(current) != nil
-	if impossible {
-		current = standIn
-	}
-	ok, err := db.o.hasher.Verify(hashing, phc.Hash(verified.PasswordHash), current)
-	right := false
 	var u User
-	if err = db.verdict(&verified, ok && !impossible, err); err == nil {
-		right = true
+	err = db.verifyAgain(ctx, &verified, current, func() (err error) {
 		u, err = db.swapPassword(ctx, &verified, password, keep)
-	}
-	g.settle(right, err)
+		return err
+	})
 	return u, err
 }
 
@@ -343,6 +322,36 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, al
 		}
 		return c.On(&tx.rec, records.PasswordChanges, keysOf(kept)...)
 	})
+}
+
+// verifyAgain verifies the password of a known user, whose hash is open, then
+// lets finish rely on it. The bearer of a session must not try passwords without
+// bound: it is counted as a log-in by the primary identity.
+func (db *DB) verifyAgain(ctx context.Context, u *codec.User, password string, finish func() error) error {
+	primary := codec.Identity{Key: u.ID}
+	if len(u.Identities) > 0 {
+		primary = u.Identities[0]
+	}
+	if err := db.beforeAuth(ctx, primary.Provider, primary.Key); err != nil {
+		return err
+	}
+	g := &guess{db: db}
+	hashing, err := g.admit(ctx, u, primary.Provider, primary.Key)
+	if err != nil {
+		return err
+	}
+	impossible := phc.CheckInput(password) != nil
+	if impossible {
+		password = standIn
+	}
+	ok, err := db.o.hasher.Verify(hashing, phc.Hash(u.PasswordHash), password)
+	right := false
+	if err = db.verdict(u, ok && !impossible, err); err == nil {
+		right = true
+		err = finish()
+	}
+	g.settle(right, err)
+	return err
 }
 
 // verdict is the outcome of verifying u's stored hash: nil, or

@@ -18,8 +18,8 @@ type Session struct {
 	UserID UserID    // whose it is
 
 	// Token is the secret text for the bearer, and is there only when a
-	// method has just made it: CreateSession, LogIn, RenewSession,
-	// CreateRefreshToken and Refresh. Reveal it at once; it cannot be had
+	// method has just made it: CreateSession, LogIn, Reauthenticate,
+	// RenewSession, CreateRefreshToken and Refresh. Reveal it at once; it cannot be had
 	// again.
 	Token Token
 

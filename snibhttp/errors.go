@@ -23,6 +23,11 @@ var (
 	// ErrBearerToken: the request has a bearer token that is not valid. 401.
 	ErrBearerToken = errors.New("bearer token is not valid")
 
+	// ErrNotFresh: the request is signed in, and its log-in is too long ago for
+	// the handler: see [Manager.RequireFresh]. 401, with the challenge of
+	// RFC 9470.
+	ErrNotFresh = errors.New("log-in is too long ago")
+
 	// ErrCrossOrigin: a request that may change something does not show that
 	// a page of this program, or of a trusted origin, has sent it. 403.
 	ErrCrossOrigin = errors.New("cross-origin request")
@@ -48,6 +53,7 @@ var statuses = []struct {
 }{
 	{ErrUnauthenticated, http.StatusUnauthorized},
 	{ErrBearerToken, http.StatusUnauthorized},
+	{ErrNotFresh, http.StatusUnauthorized},
 	{snib.ErrInvalidSession, http.StatusUnauthorized},
 	{snib.ErrInvalidCredentials, http.StatusUnauthorized},
 	{snib.ErrUserNotFound, http.StatusUnauthorized},
@@ -140,8 +146,11 @@ func gone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Ca
 // challenge tells with a 401 how to authenticate (RFC 9110, 11.6.1; RFC 6750,
 // 3). Browsers show no dialog for this scheme.
 func challenge(err error) string {
-	if errors.Is(err, ErrBearerToken) {
+	switch {
+	case errors.Is(err, ErrBearerToken):
 		return `Bearer error="invalid_token"`
+	case errors.Is(err, ErrNotFresh):
+		return `Bearer error="insufficient_user_authentication"`
 	}
 	return "Bearer"
 }

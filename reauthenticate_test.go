@@ -1,0 +1,179 @@
+package snib_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
+)
+
+// TestReauthenticateGivesANewTokenAndAuthenticatesNow: a thief who has copied
+// the token is out, and the life of the session begins anew.
+func TestReauthenticateGivesANewTokenAndAuthenticatesNow(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	u := email(t, db, "a@example.com")
+	old := must(db.CreateSession(ctx, u, snib.SessionOptions{Attributes: snib.Attributes{"device": "laptop"}}))(t)
+	other := logIn(t, db, "a@example.com")
+	clock.Advance(time.Hour)
+
+	commits(t, db, 1, func() { old = replaced(t, db, old) })
+	if !old.AuthenticatedAt.Equal(clock.Now()) || !old.CreatedAt.Equal(clock.Now()) {
+		t.Errorf("authenticated at %v, made at %v, want %v", old.AuthenticatedAt, old.CreatedAt, clock.Now())
+	}
+	if want := clock.Now().Add(90 * 24 * time.Hour); !old.AbsoluteUntil.Equal(want) {
+		t.Errorf("lives until %v, want %v", old.AbsoluteUntil, want)
+	}
+	if got := old.Attributes()["device"]; got != "laptop" {
+		t.Errorf("device %v", got)
+	}
+	valid(t, db, other)
+	if after := asNow(t, db, u.ID); after.CredentialVersion != u.CredentialVersion {
+		t.Error("the credential version has changed")
+	}
+}
+
+// replaced reauthenticates, and returns the session in the place of s.
+func replaced(t *testing.T, db *snib.DB, s snib.Session) snib.Session {
+	t.Helper()
+	next := must(db.Reauthenticate(ctx, s.Token.Reveal(), password))(t)
+	invalid(t, db, s)
+	valid(t, db, next)
+	if next.ID == s.ID || next.UserID != s.UserID {
+		t.Errorf("session %s of %s follows %s of %s", next.ID, next.UserID, s.ID, s.UserID)
+	}
+	return next
+}
+
+func TestReauthenticateRefusesWhatIsNotGoodNow(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Throttle: snib.ThrottlePolicy{InsecureOff: true}})
+	u := email(t, db, "a@example.com")
+	s := logIn(t, db, "a@example.com")
+	quiet(t, db, func() {
+		for _, wrong := range []string{"a guess", "", "nul\x00 and more", "\xff not text"} {
+			_, err := db.Reauthenticate(ctx, s.Token.Reveal(), wrong)
+			wantErr(t, err, snib.ErrInvalidCredentials)
+		}
+		for _, token := range []string{"", "no token", string(s.ID)} {
+			_, err := db.Reauthenticate(ctx, token, password)
+			wantErr(t, err, snib.ErrInvalidSession)
+		}
+	})
+	valid(t, db, s)
+
+	born, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []snib.Token{born.Token, family.Token} {
+		_, err := db.Reauthenticate(ctx, text.Reveal(), password)
+		wantErr(t, err, snib.ErrInvalidSession)
+	}
+	clock.Advance(25 * time.Hour) // idle: to be renewed, and not to be trusted
+	_, err = db.Reauthenticate(ctx, s.Token.Reveal(), password)
+	wantErr(t, err, snib.ErrInvalidSession)
+
+	s = logIn(t, db, "a@example.com")
+	must(db.RemoveUserPassword(ctx, u.ID, s.ID))(t)
+	_, err = db.Reauthenticate(ctx, s.Token.Reveal(), password)
+	wantErr(t, err, snib.ErrInvalidCredentials)
+	must(db.DisableUser(ctx, u.ID, ""))(t)
+	_, err = db.Reauthenticate(ctx, s.Token.Reveal(), password)
+	wantErr(t, err, snib.ErrInvalidSession)
+}
+
+// TestReauthenticateDecidesAnewAtTheCommit: a verification that was overtaken
+// makes no session.
+func TestReauthenticateDecidesAnewAtTheCommit(t *testing.T) {
+	for what, c := range map[string]struct {
+		overtake func(*snib.DB, snib.Session) error
+		want     error // nil: it goes on
+	}{
+		"another password": {func(db *snib.DB, s snib.Session) error {
+			_, err := db.UpdateUserPassword(ctx, s.UserID, "a new passphrase", s.ID)
+			return err
+		}, snib.ErrInvalidCredentials},
+		"no password": {func(db *snib.DB, s snib.Session) error {
+			_, err := db.RemoveUserPassword(ctx, s.UserID, s.ID)
+			return err
+		}, snib.ErrInvalidCredentials},
+		"a sign-out": {func(db *snib.DB, s snib.Session) error {
+			return db.RevokeToken(ctx, s.Token.Reveal())
+		}, snib.ErrInvalidSession},
+		"a disabled user": {func(db *snib.DB, s snib.Session) error {
+			_, err := db.DisableUser(ctx, s.UserID, "")
+			return err
+		}, snib.ErrInvalidSession},
+		"a deleted user": {func(db *snib.DB, s snib.Session) error {
+			return db.DeleteUser(ctx, s.UserID)
+		}, snib.ErrInvalidSession},
+		"a sign-out of other devices": {func(db *snib.DB, s snib.Session) error {
+			return db.RevokeUserSessions(ctx, s.UserID, s.ID)
+		}, nil},
+	} {
+		t.Run(what, func(t *testing.T) {
+			db := snibtest.NewDB(t, nil)
+			email(t, db, "a@example.com")
+			s := logIn(t, db, "a@example.com")
+			var once sync.Once
+			db.SetVerified(func() {
+				once.Do(func() {
+					if err := c.overtake(db, s); err != nil {
+						t.Error(err)
+					}
+				})
+			})
+			next, err := db.Reauthenticate(ctx, s.Token.Reveal(), password)
+			if !errors.Is(err, c.want) || c.want == nil && err != nil {
+				t.Fatalf("%v, want %v", err, c.want)
+			}
+			if c.want == nil {
+				valid(t, db, next)
+			}
+		})
+	}
+}
+
+// TestReauthenticateTwiceAtOnceGivesOneSession, by one token.
+func TestReauthenticateTwiceAtOnceGivesOneSession(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "a@example.com")
+	s := logIn(t, db, "a@example.com")
+	got := make([]error, 2)
+	var wg sync.WaitGroup
+	for i := range got {
+		wg.Go(func() { _, got[i] = db.Reauthenticate(ctx, s.Token.Reveal(), password) })
+	}
+	wg.Wait()
+	if (got[0] == nil) == (got[1] == nil) {
+		t.Errorf("%v and %v, want one success", got[0], got[1])
+	}
+	wantErr(t, errors.Join(got...), snib.ErrInvalidSession)
+	if n := len(sessionIDs(t, db, u.ID)); n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+}
+
+// TestReauthenticateIsThrottledByItsSession: a stolen session has five guesses,
+// and strangers who guess do not stop its owner.
+func TestReauthenticateIsThrottledByItsSession(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	email(t, db, "a@example.com")
+	s := logIn(t, db, "a@example.com")
+	if err := fail(db, "a@example.com", 5); err != nil {
+		t.Fatal(err)
+	}
+	_, err := db.AuthenticateUser(ctx, "email", "a@example.com", password)
+	wantThrottled(t, err, 30*time.Second)
+	s = replaced(t, db, s) // strangers are not in the way
+
+	for range 5 {
+		_, err := db.Reauthenticate(ctx, s.Token.Reveal(), "a guess")
+		wantErr(t, err, snib.ErrInvalidCredentials)
+	}
+	_, err = db.Reauthenticate(ctx, s.Token.Reveal(), password)
+	wantThrottled(t, err, 30*time.Second)
+	valid(t, db, s)
+}

@@ -1,0 +1,62 @@
+package snibhttp
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/snibdb/snib"
+)
+
+// RequireFresh does the work of Require, and refuses with [ErrNotFresh] a
+// request whose user was authenticated longer than within ago, by the clock of
+// the database. It is for what a stolen session must not do: a change of the
+// address or the password, a deletion. The hook Options.Refuse shows a form for
+// the password, whose handler calls [Manager.Reauthenticate].
+//
+// Neither use nor renewal of a session makes it fresh. A session that was
+// carried to another place ([snib.Proof]) is as fresh as the log-in that it
+// comes from. The time counts as of the middleware's lookup.
+func (m *Manager) RequireFresh(within time.Duration, next http.Handler) http.Handler {
+	return m.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, _, ok := m.FromContext(r.Context())
+		if !ok || s.ReadAt.Sub(s.AuthenticatedAt) > within {
+			m.Error(w, r, ErrNotFresh)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+}
+
+// Reauthenticate asks the user of the request's cookie for the password again,
+// as [snib.DB.Reauthenticate] does, and sets the cookie of the new session; the
+// old one is refused from then on. Tabs share the cookie: a request that another
+// one has on its way meanwhile can be refused. It returns the new session without
+// its Token.
+//
+// ErrUnauthenticated if the request is not signed in by one cookie; ErrMethod
+// for a request that changes nothing (GET); ErrAuthorization for one with a
+// bearer token, whose client gets its new token from DB.Reauthenticate;
+// ErrCrossOrigin, ErrHost. snib.ErrInvalidCredentials for a wrong password, which
+// the form answers by itself: the cookie stays. Others are of the database.
+func (m *Manager) Reauthenticate(w http.ResponseWriter, r *http.Request, password string) (snib.Session, error) {
+	c, err := m.mayLeave(r)
+	switch {
+	case err != nil:
+		return snib.Session{}, err
+	case c.bearer:
+		return snib.Session{}, ErrAuthorization
+	case c.count != 1:
+		return snib.Session{}, ErrUnauthenticated
+	}
+	s, err := m.db.Reauthenticate(m.clientContext(r), c.cookies[0], password)
+	if errors.Is(err, snib.ErrInvalidSession) {
+		err = ErrUnauthenticated
+	}
+	if err != nil {
+		return snib.Session{}, err
+	}
+	m.enter(w, r, c, s)
+	s.Token = snib.Token{}
+	return s, nil
+}
