@@ -85,6 +85,10 @@ var writes = map[string]func(*scene) error{
 		_, err := s.db.ChangePassword(ctx, s.user.ID, password, "another passphrase")
 		return err
 	},
+	"Reauthenticate": func(s *scene) error {
+		_, err := s.db.Reauthenticate(ctx, s.session.Token.Reveal(), password)
+		return err
+	},
 	"UpdateUserAttributes": func(s *scene) error {
 		_, err := s.db.UpdateUserAttributes(ctx, s.user.ID, snib.Attributes{"nick": "Countess", "team": nil, "x": 1})
 		return err

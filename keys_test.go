@@ -334,6 +334,8 @@ func withoutKey(t *testing.T, db *snib.DB, id snib.UserID) {
 		_, err := db.ChangePassword(ctx, id, password, "another passphrase")
 		wantErr(t, err, snib.ErrNoKey)
 	}
+	_, err := db.Reauthenticate(ctx, "no token", password)
+	wantErr(t, err, snib.ErrNoKey)
 }
 
 func settingWithoutKey(t *testing.T, db *snib.DB, id snib.UserID) {

@@ -49,7 +49,7 @@ var (
 	// are transactions of their own kind.
 	dbOnly = map[string]bool{"ImportUsers": true,
 		"View": true, "Update": true, "Join": true, "Close": true,
-		"HashPassword": true, "AuthenticateUser": true, "LogIn": true, "ChangePassword": true,
+		"HashPassword": true, "AuthenticateUser": true, "LogIn": true, "ChangePassword": true, "Reauthenticate": true,
 		"Refresh": true, "Sweep": true, "Check": true, "Stats": true, "EndEverything": true, "ResetClock": true,
 		"Reseal": true, "Repair": true, "Backup": true, "BackupFile": true, "Compact": true, "CompactTo": true,
 		"Throttle":    true,

@@ -47,6 +47,7 @@ func init() { // it refers to itself
 		"PeekOneTimeToken": {do: (*run).peekLink}, "ListOneTimeTokens": {do: (*run).listLinks},
 		"AuthenticateUser": {do: (*run).authenticate, direct: true}, "LogIn": {do: (*run).logIn, direct: true},
 		"ChangePassword": {do: (*run).changePassword, direct: true},
+		"Reauthenticate": {do: (*run).reauthenticate, direct: true},
 		"Sweep":          {do: (*run).sweep, direct: true}, "EndEverything": {do: (*run).endEverything, direct: true, rare: 5},
 	}
 }
@@ -537,6 +538,12 @@ func (r *run) changePassword() bool {
 		want = r.m.SetPassword(string(id), password, kept...)
 	}
 	return r.updated(u, err, want)
+}
+
+func (r *run) reauthenticate() bool {
+	text, password := r.text("snses_"), r.password()
+	s, err := r.on.(direct).db.Reauthenticate(ctx, text, password)
+	return r.made(s, err, r.m.Reauthenticate(text, password, string(s.ID), s.Token.Reveal()))
 }
 
 func (r *run) sweep() bool {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibhttp"
@@ -222,4 +223,51 @@ func ExampleOptions_refuse() {
 	// Output:
 	// GET /account 303 <a href="/sign-in">See Other</a>.
 	// POST /account 401 Unauthorized. Sign in to go on.
+}
+
+// A change of the address asks for the password, unless it was given in the last
+// five minutes. The form for it posts to /password.
+func ExampleManager_RequireFresh() {
+	db, user, done := open()
+	defer done()
+	m, err := snibhttp.New(db, &snibhttp.Options{App: "notes", Refuse: func(w http.ResponseWriter, r *http.Request, status int, err error) {
+		if errors.Is(err, snibhttp.ErrNotFresh) {
+			http.Redirect(w, r, "/password", http.StatusSeeOther)
+			return
+		}
+		snibhttp.WriteStatus(w, r, status)
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /log-in", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := m.LogIn(w, r, user, nil); err != nil {
+			m.Error(w, r, err)
+		}
+	})
+	mux.HandleFunc("POST /password", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := m.Reauthenticate(w, r, r.PostFormValue("password")); errors.Is(err, snib.ErrInvalidCredentials) {
+			http.Error(w, "This is not the password.", http.StatusForbidden)
+		} else if err != nil {
+			m.Error(w, r, err)
+		}
+	})
+	mux.Handle("POST /address", m.RequireFresh(5*time.Minute, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "changed")
+	})))
+
+	cookies := send(mux, "POST", "/log-in", nil)
+	send(mux, "POST", "/address", nil, cookies...)
+	send(mux, "POST", "/password", url.Values{"password": {"a guess"}}, cookies...)
+	again := send(mux, "POST", "/password", url.Values{"password": {"correct horse battery"}}, cookies...)
+	send(mux, "POST", "/address", nil, cookies...) // the old cookie, copied by a thief
+	send(mux, "POST", "/address", nil, again...)
+	// Output:
+	// POST /log-in 200
+	// POST /address 200 changed
+	// POST /password 403 This is not the password.
+	// POST /password 200
+	// POST /address 401 Unauthorized. Sign in to go on.
+	// POST /address 200 changed
 }

@@ -202,6 +202,26 @@ func (m *Model) Renew(token, id, newToken string) error {
 	return nil
 }
 
+// Reauthenticate replaces the active session of a token by one that has
+// authenticated now.
+func (m *Model) Reauthenticate(token, password, id, newToken string) error {
+	m.Accept(token)
+	old := m.Presented(token)
+	switch {
+	case old == nil || m.State(old) != Active || old.Family != "":
+		return ErrInvalidSession
+	case password == "" || m.Users[old.User].Password != password:
+		return ErrInvalidCredentials
+	}
+	next := *old
+	next.ID, next.Token, next.Created = id, newToken, 0
+	next.Auth, next.Absolute = m.Now, m.Now+m.Absolute
+	m.deadlines(&next)
+	delete(m.Sessions, old.ID)
+	m.put(next)
+	return nil
+}
+
 // Extend gives the session of a token later deadlines, if it is time.
 func (m *Model) Extend(token string) error {
 	m.Accept(token)
