@@ -19,9 +19,9 @@
 //	   └────────────absolute──────▶ dead     90 days, whatever is renewed
 //
 // [DB.ExtendSession] gives the same token later deadlines, [DB.RenewSession] a
-// new token. [DB.Reauthenticate] asks for the password again and gives a new token:
-// Session.AuthenticatedAt is then now, before an action that a stolen session
-// must not do.
+// new token. Before an action that a stolen session must not do,
+// [DB.Reauthenticate] asks for the password again and gives a new token, whose
+// Session.AuthenticatedAt is now.
 //
 // A [RefreshToken] is for native clients that keep one long-lived secret per
 // device: each [DB.Refresh] gives the next token and a new, short session. The

@@ -57,8 +57,8 @@ var (
 	// ErrInvalidSession: the session token or id is malformed, unknown,
 	// ended, or not in a state that the method accepts. Returned by
 	// ValidateSession, ValidateSessionUser, RenewSession, ExtendSession,
-	// Reauthenticate and GetSession, and by CreateSession and CreateRefreshToken for a Session
-	// given as [Proof]. Ask to log in.
+	// Reauthenticate and GetSession, and by CreateSession and
+	// CreateRefreshToken for a Session given as [Proof]. Ask to log in.
 	ErrInvalidSession = records.ErrInvalidSession
 
 	// ErrInvalidRefreshToken: the refresh token is malformed, unknown,

@@ -86,8 +86,9 @@ type Options struct {
 	// alike for known and unknown identities, with the identifier as it is
 	// compared, or "" for one that is no text of 1–256 bytes. ChangePassword
 	// and Reauthenticate call it with the primary identity, and for a user whom
-	// Repair has left without one with the provider "" and the id of the user. An error ends
-	// the call and is returned. It is where a program asks for a captcha.
+	// Repair has left without one with the provider "" and the id of the user.
+	// An error ends the call and is returned. It is where a program asks for a
+	// captcha.
 	BeforeAuth func(ctx context.Context, a Attempt) error
 
 	// Logger receives events that an operator wants to see: a refresh token
@@ -147,10 +148,9 @@ type Address interface {
 //
 // The right password, given to LogIn, AuthenticateUser, ChangePassword or
 // Reauthenticate, ends the run: that of the account, or with such a session that
-// of the session.
-// CreateSession and UpdateUserPassword do not: call [Throttle.Unlock] after a
-// reset by a one-time token, or the user waits with the new password for the
-// failures with the old one.
+// of the session. CreateSession and UpdateUserPassword do not: call
+// [Throttle.Unlock] after a reset by a one-time token, or the user waits with
+// the new password for the failures with the old one.
 type ThrottlePolicy struct {
 	// Closes reports whether strangers cannot log in any more by password
 	// after 100 failures in a row, until [Throttle.Unlock]: true for users who

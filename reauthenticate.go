@@ -55,37 +55,34 @@ func (db *DB) reauthenticate(ctx context.Context, token, password string) (Sessi
 
 // ownSession returns the active session of a token, born of no refresh token,
 // and its user.
-func (tx *Tx) ownSession(token string) (codec.SessionView, codec.User, error) {
+func (tx *Tx) ownSession(token string) (s codec.Session, u codec.User, err error) {
 	v, err := tx.presented(token)
 	if err == nil && (tx.stateOf(&v) != SessionActive || !v.Family().IsZero()) {
 		err = ErrInvalidSession
 	}
 	if err != nil {
-		return v, codec.User{}, err
+		return s, u, err
 	}
-	var s codec.Session
 	v.Decode(&s)
-	u, err := tx.user(UserID(s.UserID))
+	u, err = tx.user(UserID(s.UserID))
 	if errors.Is(err, ErrUserNotFound) || err == nil && u.DisabledAt != 0 {
 		err = ErrInvalidSession // a damaged file: Check says more
 	}
-	return v, u, err
+	return s, u, err
 }
 
 // authenticatedNow replaces the session of a token by one whose log-in is now,
 // if the password that was verified is still that of the user.
 func (tx *Tx) authenticatedNow(token string, password *opened) (Session, error) {
-	v, u, err := tx.ownSession(token)
+	s, u, err := tx.ownSession(token)
 	if err == nil && !password.holds(tx, &u) {
 		err = ErrInvalidCredentials
 	}
 	if err != nil {
 		return Session{}, err
 	}
-	var next codec.Session
-	v.Decode(&next)
-	next.AuthTime = tx.rec.Now
-	next.AbsoluteUntil = clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute)
-	tx.setDeadlines(&next)
-	return tx.issue(&next, v.Key())
+	s.AuthTime = tx.rec.Now
+	s.AbsoluteUntil = clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute)
+	tx.setDeadlines(&s)
+	return tx.issue(&s, s.Key)
 }

@@ -1,7 +1,9 @@
 package snib_test
 
 import (
+	"context"
 	"errors"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -126,7 +128,7 @@ func TestReauthenticateDecidesAnewAtTheCommit(t *testing.T) {
 				})
 			})
 			next, err := db.Reauthenticate(ctx, s.Token.Reveal(), password)
-			if !errors.Is(err, c.want) || c.want == nil && err != nil {
+			if !errors.Is(err, c.want) {
 				t.Fatalf("%v, want %v", err, c.want)
 			}
 			if c.want == nil {
@@ -176,4 +178,71 @@ func TestReauthenticateIsThrottledByItsSession(t *testing.T) {
 	_, err = db.Reauthenticate(ctx, s.Token.Reveal(), password)
 	wantThrottled(t, err, 30*time.Second)
 	valid(t, db, s)
+}
+
+// TestRenewalGivesAStolenSessionNoNewGuesses: the run is that of the log-in.
+func TestRenewalGivesAStolenSessionNoNewGuesses(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	email(t, db, "a@example.com")
+	s := logIn(t, db, "a@example.com")
+	for range 5 {
+		_, err := db.Reauthenticate(ctx, s.Token.Reveal(), "a guess")
+		wantErr(t, err, snib.ErrInvalidCredentials)
+	}
+	s = must(db.RenewSession(ctx, s.Token.Reveal()))(t)
+	_, err := db.Reauthenticate(ctx, s.Token.Reveal(), password)
+	wantThrottled(t, err, 30*time.Second)
+}
+
+// TestAClockSetBackMakesNoLogInYounger: not below zero, and real time goes on
+// counting, across a restart too.
+func TestAClockSetBackMakesNoLogInYounger(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		clock := snibtest.NewClock()
+		path := filepath.Join(t.TempDir(), "accounts.db")
+		db := openFile(t, path, &snib.Options{Now: clock.Now})
+		clock.Advance(24 * time.Hour)
+		email(t, db, "a@example.com")
+		s := logIn(t, db, "a@example.com")
+		clock.Advance(-24 * time.Hour)
+		if restart {
+			closeDB(t, db)
+			db = openFile(t, path, &snib.Options{Now: clock.Now})
+		}
+		for _, want := range []time.Duration{0, 12 * time.Hour} {
+			now := must(db.ValidateSession(ctx, s.Token.Reveal()))(t)
+			if age := now.ReadAt.Sub(now.AuthenticatedAt); age != want {
+				t.Errorf("restarted %t: the log-in is %v old, want %v", restart, age, want)
+			}
+			clock.Advance(12 * time.Hour)
+		}
+		closeDB(t, db)
+	}
+}
+
+// TestReauthenticateAsksTheHook with the primary identity, and ends with its
+// error before a guess is counted or hashed.
+func TestReauthenticateAsksTheHook(t *testing.T) {
+	var asked []string
+	captcha, refuse := errors.New("captcha"), false
+	db := snibtest.NewDB(t, &snib.Options{BeforeAuth: func(_ context.Context, a snib.Attempt) error {
+		asked = append(asked, a.Provider+" "+a.Identifier)
+		if refuse {
+			return captcha
+		}
+		return nil
+	}})
+	u := email(t, db, "a@example.com")
+	must(db.LinkIdentity(ctx, u.ID, "github", "1"))(t)
+	s := logIn(t, db, "a@example.com")
+	asked, refuse = nil, true
+	for range 6 {
+		_, err := db.Reauthenticate(ctx, s.Token.Reveal(), "a guess")
+		wantErr(t, err, captcha)
+	}
+	if len(asked) != 6 || asked[0] != "email a@example.com" {
+		t.Errorf("asked %q", asked)
+	}
+	refuse = false
+	replaced(t, db, s)
 }

@@ -19,8 +19,8 @@ type Session struct {
 
 	// Token is the secret text for the bearer, and is there only when a
 	// method has just made it: CreateSession, LogIn, Reauthenticate,
-	// RenewSession, CreateRefreshToken and Refresh. Reveal it at once; it cannot be had
-	// again.
+	// RenewSession, CreateRefreshToken and Refresh. Reveal it at once; it
+	// cannot be had again.
 	Token Token
 
 	// RefreshTokenID is the family that the session was born of, "" without

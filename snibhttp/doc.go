@@ -15,12 +15,12 @@
 // [Manager.Error], unless the handler has its own answer.
 //
 // [Manager.Require] lets only signed-in requests through, [Manager.RequireFresh]
-// only those whose log-in is recent, which [Manager.Reauthenticate] makes it
-// again, and [Manager.Optional] all; behind them, [FromContext] returns the session and user. A request costs
-// one look into the database and no write. A session in use is extended in
-// place, its token and cookie staying the same, at most once in
-// Options.Sessions.ExtendEvery of the database: parallel requests and tabs
-// never log each other out.
+// only those with a recent log-in, [Manager.Optional] all; behind them,
+// [FromContext] returns the session and user. [Manager.Reauthenticate] asks for
+// the password and makes the log-in recent. A request costs one look into the
+// database and no write. A session in use is extended in place, its token and
+// cookie staying the same, at most once in Options.Sessions.ExtendEvery of the
+// database: parallel requests and tabs never log each other out.
 //
 // # The cookie
 //

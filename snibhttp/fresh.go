@@ -34,11 +34,12 @@ func (m *Manager) RequireFresh(within time.Duration, next http.Handler) http.Han
 // one has on its way meanwhile can be refused. It returns the new session without
 // its Token.
 //
-// ErrUnauthenticated if the request is not signed in by one cookie; ErrMethod
-// for a request that changes nothing (GET); ErrAuthorization for one with a
-// bearer token, whose client gets its new token from DB.Reauthenticate;
-// ErrCrossOrigin, ErrHost. snib.ErrInvalidCredentials for a wrong password, which
-// the form answers by itself: the cookie stays. Others are of the database.
+// ErrUnauthenticated if the request is not signed in by one cookie, and for a
+// session born of a refresh token, which cannot be made fresh; ErrMethod for a
+// request that changes nothing (GET); ErrAuthorization for one with a bearer
+// token, whose client gets its new token from DB.Reauthenticate; ErrCrossOrigin,
+// ErrHost. snib.ErrInvalidCredentials for a wrong password, which the form
+// answers by itself: the cookie stays. Others are of the database.
 func (m *Manager) Reauthenticate(w http.ResponseWriter, r *http.Request, password string) (snib.Session, error) {
 	c, err := m.mayLeave(r)
 	switch {

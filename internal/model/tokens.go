@@ -194,12 +194,18 @@ func (m *Model) Renew(token, id, newToken string) error {
 	if old == nil || m.State(old) == Dead || old.Family != "" {
 		return ErrInvalidSession
 	}
+	m.succeed(old, id, newToken, old.Auth, old.Absolute)
+	return nil
+}
+
+// succeed puts a session, whose life begins now, in the place of another.
+func (m *Model) succeed(old *Session, id, token string, auth, absolute int64) {
 	next := *old
-	next.ID, next.Token, next.Created = id, newToken, 0
+	next.ID, next.Token, next.Created = id, token, 0
+	next.Auth, next.Absolute = auth, absolute
 	m.deadlines(&next)
 	delete(m.Sessions, old.ID)
 	m.put(next)
-	return nil
 }
 
 // Reauthenticate replaces the active session of a token by one that has
@@ -213,12 +219,7 @@ func (m *Model) Reauthenticate(token, password, id, newToken string) error {
 	case password == "" || m.Users[old.User].Password != password:
 		return ErrInvalidCredentials
 	}
-	next := *old
-	next.ID, next.Token, next.Created = id, newToken, 0
-	next.Auth, next.Absolute = m.Now, m.Now+m.Absolute
-	m.deadlines(&next)
-	delete(m.Sessions, old.ID)
-	m.put(next)
+	m.succeed(old, id, newToken, m.Now, m.Now+m.Absolute)
 	return nil
 }
 
