@@ -199,7 +199,7 @@ func ExampleDB_Refresh() {
 	}
 	_, _, err = db.Refresh(ctx, first.Token.Reveal()) // somebody has kept a copy
 	fmt.Println(errors.Is(err, snib.ErrRefreshTokenReused))
-	tokens, err := db.ListUserRefreshTokens(ctx, ada.ID)
+	tokens, err := db.RefreshTokens().List(ctx, ada.ID)
 	fmt.Println(len(tokens), err)
 	// Output:
 	// true

@@ -161,7 +161,7 @@ type Kind struct {
 // Occasions name what ends records, as docs/INVARIANTS.md does.
 var Occasions = [records.Occasions]string{
 	"password set, changed or removed", "user disabled", "identity replaced or unlinked",
-	"`RevokeUserSessions`", "`RevokeUserRefreshTokens`", "`EndEverything`, `ResetClock`, `Restore`",
+	"`RevokeUserSessions`", "`RefreshTokens.RevokeAll`", "`EndEverything`, `ResetClock`, `Restore`",
 }
 
 // Kinds returns the table of kinds.

@@ -115,12 +115,12 @@ var writes = map[string]func(*scene) error{
 		_, _, err := s.db.CreateRefreshToken(ctx, s.user, snib.SessionOptions{})
 		return err
 	},
-	"Refresh":                 func(s *scene) error { _, _, err := s.db.Refresh(ctx, s.family.Token.Reveal()); return err },
-	"RevokeRefreshTokenByID":  func(s *scene) error { return s.db.RevokeRefreshTokenByID(ctx, s.family.ID) },
-	"RevokeRefreshToken":      func(s *scene) error { return s.db.RevokeRefreshToken(ctx, s.user.ID, s.family.ID) },
-	"RevokeUserRefreshTokens": func(s *scene) error { return s.db.RevokeUserRefreshTokens(ctx, s.user.ID) },
-	"Tokens.Revoke":           func(s *scene) error { return s.db.Tokens().Revoke(ctx, s.user.ID, s.link.ID) },
-	"Tokens.RevokeAll":        func(s *scene) error { return s.db.Tokens().RevokeAll(ctx, s.user.ID, "reset") },
+	"Refresh":                  func(s *scene) error { _, _, err := s.db.Refresh(ctx, s.family.Token.Reveal()); return err },
+	"RefreshTokens.RevokeByID": func(s *scene) error { return s.db.RefreshTokens().RevokeByID(ctx, s.family.ID) },
+	"RefreshTokens.Revoke":     func(s *scene) error { return s.db.RefreshTokens().Revoke(ctx, s.user.ID, s.family.ID) },
+	"RefreshTokens.RevokeAll":  func(s *scene) error { return s.db.RefreshTokens().RevokeAll(ctx, s.user.ID) },
+	"Tokens.Revoke":            func(s *scene) error { return s.db.Tokens().Revoke(ctx, s.user.ID, s.link.ID) },
+	"Tokens.RevokeAll":         func(s *scene) error { return s.db.Tokens().RevokeAll(ctx, s.user.ID, "reset") },
 	"Tokens.Create": func(s *scene) error {
 		_, err := s.db.Tokens().Create(ctx, s.user.ID, "verify", time.Hour, nil)
 		return err
@@ -156,7 +156,7 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
-	"Tokens.Peek": "reads", "Tokens.List": "reads",
+	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads",
 	"View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",

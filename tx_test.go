@@ -60,12 +60,15 @@ var (
 		"GetUser": true, "GetUserByProviderID": true, "GetUserByAttribute": true,
 		"ListUsers": true, "ListUsersByAttribute": true,
 		"ValidateSession": true, "ValidateSessionUser": true, "GetSession": true, "ListUserSessions": true,
-		"ListUserRefreshTokens": true,
-		"Tokens.Peek":           true, "Tokens.List": true,
+		"RefreshTokens.List": true,
+		"Tokens.Peek":        true, "Tokens.List": true,
 	}
 
 	// handles are the methods that return methods.
-	handles = map[string]reflect.Type{"Tokens": reflect.TypeFor[snib.OneTimeTokens]()}
+	handles = map[string]reflect.Type{
+		"RefreshTokens": reflect.TypeFor[snib.RefreshTokens](),
+		"Tokens":        reflect.TypeFor[snib.OneTimeTokens](),
+	}
 )
 
 // call calls a method by its name with arguments that could be meant, and

@@ -38,11 +38,11 @@ func init() { // it refers to itself
 		"RevokeToken": {do: (*run).revokeToken, rare: 6}, "RevokeUserSessions": {do: (*run).endSessions, rare: 4},
 		"DeleteDeadUserSessions": {do: (*run).deleteDead, rare: 2},
 		"CreateRefreshToken":     {do: (*run).createFamily}, "Refresh": {do: (*run).refreshes, direct: true},
-		"refresh in step":        {do: (*run).inStep, direct: true, rare: 2},
-		"many refresh tokens":    {do: (*run).manyFamilies, rare: 2},
-		"RevokeRefreshTokenByID": {do: (*run).revoke, rare: 5}, "RevokeUserRefreshTokens": {do: (*run).revokeAll, rare: 10},
-		"RevokeRefreshToken": {do: (*run).revokeOfUser, rare: 5},
-		"RevokeOneTimeToken": {do: (*run).revokeLink, rare: 3}, "RevokeUserOneTimeTokens": {do: (*run).revokeLinks, rare: 4},
+		"refresh in step":          {do: (*run).inStep, direct: true, rare: 2},
+		"many refresh tokens":      {do: (*run).manyFamilies, rare: 2},
+		"RefreshTokens.RevokeByID": {do: (*run).revoke, rare: 5}, "RefreshTokens.RevokeAll": {do: (*run).revokeAll, rare: 10},
+		"RefreshTokens.Revoke": {do: (*run).revokeOfUser, rare: 5},
+		"RevokeOneTimeToken":   {do: (*run).revokeLink, rare: 3}, "RevokeUserOneTimeTokens": {do: (*run).revokeLinks, rare: 4},
 		"CreateOneTimeToken": {do: (*run).createLink}, "UseOneTimeToken": {do: (*run).useLink}, "many one-time tokens": {do: (*run).manyLinks, rare: 15},
 		"PeekOneTimeToken": {do: (*run).peekLink}, "ListOneTimeTokens": {do: (*run).listLinks},
 		"AuthenticateUser": {do: (*run).authenticate, direct: true}, "LogIn": {do: (*run).logIn, direct: true},
@@ -360,7 +360,7 @@ func (r *run) refreshes() bool {
 
 func (r *run) revoke() bool {
 	id := pick(r, slices.Concat(r.d.families, r.families))
-	err := r.on.RevokeRefreshTokenByID(snib.RefreshTokenID(id))
+	err := r.on.RefreshTokens().RevokeByID(ctx, snib.RefreshTokenID(id))
 	return r.agree(err, r.m.Revoke(id, ""))
 }
 
@@ -369,13 +369,13 @@ func (r *run) revokeOfUser() bool {
 	if user == "" {
 		return false
 	}
-	err := r.on.RevokeRefreshToken(user, snib.RefreshTokenID(id))
+	err := r.on.RefreshTokens().Revoke(ctx, user, snib.RefreshTokenID(id))
 	return r.agree(err, r.m.Revoke(id, string(user)))
 }
 
 func (r *run) revokeAll() bool {
 	id := r.user()
-	return r.agree(r.on.RevokeUserRefreshTokens(id), r.m.RevokeAll(string(id)))
+	return r.agree(r.on.RefreshTokens().RevokeAll(ctx, id), r.m.RevokeAll(string(id)))
 }
 
 var purposes = []string{"reset", "verify"}

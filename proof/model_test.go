@@ -428,7 +428,7 @@ func (r *run) compareUser(id snib.UserID) {
 			families = append(families, f)
 		}
 	}
-	if got := must(d.db.ListUserRefreshTokens(ctx, id))(d.t); len(got) != len(families) {
+	if got := must(d.db.RefreshTokens().List(ctx, id))(d.t); len(got) != len(families) {
 		r.differ("%d families of %s, want %d", len(got), id, len(families))
 	} else {
 		for i := range got {
