@@ -237,6 +237,25 @@ func ExampleOneTimeTokens_Use() {
 	// true
 }
 
+func ExampleIdentities_FinishMove() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+
+	link, err := db.Identities().BeginMove(ctx, ada.ID, "email", "ada@new.example", time.Hour)
+	if err != nil {
+		log.Fatal(err)
+	}
+	mailed := link.Token.Reveal() // to the new address
+
+	moved, old, err := db.Identities().FinishMove(ctx, mailed)
+	fmt.Println(moved.Identities[0].Identifier, err)
+	fmt.Println("a notice goes to", old.Identifier)
+	// Output:
+	// ada@new.example <nil>
+	// a notice goes to ada@example.com
+}
+
 func ExampleDB_Update() {
 	db, ada, done := example()
 	defer done()

@@ -22,7 +22,7 @@ type scene struct {
 	user                 snib.User
 	session, born, other snib.Session
 	family, spent        snib.RefreshToken
-	link                 snib.OneTimeToken
+	link, move           snib.OneTimeToken
 	hash                 snib.PasswordHash
 	away                 snib.User // disabled
 }
@@ -34,6 +34,7 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 		Provider: "email", Identifier: "ada@example.com", Password: password,
 		Attributes: snib.Attributes{"nick": "Ada", "team": "blue"},
 	}))(tb)
+	s.user = must(db.LinkIdentity(ctx, s.user.ID, "google", "second"))(tb)
 	s.session, s.other = logIn(tb, db, "ada@example.com"), logIn(tb, db, "ada@example.com")
 	var err error
 	if s.born, s.family, err = db.CreateRefreshToken(ctx, s.user, snib.SessionOptions{}); err != nil {
@@ -50,8 +51,9 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 		tb.Fatal(err)
 	}
 	s.link = must(db.Tokens().Create(ctx, s.user.ID, "reset", time.Hour, nil))(tb)
+	mover := must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "mover"}))(tb)
+	s.move = must(db.Identities().BeginMove(ctx, mover.ID, "x", "moved", time.Hour))(tb)
 	s.hash = must(db.HashPassword(ctx, "another passphrase"))(tb)
-	must(db.LinkIdentity(ctx, s.user.ID, "google", "second"))(tb)
 	s.away = must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "away"}))(tb)
 	must(db.DisableUser(ctx, s.away.ID, "left"))(tb)
 	return s
@@ -73,6 +75,18 @@ var writes = map[string]func(*scene) error{
 	},
 	"UpdateUserProviderID": func(s *scene) error {
 		_, err := s.db.UpdateUserProviderID(ctx, s.user.ID, "email", "moved@example.com")
+		return err
+	},
+	"Identities.Verify": func(s *scene) error { // which another user loses
+		_, err := s.db.Identities().Verify(ctx, s.user.ID, "x", "away")
+		return err
+	},
+	"Identities.BeginMove": func(s *scene) error {
+		_, err := s.db.Identities().BeginMove(ctx, s.user.ID, "google", "third", time.Hour)
+		return err
+	},
+	"Identities.FinishMove": func(s *scene) error {
+		_, _, err := s.db.Identities().FinishMove(ctx, s.move.Token.Reveal())
 		return err
 	},
 	"LinkIdentity": func(s *scene) error { _, err := s.db.LinkIdentity(ctx, s.user.ID, "github", "1"); return err },

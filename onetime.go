@@ -75,14 +75,16 @@ func (tx *Tx) Tokens() OneTimeTokens { return OneTimeTokens{handle{db: tx.db, tx
 // (Purpose, TTL, Data).
 func (o OneTimeTokens) Create(ctx context.Context, user UserID, purpose string, ttl time.Duration, data []byte) (OneTimeToken, error) {
 	return result(ctx, "create one-time token", o.at.updateIfNeeded, func(tx *Tx) (OneTimeToken, error) {
+		if err := checkPurpose(purpose); err != nil {
+			return OneTimeToken{}, err
+		}
 		return tx.createOneTime(user, purpose, ttl, data)
 	})
 }
 
+// createOneTime is Create for a purpose that can be, the library's too.
 func (tx *Tx) createOneTime(user UserID, purpose string, ttl time.Duration, data []byte) (OneTimeToken, error) {
-	switch err := checkPurpose(purpose); {
-	case err != nil:
-		return OneTimeToken{}, err
+	switch {
 	case ttl < time.Second || ttl > maxOneTimeLife:
 		return OneTimeToken{}, &InputError{Field: "TTL", Code: CodeOutOfRange, Reason: "must be from 1 s to 90 days", Min: int64(time.Second), Max: int64(maxOneTimeLife)}
 	case len(data) > maxOneTimeData:

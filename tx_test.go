@@ -66,6 +66,7 @@ var (
 
 	// handles are the methods that return methods.
 	handles = map[string]reflect.Type{
+		"Identities":    reflect.TypeFor[snib.Identities](),
 		"RefreshTokens": reflect.TypeFor[snib.RefreshTokens](),
 		"Tokens":        reflect.TypeFor[snib.OneTimeTokens](),
 	}

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
@@ -312,6 +313,16 @@ func TestListsThatClaimMore(t *testing.T) {
 			t.Errorf("%v allocations for a false length", n)
 		}
 	}
+}
+
+// A time of verification that is unset has one form: it is not there.
+func TestAnUnverifiedIdentityHasOneForm(t *testing.T) {
+	const at = 1_760_000_000_500
+	s := userSample("user", User{ID: "u", Identities: []Identity{{Provider: "email", Key: "a@x", Identifier: "a@x", LinkedAt: 1, VerifiedAt: at}}})
+	v := s.encode(s.record, s.key)
+	off := bytes.Index(v, binary.BigEndian.AppendUint64(nil, at))
+	clear(v[off : off+8])
+	refused(t, s, []byte(s.key), reseal(s.space, s.key, v), "a fifth part of zero")
 }
 
 // Attributes that this package does not write make the record damaged, so that

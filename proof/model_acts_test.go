@@ -28,6 +28,7 @@ func init() { // it refers to itself
 		"UpdateUserProviderID": {do: identityOp(methods.UpdateUserProviderID, (*model.Model).UpdateProviderID)},
 		"LinkIdentity":         {do: identityOp(methods.LinkIdentity, (*model.Model).Link)},
 		"UnlinkIdentity":       {do: identityOp(methods.UnlinkIdentity, (*model.Model).Unlink)},
+		"Identities.Verify":    {do: (*run).verify}, "Identities.BeginMove": {do: (*run).beginMove}, "Identities.FinishMove": {do: (*run).finishMove},
 		"UpdateUserAttributes": {do: (*run).updateAttributes},
 		"UpdateUserPassword":   {do: (*run).updatePassword, rare: 4}, "RemoveUserPassword": {do: (*run).removePassword, rare: 5},
 		"DisableUser": {do: (*run).disable, rare: 5}, "EnableUser": {do: (*run).enable},
@@ -65,7 +66,10 @@ func (r *run) updated(u snib.User, err, want error) bool {
 func (r *run) createUser() bool {
 	x := r.identity()
 	a, changes := r.attributes()
-	n := snib.NewUser{Provider: x.Provider, Identifier: x.Identifier, Attributes: a}
+	n := snib.NewUser{Provider: x.Provider, Identifier: x.Identifier, Attributes: a, Verified: r.rng.IntN(4) == 0}
+	if n.Verified {
+		x.Verified = r.m.Now
+	}
 	var password string
 	if r.rng.IntN(2) == 0 {
 		password = passwords[r.rng.IntN(2)]
@@ -105,6 +109,30 @@ func identityOp(on func(methods, snib.UserID, string, string) (snib.User, error)
 		u, err := on(r.on, id, x.Provider, x.Identifier)
 		return r.updated(u, err, m(r.m, string(id), x))
 	}
+}
+
+func (r *run) verify() bool {
+	id, x := r.user(), r.identity()
+	u, err := r.on.Identities().Verify(ctx, id, x.Provider, x.Identifier)
+	x.Verified = r.m.Now
+	return r.updated(u, err, r.m.Link(string(id), x))
+}
+
+func (r *run) beginMove() bool {
+	id, x := r.user(), r.identity()
+	l, err := r.on.Identities().BeginMove(ctx, id, x.Provider, x.Identifier, time.Hour)
+	r.texts = append(r.texts, l.Token.Reveal())
+	return r.agree(err, r.m.BeginMove(string(id), x, time.Hour.Milliseconds(), string(l.ID), l.Token.Reveal()))
+}
+
+func (r *run) finishMove() bool {
+	token := r.text("snott_")
+	u, gone, err := r.on.Identities().FinishMove(ctx, token)
+	user, old, want := r.m.FinishMove(token)
+	if err == nil && (string(u.ID) != user || gone.Provider != old.Provider || gone.Identifier != old.Identifier) {
+		r.differ("%s moves from %v, want %s from %v", u.ID, gone, user, old)
+	}
+	return r.updated(u, err, want)
 }
 
 func (r *run) updateAttributes() bool {
@@ -396,7 +424,7 @@ func (r *run) createLink() bool {
 func (r *run) presentedLink() (text, purpose string) {
 	text, purpose = r.text("snott_"), pick(r, purposes)
 	for _, l := range r.m.Links {
-		if l.Token == text && r.rng.IntN(4) > 0 {
+		if l.Token == text && l.Purpose != model.MovePurpose && r.rng.IntN(4) > 0 {
 			purpose = l.Purpose
 		}
 	}
@@ -493,7 +521,7 @@ func (r *run) password() string {
 func (r *run) credentials() (model.Identity, string) {
 	var users []*model.User
 	for _, id := range slices.Sorted(maps.Keys(r.m.Users)) {
-		if u := r.m.Users[id]; u.Password != "" {
+		if u := r.m.Users[id]; u.Password != "" && len(u.Identities) > 0 {
 			users = append(users, u)
 		}
 	}

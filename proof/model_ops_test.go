@@ -32,6 +32,7 @@ type methods interface {
 	DeleteDeadUserSessions(snib.UserID) (int, error)
 	CreateRefreshToken(snib.Proof, snib.SessionOptions) (snib.Session, snib.RefreshToken, error)
 	RefreshTokens() snib.RefreshTokens
+	Identities() snib.Identities
 	Tokens() snib.OneTimeTokens
 }
 
@@ -88,6 +89,7 @@ func (x direct) RevokeUserSessions(id snib.UserID, except ...snib.SessionID) err
 func (x direct) CreateRefreshToken(p snib.Proof, o snib.SessionOptions) (snib.Session, snib.RefreshToken, error) {
 	return x.db.CreateRefreshToken(ctx, p, o)
 }
+func (x direct) Identities() snib.Identities       { return x.db.Identities() }
 func (x direct) RefreshTokens() snib.RefreshTokens { return x.db.RefreshTokens() }
 func (x direct) Tokens() snib.OneTimeTokens        { return x.db.Tokens() }
 
