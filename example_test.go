@@ -237,6 +237,31 @@ func ExampleOneTimeTokens_Use() {
 	// true
 }
 
+func ExampleCodes_Use() {
+	db, _, done := example()
+	defer done()
+	ctx := context.Background()
+
+	code, err := db.Codes().Begin(ctx, "sign-in", "email", "ada@example.com")
+	if err != nil {
+		log.Fatal(err)
+	}
+	cookie := code.Handle.Reveal() // for every address that is asked for
+	if err := db.Codes().Store(ctx, code); err != nil {
+		log.Fatal(err)
+	}
+	mailed := code.Digits.Reveal()
+
+	var session snib.Session
+	err = db.Codes().Use(ctx, "sign-in", cookie, mailed, func(tx *snib.Tx, u snib.User) error {
+		session, err = tx.CreateSession(u, snib.SessionOptions{})
+		return err
+	})
+	fmt.Println(session.State, err)
+	// Output:
+	// active <nil>
+}
+
 func ExampleIdentities_FinishMove() {
 	db, ada, done := example()
 	defer done()

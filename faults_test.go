@@ -23,6 +23,7 @@ type scene struct {
 	session, born, other snib.Session
 	family, spent        snib.RefreshToken
 	link, move           snib.OneTimeToken
+	drawn, code          snib.Code // the latter is stored
 	hash                 snib.PasswordHash
 	away                 snib.User // disabled
 }
@@ -53,6 +54,11 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 	s.link = must(db.Tokens().Create(ctx, s.user.ID, "reset", time.Hour, nil))(tb)
 	mover := must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "mover"}))(tb)
 	s.move = must(db.Identities().BeginMove(ctx, mover.ID, "x", "moved", time.Hour))(tb)
+	s.drawn = must(db.Codes().Begin(ctx, "sign-in", "email", "ada@example.com"))(tb)
+	s.code = must(db.Codes().Begin(ctx, "sign-in", "x", "mover"))(tb)
+	if err := db.Codes().Store(ctx, s.code); err != nil {
+		tb.Fatal(err)
+	}
 	s.hash = must(db.HashPassword(ctx, "another passphrase"))(tb)
 	s.away = must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "away"}))(tb)
 	must(db.DisableUser(ctx, s.away.ID, "left"))(tb)
@@ -76,6 +82,13 @@ var writes = map[string]func(*scene) error{
 	"UpdateUserProviderID": func(s *scene) error {
 		_, err := s.db.UpdateUserProviderID(ctx, s.user.ID, "email", "moved@example.com")
 		return err
+	},
+	"Codes.Store": func(s *scene) error { return s.db.Codes().Store(ctx, s.drawn) },
+	"Codes.Use": func(s *scene) error {
+		return s.db.Codes().Use(ctx, "sign-in", s.code.Handle.Reveal(), s.code.Digits.Reveal(), func(tx *snib.Tx, u snib.User) error {
+			_, err := tx.CreateSession(u, snib.SessionOptions{})
+			return err
+		})
 	},
 	"Identities.Verify": func(s *scene) error { // which another user loses
 		_, err := s.db.Identities().Verify(ctx, s.user.ID, "x", "away")
@@ -170,7 +183,7 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
-	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads",
+	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Codes.Begin": "reads",
 	"View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",

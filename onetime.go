@@ -145,10 +145,14 @@ func (tx *Tx) putOneTime(t *codec.OneTimeToken, dead []codec.OwnedKey) (OneTimeT
 }
 
 func newOneTimeToken(t *codec.OneTimeToken) OneTimeToken {
-	return OneTimeToken{
+	out := OneTimeToken{
 		ID: OneTimeTokenID(token.OneTime.ID(t.Key)), UserID: UserID(t.UserID), Purpose: t.Purpose,
-		CreatedAt: clock.Time(t.Key.Time()), ExpiresAt: clock.Time(t.ExpiresAt), Data: t.Data,
+		CreatedAt: clock.Time(t.Key.Time()), ExpiresAt: clock.Time(t.ExpiresAt),
 	}
+	if !strings.HasPrefix(t.Purpose, codePurpose) {
+		out.Data = t.Data
+	}
+	return out
 }
 
 // Peek returns the token that Use would accept, and leaves it usable. It never
@@ -198,7 +202,12 @@ func (tx *Tx) liveOneTime(purpose, text string) (codec.OneTimeToken, error) {
 	if !ok {
 		return codec.OneTimeToken{}, ErrInvalidOneTimeToken
 	}
-	hash := token.OneTime.Hash(secret[:])
+	return tx.liveOneTimeAt(key, secret[:], purpose)
+}
+
+// liveOneTimeAt is liveOneTime for the key and the secret of a token.
+func (tx *Tx) liveOneTimeAt(key codec.OwnedKey, secret []byte, purpose string) (codec.OneTimeToken, error) {
+	hash := token.OneTime.Hash(secret)
 	t, err := tx.rec.OneTimeToken(key)
 	if err != nil {
 		return codec.OneTimeToken{}, err
