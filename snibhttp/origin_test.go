@@ -150,6 +150,24 @@ func TestCrossOriginLogInAndOut(t *testing.T) {
 	}
 }
 
+// TestAPostedCallbackSignsIn: the POST of a provider is refused, and the GET of
+// ours that it is redirected to, which the browser still calls cross-site, signs
+// in.
+func TestAPostedCallbackSignsIn(t *testing.T) {
+	s := newSite(t, nil)
+	s.mux.Handle("POST /callback", http.RedirectHandler("/sign-in?state=kept", http.StatusSeeOther))
+	posted := crossing{method: "POST", headers: "Origin: https://provider.example | Sec-Fetch-Site: cross-site | Sec-Fetch-Mode: navigate"}
+	wantStatus(t, s.do(posted.request("/sign-in")), http.StatusForbidden)
+	res := s.do(posted.request("/callback"))
+	wantStatus(t, res, http.StatusSeeOther)
+	followed := crossing{method: "GET", headers: "Sec-Fetch-Site: cross-site | Sec-Fetch-Mode: navigate"}
+	res = s.do(followed.request(res.Header.Get("Location")))
+	wantStatus(t, res, http.StatusNoContent)
+	if len(res.Cookies()) != 1 {
+		t.Errorf("cookies %v", res.Cookies())
+	}
+}
+
 // TestOriginUnderPlainHTTP: the profile says the scheme, whatever the
 // connection and forwarded headers say.
 func TestOriginUnderPlainHTTP(t *testing.T) {
