@@ -59,6 +59,13 @@ var crossings = []crossing{
 	{"TRACE", "TRACE", "Sec-Fetch-Site: cross-site", false, false},
 	{"small letters are another method", "get", "Sec-Fetch-Site: cross-site", false, false},
 	{"CONNECT", "CONNECT", "Origin: https://attacker.example", false, false},
+	{"null origin of a sibling", "POST", "Origin: null | Sec-Fetch-Site: same-site", false, false},
+	{"null origin by the user's own doing", "POST", "Origin: null | Sec-Fetch-Site: none", true, true},
+	{"same-origin in capitals", "POST", "Sec-Fetch-Site: Same-Origin", false, false},
+	{"our origin with its default port", "POST", "Origin: https://notes.example:443 | Sec-Fetch-Site: same-origin", false, true},
+	{"our name with a dot", "POST", "Origin: https://notes.example. | Sec-Fetch-Site: same-origin", false, true},
+	{"a list of origins", "POST", "Origin: https://notes.example, https://attacker.example | Sec-Fetch-Site: same-origin", false, true},
+	{"a method by a header", "GET", "X-HTTP-Method-Override: POST | Sec-Fetch-Site: cross-site", true, true},
 
 	{"WebSocket of ours", "GET", "Upgrade: websocket | Origin: https://notes.example", true, true},
 	{"WebSocket of ours, all headers", "GET", "Upgrade: websocket | Origin: https://notes.example | Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: websocket", true, true},
