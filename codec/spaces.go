@@ -14,6 +14,7 @@ const (
 	SpaceOneTime    = "one_time_tokens"  // [OwnedKey]: [OneTimeToken]
 	SpaceQuarantine = "quarantine"       // see [AppendQuarantineKey]
 	SpaceThrottle   = "throttle"         // number of a block: [Throttle]
+	SpaceLeaving    = "leaving"          // user id: [Leaving]
 )
 
 // Keys of the space meta.

@@ -58,7 +58,7 @@ func (t *tx) DeleteRows(set string, from, to []byte, limit int) (n int, err erro
 // removeRows removes the first keys of a range. Leaves are checked as far as it
 // comes, and not to the end of the range, which may be far.
 func (t *tx) removeRows(s *space, from, to []byte, limit, depth int) (n int, err error) {
-	if s.bucket == nil || limit <= 0 {
+	if s.bucket == nil {
 		return 0, nil
 	}
 	if depth > maxNesting {
