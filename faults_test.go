@@ -60,6 +60,7 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 		tb.Fatal(err)
 	}
 	s.hash = must(db.HashPassword(ctx, "another passphrase"))(tb)
+	putRows(tb, db, "notes", 3, s.user.ID)
 	s.away = must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "away"}))(tb)
 	must(db.DisableUser(ctx, s.away.ID, "left"))(tb)
 	return s
@@ -184,7 +185,7 @@ var writes = map[string]func(*scene) error{
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
 	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Codes.Begin": "reads",
-	"View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
+	"ExportUser": "reads", "View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",
 	"AuthenticateUser":       "writes only to upgrade a hash, whose failure is an event",
@@ -280,6 +281,7 @@ func TestAFailureAnywhereLeavesTheStateBefore(t *testing.T) {
 				Now:      clock.Now,
 				Sessions: snib.SessionPolicy{ExtendEvery: -1},
 				Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
+				Owned:    []string{"notes"},
 			})
 			s := newScene(t, db)
 			clock.Advance(2 * time.Minute) // so that the clock is due to be stored
@@ -322,6 +324,7 @@ func TestMethodsThatRunTwiceHappenOnce(t *testing.T) {
 			t.Parallel()
 			db, err := snib.OpenTwice(filepath.Join(t.TempDir(), "accounts.db"), snibtest.Fast(&snib.Options{
 				Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
+				Owned:   []string{"notes"},
 			}))
 			if err != nil {
 				t.Fatal(err)

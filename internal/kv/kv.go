@@ -90,8 +90,8 @@ type Wanter interface{ Want(refs []Ref) }
 // names. An engine that stands alone has no such method. See [RowsOf].
 type Rows interface {
 	// ScanRows is Scan for a set; one that is missing is empty. The value of a
-	// set inside the set is nil.
-	ScanRows(set string, from, to []byte, limit int, visit func(key, value []byte) error) error
+	// set inside the set is nil; it is scanned under a longer path.
+	ScanRows(path []string, from, to []byte, limit int, visit func(key, value []byte) error) error
 
 	// DeleteRows removes the first keys in [from, to), at most limit of them,
 	// and returns how many. A set inside the set counts as one key and as those

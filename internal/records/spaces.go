@@ -5,6 +5,9 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
+// Bucket is the one top-level bucket of a file that is the library's.
+const Bucket = "snib"
+
 // The spaces of the file, one row of docs/FORMAT.md each.
 const (
 	SpaceMeta kv.Space = iota
@@ -16,6 +19,7 @@ const (
 	SpaceOneTime
 	SpaceQuarantine
 	SpaceThrottle
+	SpaceLeaving
 
 	// Built to take the place of those above: see internal/reindex.
 	ShadowUsers
@@ -35,6 +39,7 @@ var Spaces = []kv.SpaceSpec{
 	SpaceOneTime:    {Name: codec.SpaceOneTime},
 	SpaceQuarantine: {Name: codec.SpaceQuarantine},
 	SpaceThrottle:   {Name: codec.SpaceThrottle},
+	SpaceLeaving:    {Name: codec.SpaceLeaving},
 
 	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
 	ShadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},
@@ -50,4 +55,5 @@ var Shared = map[kv.Space]string{
 	SpaceAttributes: "leads to the user, whose record lists it",
 	SpaceQuarantine: "what Repair could not read",
 	SpaceThrottle:   "counts of failed guesses, which name nobody",
+	SpaceLeaving:    "a deleted user, until the last row is removed",
 }

@@ -100,12 +100,12 @@ func (t *joinedTx) DeleteRange(i kv.Space, from, to []byte) (int, error) {
 	return t.tx.DeleteRange(i, from, to)
 }
 
-func (t *joinedTx) ScanRows(set string, from, to []byte, limit int, visit func(key, value []byte) error) error {
+func (t *joinedTx) ScanRows(path []string, from, to []byte, limit int, visit func(key, value []byte) error) error {
 	if err := t.check(); err != nil {
 		return err
 	}
 	defer faultsPanic()()
-	return t.tx.ScanRows(set, from, to, limit, visit)
+	return t.tx.ScanRows(path, from, to, limit, visit)
 }
 
 func (t *joinedTx) DeleteRows(set string, from, to []byte, limit int) (int, error) {

@@ -10,12 +10,18 @@ import (
 // Rows of the application's lie in top-level buckets beside the store's own. The
 // application makes and fills them with the transaction that [Bolt] gives.
 
-// rows returns the set of a name, with a nil bucket if there is none.
-func (p *pages) rows(set string) (*space, error) {
-	if set == p.opt.Bucket {
-		return nil, fmt.Errorf("boltkv: bucket %q is the store's own", set)
+// rows returns the set at a path, with a nil bucket if it is missing.
+func (p *pages) rows(path ...string) (*space, error) {
+	if path[0] == p.opt.Bucket {
+		return nil, fmt.Errorf("boltkv: bucket %q is the store's own", path[0])
 	}
-	return inside(p.btx.Bucket([]byte(set))), nil
+	b := p.btx.Bucket([]byte(path[0]))
+	for _, name := range path[1:] {
+		if b != nil {
+			b = b.Bucket([]byte(name))
+		}
+	}
+	return inside(b), nil
 }
 
 // inside makes a set of a bucket. It is looked up anew for each call: the
@@ -27,8 +33,8 @@ func inside(b *bolt.Bucket) *space {
 }
 
 // ScanRows implements kv.Rows.
-func (r *reader) ScanRows(set string, from, to []byte, limit int, visit func(key, value []byte) error) error {
-	return r.scan(func() (*space, error) { return r.rows(set) }, from, to, limit, visit)
+func (r *reader) ScanRows(path []string, from, to []byte, limit int, visit func(key, value []byte) error) error {
+	return r.scan(func() (*space, error) { return r.rows(path...) }, from, to, limit, visit)
 }
 
 // DeleteRows implements kv.Rows.
@@ -87,7 +93,7 @@ func (t *tx) removeRows(s *space, from, to []byte, limit, depth int) (n int, err
 }
 
 // removeRow removes a key, or as much as it may of the bucket there. Keys of a
-// bucket go first, so that none is freed whole that holds more than limit.
+// bucket go first, so that a bucket of more than limit keys is not freed at once.
 func (t *tx) removeRow(s *space, key, value []byte, limit, depth int) (int, error) {
 	var child *bolt.Bucket
 	if value == nil { // of a bucket, or of a key put in this transaction

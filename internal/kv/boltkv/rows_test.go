@@ -46,7 +46,7 @@ func rowsOf(tb testing.TB, s *Store, set string) (keys []string) {
 			return err
 		}
 		keys = nil
-		return rows.ScanRows(set, nil, nil, 0, func(key, _ []byte) error {
+		return rows.ScanRows([]string{set}, nil, nil, 0, func(key, _ []byte) error {
 			keys = append(keys, string(key))
 			return nil
 		})

@@ -210,7 +210,7 @@ func (r *reader) Scan(space kv.Space, from, to []byte, limit int, visit func(key
 }
 
 // ScanRows implements kv.Rows, if the engine does.
-func (r *reader) ScanRows(set string, from, to []byte, limit int, visit func(key, value []byte) error) error {
+func (r *reader) ScanRows(path []string, from, to []byte, limit int, visit func(key, value []byte) error) error {
 	rows, err := kv.RowsOf(r.in)
 	if err == nil {
 		err = r.begin()
@@ -218,7 +218,7 @@ func (r *reader) ScanRows(set string, from, to []byte, limit int, visit func(key
 	if err != nil {
 		return err
 	}
-	return rows.ScanRows(set, from, to, limit, func(key, value []byte) error {
+	return rows.ScanRows(path, from, to, limit, func(key, value []byte) error {
 		return visit(r.hand(key), r.hand(value))
 	})
 }
