@@ -78,7 +78,10 @@ func (e *exporter) next() error {
 func exportedUser(u *codec.User, password any) Object {
 	identities := []any{}
 	for _, x := range u.Identities {
-		identities = append(identities, Object{{"provider", x.Provider}, {"identifier", x.Identifier}, {"linked_at", Instant(x.LinkedAt)}})
+		identities = append(identities, Object{
+			{"provider", x.Provider}, {"identifier", x.Identifier},
+			{"linked_at", Instant(x.LinkedAt)}, {"verified_at", Instant(x.VerifiedAt)},
+		})
 	}
 	return Object{
 		{"id", u.ID}, {"created_at", Instant(u.CreatedAt)}, {"updated_at", Instant(u.UpdatedAt)},
