@@ -17,8 +17,9 @@ import (
 // swept, and rows in the buckets of Options.Owned. It answers a request by
 // articles 15 and 20 of the GDPR, as far as the data lies in the file.
 //
-// No secret is in it and no hash of one: of a password it has the algorithm and
-// the time of the change. Bytes, as of rows, one-time tokens' data and attributes,
+// No secret is in it and no hash of one; data of one-time tokens of the
+// library itself is left out. Of a password it has the algorithm and the time of the
+// change. Bytes, as of rows, one-time tokens' data and attributes,
 // are in base64 (RFC 4648, section 4), with any secrets of the program's own in
 // them. Of the key of a row the id and the zero byte are left out. A record that
 // damage has hit is "unreadable"; records of kinds that a later program has added

@@ -1,6 +1,8 @@
 package records
 
 import (
+	"strings"
+
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/token"
 )
@@ -66,6 +68,9 @@ func familyFacts(key, value []byte) (Object, error) {
 
 func oneTimeFacts(key, value []byte) (Object, error) {
 	o, err := codec.DecodeOneTimeToken(key, value)
+	if strings.HasPrefix(o.Purpose, "snib:") {
+		o.Data = nil // the library's own, which may be the hash of a code
+	}
 	return Object{{"purpose", o.Purpose}, {"expires_at", Instant(o.ExpiresAt)}, {"data", o.Data}}, err
 }
 
