@@ -45,12 +45,11 @@ const (
 )
 
 // Events that strangers can cause. The 20 newest of a user are kept, so that
-// they push out none of the others.
+// they cannot push out the others.
 const (
 	// EventLogInFailed counts the failed passwords of one hour. It is written
 	// in the background, a minute later at most or at Close, and is not in the
-	// outbox. A name without a user has none, nor has an attempt that had to
-	// wait.
+	// outbox. Names without a user and attempts that had to wait do not count.
 	EventLogInFailed EventKind = "log-in-failed"
 
 	EventTokenCreated EventKind = "token-created" // Subject: a one-time token; Detail: its purpose
@@ -62,7 +61,7 @@ const (
 	EventEverythingEnded EventKind = "everything-ended" // by EndEverything or ResetClock; without a UserID
 )
 
-// An EventActor says who has caused an event.
+// An EventActor is the cause of an event.
 type EventActor string
 
 // The actors.
@@ -105,15 +104,15 @@ type Event struct {
 	Position uint64
 }
 
-// Events lists what has happened to users, and reads the outbox. Those of
+// Events lists the history of a user, and reads the outbox. Those of
 // [DB.Events] run each method in a transaction of its own; those of [Tx.Events]
 // run it in that transaction and end with it: there ctx is checked before the
 // method begins.
 //
 // Every change of a way in and every log-in is an event, written in the commit
-// of the change: there is none without its event, and no event without its
-// change. ImportUsers writes none, and neither do the end of one session, its
-// renewal, refreshing, and changes of attributes. Events are kept for a year,
+// of the change: no change without its event, and no event without its change.
+// ImportUsers, Refresh, changes of attributes, and the renewal or end of one
+// session write no event. Events are kept for a year,
 // within the bounds of their kinds, are kept by Restore and EndEverything, and go
 // with the user.
 //

@@ -46,7 +46,7 @@ var eventsOf = map[string][]snib.EventKind{
 // TestEveryChangeHasItsEvent: in the outbox, and in the list of its user. That
 // both are one commit, TestAFailureAnywhereLeavesTheStateBefore shows.
 func TestEveryChangeHasItsEvent(t *testing.T) {
-	seen := map[snib.EventKind]bool{"refresh-reuse": true, "unlocked": true, "log-in-failed": true} // tested below
+	seen := map[snib.EventKind]bool{"refresh-reuse": true, "unlocked": true, "log-in-failed": true, "identity-verified": true} // tested below
 	for name, write := range writes {
 		want, known := eventsOf[name]
 		if !known {
@@ -151,6 +151,15 @@ func TestUnlockIsAnEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if list := must(db.Events().List(ctx, u.ID))(t); list[0].Kind != snib.EventUnlocked || list[0].Actor != snib.ActorOperator {
+		t.Errorf("%+v", list[0])
+	}
+}
+
+func TestAProvenIdentityIsAnEvent(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "ada@example.com"}))(t)
+	must(db.Identities().Verify(ctx, u.ID, "email", "ada@example.com"))(t)
+	if list := must(db.Events().List(ctx, u.ID))(t); list[0].Kind != snib.EventIdentityVerified || list[0].Detail != "email ada@example.com" {
 		t.Errorf("%+v", list[0])
 	}
 }

@@ -45,7 +45,7 @@ func (f *failedLogIns) addLocked(user string, x failure) {
 	f.of[user] = x
 }
 
-// take returns all and leaves none.
+// take returns and forgets all.
 func (f *failedLogIns) take() map[string]failure {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -35,10 +35,10 @@ func (e *GapError) Error() string { return "events are gone from the outbox" }
 func (e *GapError) Unwrap() error { return ErrGap }
 
 // Read returns the next events for a consumer, in the order of their commits, at
-// most n, 1–1,000: all of those that it has not acknowledged, from the first on.
-// An empty list is the end. It changes nothing: what is not acknowledged is read
-// again, so a consumer sees an event at least once. Events of failed log-ins are
-// not among them.
+// most n, 1–1,000: those that it has not acknowledged, from the first on. An empty
+// list is the end. It changes nothing: an event that is not acknowledged is read
+// again, so a consumer sees each at least once. Failed log-ins are not among
+// them.
 //
 // Of an event whose user was deleted since there are only ID, Kind, Actor, At
 // and Position; and likewise of one that has been pushed out of the user's list

@@ -42,7 +42,7 @@ const (
 	EventIdentityProven  EventKind = 24
 )
 
-// EventRow is what there is to say of a kind of event.
+// EventRow describes a kind of event.
 type EventRow struct {
 	Name    string
 	Class   EventClass
@@ -89,11 +89,10 @@ func (k EventKind) Row() EventRow {
 // which there are many do not push out others. Its number is frozen.
 type EventClass uint8
 
-// The classes. Events of class 0 are of no user who could list them: they are
-// only in the outbox.
+// The classes. Events of class 0 are only in the outbox.
 const (
 	CredentialEvents EventClass = 1 + iota // a way in has changed
-	LogInEvents                            // somebody has come in
+	LogInEvents                            // a session or refresh token was made
 	FailureEvents                          // strangers can cause them
 	eventClasses
 )
@@ -107,7 +106,7 @@ const MaxEvents = 50 + 100 + 20
 // EventAge is how long an event is kept, in milliseconds.
 const EventAge = 365 * 24 * 3600 * 1000
 
-// An Actor is who has caused an event. Its number is frozen.
+// An Actor is the cause of an event. Its number is frozen.
 type Actor uint8
 
 // The actors.
@@ -126,7 +125,7 @@ type By struct {
 // About is the rest of an event. It must hold no secret.
 type About struct {
 	Subject codec.OwnID // the record of the user that the event is about
-	Methods uint16      // what was proven: see MethodPassword
+	Methods uint16      // bits such as MethodPassword
 	Detail  string      // short
 	Library bool        // the actor is the library
 }
@@ -267,8 +266,8 @@ func (tx *Tx) excessEvents(owner codec.Owner) (excess []codec.OwnedKey, err erro
 // hour is that of a time in Unix milliseconds.
 func hour(ms int64) int64 { return ms / 3_600_000 }
 
-// NoteFailures adds failed log-ins of a user to the event of their hour, and
-// makes that if there is none. An unknown user has none.
+// NoteFailures adds failed log-ins of a user to the event of their hour, or
+// makes that event. It skips an unknown user.
 func (tx *Tx) NoteFailures(userID string, kind EventKind, n uint32, last int64, client [16]byte) error {
 	if _, err := tx.User(userID); errors.Is(err, ErrUserNotFound) || unreadable(err) {
 		return nil

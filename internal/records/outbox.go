@@ -43,8 +43,8 @@ func (tx *Tx) deletePosition(position uint64) error {
 }
 
 // publish puts an event into the outbox, if the file names a consumer. With a
-// damaged head it does not: that must not keep a revocation from being made.
-// Consumers are told by what they read, and Check and Repair find it.
+// damaged head it does not, so that damage blocks no revocation: Read returns the
+// damage, and Check and Repair find it.
 func (tx *Tx) publish(entry codec.OutboxEntry) error {
 	h, err := tx.head()
 	switch {
@@ -69,7 +69,7 @@ func (tx *Tx) publish(entry codec.OutboxEntry) error {
 }
 
 // Announce puts an event of class 0 into the outbox, which no record goes with.
-// userID is of a user who is gone, or "".
+// userID is that of a deleted user, or "".
 func (tx *Tx) Announce(userID string, kind EventKind) error {
 	var owner codec.Owner
 	if userID != "" {
@@ -175,7 +175,7 @@ func (tx *Tx) Read(consumer string, n int) (out []Delivery, from, to uint64, kno
 	switch {
 	case err != nil && !errors.Is(err, errEnough):
 		return nil, 0, 0, true, err
-	case len(out) > 0: // what is behind a gap waits
+	case len(out) > 0: // a gap behind them is for the next Read
 		return out, 0, 0, true, tx.fillDeliveries(out)
 	case to == 0 && next < h.Next:
 		to = h.Next - 1
@@ -244,8 +244,7 @@ func (tx *Tx) Acknowledge(consumer string, position uint64) (ok, known bool, err
 }
 
 // Trim removes entries from the beginning of the outbox, some hundreds at most:
-// those that all consumers are done with, and those that are too old. more says
-// that there are others.
+// acknowledged by all consumers, or 30 days old. more reports others.
 func (tx *Tx) Trim() (more bool, err error) {
 	h, err := tx.head()
 	if err != nil || h.Next == 0 {
