@@ -343,12 +343,12 @@ func TestCheckINV17Events(t *testing.T) {
 		"more than the bound": {func(tb testing.TB, db *snib.DB, u snib.User) {
 			owner := ownerOf(tb, handle(tb, db), u.ID)
 			for i := range 51 {
-				e := codec.Event{Key: codec.MakeOwnedKey(owner, codec.NewEventID(1, 1, [4]byte{3: byte(i)})), UserID: string(u.ID), Kind: 20, Count: 1}
+				e := codec.Event{Key: codec.MakeOwnedKey(owner, codec.NewEventID(1, byte(i), 1, [2]byte{})), UserID: string(u.ID), Kind: 20, Count: 1}
 				rawPut(tb, handle(tb, db), "events", string(e.Key[:]), e.Append(nil))
 			}
 		}, "events"},
 		"of another": {func(tb testing.TB, db *snib.DB, u snib.User) {
-			e := codec.Event{Key: codec.MakeOwnedKey(ownerOf(tb, handle(tb, db), u.ID), codec.NewEventID(1, 1, [4]byte{})), UserID: "nobody", Kind: 20, Count: 1}
+			e := codec.Event{Key: codec.MakeOwnedKey(ownerOf(tb, handle(tb, db), u.ID), codec.NewEventID(1, 0, 1, [2]byte{})), UserID: "nobody", Kind: 20, Count: 1}
 			rawPut(tb, handle(tb, db), "events", string(e.Key[:]), e.Append(nil))
 		}, "events"},
 		"a position of the future": {func(tb testing.TB, db *snib.DB, u snib.User) {
@@ -406,5 +406,30 @@ func TestEventsInAnUpdateAreItsOwn(t *testing.T) {
 	wantErr(t, err, errUndo)
 	if got := happened(t, db, u.ID); !slices.Equal(got, []snib.EventKind{snib.EventUserCreated}) {
 		t.Errorf("after it %v", got)
+	}
+}
+
+// TestEventsOfOneMillisecondKeepTheirOrder, across classes and beyond the
+// numbers that there are.
+func TestEventsOfOneMillisecondKeepTheirOrder(t *testing.T) {
+	clock := snibtest.NewClock()
+	db := snibtest.NewDB(t, &snib.Options{Now: clock.Now})
+	u := nobody(t, db, "ada")
+	want := []snib.EventKind{snib.EventUserCreated}
+	for range 20 {
+		session(t, db, u.ID)
+		must(db.DisableUser(ctx, u.ID, ""))(t)
+		must(db.EnableUser(ctx, u.ID))(t)
+		want = append(want, snib.EventLogIn, snib.EventUserDisabled, snib.EventUserEnabled)
+	}
+	slices.Reverse(want)
+	if got := happened(t, db, u.ID); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	for range 300 {
+		session(t, db, u.ID)
+	}
+	if n := len(must(db.Events().List(ctx, u.ID, snib.EventLogIn))(t)); n != 100 {
+		t.Errorf("%d log-ins, want 100", n)
 	}
 }

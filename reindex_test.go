@@ -41,7 +41,7 @@ func (a *accounts) options(o snib.Options) *snib.Options {
 	return snibtest.Fast(&o)
 }
 
-// drawn are random bytes of which events, 3 at a time, take none: the rules of
+// drawn are random bytes of which events, 2 at a time, take none: the rules of
 // identifiers decide which changes are events.
 type drawn struct {
 	io.Reader
@@ -49,7 +49,7 @@ type drawn struct {
 }
 
 func (d *drawn) Read(p []byte) (int, error) {
-	if len(p) == 3 {
+	if len(p) == 2 {
 		return d.events.Read(p)
 	}
 	return d.Reader.Read(p)

@@ -3,7 +3,7 @@ package codec
 import "encoding/binary"
 
 // Event is a record of the space events: one thing that happened to a user, or
-// several alike of one hour. Its key has the class of the event and three
+// several alike of one hour. Its key has a number, the class of the event and two
 // random bytes where other owned records have four: see [NewEventID]. Times are
 // Unix milliseconds; see [MaxOffset]. The package gives fields no meaning.
 //
@@ -42,15 +42,15 @@ const (
 
 var eventLayout = layout{seed(SpaceEvents), 1, 4}
 
-// NewEventID makes the own id of an event: 48 bits of time, the class, and three
-// random bytes. The first byte of random is not used.
-func NewEventID(ms int64, class uint8, random [4]byte) OwnID {
-	random[0] = class
-	return NewOwnID(ms, random)
+// NewEventID makes the own id of an event: 48 bits of time, its number among
+// those of the millisecond, its class, and two random bytes.
+func NewEventID(ms int64, number, class uint8, random [2]byte) OwnID {
+	return NewOwnID(ms, [4]byte{number, class, random[0], random[1]})
 }
 
-// EventClass returns the class in the key of an event.
-func EventClass(key OwnedKey) uint8 { return key[OwnerBytes+timeBytes] }
+// EventNumber returns the number in the key of an event, EventClass the class.
+func EventNumber(key OwnedKey) uint8 { return key[OwnerBytes+timeBytes] }
+func EventClass(key OwnedKey) uint8  { return key[OwnerBytes+timeBytes+1] }
 
 // mapped4 begins an address of IPv4 that is mapped into IPv6.
 var mapped4 = [12]byte{10: 0xff, 11: 0xff}

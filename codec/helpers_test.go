@@ -80,7 +80,7 @@ var (
 		ExpiresAt: 1_760_003_600_000, CredentialVersion: 1<<63 - 5, Data: []byte("new@example.com\x00\xff"),
 	}
 	sampleEvent = Event{
-		Key: MakeOwnedKey(sampleOwner, NewEventID(sampleTime, 2, [4]byte{1, 2, 3, 4})), UserID: madeUser, Kind: 12, Actor: 1, Methods: 0x8001,
+		Key: MakeOwnedKey(sampleOwner, NewEventID(sampleTime, 1, 2, [2]byte{3, 4})), UserID: madeUser, Kind: 12, Actor: 1, Methods: 0x8001,
 		Count: 3, Last: sampleTime + 60_000, Subject: sampleKey(1).OwnID(), Client: [16]byte{10: 0xff, 11: 0xff, 12: 192, 14: 2, 15: 7}, Detail: "email",
 	}
 	sampleEventIPv6 = Event{

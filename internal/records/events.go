@@ -162,40 +162,49 @@ func (tx *Tx) actor(about About) Actor {
 
 // newEvent returns the key of a new event and makes room for it. Keys alone
 // tell classes and age, so that nothing is decoded, and a damaged event is in
-// the way of no change.
+// the way of no change. Events of one millisecond are numbered, to be listed in
+// their order.
 func (tx *Tx) newEvent(owner codec.Owner, class EventClass) (codec.OwnedKey, error) {
 	var buf [2 * codec.OwnerBytes]byte
 	from, to := owner.AppendRange(buf[:0])
-	for range 8 {
-		key, err := tx.eventKey(owner, class)
-		if err != nil {
-			return key, err
-		}
-		n, taken := 0, false
-		err = tx.R.Scan(SpaceEvents, from, to, 0, func(raw, _ []byte) error {
-			k, ok := codec.ParseOwnedKey(raw)
-			taken = taken || k == key
-			if ok && codec.EventClass(k) == uint8(class) {
-				n++
-			}
+	n, number := 0, 0
+	err := tx.R.Scan(SpaceEvents, from, to, 0, func(raw, _ []byte) error {
+		k, ok := codec.ParseOwnedKey(raw)
+		switch {
+		case !ok:
 			return nil
-		})
+		case k.Time() == tx.Now:
+			number = min(int(codec.EventNumber(k))+1, 255)
+		}
+		if codec.EventClass(k) == uint8(class) {
+			n++
+		}
+		return nil
+	})
+	if err == nil {
+		err = tx.forgetEvents(from, to, class, n+1-MostEvents[class])
+	}
+	for range 8 {
 		if err != nil {
+			return codec.OwnedKey{}, err
+		}
+		key, err := tx.eventKey(owner, uint8(number), class)
+		if err != nil || number < 255 { // a number of its own is free
 			return key, err
 		}
-		if !taken {
-			return key, tx.forgetEvents(from, to, class, n+1-MostEvents[class])
+		if taken, err := tx.Has(SpaceEvents, string(key[:])); !taken || err != nil {
+			return key, err
 		}
 	}
 	return codec.OwnedKey{}, errors.New("no free id: the random bytes repeat")
 }
 
-func (tx *Tx) eventKey(owner codec.Owner, class EventClass) (codec.OwnedKey, error) {
-	var random [4]byte
-	if _, err := io.ReadFull(tx.Rand, random[1:]); err != nil {
+func (tx *Tx) eventKey(owner codec.Owner, number uint8, class EventClass) (codec.OwnedKey, error) {
+	var random [2]byte
+	if _, err := io.ReadFull(tx.Rand, random[:]); err != nil {
 		return codec.OwnedKey{}, fmt.Errorf("reading random bytes: %w", err)
 	}
-	return codec.MakeOwnedKey(owner, codec.NewEventID(tx.Now, uint8(class), random)), nil
+	return codec.MakeOwnedKey(owner, codec.NewEventID(tx.Now, number, uint8(class), random)), nil
 }
 
 // forgetEvents removes the n oldest events of a class from the range of an

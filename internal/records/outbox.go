@@ -75,7 +75,8 @@ func (tx *Tx) Announce(userID string, kind EventKind) error {
 	if userID != "" {
 		owner = tx.Owner(userID)
 	}
-	key, err := tx.eventKey(owner, 0)
+	h, _ := tx.head() // whose damage publish deals with
+	key, err := tx.eventKey(owner, uint8(h.Next), 0)
 	if err != nil {
 		return tx.doom(err)
 	}
