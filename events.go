@@ -18,23 +18,23 @@ type EventKind string
 // Events of credentials: a way in has changed, or was used up. The 50 newest of
 // a user are kept.
 const (
-	EventUserCreated          EventKind = "user-created"      // Detail: the identity
-	EventUserImported         EventKind = "user-imported"     // by ImportUser; Detail: the identity
-	EventUserDisabled         EventKind = "user-disabled"     // by DisableUser
-	EventUserEnabled          EventKind = "user-enabled"      // by EnableUser
-	EventPasswordSet          EventKind = "password-set"      // by UpdateUserPassword
-	EventPasswordChanged      EventKind = "password-changed"  // by ChangePassword, with the old one
-	EventPasswordRemoved      EventKind = "password-removed"  // by RemoveUserPassword
-	EventIdentityLinked       EventKind = "identity-linked"   // Detail: the new identity
-	EventIdentityMoved        EventKind = "identity-moved"    // Detail: the old identity
-	EventIdentityClaimed      EventKind = "identity-claimed"  // another user has proven it; Detail: the identity that is gone
-	EventIdentityVerified     EventKind = "identity-verified" // Detail: the identity
-	EventIdentityUnlinked     EventKind = "identity-unlinked" // Detail: the old identity
-	EventRefreshReuse         EventKind = "refresh-reuse"     // Subject: the family that it has ended
-	EventSessionsRevoked      EventKind = "sessions-revoked"  // by RevokeUserSessions
-	EventRefreshTokensRevoked EventKind = "refresh-tokens-revoked"
-	EventTokenUsed            EventKind = "token-used" // Subject: a one-time token; Detail: its purpose
-	EventUnlocked             EventKind = "unlocked"   // by Unlock or UnlockIdentity of [Throttle]
+	EventUserCreated          EventKind = "user-created"           // Detail: the identity
+	EventUserImported         EventKind = "user-imported"          // by ImportUser; Detail: the identity
+	EventUserDisabled         EventKind = "user-disabled"          // by DisableUser
+	EventUserEnabled          EventKind = "user-enabled"           // by EnableUser
+	EventPasswordSet          EventKind = "password-set"           // by UpdateUserPassword
+	EventPasswordChanged      EventKind = "password-changed"       // by ChangePassword, with the old one
+	EventPasswordRemoved      EventKind = "password-removed"       // by RemoveUserPassword
+	EventIdentityLinked       EventKind = "identity-linked"        // Detail: the new identity
+	EventIdentityMoved        EventKind = "identity-moved"         // Detail: the old identity
+	EventIdentityClaimed      EventKind = "identity-claimed"       // another user has proven it; Detail: the identity that is gone
+	EventIdentityVerified     EventKind = "identity-verified"      // Detail: the identity
+	EventIdentityUnlinked     EventKind = "identity-unlinked"      // Detail: the old identity
+	EventRefreshReuse         EventKind = "refresh-reuse"          // Subject: the family that it has ended
+	EventSessionsRevoked      EventKind = "sessions-revoked"       // by RevokeUserSessions
+	EventRefreshTokensRevoked EventKind = "refresh-tokens-revoked" // by RevokeAll of [RefreshTokens]
+	EventTokenUsed            EventKind = "token-used"             // Subject: a one-time token; Detail: its purpose
+	EventUnlocked             EventKind = "unlocked"               // by Unlock or UnlockIdentity of [Throttle]
 )
 
 // Events of log-ins, each with its Subject. The 100 newest of a user are kept.
@@ -80,17 +80,17 @@ type EventID string
 // Event is something that has happened to a user. It was written in the commit
 // of the change itself, and holds no token, password or hash.
 type Event struct {
-	ID     EventID
-	Kind   EventKind
-	UserID UserID
+	ID     EventID   // never of another event
+	Kind   EventKind // one of the constants
+	UserID UserID    // "" where there is none, or where the event is gone
 	At     time.Time // of the first, of several
 
 	// Count and Last are of several alike in one hour: how many, and when the
 	// last one was.
 	Count int
-	Last  time.Time
+	Last  time.Time // At, of a single one
 
-	Actor EventActor
+	Actor EventActor // the cause
 
 	// Client is the address that [WithClient] gave, IPv4 mapped into IPv6, all
 	// zero without one: netip.AddrFrom16(e.Client).Unmap() has its text.

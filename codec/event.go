@@ -48,9 +48,11 @@ func NewEventID(ms int64, number, class uint8, random [2]byte) OwnID {
 	return NewOwnID(ms, [4]byte{number, class, random[0], random[1]})
 }
 
-// EventNumber returns the number in the key of an event, EventClass the class.
+// EventNumber returns the number in the key of an event.
 func EventNumber(key OwnedKey) uint8 { return key[OwnerBytes+timeBytes] }
-func EventClass(key OwnedKey) uint8  { return key[OwnerBytes+timeBytes+1] }
+
+// EventClass returns the class in the key of an event.
+func EventClass(key OwnedKey) uint8 { return key[OwnerBytes+timeBytes+1] }
 
 // mapped4 begins an address of IPv4 that is mapped into IPv6.
 var mapped4 = [12]byte{10: 0xff, 11: 0xff}
