@@ -39,7 +39,7 @@ type eventUsers struct {
 	users []snib.User
 }
 
-// eventStore has 1,000 users, each with a few sessions.
+// eventStore has 500 users, each with a few sessions.
 func eventStore(b *testing.B, outbox []string) *eventUsers {
 	b.Helper()
 	db, err := snib.Open(filepath.Join(b.TempDir(), "a.db"), &snib.Options{Outbox: outbox})
@@ -50,7 +50,7 @@ func eventStore(b *testing.B, outbox []string) *eventUsers {
 	s := &eventUsers{db: db}
 	err = db.Update(context.Background(), func(tx *snib.Tx) error {
 		s.users = nil
-		for i := range 1000 {
+		for i := range 500 {
 			u, err := tx.CreateUser(snib.NewUser{Provider: "n", Identifier: fmt.Sprint(i)})
 			if err != nil {
 				return err
