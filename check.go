@@ -19,6 +19,8 @@ type CheckReport struct {
 	Sessions      int // records, dead ones too until they are swept
 	RefreshTokens int // families, likewise
 	OneTimeTokens int // likewise
+	Events        int // of users
+	Outbox        int // events that wait for their consumers
 	ForeignHashes int // users whose imported password hash is not replaced yet
 	SealedHashes  int // users whose password hash is sealed
 	Newer         int // records of kinds that a later program has added to the file
@@ -94,7 +96,7 @@ func (db *DB) Check(ctx context.Context) (CheckReport, error) {
 func newCheckReport(r records.Report) CheckReport {
 	out := CheckReport{
 		Users: r.Users, Passwords: r.Passwords, Disabled: r.Disabled, ForeignHashes: r.ForeignHashes, SealedHashes: r.SealedHashes,
-		Newer: r.Newer, Newest: clock.Time(r.Newest), Leaving: r.Leaving, Rows: r.Rows, OrphanRows: r.OrphanRows,
+		Newer: r.Newer, Outbox: r.Outbox, Newest: clock.Time(r.Newest), Leaving: r.Leaving, Rows: r.Rows, OrphanRows: r.OrphanRows,
 		Problems: problems(r.Breaches), Found: r.Found,
 	}
 	for k, n := range r.Records {
@@ -115,6 +117,8 @@ func (r *CheckReport) count(k *records.Kind) *int {
 		return &r.RefreshTokens
 	case records.OneTimeTokens:
 		return &r.OneTimeTokens
+	case records.Events:
+		return &r.Events
 	}
 	panic("a kind without a count") // unreachable: TestEveryKindLivesAndEnds
 }

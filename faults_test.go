@@ -147,6 +147,7 @@ var writes = map[string]func(*scene) error{
 	"RefreshTokens.RevokeByID": func(s *scene) error { return s.db.RefreshTokens().RevokeByID(ctx, s.family.ID) },
 	"RefreshTokens.Revoke":     func(s *scene) error { return s.db.RefreshTokens().Revoke(ctx, s.user.ID, s.family.ID) },
 	"RefreshTokens.RevokeAll":  func(s *scene) error { return s.db.RefreshTokens().RevokeAll(ctx, s.user.ID) },
+	"Events.Ack":               func(s *scene) error { return s.db.Events().Ack(ctx, "mail", 3) },
 	"Tokens.Revoke":            func(s *scene) error { return s.db.Tokens().Revoke(ctx, s.user.ID, s.link.ID) },
 	"Tokens.RevokeAll":         func(s *scene) error { return s.db.Tokens().RevokeAll(ctx, s.user.ID, "reset") },
 	"Tokens.Create": func(s *scene) error {
@@ -184,7 +185,7 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
-	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Codes.Begin": "reads",
+	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Events.List": "reads", "Events.Read": "reads", "Events.Consume": "acknowledges by Events.Ack", "Codes.Begin": "reads",
 	"ExportUser": "reads", "View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",
@@ -282,6 +283,7 @@ func TestAFailureAnywhereLeavesTheStateBefore(t *testing.T) {
 				Sessions: snib.SessionPolicy{ExtendEvery: -1},
 				Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
 				Owned:    []string{"notes"},
+				Outbox:   []string{"mail"},
 			})
 			s := newScene(t, db)
 			clock.Advance(2 * time.Minute) // so that the clock is due to be stored
@@ -325,6 +327,7 @@ func TestMethodsThatRunTwiceHappenOnce(t *testing.T) {
 			db, err := snib.OpenTwice(filepath.Join(t.TempDir(), "accounts.db"), snibtest.Fast(&snib.Options{
 				Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
 				Owned:   []string{"notes"},
+				Outbox:  []string{"mail"},
 			}))
 			if err != nil {
 				t.Fatal(err)

@@ -83,7 +83,7 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 			if err != nil {
 				return User{}, err
 			}
-			created, err := tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never}, o)
+			created, err := tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never, methods: records.MethodPassword}, o)
 			if err != nil {
 				return User{}, err
 			}

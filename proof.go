@@ -37,6 +37,7 @@ type proven struct {
 	until int64 // a bound on the new credential
 
 	session codec.OwnedKey // which is the proof; zero without one
+	methods uint16         // what was verified: see records.MethodPassword
 }
 
 // proven verifies proof in this transaction.
@@ -58,6 +59,10 @@ func (u User) prove(tx *Tx) (proven, error) {
 	if u.CredentialVersion == 0 {
 		return proven{}, &InputError{Field: "Proof", Code: CodeMalformed, Reason: "must be a User that was read"}
 	}
+	var methods uint16
+	if u.login != nil {
+		methods = records.MethodPassword
+	}
 	record, err := tx.user(u.ID)
 	switch {
 	case err != nil:
@@ -73,7 +78,7 @@ func (u User) prove(tx *Tx) (proven, error) {
 			return proven{}, err
 		}
 	}
-	return proven{user: record, at: tx.rec.Now, until: clock.Never}, nil
+	return proven{user: record, at: tx.rec.Now, until: clock.Never, methods: methods}, nil
 }
 
 func (s Session) prove(tx *Tx) (proven, error) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // Reauthenticate asks the bearer of an active session for the password again,
@@ -84,5 +85,10 @@ func (tx *Tx) authenticatedNow(token string, password *opened) (Session, error) 
 	s.AuthTime = tx.rec.Now
 	s.AbsoluteUntil = clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute)
 	tx.setDeadlines(&s)
-	return tx.issue(&s, s.Key)
+	out, err := tx.issue(&s, s.Key)
+	if err != nil {
+		return Session{}, err
+	}
+	about := records.About{Subject: s.Key.OwnID(), Methods: records.MethodPassword}
+	return out, tx.rec.Note(s.UserID, records.EventReauthenticated, about)
 }

@@ -26,6 +26,7 @@ type Kind struct {
 
 	Ends     Occasion // the occasions that end all of a user's; deletion always does
 	UsedOnce bool     // Restore ends it always: one used since would be good again
+	History  bool     // it gives its bearer nothing: no occasion and no epoch ends it
 
 	Missing error // of a record that is not there
 	Life    func(key, value []byte) (Life, error)
@@ -56,7 +57,7 @@ const (
 
 // Kinds is the table. Sessions come before refresh tokens: Repair decides about
 // a family by its session.
-var Kinds = []*Kind{Sessions, Families, OneTimeTokens}
+var Kinds = []*Kind{Sessions, Families, OneTimeTokens, Events}
 
 // The kinds.
 var (
@@ -85,6 +86,14 @@ var (
 		Missing:   ErrInvalidOneTimeToken,
 		Life:      oneTimeLife,
 	}
+	Events = &Kind{
+		Title: "event", Space: SpaceEvents, Token: token.Event,
+		Most:      MaxEvents, // by class: see MostEvents
+		Invariant: 17,
+		History:   true,
+		Missing:   errNoEvent,
+		Life:      eventLife,
+	}
 )
 
 // KindOf returns the kind whose records a space holds, or nil.
@@ -106,6 +115,7 @@ type Life struct {
 	Revoked bool  // not usable, and remembered
 	Kept    int64 // remembered until this
 	Newest  int64 // the latest time in the record
+	History bool  // of no epoch
 }
 
 func sessionLife(key, value []byte) (Life, error) {
@@ -136,6 +146,14 @@ func oneTimeLife(key, value []byte) (Life, error) {
 	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.Key().Time()}, nil
 }
 
+func eventLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewEvent(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	return Life{Who: v.Who(), History: true, Kept: v.Last() + EventAge, Newest: v.Last()}, nil
+}
+
 // remembered reports whether a record is a tombstone that still answers.
 func (tx *Tx) remembered(l Life) bool {
 	return l.Revoked && l.Epoch == tx.State.Epoch && tx.Now < l.Kept
@@ -159,5 +177,5 @@ const SweepAfter = 24 * 3600 * 1000
 // LongDead reports whether a record can be removed: it has been of no use, and
 // not remembered either, for a day. Nothing of an earlier epoch can come back.
 func (tx *Tx) LongDead(l Life) bool {
-	return l.Epoch != tx.State.Epoch || tx.Now-l.Kept >= SweepAfter
+	return !l.History && l.Epoch != tx.State.Epoch || tx.Now-l.Kept >= SweepAfter
 }

@@ -20,6 +20,9 @@ const (
 	SpaceQuarantine
 	SpaceThrottle
 	SpaceLeaving
+	SpaceEvents
+	SpaceOutbox
+	SpaceCursors
 
 	// Built to take the place of those above: see internal/reindex.
 	ShadowUsers
@@ -40,6 +43,9 @@ var Spaces = []kv.SpaceSpec{
 	SpaceQuarantine: {Name: codec.SpaceQuarantine},
 	SpaceThrottle:   {Name: codec.SpaceThrottle},
 	SpaceLeaving:    {Name: codec.SpaceLeaving},
+	SpaceEvents:     {Name: codec.SpaceEvents},
+	SpaceOutbox:     {Name: codec.SpaceOutbox, Ascending: true},
+	SpaceCursors:    {Name: codec.SpaceCursors},
 
 	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
 	ShadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},
@@ -56,4 +62,6 @@ var Shared = map[kv.Space]string{
 	SpaceQuarantine: "what Repair could not read",
 	SpaceThrottle:   "counts of failed guesses, which name nobody",
 	SpaceLeaving:    "a deleted user, until the last row is removed",
+	SpaceOutbox:     "positions of events, whose records go with the user",
+	SpaceCursors:    "the consumers of the outbox",
 }
