@@ -40,7 +40,7 @@ var eventsOf = map[string][]snib.EventKind{
 	"RevokeUserSessions": {"sessions-revoked"}, "RefreshTokens.RevokeAll": {"refresh-tokens-revoked"},
 	"Tokens.Create": {"token-created"}, "Tokens.Use": {"token-used"}, "Tokens.Revoke": nil, "Tokens.RevokeAll": nil,
 	"EndEverything": {"everything-ended"}, "ResetClock": {"everything-ended"},
-	"Events.Ack": nil, "Codes.Store": nil, "Codes.Use": {"identity-verified"},
+	"Events.Ack": nil, "Codes.Store": {"token-created"}, "Codes.Use": {"token-used", "log-in"},
 }
 
 // TestEveryChangeHasItsEvent: in the outbox, and in the list of its user. That
