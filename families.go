@@ -135,10 +135,15 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
+	absolute, err := o.familyLife(&tx.db.o.Refresh)
+	if err != nil {
+		return Session{}, RefreshToken{}, err
+	}
 	f := codec.Family{
 		UserID: p.user.ID, Epoch: tx.rec.State.Epoch, Attributes: attributes,
+		Flags: o.flags() & codec.SessionPersistent, Methods: uint16(p.methods | o.Methods),
 		AuthTime: p.at, RotatedAt: tx.rec.Now, RevokedAt: clock.Never,
-		AbsoluteUntil: min(clock.After(tx.rec.Now, tx.db.o.Refresh.Absolute), p.until),
+		AbsoluteUntil: min(clock.After(tx.rec.Now, absolute), p.until),
 	}
 	var out pair
 	err = tx.replacing(p, o.Replaces, func() (err error) {
@@ -211,6 +216,7 @@ func (tx *Tx) familySession(f *codec.Family) codec.Session {
 	until := min(clock.After(tx.rec.Now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
 	return codec.Session{
 		Key: f.Key.With(f.Session), UserID: f.UserID, Family: f.Key.OwnID(), Attributes: f.Attributes,
+		Flags: f.Flags & codec.SessionPersistent, Methods: f.Methods,
 		AuthTime: f.AuthTime, LastUsedAt: tx.rec.Now,
 		ActiveUntil: until, IdleUntil: until, AbsoluteUntil: f.AbsoluteUntil,
 	}

@@ -82,7 +82,10 @@ func (tx *Tx) authenticatedNow(token string, password *opened) (Session, error) 
 		return Session{}, err
 	}
 	s.AuthTime = tx.rec.Now
-	s.AbsoluteUntil = clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute)
+	s.Methods |= uint16(MethodPassword)
+	if s.Flags&codec.SessionOwnLife == 0 {
+		s.AbsoluteUntil = clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute)
+	}
 	tx.setDeadlines(&s)
 	return tx.issue(&s, s.Key)
 }
