@@ -105,12 +105,19 @@ var writes = map[string]func(*scene) error{
 	},
 	"LinkIdentity": func(s *scene) error { _, err := s.db.LinkIdentity(ctx, s.user.ID, "github", "1"); return err },
 	"UpdateUserPassword": func(s *scene) error {
-		_, err := s.db.UpdateUserPassword(ctx, s.user.ID, "another passphrase", s.session.ID, s.born.ID)
+		_, err := s.db.UpdateUserPassword(ctx, s.user.ID, "another passphrase")
 		return err
 	},
 	"RemoveUserPassword": func(s *scene) error { _, err := s.db.RemoveUserPassword(ctx, s.user.ID); return err },
 	"ChangePassword": func(s *scene) error {
-		_, err := s.db.ChangePassword(ctx, s.user.ID, password, "another passphrase")
+		_, err := s.db.ChangePassword(ctx, s.session.Token.Reveal(), password, "another passphrase")
+		return err
+	},
+	"ChangeCredentials": func(s *scene) error {
+		_, err := s.db.ChangeCredentials(ctx, s.born.Token.Reveal(), func(tx *snib.Tx, own snib.Session) error {
+			_, err := tx.UnlinkIdentity(own.UserID, "google", "second")
+			return err
+		})
 		return err
 	},
 	"Reauthenticate": func(s *scene) error {

@@ -14,8 +14,7 @@ import (
 // writes. It reads a record only where that decides, so that damage keeps no
 // session alive.
 type Cascade struct {
-	UserID   string
-	Detached []codec.Session // that stay and lose their family
+	UserID string
 
 	whole []*Kind // all that the user has of these
 	keys  map[*Kind][]codec.OwnedKey
@@ -74,12 +73,6 @@ func (c *Cascade) Write(tx *Tx) error {
 	}
 	for _, k := range Kinds {
 		if err := tx.DeleteOwned(k, c.keys[k]...); err != nil {
-			return err
-		}
-	}
-	for i := range c.Detached {
-		s := &c.Detached[i]
-		if err := tx.PutOwned(Sessions, s.Key, s.Append(nil)); err != nil {
 			return err
 		}
 	}
