@@ -312,7 +312,7 @@ func TestUpdateGoesOnAfterAMethodThatFailed(t *testing.T) {
 			"UpdateUserProviderID":   second(tx.UpdateUserProviderID(u.ID, "username", "bob")),
 			"UpdateUserPassword":     second(tx.UpdateUserPassword(theirs.UserID+"x", hash)),
 			"UpdateUserPassword, no": second(tx.UpdateUserPassword(u.ID, snib.PasswordHash{})),
-			"RemoveUserPassword":     second(tx.RemoveUserPassword(theirs.UserID+"x")),
+			"RemoveUserPassword":     second(tx.RemoveUserPassword(theirs.UserID + "x")),
 			"UpdateUserAttributes":   second(tx.UpdateUserAttributes(u.ID, snib.Attributes{"ok": 1, "nick": "b"})),
 			"LinkIdentity":           second(tx.LinkIdentity(u.ID, "github", "the 17th")),
 			"LinkIdentity, taken":    second(tx.LinkIdentity(other.ID, "github", "1")),
