@@ -101,6 +101,7 @@ func newDriver(t *testing.T, seed uint64, on *engineOptions) *driver {
 		Rand:     rand.NewChaCha8([32]byte(fmt.Appendf(nil, "%-32d", seed))),
 		Sessions: snib.SessionPolicy{Active: time.Hour, Idle: 2 * time.Hour, Absolute: 12 * time.Hour, ExtendEvery: 10 * time.Minute, MaxPerUser: 4},
 		Refresh:  snib.RefreshPolicy{Idle: 3 * time.Hour, Absolute: 12 * time.Hour, Session: 30 * time.Minute, Grace: 30 * time.Second, MaxPerUser: 3},
+		Throttle: snib.ThrottlePolicy{InsecureOff: true}, // the model counts no failures
 		Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
 	})
 	ms := time.Duration.Milliseconds
