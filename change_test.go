@@ -152,7 +152,7 @@ func TestReauthenticateInAFamily(t *testing.T) {
 	if !s.AuthenticatedAt.Equal(clock.Now()) || s.RefreshTokenID != r.ID || !s.AbsoluteUntil.Equal(old.AbsoluteUntil) || s.Methods != snib.MethodPassword {
 		t.Errorf("the session is %+v", s)
 	}
-	if got := must(db.ListUserRefreshTokens(ctx, u.ID))(t)[0]; !got.AuthenticatedAt.Equal(begun) || got.SessionID != s.ID {
+	if got := must(db.RefreshTokens().List(ctx, u.ID))(t)[0]; !got.AuthenticatedAt.Equal(begun) || got.SessionID != s.ID {
 		t.Errorf("the family is %+v", got)
 	}
 	// The parent is still in its grace: the same refresh token, and not the

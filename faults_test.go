@@ -173,6 +173,7 @@ var writes = map[string]func(*scene) error{
 		_, err := s.db.UpdateSessionAttributes(ctx, s.user.ID, s.born.ID, snib.Attributes{"room": "kitchen"})
 		return err
 	},
+	"Logins.Revoke": func(s *scene) error { return s.db.Logins().Revoke(ctx, s.user.ID, s.born.LoginID()) },
 	"RevokeSession": func(s *scene) error {
 		return s.db.RevokeSession(ctx, s.user.ID, s.born.ID)
 	},
@@ -191,7 +192,7 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
-	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Codes.Begin": "reads",
+	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Logins.List": "reads", "Codes.Begin": "reads",
 	"ExportUser": "reads", "View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",

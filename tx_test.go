@@ -61,13 +61,14 @@ var (
 		"ListUsers": true, "ListUsersByAttribute": true,
 		"ValidateSession": true, "ValidateSessionUser": true, "GetSession": true, "ListUserSessions": true,
 		"RefreshTokens.List": true,
-		"Tokens.Peek":        true, "Tokens.List": true,
+		"Tokens.Peek":        true, "Tokens.List": true, "Logins.List": true,
 	}
 
 	// handles are the methods that return methods.
 	handles = map[string]reflect.Type{
 		"Codes":         reflect.TypeFor[snib.Codes](),
 		"Identities":    reflect.TypeFor[snib.Identities](),
+		"Logins":        reflect.TypeFor[snib.Logins](),
 		"RefreshTokens": reflect.TypeFor[snib.RefreshTokens](),
 		"Tokens":        reflect.TypeFor[snib.OneTimeTokens](),
 	}

@@ -433,7 +433,7 @@ func TestManagerLogsInAUserWithoutIdentity(t *testing.T) {
 	m := must(snibhttp.New(db, &snibhttp.Options{App: "notes", Hosts: []string{"example.com"}}))(t)
 	w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "https://example.com/", nil)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	s := must(m.LogIn(w, r, bob, nil))(t)
+	s := must(m.LogIn(w, r, bob, m.SessionOptions(r)))(t)
 	if s.UserID != bob.ID || len(w.Result().Cookies()) == 0 {
 		t.Errorf("a session of %s, cookies %v", s.UserID, w.Result().Cookies())
 	}
