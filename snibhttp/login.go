@@ -120,8 +120,8 @@ func (m *Manager) LogOutEverywhere(w http.ResponseWriter, r *http.Request) error
 
 // LogOutOthers ends all sessions and refresh tokens of the signed-in user
 // except this session and the refresh token it was born of, and sets the cookie
-// of a new token for it: whoever has copied the old one is out too. A client with
-// a bearer token keeps that. ErrUnauthenticated if the request is not signed in;
+// of a new token for it: a copy of the old one is worth nothing. A client with a
+// bearer token keeps that. ErrUnauthenticated if the request is not signed in;
 // other errors as LogOut.
 func (m *Manager) LogOutOthers(w http.ResponseWriter, r *http.Request) error {
 	c, err := m.mayLeave(r)
