@@ -11,8 +11,8 @@ import (
 
 // ChangeCredentials runs change for the bearer of an active session, in one
 // transaction in which that session gets a new Token, and returns it. The old
-// token is refused after the commit: a thief who has copied it is out, as are
-// the sessions and tokens that the changes themselves end. Every change by a
+// token is refused after the commit, in the hands of a thief too, as are the
+// sessions and tokens that the changes themselves end. Every change by a
 // user of the ways into the own account belongs in it:
 //
 //	s, err := db.ChangeCredentials(ctx, token, func(tx *snib.Tx, s snib.Session) error {
@@ -20,8 +20,8 @@ import (
 //		return err
 //	})
 //
-// The session survives what change does, RemoveUserPassword and
-// RevokeUserSessions included. Time of log-in, methods, attributes and absolute
+// The session survives all of that, RemoveUserPassword and RevokeUserSessions
+// included. Time of log-in, methods, attributes and absolute
 // deadline stay, and its life begins anew. If its refresh token is still there,
 // that stays and the session is the one it leads to; if it has ended, the session
 // ends at the deadline that it has. s is without its Token. Asking for the
@@ -121,8 +121,8 @@ func (tx *Tx) keepInFamily(s *codec.Session, f *codec.Family) (Session, error) {
 // count, those of the session do.
 //
 // ErrInvalidSession; ErrInvalidCredentials (current is wrong or cannot be a
-// password, the user has none, or it was changed meanwhile; a sign-out on
-// another device meanwhile is no reason), ErrInvalidInput (Password),
+// password, or the user has no password; a sign-out on another device meanwhile
+// is no reason), ErrInvalidInput (Password),
 // [ThrottledError], ErrBusy, ErrNoKey. With an error the session stays.
 func (db *DB) ChangePassword(ctx context.Context, token, current, password string) (Session, error) {
 	s, err := db.changePassword(WithProof(ctx, token), token, current, password)

@@ -13,9 +13,9 @@ type ListOptions struct {
 	After UserID // begin behind this user; "" begins with the first
 	Limit int    // at most so many; 0 and less are all
 
-	// Provider and Prefix, of ListUsers alone, choose the users who have an
-	// identity of the provider that begins with the prefix, each once, in the
-	// order of these identities, compared by the provider's rule: "ada.l" of
+	// Provider and Prefix, of ListUsers alone, choose the users with an identity
+	// of the provider that begins with the prefix, each once, in the order of
+	// these identities, compared by the provider's rule: "ada.l" of
 	// "email", as an operator types it. An empty Prefix is all of the provider.
 	// After must then be a user of the list.
 	Provider, Prefix string

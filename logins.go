@@ -24,7 +24,7 @@ func (s Session) LoginID() LoginID {
 }
 
 // Login is a device on which a user is logged in: a session, or a refresh token
-// and its session, which are one entry. It is what a page shows to the user.
+// and its session, which are one entry. A page shows it to the user.
 type Login struct {
 	ID        LoginID   // for Revoke; the viewer's own is Session.LoginID
 	UserID    UserID    // whose it is

@@ -31,7 +31,7 @@ const knownMethods = Methods(1<<len(methodNames) - 1)
 // Has reports whether all of these proofs are in m.
 func (m Methods) Has(all Methods) bool { return m&all == all }
 
-// String returns the names in m, "password totp" say, and "" for none. Bits that
+// String returns the names in m, "password totp" say, and "" for the empty set. Bits that
 // a later version has set are "unknown".
 func (m Methods) String() string { return strings.Join(m.names(), " ") }
 

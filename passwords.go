@@ -179,8 +179,8 @@ func (tx *Tx) openHash(u *codec.User) (string, error) {
 // UpdateUserPassword sets the user's password without asking for the old one
 // (the reset of an administrator, or after a one-time token), and returns the
 // updated user. All sessions, refresh tokens and one-time tokens of the user
-// end in the same transaction. A user who sets it does so by ChangePassword, or
-// inside ChangeCredentials, which gives the own session back. Failed log-ins go on
+// end in the same transaction. Users set their own by ChangePassword, or inside
+// ChangeCredentials, which gives their session back. Failed log-ins go on
 // counting: [Throttle.Unlock] ends their run.
 //
 // ErrUserNotFound; ErrInvalidInput (Password as in HashPassword); ErrBusy;

@@ -3,8 +3,8 @@ package snib
 import "time"
 
 // AAL1 returns policies, for Options.Sessions and Options.Refresh, by which a
-// log-in ends after 30 days at the latest: what NIST SP 800-63B-4 (2.1.3) asks of
-// authentication assurance level 1. It can come back for so long without being
+// log-in ends after 30 days at the latest, by NIST SP 800-63B-4 (2.1.3) the bound
+// of authentication assurance level 1. It can come back for so long without being
 // used.
 //
 // This and the other levels bound how long a log-in lives and ask nothing of its

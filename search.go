@@ -9,8 +9,8 @@ import (
 	"github.com/snibdb/snib/internal/records"
 )
 
-// A search reads pages of the users who have an identity of a provider that
-// begins with a text, in the order of these identities.
+// A search reads pages of users in the order of their identities of a provider
+// that begin with a text.
 type search struct {
 	provider, prefix string
 
@@ -18,7 +18,7 @@ type search struct {
 	next []byte // where the entries behind that user begin
 }
 
-// page returns what reads the pages that o asks for.
+// page returns the page of the users that o chooses.
 func (o *ListOptions) page() page {
 	if o.Provider == "" && o.Prefix == "" {
 		return (*Tx).userPage

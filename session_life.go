@@ -11,7 +11,7 @@ import (
 // from the log-in (negative: without end).
 type life struct{ active, idle, absolute time.Duration }
 
-// life is that which the policy gives.
+// life is that of a session of the policy.
 func (p *SessionPolicy) life() life { return life{p.Active, max(0, p.Idle), p.Absolute} }
 
 // ownLife reports whether the options ask for another life than the policy's.

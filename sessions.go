@@ -101,7 +101,7 @@ type SessionOptions struct {
 
 	// Active, Idle and Absolute shorten the life that the policy gives: of a
 	// session at a kiosk, say. 0 is the policy's, which no other value may
-	// exceed; from 1 s, and a negative Idle is none. They stay with the session
+	// exceed; from 1 s, and a negative Idle is no idle state. They stay with the session
 	// when it is extended, renewed or reauthenticated, and its absolute deadline
 	// never moves. A lowered policy reaches it too, a raised one does not.
 	// A refresh token takes Absolute alone, within Options.Refresh.Absolute.
