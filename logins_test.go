@@ -1,6 +1,7 @@
 package snib_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -29,7 +30,11 @@ func TestLoginsListEachDeviceOnce(t *testing.T) {
 		Attributes: snib.Attributes{"device": "laptop"}, Methods: snib.MethodTOTP, Persistent: true,
 	}))(t)
 	clock.Advance(26 * time.Hour) // it is idle
+	unswept := loginsOf(t, db, u.ID)
 	must(db.Sweep(ctx))(t)
+	if swept := loginsOf(t, db, u.ID); len(swept) != 2 || !reflect.DeepEqual(swept, unswept) {
+		t.Errorf("dead sessions, before they were swept: %+v, after: %+v", unswept, swept)
+	}
 	quit := newSession(t, db, u)
 	if err := db.RevokeToken(ctx, quit.Token.Reveal()); err != nil {
 		t.Fatal(err)
