@@ -35,6 +35,7 @@ var eventsOf = map[string][]snib.EventKind{
 	"UpdateUserPassword": {"password-set"}, "ChangePassword": {"password-changed"}, "RemoveUserPassword": {"password-removed"},
 	"Update": {"token-used", "password-set"}, "UpdateUserAttributes": nil,
 	"LogIn": {"log-in"}, "CreateSession": {"log-in"}, "CreateRefreshToken": {"refresh-token-created"}, "Reauthenticate": {"reauthenticated"},
+	"ChangeCredentials": {"identity-unlinked"}, "Logins.Revoke": nil,
 	"RenewSession": nil, "ExtendSession": nil, "UpdateSessionAttributes": nil, "Refresh": nil,
 	"RevokeSession": nil, "RevokeSessionByID": nil, "RevokeToken": nil, "RefreshTokens.Revoke": nil, "RefreshTokens.RevokeByID": nil,
 	"RevokeUserSessions": {"sessions-revoked"}, "RefreshTokens.RevokeAll": {"refresh-tokens-revoked"},

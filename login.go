@@ -76,6 +76,9 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 	if _, err := o.encode(); err != nil {
 		return Session{}, User{}, during("log in", err)
 	}
+	if _, err := o.life(&db.o.Sessions); err != nil {
+		return Session{}, User{}, during("log in", err)
+	}
 	var s Session
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
 		return result(ctx, "", db.update, func(tx *Tx) (User, error) {
@@ -83,7 +86,7 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 			if err != nil {
 				return User{}, err
 			}
-			created, err := tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never, methods: records.MethodPassword}, o)
+			created, err := tx.newSession(proven{user: u, methods: MethodPassword, at: tx.rec.Now, until: clock.Never}, o)
 			if err != nil {
 				return User{}, err
 			}

@@ -101,6 +101,7 @@ func newDriver(t *testing.T, seed uint64, on *engineOptions) *driver {
 		Rand:     rand.NewChaCha8([32]byte(fmt.Appendf(nil, "%-32d", seed))),
 		Sessions: snib.SessionPolicy{Active: time.Hour, Idle: 2 * time.Hour, Absolute: 12 * time.Hour, ExtendEvery: 10 * time.Minute, MaxPerUser: 4},
 		Refresh:  snib.RefreshPolicy{Idle: 3 * time.Hour, Absolute: 12 * time.Hour, Session: 30 * time.Minute, Grace: 30 * time.Second, MaxPerUser: 3},
+		Throttle: snib.ThrottlePolicy{InsecureOff: true}, // the model counts no failures
 		Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
 	})
 	ms := time.Duration.Milliseconds
@@ -468,7 +469,10 @@ func (r *run) sameSession(s snib.Session, want *model.Session) {
 		ID: string(s.ID), User: string(s.UserID), Family: string(s.RefreshTokenID), Token: want.Token, Epoch: want.Epoch,
 		Created: s.CreatedAt.UnixMilli(), Auth: s.AuthenticatedAt.UnixMilli(), Used: s.LastUsedAt.UnixMilli(),
 		ActiveUntil: s.ActiveUntil.UnixMilli(), IdleUntil: s.IdleUntil.UnixMilli(), Absolute: s.AbsoluteUntil.UnixMilli(),
+		Traits: want.Traits, Replaced: want.Replaced,
 	}
+	got.Methods, got.Persistent = int(s.Methods), s.Persistent
+	got.Room, _ = snib.Attr[string](s.Attributes(), "room")
 	if got != *want || int(s.State) != r.m.State(want) {
 		r.differ("the session is %v\n%+v, want\n%+v", s.State, got, *want)
 	}
