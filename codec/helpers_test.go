@@ -79,6 +79,10 @@ var (
 		Purpose: "password-reset", SecretHash: digest(120), Epoch: 1 << 31, Flags: 4,
 		ExpiresAt: 1_760_003_600_000, CredentialVersion: 1<<63 - 5, Data: []byte("new@example.com\x00\xff"),
 	}
+	sampleDevice = Device{
+		Key: sampleKey(7), UserID: madeUser, SecretHash: digest(130), Epoch: 3, Flags: 4,
+		LastUsedAt: 1_760_086_400_000, ExpiresAt: 1_775_638_400_000, TrustedUntil: 1_762_678_400_000, Attributes: sampleAttributes,
+	}
 	sampleUser = User{
 		ID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y", CreatedAt: 1_760_000_000_000, UpdatedAt: 1_760_000_000_500,
 		CredentialVersion: 4, DisabledAt: 1_760_000_000_400, DisabledReason: "abuse, ticket №7",
@@ -122,6 +126,7 @@ func samples() []sample {
 		sessionSample("session_imported", sampleSessionImported), sessionSample("session_least", Session{}),
 		familySample("family", sampleFamily), familySample("family_fresh", sampleFamilyFresh), familySample("family_least", Family{}),
 		oneTimeSample("one_time_token", sampleOneTime), oneTimeSample("one_time_token_least", OneTimeToken{}),
+		deviceSample("device", sampleDevice), deviceSample("device_least", Device{}),
 		userSample("user", sampleUser), userSample("user_least", User{ID: "u"}),
 		userSample("user_verified", User{ID: "u", Identities: []Identity{
 			{Provider: "username", Key: "ada", Identifier: "Ada", LinkedAt: 1_760_000_000_000},
@@ -159,7 +164,7 @@ func samples() []sample {
 	}
 	for i := range list {
 		list[i].version = 1
-		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime}, list[i].space) || list[i].key == KeyState {
+		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceDevices}, list[i].space) || list[i].key == KeyState {
 			list[i].version = 2
 		}
 		list[i].value = list[i].encode(list[i].record, list[i].key)
@@ -206,6 +211,17 @@ func oneTimeSample(name string, o OneTimeToken) sample {
 		decode: func(k, v []byte) (any, error) { return anyOf(DecodeOneTimeToken(k, v)) },
 		encode: func(r any, _ string) []byte { x := r.(OneTimeToken); return x.Append(nil) },
 		fields: []any{fixed, userOf(o.UserID), o.Purpose, append([]byte{}, o.Data...)},
+	}
+}
+
+func deviceSample(name string, d Device) sample {
+	made := d.Key.Time()
+	fixed := packed(d.SecretHash, d.Epoch, d.Flags, offset(made, d.LastUsedAt), offset(made, d.ExpiresAt), offset(made, d.TrustedUntil))
+	return sample{
+		name: name, space: SpaceDevices, key: string(d.Key[:]), record: d,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeDevice(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(Device); return x.Append(nil) },
+		fields: []any{fixed, userOf(d.UserID), attributesOf(d.Attributes)},
 	}
 }
 
