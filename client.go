@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/snibdb/snib/internal/phc"
@@ -14,6 +15,7 @@ type (
 	clientKey   struct{}
 	proofKey    struct{}
 	operatorKey struct{}
+	devicesKey  struct{}
 )
 
 // WithClient returns a context that tells for which client a call is made, by
@@ -50,6 +52,24 @@ func clientOf(ctx context.Context) Address {
 // give.
 func WithProof(ctx context.Context, token string) context.Context {
 	return context.WithValue(ctx, proofKey{}, token)
+}
+
+// WithDevice returns a context that carries the tokens of the known devices that
+// a client claims to be, one for each of its users ([Devices]); at most five
+// count, in the place of those that ctx carries. If one is of the user whose
+// password is tried, and good, the failures of strangers do not count for the
+// attempt, nor do those of its network, and it takes its user's turns at the
+// gate for hashing; failures count for the device. Others change nothing, and
+// whether there is such a user does not show in the time. A session as proof
+// goes before it. snibhttp sets it from its cookie.
+func WithDevice(ctx context.Context, tokens ...string) context.Context {
+	return context.WithValue(ctx, devicesKey{}, slices.Clone(tokens))
+}
+
+// presentedDevices returns the tokens that WithDevice has put into ctx.
+func presentedDevices(ctx context.Context) []string {
+	tokens, _ := ctx.Value(devicesKey{}).([]string)
+	return tokens
 }
 
 // AsOperator returns a context for calls of an operator: of an administrator's

@@ -203,6 +203,12 @@ type SessionPolicy struct {
 	// MaxPerUser is how many a user may have, 1–1,000. Default 1,000. One
 	// more ends a dead one first, else the one with the earliest deadline.
 	MaxPerUser int
+
+	// KnownDevice is how long after its last log-in a device is known
+	// ([Devices]). Default 180 days, which is our choice: OWASP's text on device
+	// cookies names no number. 1 s to 400 days, the longest life of a cookie
+	// (RFC 6265bis); negative: devices are not remembered.
+	KnownDevice time.Duration
 }
 
 // RefreshPolicy bounds the life of refresh tokens and of the sessions born of
@@ -344,6 +350,7 @@ const (
 	MaxSessions      = records.MaxSessions      // 1,000 of one user
 	MaxRefreshTokens = records.MaxFamilies      // 100 families of one user
 	MaxOneTimeTokens = records.MaxOneTimeTokens // 32 live ones of one user
+	MaxDevices       = records.MaxDevices       // 20 known ones of one user
 
 	MaxOneTimeTokensPerPurpose = records.MaxOneTimePerPurpose               // 3 live ones of one user and purpose
 	OneTimeTokenInterval       = records.OneTimeInterval * time.Millisecond // 60 s between two of one user and purpose
@@ -363,6 +370,7 @@ const (
 	defaultBusyTimeout = 10 * time.Second
 	maxLife            = 30 * 365 * day // a record can name times of the next 34 years
 	maxGrace           = 5 * time.Minute
+	maxKnownDevice     = 400 * day
 	maxDeclared        = 64 // providers, and indexes
 )
 
@@ -418,6 +426,7 @@ func (s *settings) fillDefaults() {
 	fill(&s.Sessions.Absolute, 90*day)
 	fill(&s.Sessions.ExtendEvery, time.Hour)
 	fill(&s.Sessions.MaxPerUser, MaxSessions)
+	fill(&s.Sessions.KnownDevice, 180*day)
 	fill(&s.Refresh.Idle, 30*day)
 	fill(&s.Refresh.Absolute, 90*day)
 	fill(&s.Refresh.Session, time.Hour)
@@ -459,6 +468,7 @@ func (s *settings) checkPolicies() error {
 		{"Sessions.Idle", s.Sessions.Idle, 0, maxLife, true},
 		{"Sessions.Absolute", s.Sessions.Absolute, time.Second, maxLife, true},
 		{"Sessions.ExtendEvery", s.Sessions.ExtendEvery, 0, maxLife, true},
+		{"Sessions.KnownDevice", s.Sessions.KnownDevice, time.Second, maxKnownDevice, true},
 		{"Refresh.Idle", s.Refresh.Idle, time.Second, maxLife, false},
 		{"Refresh.Absolute", s.Refresh.Absolute, time.Second, maxLife, true},
 		{"Refresh.Session", s.Refresh.Session, time.Second, maxLife, false},

@@ -24,12 +24,21 @@ func (g *guess) admit(ctx context.Context, u *codec.User, provider, key string) 
 	if err != nil {
 		return ctx, err
 	}
+	d, err := g.db.deviceFor(ctx, u.ID)
+	if err != nil {
+		return ctx, err
+	}
+	if d.UserID != "" && c.user == "" {
+		c.user = d.UserID
+	}
 	g.turn = c.turn()
 	r := throttle.Request{Now: g.db.clock.Latest(), From: c.from}
 	switch {
 	case c.login != "" && c.user == u.ID:
 		// Strangers have no part in this, nor does a network that they may share.
 		r.Name, r.From = []string{"session", u.ID, c.login}, throttle.Address{}
+	case d.UserID != "":
+		r.Name, r.From = guessesOf(&d), throttle.Address{}
 	case u.ID != "":
 		r.Name = []string{"user", u.ID}
 	default:
@@ -46,7 +55,7 @@ func (g *guess) admit(ctx context.Context, u *codec.User, provider, key string) 
 // Names without a user are, too: a closed account must not stand out.
 func (db *DB) closes(r throttle.Request, u *codec.User) bool {
 	closes := db.o.Throttle.Closes
-	if closes == nil || r.Name[0] == "session" || db.counts.Failures(r.Now, r.Name...) < throttle.Close {
+	if closes == nil || r.Name[0] == "session" || r.Name[0] == "device" || db.counts.Failures(r.Now, r.Name...) < throttle.Close {
 		return false
 	}
 	return u.ID == "" || closes(newUser(*u))

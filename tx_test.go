@@ -62,6 +62,7 @@ var (
 		"ValidateSession": true, "ValidateSessionUser": true, "GetSession": true, "ListUserSessions": true,
 		"RefreshTokens.List": true,
 		"Tokens.Peek":        true, "Tokens.List": true,
+		"Devices.Current": true, "Devices.List": true,
 	}
 
 	// handles are the methods that return methods.
@@ -70,6 +71,7 @@ var (
 		"Identities":    reflect.TypeFor[snib.Identities](),
 		"RefreshTokens": reflect.TypeFor[snib.RefreshTokens](),
 		"Tokens":        reflect.TypeFor[snib.OneTimeTokens](),
+		"Devices":       reflect.TypeFor[snib.Devices](),
 	}
 )
 
