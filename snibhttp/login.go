@@ -70,7 +70,7 @@ func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, u snib.User, att
 }
 
 // LogOut ends the session that the request carries, and the refresh tokens that
-// belong to it, and deletes the cookie. A request that is not signed in is no
+// belong to it, and deletes the cookie. The browser stays a known device. A request that is not signed in is no
 // error. It is done even if the client does not wait for the answer.
 //
 // ErrMethod for a request that changes nothing (GET), which any page can have
@@ -91,30 +91,10 @@ func (m *Manager) LogOut(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// LogOutEverywhere ends all sessions and refresh tokens of the signed-in user,
-// and deletes the cookie. ErrUnauthenticated if the request is not signed in;
+// LogOutEverywhere ends all sessions, refresh tokens and known devices of the
+// signed-in user, and deletes the cookie. ErrUnauthenticated if the request is not signed in;
 // other errors as LogOut.
 func (m *Manager) LogOutEverywhere(w http.ResponseWriter, r *http.Request) error {
-	c, err := m.mayLeave(r)
-	if err != nil {
-		return err
-	}
-	_, u, err := m.whoever(r, c)
-	if err != nil {
-		return err
-	}
-	err = m.db.RevokeUserSessions(context.WithoutCancel(r.Context()), u.ID)
-	if err != nil && !errors.Is(err, snib.ErrUserNotFound) { // deleted meanwhile, with all there was
-		return err
-	}
-	m.leave(w, r, c)
-	return nil
-}
-
-// LogOutOthers ends all sessions and refresh tokens of the signed-in user
-// except this session and the refresh token it was born of. ErrUnauthenticated
-// if the request is not signed in; other errors as LogOut.
-func (m *Manager) LogOutOthers(w http.ResponseWriter, r *http.Request) error {
 	c, err := m.mayLeave(r)
 	if err != nil {
 		return err
@@ -123,9 +103,34 @@ func (m *Manager) LogOutOthers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	err = m.db.RevokeUserSessions(context.WithoutCancel(r.Context()), u.ID, s.ID)
-	if errors.Is(err, snib.ErrUserNotFound) {
+	err = m.db.RevokeUserSessions(context.WithoutCancel(r.Context()), u.ID)
+	if err != nil && !errors.Is(err, snib.ErrUserNotFound) { // deleted meanwhile, with all there was
+		return err
+	}
+	m.leave(w, r, c)
+	m.dropDevice(w, r, string(s.ID))
+	return nil
+}
+
+// LogOutOthers ends all sessions, refresh tokens and known devices of the
+// signed-in user except this session, the refresh token it was born of, and this
+// browser as a device, whose secret is a new one. ErrUnauthenticated
+// if the request is not signed in; other errors as LogOut.
+func (m *Manager) LogOutOthers(w http.ResponseWriter, r *http.Request) error {
+	c, err := m.mayLeave(r)
+	if err != nil {
+		return err
+	}
+	s, _, err := m.whoever(r, c)
+	if err != nil {
+		return err
+	}
+	device, err := m.keepDevice(context.WithoutCancel(m.clientContext(r)), s)
+	switch {
+	case errors.Is(err, snib.ErrUserNotFound), errors.Is(err, snib.ErrInvalidSession): // ended meanwhile
 		return ErrUnauthenticated
+	case err == nil && device.ID != "":
+		m.setDevice(w, r, device)
 	}
 	return err
 }
@@ -149,6 +154,7 @@ func (m *Manager) enter(w http.ResponseWriter, r *http.Request, c credentials, s
 		m.deletePlanted(w, r, true)
 	}
 	m.setCookie(w, s.Token.Reveal(), s)
+	m.rememberDevice(w, r, s)
 }
 
 // mayLeave returns the credentials of a request that is to end sessions.
