@@ -27,6 +27,9 @@ func (s *site) device(u snib.User) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	if err := s.db.RevokeToken(context.Background(), session.Token.Reveal()); err != nil {
+		s.t.Fatal(err)
+	}
 	all.issue(d.Token.Reveal())
 	return d.Token.Reveal()
 }
