@@ -3,10 +3,10 @@ package snib
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 
 	"github.com/snibdb/snib/internal/phc"
+	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/throttle"
 )
 
@@ -51,7 +51,7 @@ func clientOf(ctx context.Context) Address {
 // session: a handler behind that needs no call, and its Session has no Token to
 // give.
 func WithProof(ctx context.Context, token string) context.Context {
-	return context.WithValue(ctx, proofKey{}, token)
+	return context.WithValue(ctx, proofKey{}, newSecret(token))
 }
 
 // WithDevice returns a context that carries the tokens of the known devices that
@@ -63,12 +63,19 @@ func WithProof(ctx context.Context, token string) context.Context {
 // whether there is such a user does not show in the time. A session as proof
 // goes before it. snibhttp sets it from its cookie.
 func WithDevice(ctx context.Context, tokens ...string) context.Context {
-	return context.WithValue(ctx, devicesKey{}, slices.Clone(tokens))
+	presented := make([]secret, len(tokens))
+	for i, token := range tokens {
+		presented[i] = newSecret(token) // a printed context shows none
+	}
+	return context.WithValue(ctx, devicesKey{}, presented)
 }
 
 // presentedDevices returns the tokens that WithDevice has put into ctx.
-func presentedDevices(ctx context.Context) []string {
-	tokens, _ := ctx.Value(devicesKey{}).([]string)
+func presentedDevices(ctx context.Context) (tokens []string) {
+	presented, _ := ctx.Value(devicesKey{}).([]secret)
+	for _, s := range presented[:min(len(presented), records.MaxPresentedDevices)] {
+		tokens = append(tokens, s.reveal())
+	}
 	return tokens
 }
 
@@ -93,7 +100,8 @@ func (db *DB) caller(ctx context.Context) (c caller, err error) {
 		c.from = addr.As16()
 	}
 	c.operator, _ = ctx.Value(operatorKey{}).(bool)
-	if text, _ := ctx.Value(proofKey{}).(string); text != "" {
+	proof, _ := ctx.Value(proofKey{}).(secret)
+	if text := proof.reveal(); text != "" {
 		err = db.view(ctx, func(tx *Tx) error { return tx.identify(&c, text) })
 	}
 	return c, err
