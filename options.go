@@ -156,11 +156,11 @@ type Address interface {
 // must wait, 30 s and twice as long each time up to an hour, and after 50
 // failures a day. Failures count before the password is verified, survive a
 // restart, and fade by one in two days. A session that is given by [WithProof]
-// is throttled by its own failures only.
+// and a known device by [WithDevice] are throttled by their own failures only.
 //
 // The right password, given to LogIn, AuthenticateUser, ChangePassword or
-// Reauthenticate, ends the run: that of the account, or with such a session that
-// of the session. CreateSession and UpdateUserPassword do not: call
+// Reauthenticate, ends the run: that of the account, or with such a session or
+// device that of the session or device. CreateSession and UpdateUserPassword do not: call
 // [Throttle.Unlock] after a reset by a one-time token, or the user waits with
 // the new password for the failures with the old one.
 type ThrottlePolicy struct {

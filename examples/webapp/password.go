@@ -36,5 +36,9 @@ func (a *app) password(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
+	// The change has ended every known device, this browser too.
+	if err := a.sessions.RememberDevice(w, r, session); err != nil {
+		a.log.Warn("the browser was not remembered", "user", user.ID, "error", err)
+	}
 	return done(w, r, "/account", "password")
 }
