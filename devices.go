@@ -9,6 +9,7 @@ import (
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/throttle"
 	"github.com/snibdb/snib/internal/token"
 )
 
@@ -252,7 +253,7 @@ func (db *DB) spent(d *codec.Device) bool {
 
 // guessesOf is the name under which the failures of a device count.
 func guessesOf(d *codec.Device) []string {
-	return []string{"device", d.UserID, token.Device.ID(d.Key)}
+	return []string{throttle.Device, d.UserID, token.Device.ID(d.Key)}
 }
 
 // List returns the known devices of the user without their Tokens, oldest
