@@ -416,6 +416,27 @@ func TestADamagedDeviceIsAStranger(t *testing.T) {
 	logInOn(t, db, d)
 }
 
+// TestRestoreEndsKnownDevices, even where sessions go on: one that was revoked or
+// trusted no longer since would be again.
+func TestRestoreEndsKnownDevices(t *testing.T) {
+	path, backup := filepath.Join(t.TempDir(), "a.db"), filepath.Join(t.TempDir(), "b.db")
+	db := snibtest.OpenDB(t, path, nil)
+	u := email(t, db, "ada@example.com")
+	s := newSession(t, db, u)
+	d := must(db.Devices().Trust(ctx, s, 0))(t)
+	if err := db.BackupFile(ctx, backup, nil); err != nil {
+		t.Fatal(err)
+	}
+	restored := filepath.Join(t.TempDir(), "c.db")
+	report := must(snib.Restore(ctx, backup, restored, &snib.RestoreOptions{KeepSessions: true}))(t)
+	again := snibtest.OpenDB(t, restored, nil)
+	valid(t, again, s)
+	wantErr(t, second(again.Devices().Current(on(d), u.ID)), snib.ErrDeviceNotFound)
+	if report.Devices != 1 || report.Ended != 1 {
+		t.Errorf("%d devices, %d ended", report.Devices, report.Ended)
+	}
+}
+
 // TestDevicesInATransaction end with it, and are one with what else it does.
 func TestDevicesInATransaction(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
