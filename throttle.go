@@ -55,7 +55,7 @@ func (g *guess) admit(ctx context.Context, u *codec.User, provider, key string) 
 // Names without a user are, too: a closed account must not stand out.
 func (db *DB) closes(r throttle.Request, u *codec.User) bool {
 	closes := db.o.Throttle.Closes
-	if closes == nil || r.Name[0] == throttle.Session || r.Name[0] == throttle.Device || db.counts.Failures(r.Now, r.Name...) < throttle.Close {
+	if closes == nil || r.Name[0] == throttle.Session || db.counts.Failures(r.Now, r.Name...) < throttle.Close {
 		return false
 	}
 	return u.ID == "" || closes(newUser(*u))
