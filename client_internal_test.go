@@ -49,7 +49,7 @@ func TestWithProofTakesTheTurnOfItsUser(t *testing.T) {
 }
 
 // A known device takes its user's turns for log-ins of that user, and for
-// nothing else; who has a session keeps those of the session.
+// nothing else; a session goes before it.
 func TestAKnownDeviceTakesTheTurnOfItsUser(t *testing.T) {
 	ctx := context.Background()
 	db, err := Open(filepath.Join(t.TempDir(), "a.db"), &Options{InsecureNoSync: true, Passwords: PasswordPolicy{MemoryKiB: 8, Time: 1}})

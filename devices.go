@@ -17,7 +17,7 @@ import (
 // was when it was read.
 type Device struct {
 	ID     DeviceID // public
-	UserID UserID   // whose it is
+	UserID UserID   // its owner
 
 	// Token is the secret text for the device, and is there only where
 	// Remember or Trust has just made it. Keep it on the device in the place of
@@ -50,17 +50,17 @@ const deviceFailures = 10
 // [Tx.Devices] run it in that transaction and end with it.
 //
 // A log-in whose context has the device's token ([WithDevice]) is throttled by
-// the failures of the device alone: strangers who guess at the account neither
+// the failures of the device alone: guesses of strangers at the account neither
 // slow it down nor close it. After 10 failures of its own in a row the device is
-// a stranger, and the next log-in from there gets a new one. The token lets
-// nobody in: it is no session, no [Proof], and no factor unless Trust says so.
+// a stranger, and the next log-in from there gets a new one. The token is
+// no session, no [Proof], and no factor unless Trust says so.
 //
 // A device is known until [SessionPolicy].KnownDevice after its last log-in. A
 // user has at most 20; one more evicts the one that was not used for longest.
 // All of them end when the password is set, changed or removed, the user
-// disabled, or all sessions revoked, whatever sessions these calls keep, and by
+// disabled, or all sessions revoked, even if these calls keep sessions, and by
 // EndEverything, ResetClock and Restore. A log-out ends none: the device cookie
-// is what tells the owner from strangers when they log in again.
+// tells the owner from strangers at the next log-in.
 //
 // The design is OWASP's "Slow Down Online Guessing Attacks with Device Cookies".
 // snibhttp keeps the token in a cookie.
@@ -76,7 +76,7 @@ func (tx *Tx) Devices() Devices { return Devices{handle{db: tx.db, tx: tx}} }
 // device of its user. If ctx carries the token of one, it stays, its use is
 // written once a day at most, and there is no Token. Otherwise it returns a new
 // one with its Token, this once. Call it after each log-in that the user wants
-// remembered; where one is not, the browser is lent.
+// remembered; a browser that is lent is not to be.
 //
 // With a negative [SessionPolicy].KnownDevice it does nothing and returns the
 // zero Device. ErrInvalidSession, ErrUserDisabled; ErrInvalidInput (Proof) for a
@@ -100,10 +100,9 @@ func (o Devices) Remember(ctx context.Context, s Session) (Device, error) {
 
 // Trust does the work of Remember and lets the device stand for a second factor
 // at log-ins, for so long: 1 s to 90 days, 0 for 30 days, not beyond its
-// ExpiresAt. Call it after a log-in with a second factor whose user asked for
-// that. The device gets a new Token in any case, and the one that it had is
-// refused: a copy taken before is not trusted. A user who is asked for the
-// password only has logged in with one factor, AAL1 of NIST SP 800-63B-4, whose
+// ExpiresAt. Call it after a log-in with a second factor, at the wish of its user. The device gets a new Token in any case, and the one that it had is
+// refused: a copy taken before is not trusted. A log-in by the
+// password alone has one factor, AAL1 of NIST SP 800-63B-4, whose
 // 30 days for a session are the default here.
 //
 // Errors are those of Remember, and ErrInvalidInput (Duration).
@@ -209,7 +208,7 @@ func (o Devices) Current(ctx context.Context, user UserID) (Device, error) {
 // A claim to come from a known device of a user.
 type claim struct {
 	tokens []string
-	user   string // "" for one who does not exist
+	user   string // "" if there is no such user
 }
 
 // knownDevice returns the device by which a claim is true, unless it has guessed

@@ -30,7 +30,7 @@ func on(devices ...snib.Device) context.Context {
 	return snib.WithDevice(ctx, tokens...)
 }
 
-// remembered is a new device of a user who has just logged in.
+// remembered is a new device of a user, after a log-in.
 func remembered(tb testing.TB, db *snib.DB, u snib.User) snib.Device {
 	tb.Helper()
 	return must(db.Devices().Remember(ctx, session(tb, db, u.ID)))(tb)
@@ -124,8 +124,8 @@ func TestRememberTakesALogIn(t *testing.T) {
 	})
 }
 
-// TestStrangersDoNotThrottleAKnownDevice, in any way; and all but a good token of
-// the user's own leaves a stranger.
+// TestStrangersDoNotThrottleAKnownDevice, in any way; and without a good token of
+// the user's own a client is a stranger.
 func TestStrangersDoNotThrottleAKnownDevice(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Throttle: snib.ThrottlePolicy{Closes: func(snib.User) bool { return true }}})
 	u := email(t, db, "ada@example.com")
@@ -219,7 +219,7 @@ func TestAKnownDeviceHasTenGuesses(t *testing.T) {
 		}
 	}
 	wantErr(t, second(db.Devices().Current(on(d), u.ID)), snib.ErrDeviceNotFound)
-	// As a stranger it has what strangers have left.
+	// As a stranger it shares the rest of their tries.
 	if err := tryOn(on(d), db, "ada@example.com", 1); err != nil {
 		t.Errorf("the fifth of strangers: %v", err)
 	}
@@ -437,7 +437,7 @@ func TestRestoreEndsKnownDevices(t *testing.T) {
 	}
 }
 
-// TestDevicesInATransaction end with it, and are one with what else it does.
+// TestDevicesInATransaction end with it, and are one with the rest of it.
 func TestDevicesInATransaction(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "ada@example.com")

@@ -31,8 +31,8 @@
 //
 // A [OneTimeToken] is what is mailed to a user: it is accepted once.
 //
-// A [Device] is a browser from which a user has logged in before. Strangers who
-// guess at the user's password do not keep it out, and it lets nobody in.
+// A [Device] is a browser from which a user has logged in before. Guesses of
+// strangers at the user's password do not keep it out, and it is no log-in by itself.
 //
 // Each user has a credential version, which starts at a random number and rises
 // when the password is set or removed, the user disabled or enabled, an
