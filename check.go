@@ -21,6 +21,7 @@ type CheckReport struct {
 	OneTimeTokens int // likewise
 	Events        int // of users
 	Outbox        int // events that wait for their consumers
+	Devices       int // known devices, likewise
 	ForeignHashes int // users whose imported password hash is not replaced yet
 	SealedHashes  int // users whose password hash is sealed
 	Newer         int // records of kinds that a later program has added to the file
@@ -119,6 +120,8 @@ func (r *CheckReport) count(k *records.Kind) *int {
 		return &r.OneTimeTokens
 	case records.Events:
 		return &r.Events
+	case records.Devices:
+		return &r.Devices
 	}
 	panic("a kind without a count") // unreachable: TestEveryKindLivesAndEnds
 }

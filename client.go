@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/snibdb/snib/internal/phc"
+	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/throttle"
 )
 
@@ -14,6 +15,7 @@ type (
 	clientKey   struct{}
 	proofKey    struct{}
 	operatorKey struct{}
+	devicesKey  struct{}
 )
 
 // WithClient returns a context that tells for which client a call is made, by
@@ -49,7 +51,32 @@ func clientOf(ctx context.Context) Address {
 // session: a handler behind that needs no call, and its Session has no Token to
 // give.
 func WithProof(ctx context.Context, token string) context.Context {
-	return context.WithValue(ctx, proofKey{}, token)
+	return context.WithValue(ctx, proofKey{}, newSecret(token))
+}
+
+// WithDevice returns a context that carries the tokens of the known devices that
+// a client claims to be, one for each of its users ([Devices]); at most five
+// count, in the place of those that ctx carries. If one is of the user whose
+// password is tried, and good, the failures of strangers do not count for the
+// attempt, nor do those of its network, and it takes its user's turns at the
+// gate for hashing; failures count for the device. Others change nothing, and
+// whether there is such a user does not show in the time. A session as proof
+// goes before it. snibhttp sets it from its cookie.
+func WithDevice(ctx context.Context, tokens ...string) context.Context {
+	presented := make([]secret, len(tokens))
+	for i, token := range tokens {
+		presented[i] = newSecret(token) // a printed context shows none
+	}
+	return context.WithValue(ctx, devicesKey{}, presented)
+}
+
+// presentedDevices returns the tokens that WithDevice has put into ctx.
+func presentedDevices(ctx context.Context) (tokens []string) {
+	presented, _ := ctx.Value(devicesKey{}).([]secret)
+	for _, s := range presented[:min(len(presented), records.MaxPresentedDevices)] {
+		tokens = append(tokens, s.reveal())
+	}
+	return tokens
 }
 
 // AsOperator returns a context for calls of an operator: of an administrator's
@@ -73,7 +100,8 @@ func (db *DB) caller(ctx context.Context) (c caller, err error) {
 		c.from = addr.As16()
 	}
 	c.operator, _ = ctx.Value(operatorKey{}).(bool)
-	if text, _ := ctx.Value(proofKey{}).(string); text != "" {
+	proof, _ := ctx.Value(proofKey{}).(secret)
+	if text := proof.reveal(); text != "" {
 		err = db.view(ctx, func(tx *Tx) error { return tx.identify(&c, text) })
 	}
 	return c, err

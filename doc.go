@@ -1,6 +1,6 @@
 // Package snib keeps the accounts of a program in one file: users, the
 // identities and passwords by which they log in, their sessions, refresh
-// tokens and one-time tokens. There is no server and no SQL; the file is a
+// tokens, one-time tokens and known devices. There is no server and no SQL; the file is a
 // bbolt database, what a method writes is one transaction, and rows of the
 // application's own can be in it.
 //
@@ -30,6 +30,9 @@
 // copied, and ends the family.
 //
 // A [OneTimeToken] is what is mailed to a user: it is accepted once.
+//
+// A [Device] is a browser from which a user has logged in before. Guesses of
+// strangers at the user's password do not keep it out, and it is no log-in by itself.
 //
 // Each user has a credential version, which starts at a random number and rises
 // when the password is set or removed, the user disabled or enabled, an

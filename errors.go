@@ -76,6 +76,10 @@ var (
 	// [OneTimeTokens].
 	ErrInvalidOneTimeToken = records.ErrInvalidOneTimeToken
 
+	// ErrDeviceNotFound: the call carries no token of a known device of the
+	// user. Returned by Current of [Devices].
+	ErrDeviceNotFound = records.ErrDeviceNotFound
+
 	// ErrOneTimeTokenLimit: the user has as many one-time tokens as there may
 	// be, or got one of this purpose less than a minute ago; none was made and
 	// none ended. Returned by Create of [OneTimeTokens] as

@@ -35,6 +35,8 @@ const (
 	EventRefreshTokensRevoked EventKind = "refresh-tokens-revoked" // by RevokeAll of [RefreshTokens]
 	EventTokenUsed            EventKind = "token-used"             // Subject: a one-time token; Detail: its purpose
 	EventUnlocked             EventKind = "unlocked"               // by Unlock or UnlockIdentity of [Throttle]
+	EventDeviceTrusted        EventKind = "device-trusted"         // Subject: the device; by Trust of [Devices]
+	EventDeviceRevoked        EventKind = "device-revoked"         // Subject: the device; by Revoke or RevokeAll of [Devices]
 )
 
 // Events of log-ins, each with its Subject. The 100 newest of a user are kept.
@@ -42,6 +44,7 @@ const (
 	EventLogIn               EventKind = "log-in"                // Subject: the session; by LogIn or CreateSession
 	EventRefreshTokenCreated EventKind = "refresh-token-created" // Subject: the family
 	EventReauthenticated     EventKind = "reauthenticated"       // Subject: the new session
+	EventDeviceRemembered    EventKind = "device-remembered"     // Subject: a device that is new, by Remember of [Devices]
 )
 
 // Events that strangers can cause. The 20 newest of a user are kept, so that

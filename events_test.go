@@ -41,6 +41,8 @@ var eventsOf = map[string][]snib.EventKind{
 	"RevokeUserSessions": {"sessions-revoked"}, "RefreshTokens.RevokeAll": {"refresh-tokens-revoked"},
 	"Tokens.Create": {"token-created"}, "Tokens.Use": {"token-used"}, "Tokens.Revoke": nil, "Tokens.RevokeAll": nil,
 	"EndEverything": {"everything-ended"}, "ResetClock": {"everything-ended"},
+	"Devices.Remember": {"device-remembered"}, "Devices.Trust": {"device-trusted"},
+	"Devices.Revoke": {"device-revoked"}, "Devices.RevokeAll": {"device-revoked"},
 	"Events.Ack": nil, "Codes.Store": {"token-created"}, "Codes.Use": {"token-used", "log-in"},
 }
 

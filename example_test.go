@@ -315,6 +315,35 @@ func ExampleIdentities_FinishMove() {
 	// a notice goes to ada@example.com
 }
 
+// Strangers have guessed until log-ins are throttled. From a known device its
+// user logs in all the same.
+func ExampleDevices_Remember() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+
+	session, err := db.CreateSession(ctx, ada, snib.SessionOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	device, err := db.Devices().Remember(ctx, session)
+	if err != nil {
+		log.Fatal(err)
+	}
+	cookie := device.Token.Reveal() // stays in the browser, through log-outs
+
+	for range 5 {
+		db.AuthenticateUser(ctx, "email", "ada@example.com", "a guess")
+	}
+	_, err = db.AuthenticateUser(ctx, "email", "ada@example.com", "correct horse battery")
+	fmt.Println("elsewhere:", errors.Is(err, snib.ErrThrottled))
+	_, err = db.AuthenticateUser(snib.WithDevice(ctx, cookie), "email", "ada@example.com", "correct horse battery")
+	fmt.Println("on the device:", err)
+	// Output:
+	// elsewhere: true
+	// on the device: <nil>
+}
+
 func ExampleDB_Update() {
 	db, ada, done := example()
 	defer done()

@@ -26,6 +26,7 @@ type scene struct {
 	drawn, code          snib.Code // the latter is stored
 	hash                 snib.PasswordHash
 	away                 snib.User // disabled
+	device               snib.Device
 }
 
 func newScene(tb testing.TB, db *snib.DB) *scene {
@@ -59,6 +60,7 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 	if err := db.Codes().Store(ctx, s.code); err != nil {
 		tb.Fatal(err)
 	}
+	s.device = must(db.Devices().Remember(ctx, s.session))(tb)
 	s.hash = must(db.HashPassword(ctx, "another passphrase"))(tb)
 	putRows(tb, db, "notes", 3, s.user.ID)
 	s.away = must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "away"}))(tb)
@@ -165,6 +167,10 @@ var writes = map[string]func(*scene) error{
 		_, err := s.db.Tokens().Use(ctx, "reset", s.link.Token.Reveal())
 		return err
 	},
+	"Devices.Remember":  func(s *scene) error { return second(s.db.Devices().Remember(ctx, s.other)) },
+	"Devices.Trust":     func(s *scene) error { return second(s.db.Devices().Trust(on(s.device), s.session, time.Hour)) },
+	"Devices.Revoke":    func(s *scene) error { return s.db.Devices().Revoke(ctx, s.user.ID, s.device.ID) },
+	"Devices.RevokeAll": func(s *scene) error { return s.db.Devices().RevokeAll(ctx, s.user.ID) },
 	"UnlinkIdentity": func(s *scene) error {
 		_, err := s.db.UnlinkIdentity(ctx, s.user.ID, "email", "ada@example.com")
 		return err
@@ -193,7 +199,7 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
-	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Logins.List": "reads", "Events.List": "reads", "Events.Read": "reads", "Events.Consume": "acknowledges by Events.Ack", "Codes.Begin": "reads",
+	"Tokens.Peek": "reads", "Tokens.List": "reads", "Devices.Current": "reads", "Devices.List": "reads", "RefreshTokens.List": "reads", "Logins.List": "reads", "Events.List": "reads", "Events.Read": "reads", "Events.Consume": "acknowledges by Events.Ack", "Codes.Begin": "reads",
 	"ExportUser": "reads", "View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",

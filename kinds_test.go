@@ -50,6 +50,10 @@ var makers = map[string]func(tb testing.TB, db *snib.DB, u snib.User, life time.
 		l := must(db.Tokens().Create(ctx, u.ID, fmt.Sprint("purpose-", purposes.Add(1)), life, nil))(tb)
 		return made{string(l.ID), func(db *snib.DB) error { return second(db.Tokens().Use(ctx, l.Purpose, l.Token.Reveal())) }}
 	},
+	"known device": func(tb testing.TB, db *snib.DB, u snib.User, _ time.Duration) made {
+		d := must(db.Devices().Remember(ctx, session(tb, db, u.ID)))(tb)
+		return made{string(d.ID), func(db *snib.DB) error { return second(db.Devices().Current(on(d), u.ID)) }}
+	},
 }
 
 var purposes atomic.Int64
@@ -75,7 +79,7 @@ func init() { // it lists and makes by the table that it is in
 func kindOptions(clock *snibtest.Clock) *snib.Options {
 	return &snib.Options{
 		Now:      clock.Now,
-		Sessions: snib.SessionPolicy{Active: 2 * time.Hour, Idle: -1},
+		Sessions: snib.SessionPolicy{Active: 2 * time.Hour, Idle: -1, KnownDevice: 2 * time.Hour},
 		Refresh:  snib.RefreshPolicy{Idle: 2 * time.Hour, Absolute: 2 * time.Hour, Session: time.Hour, Grace: -1},
 	}
 }

@@ -163,11 +163,11 @@ type Address interface {
 // must wait, 30 s and twice as long each time up to an hour, and after 50
 // failures a day. Failures count before the password is verified, survive a
 // restart, and fade by one in two days. A session that is given by [WithProof]
-// is throttled by its own failures only.
+// and a known device by [WithDevice] are throttled by their own failures only.
 //
 // The right password, given to LogIn, AuthenticateUser, ChangePassword or
-// Reauthenticate, ends the run: that of the account, or with such a session that
-// of the session. CreateSession and UpdateUserPassword do not: call
+// Reauthenticate, ends the run: that of the account, or with such a session or
+// device that of the session or device. CreateSession and UpdateUserPassword do not: call
 // [Throttle.Unlock] after a reset by a one-time token, or the user waits with
 // the new password for the failures with the old one.
 type ThrottlePolicy struct {
@@ -211,6 +211,12 @@ type SessionPolicy struct {
 	// MaxPerUser is how many a user may have, 1–1,000. Default 1,000. One
 	// more ends a dead one first, else the one with the earliest deadline.
 	MaxPerUser int
+
+	// KnownDevice is how long after its last log-in a device is known
+	// ([Devices]). Default 180 days, which is our choice: OWASP's text on device
+	// cookies names no number. 1 s to 400 days, the longest life of a cookie
+	// (RFC 6265bis); negative: devices are not remembered.
+	KnownDevice time.Duration
 }
 
 // RefreshPolicy bounds the life of refresh tokens and of the sessions born of
@@ -352,6 +358,7 @@ const (
 	MaxSessions      = records.MaxSessions      // 1,000 of one user
 	MaxRefreshTokens = records.MaxFamilies      // 100 families of one user
 	MaxOneTimeTokens = records.MaxOneTimeTokens // 32 live ones of one user
+	MaxDevices       = records.MaxDevices       // 20 known ones of one user
 
 	MaxOneTimeTokensPerPurpose = records.MaxOneTimePerPurpose               // 3 live ones of one user and purpose
 	OneTimeTokenInterval       = records.OneTimeInterval * time.Millisecond // 60 s between two of one user and purpose
@@ -371,6 +378,7 @@ const (
 	defaultBusyTimeout = 10 * time.Second
 	maxLife            = 30 * 365 * day // a record can name times of the next 34 years
 	maxGrace           = 5 * time.Minute
+	maxKnownDevice     = 400 * day
 	maxDeclared        = 64 // providers, and indexes
 )
 
@@ -426,6 +434,7 @@ func (s *settings) fillDefaults() {
 	fill(&s.Sessions.Absolute, 90*day)
 	fill(&s.Sessions.ExtendEvery, time.Hour)
 	fill(&s.Sessions.MaxPerUser, MaxSessions)
+	fill(&s.Sessions.KnownDevice, 180*day)
 	fill(&s.Refresh.Idle, 30*day)
 	fill(&s.Refresh.Absolute, 90*day)
 	fill(&s.Refresh.Session, time.Hour)
@@ -467,6 +476,7 @@ func (s *settings) checkPolicies() error {
 		{"Sessions.Idle", s.Sessions.Idle, 0, maxLife, true},
 		{"Sessions.Absolute", s.Sessions.Absolute, time.Second, maxLife, true},
 		{"Sessions.ExtendEvery", s.Sessions.ExtendEvery, 0, maxLife, true},
+		{"Sessions.KnownDevice", s.Sessions.KnownDevice, time.Second, maxKnownDevice, true},
 		{"Refresh.Idle", s.Refresh.Idle, time.Second, maxLife, false},
 		{"Refresh.Absolute", s.Refresh.Absolute, time.Second, maxLife, true},
 		{"Refresh.Session", s.Refresh.Session, time.Second, maxLife, false},

@@ -33,6 +33,10 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 		func(o *snib.Options) { o.Sessions.MaxPerUser = -1 },
 		func(o *snib.Options) { o.Sessions.MaxPerUser = 1001 },
 	},
+	"Sessions.KnownDevice": {
+		func(o *snib.Options) { o.Sessions.KnownDevice = time.Second - 1 },
+		func(o *snib.Options) { o.Sessions.KnownDevice = 400*24*time.Hour + 1 },
+	},
 	"Refresh.Idle": {
 		func(o *snib.Options) { o.Refresh.Idle = -1 },
 		func(o *snib.Options) { o.Refresh.Idle = time.Second - 1 },
@@ -203,14 +207,14 @@ func TestEveryOptionHasBoundsOrNone(t *testing.T) {
 func TestExtremeOptionsInsideTheirBounds(t *testing.T) {
 	for name, o := range map[string]snib.Options{
 		"least": {
-			Sessions:   snib.SessionPolicy{Active: time.Second, Idle: -1, Absolute: time.Second, ExtendEvery: -1, MaxPerUser: 1},
+			Sessions:   snib.SessionPolicy{Active: time.Second, Idle: -1, Absolute: time.Second, ExtendEvery: -1, MaxPerUser: 1, KnownDevice: -1},
 			Refresh:    snib.RefreshPolicy{Idle: time.Second, Absolute: time.Second, Session: time.Second, Grace: -1, MaxPerUser: 1},
 			SweepEvery: time.Second, LockTimeout: -1, BusyTimeout: -1, MaxSize: 1 << 20,
 			Providers: map[string]snib.IdentifierRule{}, Indexes: []snib.Index{},
 			Passwords: snib.PasswordPolicy{Queue: -1},
 		},
 		"most": {
-			Sessions: snib.SessionPolicy{Active: 10950 * 24 * time.Hour, Idle: 10950 * 24 * time.Hour, Absolute: -1, MaxPerUser: 1000},
+			Sessions: snib.SessionPolicy{Active: 10950 * 24 * time.Hour, Idle: 10950 * 24 * time.Hour, Absolute: -1, MaxPerUser: 1000, KnownDevice: 400 * 24 * time.Hour},
 			Refresh:  snib.RefreshPolicy{Idle: 10950 * 24 * time.Hour, Absolute: -1, Grace: 5 * time.Minute, MaxPerUser: 100},
 			Indexes:  []snib.Index{{Name: strings.Repeat("n", 64)}},
 		},

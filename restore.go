@@ -17,9 +17,10 @@ type RestoreOptions struct {
 	Replace bool
 
 	// KeepSessions lets sessions and refresh tokens go on as of the backup,
-	// those too that were ended since. One-time tokens end in any case: one
-	// that was used since would be accepted again. It has no effect on a backup
-	// of format 1, whose upgrade ends them all.
+	// those too that were ended since. One-time tokens and known devices end in
+	// any case: one that was used since would be accepted again, and one that
+	// was revoked since, trusted again. It has no effect on a backup of format 1,
+	// whose upgrade ends them all.
 	KeepSessions bool
 
 	// KeepQuarantine keeps the space quarantine of the backup: records that
@@ -38,8 +39,8 @@ type RestoreOptions struct {
 type RestoreReport struct {
 	CheckReport // of the restored file; Newest is as of when it is
 
-	// Ended counts the sessions, refresh tokens and one-time tokens that came
-	// back dead, and the records of kinds that a later program has added.
+	// Ended counts the sessions, refresh tokens, one-time tokens and known
+	// devices that came back dead, and the records of kinds that a later program has added.
 	// These are removed: a program that does not know them cannot tell what
 	// must not be usable again. Of a backup of format 1 it counts none: its
 	// upgrade ends all without reading them.

@@ -27,12 +27,21 @@ func (g *guess) admit(ctx context.Context, u *codec.User, provider, key string) 
 	if err != nil {
 		return ctx, err
 	}
+	d, err := g.db.deviceFor(ctx, u.ID)
+	if err != nil {
+		return ctx, err
+	}
+	if d.UserID != "" && c.user == "" {
+		c.user = d.UserID
+	}
 	g.turn, g.user, g.from = c.turn(), u.ID, c.from
 	r := throttle.Request{Now: g.db.clock.Latest(), From: c.from}
 	switch {
 	case c.login != "" && c.user == u.ID:
 		// Strangers have no part in this, nor does a network that they may share.
-		r.Name, r.From = []string{"session", u.ID, c.login}, throttle.Address{}
+		r.Name, r.From = []string{throttle.Session, u.ID, c.login}, throttle.Address{}
+	case d.UserID != "":
+		r.Name, r.From = guessesOf(&d), throttle.Address{}
 	case u.ID != "":
 		r.Name = []string{"user", u.ID}
 	default:
@@ -49,7 +58,7 @@ func (g *guess) admit(ctx context.Context, u *codec.User, provider, key string) 
 // Names without a user are, too: a closed account must not stand out.
 func (db *DB) closes(r throttle.Request, u *codec.User) bool {
 	closes := db.o.Throttle.Closes
-	if closes == nil || r.Name[0] == "session" || db.counts.Failures(r.Now, r.Name...) < throttle.Close {
+	if closes == nil || r.Name[0] == throttle.Session || db.counts.Failures(r.Now, r.Name...) < throttle.Close {
 		return false
 	}
 	return u.ID == "" || closes(newUser(*u))

@@ -62,6 +62,7 @@ var (
 		"ValidateSession": true, "ValidateSessionUser": true, "GetSession": true, "ListUserSessions": true,
 		"RefreshTokens.List": true, "Events.List": true, "Events.Read": true, "Events.Consume": true,
 		"Tokens.Peek": true, "Tokens.List": true, "Logins.List": true,
+		"Devices.Current": true, "Devices.List": true,
 	}
 
 	// handles are the methods that return methods.
@@ -72,6 +73,7 @@ var (
 		"Logins":        reflect.TypeFor[snib.Logins](),
 		"RefreshTokens": reflect.TypeFor[snib.RefreshTokens](),
 		"Tokens":        reflect.TypeFor[snib.OneTimeTokens](),
+		"Devices":       reflect.TypeFor[snib.Devices](),
 	}
 )
 

@@ -256,8 +256,9 @@ func (tx *Tx) endToken(token string, kept codec.OwnedKey) (ended bool, err error
 }
 
 // RevokeUserSessions ends all sessions and refresh tokens of the user,
-// except the sessions named and the families that these were born of, and
-// raises the credential version: log out everywhere (else). ErrUserNotFound;
+// except the sessions named and the families that these were born of, and all
+// one-time tokens and known devices, and raises the credential version: log out
+// everywhere (else). ErrUserNotFound;
 // ErrInvalidInput (Except) if one is a session of another user or cannot be an
 // id.
 func (db *DB) RevokeUserSessions(ctx context.Context, id UserID, except ...SessionID) error {

@@ -10,7 +10,8 @@ func TestAllocations(t *testing.T) {
 	session, family, token, user := sampleSession, sampleFamily, sampleOneTime, sampleUser
 	fresh, plain := sampleFamilyFresh, sampleOneTime
 	plain.Data = nil
-	ref, state := sampleRef, sampleState
+	ref, state, device := sampleRef, sampleState, sampleDevice
+	deviceValue := device.Append(nil)
 	sessionValue, familyValue, freshValue := session.Append(nil), family.Append(nil), fresh.Append(nil)
 	tokenValue, plainValue := token.Append(nil), plain.Append(nil)
 	userKey, userValue := []byte(user.ID), user.Append(nil)
@@ -32,9 +33,11 @@ func TestAllocations(t *testing.T) {
 		{"DecodeFamily fresh", 1, func() error { _, err := DecodeFamily(fresh.Key[:], freshValue); return err }},
 		{"DecodeOneTimeToken", 2, func() error { _, err := DecodeOneTimeToken(token.Key[:], tokenValue); return err }},
 		{"DecodeOneTimeToken without data", 1, func() error { _, err := DecodeOneTimeToken(token.Key[:], plainValue); return err }},
+		{"DecodeDevice", 1, func() error { _, err := DecodeDevice(device.Key[:], deviceValue); return err }},
 		{"ViewSession", 0, func() error { return useSessionView(session.Key[:], sessionValue) }},
 		{"ViewFamily", 0, func() error { return useFamilyView(family.Key[:], familyValue) }},
 		{"ViewOneTimeToken", 0, func() error { return useOneTimeView(token.Key[:], tokenValue) }},
+		{"ViewDevice", 0, func() error { return useDeviceView(device.Key[:], deviceValue) }},
 		{"OwnedKey.AppendDigits", 0, func() error { session.Key.AppendDigits(buf); return nil }},
 		{"ParseOwnedKeyDigits", 0, func() error { _, ok := ParseOwnedKeyDigits(digits); return orElse(ok) }},
 		{"Owner.AppendRange", 0, func() error { sampleOwner.AppendRange(buf); return nil }},
@@ -47,6 +50,7 @@ func TestAllocations(t *testing.T) {
 		{"Session.Append to nil", 1, func() error { session.Append(nil); return nil }},
 		{"Family.Append to nil", 1, func() error { family.Append(nil); return nil }},
 		{"OneTimeToken.Append to nil", 1, func() error { token.Append(nil); return nil }},
+		{"Device.Append to nil", 1, func() error { device.Append(nil); return nil }},
 		{"User.Append to nil", 1, func() error { user.Append(nil); return nil }},
 		{"State.Append", 0, func() error { state.Append(buf); return nil }},
 		{"UserRef.Append", 0, func() error { ref.Append(buf, SpaceIdentities, refKey); return nil }},
@@ -100,6 +104,15 @@ func useOneTimeView(key, value []byte) error {
 		return err
 	}
 	return orElse(v.IsUser(madeUser) && v.IsPurpose("password-reset") && v.ExpiresAt() > 0 && v.SecretHash() == digest(120))
+}
+
+func useDeviceView(key, value []byte) error {
+	v, err := ViewDevice(key, value)
+	if err != nil {
+		return err
+	}
+	least := min(v.LastUsedAt(), v.ExpiresAt(), v.TrustedUntil())
+	return orElse(v.IsUser(madeUser) && v.Epoch() == 3 && least > 0 && v.SecretHash() == digest(130))
 }
 
 func orElse(ok bool) error {

@@ -14,7 +14,8 @@
 //   - Decoded values are the caller's own. Input may be memory that the engine
 //     maps and takes back; it is copied, once, and not changed. All strings of
 //     one record share that copy, so keeping one keeps the whole of it. Only
-//     views read in place: [SessionView], [FamilyView], [OneTimeView].
+//     views read in place: [SessionView], [FamilyView], [OneTimeView],
+//     [DeviceView].
 //   - Time and memory are bounded by the length of the input, not by lengths
 //     that it claims. No decoder of another library sees bytes that were not
 //     checked.
@@ -54,7 +55,7 @@
 //	attributes  a map, see below
 //
 // The types say where their fields are: [Session], [Family], [OneTimeToken],
-// [User], [UserRef], [Format], [State], [Declarations], [OwnerKey],
+// [Device], [User], [UserRef], [Format], [State], [Declarations], [OwnerKey],
 // [OwnedSpaces].
 //
 // Append cannot fail. The caller must have checked the fields (lengths, valid

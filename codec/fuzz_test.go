@@ -152,6 +152,12 @@ func FuzzDecodeOutboxEntry(f *testing.F) {
 		func(r any, _ []byte) []byte { x := r.(OutboxEntry); return x.Append(nil) })
 }
 
+func FuzzDecodeDevice(f *testing.F) {
+	fuzzDecode(f, SpaceDevices,
+		func(k, v []byte) (any, error) { return anyOf(DecodeDevice(k, v)) },
+		func(r any, _ []byte) []byte { x := r.(Device); return x.Append(nil) })
+}
+
 func FuzzDecodeUser(f *testing.F) {
 	fuzzDecode(f, SpaceUsers,
 		func(k, v []byte) (any, error) { return anyOf(DecodeUser(k, v)) },
@@ -173,7 +179,7 @@ func FuzzViews(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, key, value []byte, user string) {
-		for _, space := range []string{SpaceSessions, SpaceFamilies, SpaceOneTime} {
+		for _, space := range []string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceDevices} {
 			if len(value) >= offFields {
 				value = reseal(space, string(key), bytes.Clone(value))
 			}
@@ -191,6 +197,11 @@ func FuzzViews(f *testing.F) {
 			if v, errView := ViewOneTimeToken(key, value); errView != err || err == nil && (v.Key() != o.Key ||
 				v.IsUser(user) != (o.UserID == user) || !v.IsUser(o.UserID) || !v.IsPurpose(o.Purpose) || v.ExpiresAt() != o.ExpiresAt) {
 				t.Fatalf("token % x: %#v, %v; %#v, %v", value, v, errView, o, err)
+			}
+			d, err := DecodeDevice(key, value)
+			if v, errView := ViewDevice(key, value); errView != err || err == nil && (v.Key() != d.Key ||
+				v.IsUser(user) != (d.UserID == user) || !v.IsUser(d.UserID) || v.ExpiresAt() != d.ExpiresAt || v.TrustedUntil() != d.TrustedUntil) {
+				t.Fatalf("device % x: %#v, %v; %#v, %v", value, v, errView, d, err)
 			}
 		}
 	})

@@ -88,7 +88,11 @@ var (
 	}
 	sampleOutboxEntry = OutboxEntry{Position: 1 << 40, Kind: 5, Actor: 2, Event: sampleEvent.Key, UserID: madeUser}
 	sampleOutboxHead  = OutboxHead{First: 3, Next: 1 << 50, Consumers: 2}
-	sampleUser        = User{
+	sampleDevice      = Device{
+		Key: sampleKey(7), UserID: madeUser, SecretHash: digest(130), Epoch: 3, Flags: 4,
+		LastUsedAt: 1_760_086_400_000, ExpiresAt: 1_775_638_400_000, TrustedUntil: 1_762_678_400_000, Attributes: sampleAttributes,
+	}
+	sampleUser = User{
 		ID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y", CreatedAt: 1_760_000_000_000, UpdatedAt: 1_760_000_000_500,
 		CredentialVersion: 4, DisabledAt: 1_760_000_000_400, DisabledReason: "abuse, ticket №7",
 		PasswordHash:      "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g",
@@ -150,6 +154,7 @@ func samples() []sample {
 			encode: func(r any, key string) []byte { x := r.(Cursor); return x.Append(nil, key) },
 			fields: []any{uint64(1 << 60)},
 		},
+		deviceSample("device", sampleDevice), deviceSample("device_least", Device{}),
 		userSample("user", sampleUser), userSample("user_least", User{ID: "u"}),
 		userSample("user_verified", User{ID: "u", Identities: []Identity{
 			{Provider: "username", Key: "ada", Identifier: "Ada", LinkedAt: 1_760_000_000_000},
@@ -187,7 +192,7 @@ func samples() []sample {
 	}
 	for i := range list {
 		list[i].version = 1
-		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime}, list[i].space) || list[i].key == KeyState {
+		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceDevices}, list[i].space) || list[i].key == KeyState {
 			list[i].version = 2
 		}
 		list[i].value = list[i].encode(list[i].record, list[i].key)
@@ -256,6 +261,17 @@ func outboxSample(name string, o OutboxEntry) sample {
 		decode: func(k, v []byte) (any, error) { return anyOf(DecodeOutboxEntry(k, v)) },
 		encode: func(r any, _ string) []byte { x := r.(OutboxEntry); return x.Append(nil) },
 		fields: []any{packed(o.Kind, o.Actor, o.Event), o.UserID},
+	}
+}
+
+func deviceSample(name string, d Device) sample {
+	made := d.Key.Time()
+	fixed := packed(d.SecretHash, d.Epoch, d.Flags, offset(made, d.LastUsedAt), offset(made, d.ExpiresAt), offset(made, d.TrustedUntil))
+	return sample{
+		name: name, space: SpaceDevices, key: string(d.Key[:]), record: d,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeDevice(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(Device); return x.Append(nil) },
+		fields: []any{fixed, userOf(d.UserID), attributesOf(d.Attributes)},
 	}
 }
 

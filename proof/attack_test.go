@@ -96,10 +96,22 @@ func bystanders(t *testing.T, db *snib.DB, u snib.User) map[string]func() error 
 		t.Fatal(err)
 	}
 	other := member(t, db, "other@example.com")
+	amongThem := snib.WithClient(background, netip.MustParseAddr("203.0.113.9")) // and the attackers
 	elsewhere := snib.WithClient(background, netip.MustParseAddr("198.51.100.77"))
 	return map[string]func() error{
 		"a log-in from another network": func() error {
 			_, _, err := db.LogIn(elsewhere, "email", "owner@example.com", secret, snib.SessionOptions{})
+			return err
+		},
+		"a log-in on a known device": func() error {
+			device, err := db.Devices().Remember(amongThem, session)
+			if err != nil {
+				return err
+			}
+			if token := device.Token.Reveal(); token != "" { // a change of the password has ended the last
+				amongThem = snib.WithDevice(amongThem, token)
+			}
+			_, _, err = db.LogIn(amongThem, "email", "owner@example.com", secret, snib.SessionOptions{})
 			return err
 		},
 		"a change of password by the owner": func() error {

@@ -35,6 +35,7 @@ type methods interface {
 	RefreshTokens() snib.RefreshTokens
 	Identities() snib.Identities
 	Tokens() snib.OneTimeTokens
+	Devices() snib.Devices
 }
 
 var _ methods = (*snib.Tx)(nil)
@@ -96,6 +97,7 @@ func (x direct) CreateRefreshToken(p snib.Proof, o snib.SessionOptions) (snib.Se
 func (x direct) Identities() snib.Identities       { return x.db.Identities() }
 func (x direct) RefreshTokens() snib.RefreshTokens { return x.db.RefreshTokens() }
 func (x direct) Tokens() snib.OneTimeTokens        { return x.db.Tokens() }
+func (x direct) Devices() snib.Devices             { return x.db.Devices() }
 
 // Small spaces to choose from, so that choices collide.
 var (
@@ -163,6 +165,10 @@ func (r *run) text(kind string) string {
 	case "snott_":
 		for _, id := range slices.Sorted(maps.Keys(r.m.Links)) {
 			known = append(known, r.m.Links[id].Token)
+		}
+	case "sndev_":
+		for _, id := range slices.Sorted(maps.Keys(r.m.Devices)) {
+			known = append(known, r.m.Devices[id].Token)
 		}
 	}
 	if len(known) > 0 && r.rng.IntN(4) > 0 {

@@ -36,7 +36,7 @@ func TestModel(t *testing.T) {
 // TestModelMeetsEverything does the same operations each time, and fails
 // unless each has succeeded among them.
 func TestModelMeetsEverything(t *testing.T) {
-	d := runModel(t, 9, 10_000)
+	d := runModel(t, 10, 10_000)
 	for _, op := range append(slices.Sorted(maps.Keys(operations)), "rotate", "repeat", "replace", "session again", "reuse by the parent", "reuse elsewhere", "reuse", "limit of links") {
 		if d.good[op] == 0 {
 			t.Errorf("%s has never succeeded", op)
@@ -99,7 +99,7 @@ func newDriver(t *testing.T, seed uint64, on *engineOptions) *driver {
 	d.o = snibtest.Fast(&snib.Options{
 		Now:      d.clock.Now,
 		Rand:     rand.NewChaCha8([32]byte(fmt.Appendf(nil, "%-32d", seed))),
-		Sessions: snib.SessionPolicy{Active: time.Hour, Idle: 2 * time.Hour, Absolute: 12 * time.Hour, ExtendEvery: 10 * time.Minute, MaxPerUser: 4},
+		Sessions: snib.SessionPolicy{Active: time.Hour, Idle: 2 * time.Hour, Absolute: 12 * time.Hour, ExtendEvery: 10 * time.Minute, MaxPerUser: 4, KnownDevice: 6 * time.Hour},
 		Refresh:  snib.RefreshPolicy{Idle: 3 * time.Hour, Absolute: 12 * time.Hour, Session: 30 * time.Minute, Grace: 30 * time.Second, MaxPerUser: 3},
 		Throttle: snib.ThrottlePolicy{InsecureOff: true}, // the model counts no failures
 		Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
@@ -108,7 +108,7 @@ func newDriver(t *testing.T, seed uint64, on *engineOptions) *driver {
 	s, r := d.o.Sessions, d.o.Refresh
 	d.m = model.New(model.Policy{
 		Active: ms(s.Active), Idle: ms(s.Idle), Absolute: ms(s.Absolute), ExtendEvery: ms(s.ExtendEvery), MaxSessions: s.MaxPerUser,
-		RefreshIdle: ms(r.Idle), RefreshAbsolute: ms(r.Absolute), RefreshSession: ms(r.Session), Grace: ms(r.Grace), MaxFamilies: r.MaxPerUser,
+		DeviceLife: ms(s.KnownDevice), RefreshIdle: ms(r.Idle), RefreshAbsolute: ms(r.Absolute), RefreshSession: ms(r.Session), Grace: ms(r.Grace), MaxFamilies: r.MaxPerUser,
 	}, d.clock.Now().UnixMilli())
 	d.open()
 	d.hashes = map[string]snib.PasswordHash{}
@@ -165,6 +165,9 @@ func (d *driver) moments() (out []int64) {
 	}
 	for _, l := range m.Links {
 		all = append(all, l.Expires, l.Expires+day)
+	}
+	for _, d := range m.Devices {
+		all = append(all, d.Expires, d.Expires+day, d.Trusted, d.Used+m.DeviceLife/2)
 	}
 	slices.Sort(all)
 	for _, moment := range slices.Compact(all) {
@@ -291,7 +294,7 @@ var outcomes = []struct{ got, want error }{
 	{snib.ErrIdentityTaken, model.ErrIdentityTaken}, {snib.ErrAttributeTaken, model.ErrAttributeTaken},
 	{snib.ErrInvalidCredentials, model.ErrInvalidCredentials}, {snib.ErrInvalidSession, model.ErrInvalidSession},
 	{snib.ErrInvalidRefreshToken, model.ErrInvalidRefresh}, {snib.ErrRefreshTokenReused, model.ErrReused},
-	{snib.ErrInvalidOneTimeToken, model.ErrInvalidOneTimeToken}, {snib.ErrOneTimeTokenLimit, model.ErrOneTimeTokenLimit}, {snib.ErrInvalidInput, model.ErrInvalidInput}, {snib.ErrTooLarge, model.ErrTooLarge},
+	{snib.ErrInvalidOneTimeToken, model.ErrInvalidOneTimeToken}, {snib.ErrOneTimeTokenLimit, model.ErrOneTimeTokenLimit}, {snib.ErrInvalidInput, model.ErrInvalidInput}, {snib.ErrDeviceNotFound, model.ErrDeviceNotFound}, {snib.ErrTooLarge, model.ErrTooLarge},
 }
 
 // agree fails the test unless the two errors are of one kind, and reports
@@ -341,9 +344,9 @@ func (d *driver) check() {
 	if err != nil && len(report.Problems) == 0 {
 		d.t.Errorf("step %d: check: %v", d.step, err)
 	}
-	got := [4]int{report.Users, report.Sessions, report.RefreshTokens, report.OneTimeTokens}
-	if want := [4]int{len(d.m.Users), len(d.m.Sessions), len(d.m.Families), len(d.m.Links)}; got != want {
-		d.t.Errorf("step %d: users, sessions, families, one-time tokens %v, want %v", d.step, got, want)
+	got := [5]int{report.Users, report.Sessions, report.RefreshTokens, report.OneTimeTokens, report.Devices}
+	if want := [5]int{len(d.m.Users), len(d.m.Sessions), len(d.m.Families), len(d.m.Links), len(d.m.Devices)}; got != want {
+		d.t.Errorf("step %d: users, sessions, families, one-time tokens, devices %v, want %v", d.step, got, want)
 	}
 }
 

@@ -86,7 +86,8 @@ func secretHolders(tb testing.TB) (map[string]any, canary) {
 	}
 	link := must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, []byte("data")))(tb)
 	c := make(canary)
-	for _, token := range []snib.Token{s.Token, refresh.Token, link.Token} {
+	device := must(db.Devices().Remember(ctx, s))(tb)
+	for _, token := range []snib.Token{s.Token, refresh.Token, link.Token, device.Token} {
 		_, secret, _ := strings.Cut(token.Reveal(), ".")
 		c.add(secret)
 	}
@@ -97,6 +98,7 @@ func secretHolders(tb testing.TB) (map[string]any, canary) {
 	holders := map[string]any{
 		"token": t, "pointer": &t, "hash": hash, "pointer to hash": &hash,
 		"session": s, "pointer to session": &s, "refresh": refresh, "one-time": link, "pointer to one-time": &link,
+		"device": device, "proof in a context": snib.WithProof(ctx, t.Reveal()), "device in a context": snib.WithDevice(ctx, device.Token.Reveal()),
 		"exported": exported{t}, "unexported": unexported{t}, "embedded": embedded{t}, "pointer to embedded": &embedded{t},
 		"pointers": pointers{&t, &b, t, hash}, "pointer to pointers": &pointers{&t, &b, &t, hash},
 		"slice": []snib.Token{t, b}, "array": [2]snib.Token{t, b}, "slice of any": []any{t, &b, hash, &s},

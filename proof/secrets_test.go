@@ -280,6 +280,12 @@ func (r *longRun) enter(a *account) {
 	r.issued("a session", s.Token)
 	r.issued("a refresh token", f.Token)
 	a.session, a.refresh = s.Token, f.Token
+	d := must(r.db.Devices().Remember(ctx, s))(r)
+	r.issued("a device", d.Token)
+	on := snib.WithDevice(ctx, d.Token.Reveal())
+	r.failed(second(r.db.AuthenticateUser(on, "email", a.address, a.password+"x")), snib.ErrInvalidCredentials)
+	r.issued("a trusted device", must(r.db.Devices().Trust(on, s, time.Hour))(r).Token)
+	r.failed(second(r.db.Devices().Current(on, a.id)), snib.ErrDeviceNotFound)
 }
 
 func TestNoSecretIsEverInTheFile(t *testing.T) {

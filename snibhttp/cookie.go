@@ -59,26 +59,30 @@ func (m *Manager) keepCookie(w http.ResponseWriter, token string, s snib.Session
 // deleteCookie takes the cookie away.
 func (m *Manager) deleteCookie(w http.ResponseWriter) { m.writeCookie(w, "", -1) }
 
-// writeCookie is the one place that writes our cookie: a cookie is deleted by
-// one that is alike in every attribute. With a maxAge of 0 it ends with the
-// browser.
 func (m *Manager) writeCookie(w http.ResponseWriter, value string, maxAge int) {
+	m.writeNamed(w, m.cookie, value, maxAge)
+}
+
+// writeNamed is the one place that writes a cookie of ours: a cookie is deleted
+// by one that is alike in every attribute. With a maxAge of 0 it ends with the
+// browser.
+func (m *Manager) writeNamed(w http.ResponseWriter, name, value string, maxAge int) {
 	h := w.Header()
 	var kept []string
 	for _, line := range h["Set-Cookie"] {
 		c, err := http.ParseSetCookie(line)
-		if err != nil || c.Name != m.cookie || c.Path != "/" || c.Domain != "" {
+		if err != nil || c.Name != name || c.Path != "/" || c.Domain != "" {
 			kept = append(kept, line) // not ours; the deletion of a planted one, say
 		}
 	}
-	h["Set-Cookie"] = append(kept, m.cookieLine(value, "/", "", maxAge))
+	h["Set-Cookie"] = append(kept, m.cookieLine(name, value, "/", "", maxAge))
 	noStore(h)
 }
 
 // cookieLine is the value of a Set-Cookie header.
-func (m *Manager) cookieLine(value, path, domain string, maxAge int) string {
+func (m *Manager) cookieLine(name, value, path, domain string, maxAge int) string {
 	c := http.Cookie{
-		Name:     m.cookie,
+		Name:     name,
 		Value:    value,
 		Path:     path,
 		Domain:   domain,

@@ -125,7 +125,7 @@ func TestOneCookieAnAnswer(t *testing.T) {
 		}
 	}), s.request("POST", "/"))
 	list := res.Cookies()
-	if len(list) != 3 || list[0].Name != "theme" || list[1].Name != "__Host-notes-2" || list[2].Name != "__Host-notes" || list[2].MaxAge <= 0 {
+	if len(list) != 4 || list[0].Name != "theme" || list[1].Name != "__Host-notes-2" || list[2].Name != "__Host-notes" || list[2].MaxAge <= 0 || list[3].Name != "__Host-notes.device" {
 		t.Errorf("cookies %v", list)
 	}
 }

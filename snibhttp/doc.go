@@ -40,6 +40,20 @@
 // again once no planted one is left. A cookie whose session has ended is left
 // alone, as deleting it could hit that of a log-in in another tab.
 //
+// # The device cookie
+//
+// A log-in whose session outlives the browser makes the browser a known device
+// of its user ([snib.Devices]), by a second cookie: that of the session with
+// ".device" behind its name, alike in all else, for 400 days. It holds the
+// tokens of the last five users who logged in there. The middleware tells the
+// database by it ([snib.WithDevice]), and so strangers who guess at a password
+// do not keep its owner's browser out. It lets nobody in.
+//
+// It stays through [Manager.LogOut], as its work begins there. LogOutOthers and
+// ChangePassword give it a new secret, LogOutEverywhere ends it. On a computer that is
+// lent the user does not ask to be remembered, and there is no such cookie.
+// A negative KnownDevice in the database's SessionPolicy switches it off.
+//
 // # Cross-site requests
 //
 // A request that may change something (by its method, or because it asks for an

@@ -140,10 +140,11 @@ func ExampleManager_LogIn() {
 	// Output:
 	// GET /callback 200 signed in
 	// __Host-notes true true 7776000
+	// __Host-notes.device true true 34560000
 }
 
 // A log-in with "remember me": the cookie of who does not tick it ends with the
-// browser.
+// browser, which is then no known device.
 func ExampleManager_SetSession() {
 	db, _, done := open()
 	defer done()
@@ -174,6 +175,7 @@ func ExampleManager_SetSession() {
 	// __Host-notes 0
 	// POST /sign-in 200
 	// __Host-notes 7776000
+	// __Host-notes.device 34560000
 }
 
 // A native client logs in, then exchanges its refresh token.

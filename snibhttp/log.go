@@ -24,6 +24,7 @@ const (
 	lineTrouble                   // 503, for any other reason
 	lineUnwritten                 // a session whose use was not written
 	lineOrphan                    // a session without a holder
+	lineDevice                    // a device that was not remembered
 	lineKinds
 )
 

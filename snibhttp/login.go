@@ -77,8 +77,9 @@ func withCarried(tokens []snib.Token, c credentials) []snib.Token {
 }
 
 // LogOut ends the session that the request carries, and the refresh tokens that
-// belong to it, and deletes the cookie. A request that is not signed in is no
-// error. It is done even if the client does not wait for the answer.
+// belong to it, and deletes the cookie. The browser stays a known device. A
+// request that is not signed in is no error. It is done even if the client does
+// not wait for the answer.
 //
 // ErrMethod for a request that changes nothing (GET), which any page can have
 // sent; ErrCrossOrigin, ErrHost and ErrAuthorization as SetSession. Others are
@@ -98,15 +99,15 @@ func (m *Manager) LogOut(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// LogOutEverywhere ends all sessions and refresh tokens of the signed-in user,
-// and deletes the cookie. ErrUnauthenticated if the request is not signed in;
-// other errors as LogOut.
+// LogOutEverywhere ends all sessions, refresh tokens and known devices of the
+// signed-in user, and deletes the cookie. ErrUnauthenticated if the request is
+// not signed in; other errors as LogOut.
 func (m *Manager) LogOutEverywhere(w http.ResponseWriter, r *http.Request) error {
 	c, err := m.mayLeave(r)
 	if err != nil {
 		return err
 	}
-	_, u, err := m.whoever(r, c)
+	s, u, err := m.whoever(r, c)
 	if err != nil {
 		return err
 	}
@@ -115,14 +116,15 @@ func (m *Manager) LogOutEverywhere(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	m.leave(w, r, c)
+	m.dropDevice(w, r, string(s.ID))
 	return nil
 }
 
-// LogOutOthers ends all sessions and refresh tokens of the signed-in user
-// except this session and the refresh token it was born of, and sets the cookie
-// of a new token for it: a copy of the old one is worth nothing. A client with a
-// bearer token keeps that. ErrUnauthenticated if the request is not signed in;
-// other errors as LogOut.
+// LogOutOthers ends all sessions, refresh tokens and known devices of the
+// signed-in user except this session and the refresh token it was born of, and
+// sets the cookie of a new token for it: a copy of the old one is worth nothing.
+// The browser is a known device anew. A client with a bearer token keeps that.
+// ErrUnauthenticated if the request is not signed in; other errors as LogOut.
 func (m *Manager) LogOutOthers(w http.ResponseWriter, r *http.Request) error {
 	c, err := m.mayLeave(r)
 	if err != nil {
@@ -136,12 +138,12 @@ func (m *Manager) LogOutOthers(w http.ResponseWriter, r *http.Request) error {
 		})
 		return err
 	}
-	s, u, err := m.whoever(r, c)
+	s, _, err := m.whoever(r, c)
 	if err != nil {
 		return err
 	}
-	err = m.db.RevokeUserSessions(context.WithoutCancel(r.Context()), u.ID, s.ID)
-	if errors.Is(err, snib.ErrUserNotFound) {
+	err = m.db.RevokeUserSessions(context.WithoutCancel(r.Context()), s.UserID, s.ID)
+	if errors.Is(err, snib.ErrUserNotFound) { // deleted meanwhile, with all there was
 		return ErrUnauthenticated
 	}
 	return err
@@ -163,6 +165,7 @@ func (m *Manager) enter(w http.ResponseWriter, r *http.Request, c credentials, s
 		m.deletePlanted(w, r, true)
 	}
 	m.setCookie(w, s.Token.Reveal(), s)
+	m.rememberDevice(w, r, s)
 }
 
 // mayLeave returns the credentials of a request that is to end sessions.

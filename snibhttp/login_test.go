@@ -365,10 +365,11 @@ func TestSigningInAgainKeepsTheOtherDevice(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.Sessions.MaxPerUser = 2 })
+			device := s.device(s.user)
 			_, phone := s.session()
 			_, browser := s.session()
 			before := s.commits()
-			if err := again(s, s.request("POST", "/log-in", cookie+browser)); err != nil {
+			if err := again(s, s.request("POST", "/log-in", cookie+browser, deviceCookie+device)); err != nil {
 				t.Fatal(err)
 			}
 			if n := s.commits() - before; n != 1 {

@@ -19,6 +19,7 @@ type Manager struct {
 	db      *snib.DB
 	o       Options
 	cookie  string // its name
+	device  string // that of the device cookie
 	origin  string // the scheme of our own origin, with "://"
 	hosts   hostList
 	trusted map[string]bool
@@ -58,7 +59,7 @@ func New(db *snib.DB, o *Options) (*Manager, error) {
 		m.o.SameSite = http.SameSiteLaxMode
 	}
 	m.origin = m.o.Profile.scheme() + "://"
-	m.cookie = m.o.cookieName()
+	m.cookie, m.device = m.o.cookieName(), m.o.deviceCookie()
 	m.log = m.o.Logger
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
@@ -95,12 +96,17 @@ func (m *Manager) SessionOptions(r *http.Request) snib.SessionOptions {
 	return o
 }
 
-// clientContext returns the context of r with the address of its client.
+// clientContext returns the context of r with the address of its client and the
+// known devices that it claims to be.
 func (m *Manager) clientContext(r *http.Request) context.Context {
+	ctx := r.Context()
 	if addr := m.proxies.client(r); addr.IsValid() {
-		return snib.WithClient(r.Context(), addr)
+		ctx = snib.WithClient(ctx, addr)
 	}
-	return r.Context()
+	if tokens := m.deviceTokens(r); len(tokens) > 0 {
+		ctx = snib.WithDevice(ctx, tokens...)
+	}
+	return ctx
 }
 
 // address is that of the client, as it is shown.

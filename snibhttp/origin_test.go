@@ -170,7 +170,7 @@ func TestAPostedCallbackSignsIn(t *testing.T) {
 	followed := crossing{method: "GET", headers: "Sec-Fetch-Site: cross-site | Sec-Fetch-Mode: navigate"}
 	res = s.do(followed.request(res.Header.Get("Location")))
 	wantStatus(t, res, http.StatusNoContent)
-	if len(res.Cookies()) != 1 {
+	if len(res.Cookies()) != 2 { // of the session and of the device
 		t.Errorf("cookies %v", res.Cookies())
 	}
 }

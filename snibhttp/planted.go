@@ -43,7 +43,7 @@ func (m *Manager) deletePlanted(w http.ResponseWriter, r *http.Request, rewritte
 			if lines++; lines > maxDeletions {
 				return
 			}
-			if line := m.cookieLine("", path, domain, -1); !slices.Contains(h["Set-Cookie"], line) {
+			if line := m.cookieLine(m.cookie, "", path, domain, -1); !slices.Contains(h["Set-Cookie"], line) {
 				h.Add("Set-Cookie", line)
 			}
 		}

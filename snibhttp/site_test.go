@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -275,7 +276,7 @@ func (s *site) commits() int64 {
 // one and in force.
 func cookieOf(t *testing.T, res *http.Response) string {
 	t.Helper()
-	list := res.Cookies()
+	list := slices.DeleteFunc(res.Cookies(), func(c *http.Cookie) bool { return strings.HasSuffix(c.Name, ".device") })
 	if len(list) != 1 || list[0].Value == "" || list[0].MaxAge <= 0 {
 		t.Fatalf("%d: Set-Cookie is %q, want one cookie", res.StatusCode, res.Header["Set-Cookie"])
 	}

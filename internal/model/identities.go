@@ -53,6 +53,7 @@ func (m *Model) claim(x Identity, id string) error {
 			u.Disabled, u.Reason = true, "identity-claimed"
 			m.endSessions(u.ID, nil)
 			m.endFamilies(u.ID, nil)
+			m.endDevices(u.ID)
 		}
 		return nil
 	})

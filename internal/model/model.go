@@ -23,6 +23,7 @@ var (
 	ErrInvalidRefresh      = errors.New("invalid refresh token")
 	ErrReused              = errors.New("refresh token reused")
 	ErrInvalidOneTimeToken = errors.New("invalid token")
+	ErrDeviceNotFound      = errors.New("device not found")
 	ErrOneTimeTokenLimit   = errors.New("limit of tokens")
 	ErrInvalidInput        = errors.New("invalid input")
 	ErrTooLarge            = errors.New("too large")
@@ -33,6 +34,7 @@ type Policy struct {
 	Active, Idle, Absolute, ExtendEvery                 int64
 	RefreshIdle, RefreshAbsolute, RefreshSession, Grace int64
 	MaxSessions, MaxFamilies                            int
+	DeviceLife                                          int64
 }
 
 // Bounds that no option moves.
@@ -59,6 +61,7 @@ type Model struct {
 	Sessions map[string]*Session
 	Families map[string]*Family
 	Links    map[string]*Link // one-time tokens
+	Devices  map[string]*Device
 }
 
 // User is an account.
@@ -78,7 +81,7 @@ type User struct {
 func New(p Policy, now int64) *Model {
 	return &Model{
 		Policy: p, Now: now, Memory: NewMemory(),
-		Users: map[string]*User{}, Sessions: map[string]*Session{}, Families: map[string]*Family{}, Links: map[string]*Link{},
+		Users: map[string]*User{}, Sessions: map[string]*Session{}, Families: map[string]*Family{}, Links: map[string]*Link{}, Devices: map[string]*Device{},
 	}
 }
 
@@ -122,7 +125,11 @@ func (x *Memory) watches(user, session string) bool {
 func (m *Model) Clone() *Model {
 	c := *m
 	c.Users, c.Sessions = map[string]*User{}, map[string]*Session{}
-	c.Families, c.Links = map[string]*Family{}, map[string]*Link{}
+	c.Families, c.Links, c.Devices = map[string]*Family{}, map[string]*Link{}, map[string]*Device{}
+	for id, d := range m.Devices {
+		copied := *d
+		c.Devices[id] = &copied
+	}
 	for id, u := range m.Users {
 		copied := *u
 		copied.Identities, copied.Attributes = slices.Clone(u.Identities), maps.Clone(u.Attributes)
@@ -250,6 +257,7 @@ func (m *Model) DeleteUser(id string) {
 	maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return s.User == id })
 	maps.DeleteFunc(m.Families, func(_ string, f *Family) bool { return f.User == id })
 	m.endLinks(id)
+	m.endDevices(id)
 }
 
 func (m *Model) endLinks(user string) {
@@ -275,6 +283,7 @@ func (m *Model) SetPassword(id, password string) error {
 		m.endSessions(id, nil)
 		m.endFamilies(id, nil)
 		m.endLinks(id)
+		m.endDevices(id)
 		return nil
 	})
 }
@@ -289,6 +298,7 @@ func (m *Model) Disable(id, reason string) error {
 			m.endSessions(id, nil)
 			m.endFamilies(id, nil)
 			m.endLinks(id)
+			m.endDevices(id)
 		}
 		return nil
 	})

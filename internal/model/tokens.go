@@ -399,6 +399,7 @@ func (m *Model) EndSessions(user string, keep ...string) error {
 		m.endSessions(user, keep)
 		m.endFamilies(user, keep)
 		m.endLinks(user)
+		m.endDevices(user)
 		return nil
 	})
 }
@@ -658,13 +659,13 @@ func (m *Model) UseLink(purpose, token string) (user string, err error) {
 	return l.User, nil
 }
 
-// EndEverything ends all sessions, families and one-time tokens.
+// EndEverything ends all sessions, families, one-time tokens and devices.
 func (m *Model) EndEverything() { m.Epoch++ }
 
 // Sweep removes the records that have been dead for a day and returns how many.
 func (m *Model) Sweep() int {
 	old := func(epoch int, until int64) bool { return epoch != m.Epoch || m.Now-until >= day }
-	n := len(m.Sessions) + len(m.Families) + len(m.Links)
+	n := len(m.Sessions) + len(m.Families) + len(m.Links) + len(m.Devices)
 	maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return old(s.Epoch, s.IdleUntil) })
 	maps.DeleteFunc(m.Families, func(_ string, f *Family) bool {
 		if f.Revoked {
@@ -673,5 +674,6 @@ func (m *Model) Sweep() int {
 		return old(f.Epoch, f.IdleUntil)
 	})
 	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return old(l.Epoch, l.Expires) })
-	return n - len(m.Sessions) - len(m.Families) - len(m.Links)
+	maps.DeleteFunc(m.Devices, func(_ string, d *Device) bool { return old(d.Epoch, d.Expires) })
+	return n - len(m.Sessions) - len(m.Families) - len(m.Links) - len(m.Devices)
 }

@@ -117,6 +117,8 @@ func (c *checker) member(run *ownerRun, m member, l Life, value []byte) error {
 		return c.session(m.key, value)
 	case Families:
 		return c.family(m.key, value)
+	case Devices:
+		return c.device(m.key, value)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ var (
 	ErrInvalidSession      = errors.New("invalid session")
 	ErrInvalidRefreshToken = errors.New("invalid refresh token")
 	ErrInvalidOneTimeToken = errors.New("invalid one-time token")
+	ErrDeviceNotFound      = errors.New("device not found")
 	ErrNewerFormat         = errors.New("written by a newer version")
 	ErrNoKey               = errors.New("key is not given")
 	ErrForeignFile         = kv.ErrForeign

@@ -40,6 +40,10 @@ const (
 	EventEverythingEnded EventKind = 22
 	EventIdentityClaimed EventKind = 23
 	EventIdentityProven  EventKind = 24
+
+	EventDeviceRemembered EventKind = 25
+	EventDeviceTrusted    EventKind = 26
+	EventDeviceRevoked    EventKind = 27
 )
 
 // EventRow describes a kind of event.
@@ -75,6 +79,10 @@ var eventRows = []EventRow{
 	EventEverythingEnded: {Name: "everything-ended"},
 	EventIdentityClaimed: {Name: "identity-claimed", Class: CredentialEvents},
 	EventIdentityProven:  {Name: "identity-verified", Class: CredentialEvents},
+
+	EventDeviceRemembered: {Name: "device-remembered", Class: LogInEvents, Subject: &token.Device},
+	EventDeviceTrusted:    {Name: "device-trusted", Class: CredentialEvents, Subject: &token.Device},
+	EventDeviceRevoked:    {Name: "device-revoked", Class: CredentialEvents, Subject: &token.Device},
 }
 
 // Row returns that of a kind. One of a later program is named by its number.

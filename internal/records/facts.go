@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/token"
 )
 
@@ -20,6 +21,8 @@ func facts(k *Kind, key, value []byte) (Object, error) {
 		return oneTimeFacts(key, value)
 	case Events:
 		return eventFacts(key, value)
+	case Devices:
+		return deviceFacts(key, value)
 	}
 	panic("a kind without facts") // unreachable: TestEveryKindLivesAndEnds
 }
@@ -91,6 +94,18 @@ func oneTimeFacts(key, value []byte) (Object, error) {
 		o.Data = nil // the library's own, which may be the hash of a code
 	}
 	return Object{{"purpose", o.Purpose}, {"expires_at", Instant(o.ExpiresAt)}, {"data", o.Data}}, err
+}
+
+func deviceFacts(key, value []byte) (Object, error) {
+	d, err := codec.DecodeDevice(key, value)
+	trusted := d.TrustedUntil
+	if trusted == d.Key.Time() {
+		trusted = clock.Never // it never was
+	}
+	return Object{
+		{"last_used_at", Instant(d.LastUsedAt)}, {"expires_at", Instant(d.ExpiresAt)}, {"trusted_until", Instant(trusted)},
+		{"attributes", exportedAttributes(d.Attributes)},
+	}, err
 }
 
 // attributesOf decodes those of a record, which were checked when it was read.

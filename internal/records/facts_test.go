@@ -18,6 +18,7 @@ var withheld = map[string]string{
 	"Family.Client":    "a hash of a network",
 	"OneTimeToken.Key": "the id", "OneTimeToken.UserID": "the user", "OneTimeToken.SecretHash": "a secret", "OneTimeToken.Epoch": "of the file",
 	"OneTimeToken.Flags": "reserved", "OneTimeToken.CredentialVersion": "a part of proofs",
+	"Device.Key": "the id", "Device.UserID": "the user", "Device.SecretHash": "a secret", "Device.Epoch": "of the file", "Device.Flags": "reserved",
 }
 
 // TestEveryFieldIsExportedOrWithheld: each field is changed alone, and either the
@@ -58,6 +59,10 @@ func TestEveryFieldIsExportedOrWithheld(t *testing.T) {
 	each(codec.OneTimeToken{Key: key, UserID: "u", ExpiresAt: later}, func(r any) string {
 		o := r.(codec.OneTimeToken)
 		return export(facts(OneTimeTokens, key[:], o.Append(nil)))
+	})
+	each(codec.Device{Key: key, UserID: "u", LastUsedAt: later, ExpiresAt: later, TrustedUntil: later}, func(r any) string {
+		d := r.(codec.Device)
+		return export(facts(Devices, key[:], d.Append(nil)))
 	})
 	each(codec.User{ID: "u", CreatedAt: at}, func(r any) string {
 		u := r.(codec.User)

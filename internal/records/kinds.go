@@ -25,7 +25,7 @@ type Kind struct {
 	Invariant int // of its records, in docs/INVARIANTS.md
 
 	Ends     Occasion // the occasions that end all of a user's; deletion always does
-	UsedOnce bool     // Restore ends it always: one used since would be good again
+	UsedOnce bool     // Restore ends it always: one used, or trusted no longer, since would be good again
 	History  bool     // it gives its bearer nothing: no occasion and no epoch ends it
 
 	Missing error // of a record that is not there
@@ -53,11 +53,12 @@ const (
 	MaxFamilies      = 100
 	MaxTombstones    = 20 // of families; the newest stay
 	MaxOneTimeTokens = 32
+	MaxDevices       = 20
 )
 
 // Kinds is the table. Sessions come before refresh tokens: Repair decides about
 // a family by its session.
-var Kinds = []*Kind{Sessions, Families, OneTimeTokens, Events}
+var Kinds = []*Kind{Sessions, Families, OneTimeTokens, Events, Devices}
 
 // The kinds.
 var (
@@ -93,6 +94,15 @@ var (
 		History:   true,
 		Missing:   errNoEvent,
 		Life:      eventLife,
+	}
+	Devices = &Kind{
+		Title: "known device", Space: SpaceDevices, Token: token.Device,
+		Most: MaxDevices, Bound: func(*Config) int { return MaxDevices },
+		Invariant: 18,
+		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | EpochRaised,
+		UsedOnce:  true,
+		Missing:   ErrDeviceNotFound,
+		Life:      deviceLife,
 	}
 )
 
@@ -152,6 +162,14 @@ func eventLife(key, value []byte) (Life, error) {
 		return Life{}, err
 	}
 	return Life{Who: v.Who(), History: true, Kept: v.Last() + EventAge, Newest: v.Last()}, nil
+}
+
+func deviceLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewDevice(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.LastUsedAt()}, nil
 }
 
 // remembered reports whether a record is a tombstone that still answers.

@@ -23,6 +23,7 @@ const (
 	SpaceEvents
 	SpaceOutbox
 	SpaceCursors
+	SpaceDevices
 
 	// Built to take the place of those above: see internal/reindex.
 	ShadowUsers
@@ -46,6 +47,7 @@ var Spaces = []kv.SpaceSpec{
 	SpaceEvents:     {Name: codec.SpaceEvents},
 	SpaceOutbox:     {Name: codec.SpaceOutbox, Ascending: true},
 	SpaceCursors:    {Name: codec.SpaceCursors},
+	SpaceDevices:    {Name: codec.SpaceDevices},
 
 	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
 	ShadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},

@@ -8,6 +8,7 @@ const (
 	width  = 64           // cells of a row in a block
 	cells  = rows * width // of a block
 	Blocks = 2048
+	proven = 512 // of these, the last, for names that take a live secret
 
 	most = 127 // a count does not grow beyond, so that it fades in a year
 )
@@ -27,8 +28,13 @@ type place struct {
 	cells [rows]uint8
 }
 
-func placeOf(sum [32]byte) place {
-	p := place{block: (uint16(sum[0])<<8 | uint16(sum[1])) % Blocks}
+// placeOf returns the place that a hash means. Strangers can fill their blocks
+// with invented names, and must not reach those of callers with a live secret.
+func placeOf(sum [32]byte, live bool) place {
+	p := place{block: (uint16(sum[0])<<8 | uint16(sum[1])) % (Blocks - proven)}
+	if live {
+		p.block = Blocks - proven + p.block%proven
+	}
 	for r := range p.cells {
 		p.cells[r] = uint8(r*width) + sum[2+r]%width
 	}

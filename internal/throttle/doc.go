@@ -19,6 +19,11 @@
 // throttle everybody: each cell loses one every [FadeEvery]. That gives a
 // guesser one guess in two days; a run of 50 gives one a day anyway, and grows.
 //
+// The last quarter of the blocks is for names under which only callers with a
+// live session or device can fail. A flood of strangers can fill the others, from
+// thousands of networks and for hours, and then throttles strangers early; it
+// does not reach these.
+//
 // # Networks
 //
 // Failures also count in the networks of the client's address: 20 at once and

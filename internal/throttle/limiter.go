@@ -25,11 +25,19 @@ type Limiter struct {
 // New returns a Limiter whose cells are found by a key that no client knows.
 func New(key [32]byte) *Limiter { return &Limiter{key: key} }
 
+// Names that begin so count only for callers who have the secret of a live
+// session or device.
+const (
+	Session = "session"
+	Device  = "device"
+)
+
 // place is where a name counts.
 //
 //go:noinline
 func (l *Limiter) place(name []string) place {
-	return placeOf(l.sum(append([]string{"account"}, name...)...))
+	live := len(name) > 0 && (name[0] == Session || name[0] == Device)
+	return placeOf(l.sum(append([]string{"account"}, name...)...), live)
 }
 
 // sum is HMAC-SHA256 of texts, each with its length.

@@ -137,8 +137,28 @@ func TestFloodEvictsNothing(t *testing.T) {
 			n++
 		}
 	}
-	if n != Blocks {
+	if n != Blocks-proven {
 		t.Errorf("%d blocks", n)
+	}
+}
+
+// TestStrangersDoNotReachTheCountsOfLiveSecrets, with whatever names.
+func TestStrangersDoNotReachTheCountsOfLiveSecrets(t *testing.T) {
+	l := New([32]byte{1})
+	live := map[uint16]bool{}
+	for i := range 20_000 {
+		live[l.place([]string{Device, "ada", fmt.Sprint(i)}).block] = true
+		live[l.place([]string{Session, "ada", fmt.Sprint(i)}).block] = true
+	}
+	for i := range 20_000 {
+		for _, kind := range []string{"user", "identity", "purpose", "device ", ""} {
+			if b := l.place([]string{kind, fmt.Sprint(i)}).block; live[b] {
+				t.Fatalf("%q of strangers counts in block %d", kind, b)
+			}
+		}
+	}
+	if len(live) != proven {
+		t.Errorf("live secrets count in %d blocks, want %d", len(live), proven)
 	}
 }
 
@@ -146,7 +166,7 @@ func TestFloodEvictsNothing(t *testing.T) {
 // that free, however often it succeeds.
 func TestSuccessLeavesOthers(t *testing.T) {
 	l := New([32]byte{1})
-	target := placeOf(l.sum("account", "user", "ada"))
+	target := placeOf(l.sum("account", "user", "ada"), false)
 	b := l.block(target.block, start)
 	for range 12 {
 		b.add(target, start)
@@ -154,7 +174,7 @@ func TestSuccessLeavesOthers(t *testing.T) {
 	shared := 0
 	for i := 0; shared < 20; i++ {
 		name := fmt.Sprint(i)
-		p := placeOf(l.sum("account", "user", name))
+		p := placeOf(l.sum("account", "user", name), false)
 		if p.block != target.block || !slices.ContainsFunc(p.cells[:], func(c uint8) bool { return slices.Contains(target.cells[:], c) }) {
 			continue
 		}
@@ -334,7 +354,7 @@ func TestBudgetOfAMinute(t *testing.T) {
 	for range Free {
 		try(l, 0, Address{}, "user", "ada")
 	}
-	ada := placeOf(l.sum("account", "user", "ada")).block
+	ada := placeOf(l.sum("account", "user", "ada"), false).block
 	taken := map[uint16]bool{}
 	for minute := range 40 {
 		bytes := 0
@@ -352,7 +372,7 @@ func TestBudgetOfAMinute(t *testing.T) {
 			t.Error("a count that makes others wait was not among the first")
 		}
 	}
-	if len(taken) != Blocks {
+	if len(taken) != Blocks-proven {
 		t.Errorf("%d blocks are stored after 40 minutes", len(taken))
 	}
 	if some, _ := l.Pending(); some {

@@ -76,8 +76,9 @@ var (
 	Family  = Kind{"rft_", 16 + 32, "snib/v1/refresh\x00"}
 	OneTime = Kind{"ott_", 32, "snib/v1/one-time\x00"}
 	Event   = Kind{Prefix: "evt_"} // an id only
+	Device  = Kind{"dev_", 32, "snib/v1/device\x00"}
 
-	all = [...]Kind{Session, Family, OneTime}
+	all = [...]Kind{Session, Family, OneTime, Device}
 )
 
 // FamilyLabel is for the part of a refresh token that stays through the
