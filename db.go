@@ -35,6 +35,7 @@ type DB struct {
 	batch     reindex.Batch // smaller in tests
 	sweeper   sweeper
 	counts    *throttle.Keeper // of failed guesses
+	keyUses   records.KeyUses  // of API keys, not written yet
 	closeOnce sync.Once
 	closeErr  error
 

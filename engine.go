@@ -157,6 +157,7 @@ func (db *DB) Close() error {
 	db.closeOnce.Do(func() {
 		db.stopSweeper()
 		db.stopCounts()
+		db.stopKeyUses()
 		db.closeErr = during("close", db.store.Close())
 	})
 	return db.closeErr

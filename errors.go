@@ -83,6 +83,22 @@ var (
 	ErrOneTimeTokenLimit = errors.New("limit of one-time tokens")
 )
 
+// About API keys.
+var (
+	// ErrInvalidAPIKey: the API key is malformed, unknown, expired or revoked, or
+	// its user is disabled. Returned by Validate and Get of [APIKeys].
+	ErrInvalidAPIKey = records.ErrInvalidAPIKey
+
+	// ErrAPIKeyLimit: the user has [MaxAPIKeys] live ones; none was made and none
+	// ended. Returned by Create and CreateFor of [APIKeys]. Revoke one.
+	ErrAPIKeyLimit = errors.New("limit of API keys")
+
+	// ErrNotFresh: the log-in of the session is more than [FreshFor] ago.
+	// Returned by Create of [APIKeys]. Ask for the password again, by
+	// [DB.Reauthenticate], or for a log-in.
+	ErrNotFresh = errors.New("log-in is too long ago")
+)
+
 // About arguments.
 var (
 	// ErrInvalidInput: an argument or option is outside its bounds. Always

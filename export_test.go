@@ -160,8 +160,9 @@ type Kind struct {
 
 // Occasions name what ends records, as docs/INVARIANTS.md does.
 var Occasions = [records.Occasions]string{
-	"password set, changed or removed", "user disabled", "identity replaced or unlinked",
+	"password changed by its user", "user disabled", "identity replaced or unlinked",
 	"`RevokeUserSessions`", "`RevokeUserRefreshTokens`", "`EndEverything`, `ResetClock`, `Restore`",
+	"password set or removed without the old one",
 }
 
 // Kinds returns the table of kinds.

@@ -23,6 +23,7 @@ type scene struct {
 	session, born, other snib.Session
 	family, spent        snib.RefreshToken
 	link                 snib.OneTimeToken
+	key                  snib.APIKey
 	hash                 snib.PasswordHash
 	away                 snib.User // disabled
 }
@@ -50,6 +51,7 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 		tb.Fatal(err)
 	}
 	s.link = must(db.Tokens().Create(ctx, s.user.ID, "reset", time.Hour, nil))(tb)
+	s.key = must(db.APIKeys().Create(ctx, s.session, snib.NewAPIKey{Name: "backup", Scopes: []string{"files"}, TTL: time.Hour}))(tb)
 	s.hash = must(db.HashPassword(ctx, "another passphrase"))(tb)
 	must(db.LinkIdentity(ctx, s.user.ID, "google", "second"))(tb)
 	s.away = must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "away"}))(tb)
@@ -129,6 +131,17 @@ var writes = map[string]func(*scene) error{
 		_, err := s.db.Tokens().Use(ctx, "reset", s.link.Token.Reveal())
 		return err
 	},
+	"APIKeys.Create": func(s *scene) error {
+		_, err := s.db.APIKeys().Create(ctx, s.session, snib.NewAPIKey{Name: "n", TTL: snib.Never})
+		return err
+	},
+	"APIKeys.CreateFor": func(s *scene) error {
+		_, err := s.db.APIKeys().CreateFor(ctx, s.user.ID, snib.NewAPIKey{Name: "n", TTL: snib.Never})
+		return err
+	},
+	"APIKeys.Revoke":     func(s *scene) error { return s.db.APIKeys().Revoke(ctx, s.user.ID, s.key.ID) },
+	"APIKeys.RevokeByID": func(s *scene) error { return s.db.APIKeys().RevokeByID(ctx, s.key.ID) },
+	"APIKeys.RevokeAll":  func(s *scene) error { return s.db.APIKeys().RevokeAll(ctx, s.user.ID) },
 	"UnlinkIdentity": func(s *scene) error {
 		_, err := s.db.UnlinkIdentity(ctx, s.user.ID, "email", "ada@example.com")
 		return err
@@ -156,7 +169,7 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
-	"Tokens.Peek": "reads", "Tokens.List": "reads",
+	"Tokens.Peek": "reads", "Tokens.List": "reads", "APIKeys.Validate": "reads", "APIKeys.List": "reads",
 	"View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",

@@ -277,6 +277,11 @@ type PasswordPolicy struct {
 	// password. nil: there are no such hashes.
 	ForeignVerifier func(ctx context.Context, source, hash, password string) (bool, error)
 
+	// ResetKeepsAPIKeys lets API keys outlive a password that is set or removed
+	// without the old one. Without it a reset ends them, as it ends sessions: of
+	// an account that was taken over, a key may be the intruder's.
+	ResetKeepsAPIKeys bool
+
 	// Seal stores finished hashes sealed under the current one of Options.Keys:
 	// from a copy of the file without the key, no password can be tried. Hashes
 	// that are there are sealed at the next log-in, all at once by [DB.Reseal].
@@ -332,6 +337,7 @@ const (
 	MaxSessions      = records.MaxSessions      // 1,000 of one user
 	MaxRefreshTokens = records.MaxFamilies      // 100 families of one user
 	MaxOneTimeTokens = records.MaxOneTimeTokens // 32 live ones of one user
+	MaxAPIKeys       = records.MaxAPIKeys       // 50 live ones of one user
 
 	MaxOneTimeTokensPerPurpose = records.MaxOneTimePerPurpose               // 3 live ones of one user and purpose
 	OneTimeTokenInterval       = records.OneTimeInterval * time.Millisecond // 60 s between two of one user and purpose

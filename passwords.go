@@ -204,7 +204,7 @@ func (tx *Tx) UpdateUserPassword(id UserID, hash PasswordHash, keep ...SessionID
 	if hash.isZero() {
 		return User{}, missing("Password")
 	}
-	return tx.replacePassword(id, hash, keep, func(*codec.User) error { return nil })
+	return tx.replacePassword(id, hash, keep, tx.resetOccasion(), func(*codec.User) error { return nil })
 }
 
 // RemoveUserPassword takes the user's password away: afterwards every password
@@ -218,7 +218,7 @@ func (db *DB) RemoveUserPassword(ctx context.Context, id UserID, keep ...Session
 
 // RemoveUserPassword is [DB.RemoveUserPassword] in this transaction.
 func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
-	return tx.replacePassword(id, PasswordHash{}, keep, func(*codec.User) error { return nil })
+	return tx.replacePassword(id, PasswordHash{}, keep, tx.resetOccasion(), func(*codec.User) error { return nil })
 }
 
 // ChangePassword sets the user's password if current is the one that is set, as
@@ -274,7 +274,7 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, password string, 
 	db.afterVerify()
 	id, verified := UserID(u.ID), opened{u.CredentialVersion, u.PasswordHash}
 	return result(ctx, "", db.update, func(tx *Tx) (User, error) {
-		return tx.replacePassword(id, hash, keep, func(u *codec.User) error {
+		return tx.replacePassword(id, hash, keep, records.PasswordChanges, func(u *codec.User) error {
 			switch {
 			case u.DisabledAt != 0:
 				return ErrUserDisabled
@@ -286,9 +286,18 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, password string, 
 	})
 }
 
+// resetOccasion is that of a password which is set or removed without the old
+// one.
+func (tx *Tx) resetOccasion() records.Occasion {
+	if tx.db.o.Passwords.ResetKeepsAPIKeys {
+		return records.PasswordChanges
+	}
+	return records.PasswordReset
+}
+
 // replacePassword sets or removes a password and revokes the credentials that
-// depend on it, after allowed has agreed.
-func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, allowed func(*codec.User) error) (User, error) {
+// depend on it by this occasion, after allowed has agreed.
+func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, occasion records.Occasion, allowed func(*codec.User) error) (User, error) {
 	if err := tx.writing(); err != nil {
 		return User{}, err
 	}
@@ -320,7 +329,7 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, al
 				c.Detached = append(c.Detached, s)
 			}
 		}
-		return c.On(&tx.rec, records.PasswordChanges, keysOf(kept)...)
+		return c.On(&tx.rec, occasion, keysOf(kept)...)
 	})
 }
 

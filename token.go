@@ -29,6 +29,9 @@ type (
 	// OneTimeTokenID names a one-time token: "ott_" and 32 characters, as of
 	// SessionID.
 	OneTimeTokenID string
+
+	// APIKeyID names an API key: "key_" and 32 characters, as of SessionID.
+	APIKeyID string
 )
 
 // validUserID reports whether id could be a user's. One that could not is
@@ -36,7 +39,7 @@ type (
 func validUserID(id UserID) bool { return token.ValidUserID(string(id)) }
 
 // A Token is the secret text that its bearer presents: a session's, a refresh
-// token's or a one-time token's. It is shown once, by the method that made it;
+// token's, a one-time token's or an API key's. It is shown once, by the method that made it;
 // the file holds only a hash.
 //
 // It prints as REDACTED with the verbs of fmt, in slog, as text and as JSON,

@@ -53,7 +53,7 @@
 //	            of parts, then the parts
 //	attributes  a map, see below
 //
-// The types say where their fields are: [Session], [Family], [OneTimeToken],
+// The types say where their fields are: [Session], [Family], [OneTimeToken], [APIKey],
 // [User], [UserRef], [Format], [State], [Declarations], [OwnerKey],
 // [OwnedSpaces].
 //

@@ -140,6 +140,12 @@ func FuzzDecodeOneTimeToken(f *testing.F) {
 		func(r any, _ []byte) []byte { x := r.(OneTimeToken); return x.Append(nil) })
 }
 
+func FuzzDecodeAPIKey(f *testing.F) {
+	fuzzDecode(f, SpaceAPIKeys,
+		func(k, v []byte) (any, error) { return anyOf(DecodeAPIKey(k, v)) },
+		func(r any, _ []byte) []byte { x := r.(APIKey); return x.Append(nil) })
+}
+
 func FuzzDecodeUser(f *testing.F) {
 	fuzzDecode(f, SpaceUsers,
 		func(k, v []byte) (any, error) { return anyOf(DecodeUser(k, v)) },
@@ -155,7 +161,7 @@ func FuzzViews(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, key, value []byte, user string) {
-		for _, space := range []string{SpaceSessions, SpaceFamilies, SpaceOneTime} {
+		for _, space := range []string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceAPIKeys} {
 			if len(value) >= offFields {
 				value = reseal(space, string(key), bytes.Clone(value))
 			}
@@ -173,6 +179,11 @@ func FuzzViews(f *testing.F) {
 			if v, errView := ViewOneTimeToken(key, value); errView != err || err == nil && (v.Key() != o.Key ||
 				v.IsUser(user) != (o.UserID == user) || !v.IsUser(o.UserID) || !v.IsPurpose(o.Purpose) || v.ExpiresAt() != o.ExpiresAt) {
 				t.Fatalf("token % x: %#v, %v; %#v, %v", value, v, errView, o, err)
+			}
+			k, err := DecodeAPIKey(key, value)
+			if v, errView := ViewAPIKey(key, value); errView != err || err == nil && (v.Key() != k.Key ||
+				v.IsUser(user) != (k.UserID == user) || !v.IsUser(k.UserID) || v.ExpiresAt() != k.ExpiresAt || v.LastUsedAt() != k.LastUsedAt) {
+				t.Fatalf("API key % x: %#v, %v; %#v, %v", value, v, errView, k, err)
 			}
 		}
 	})

@@ -79,6 +79,10 @@ var (
 		Purpose: "password-reset", SecretHash: digest(120), Epoch: 1 << 31, Flags: 4,
 		ExpiresAt: 1_760_003_600_000, CredentialVersion: 1<<63 - 5, Data: []byte("new@example.com\x00\xff"),
 	}
+	sampleAPIKey = APIKey{
+		Key: sampleKey(7), UserID: madeUser, Name: "nightly backup №2", Scopes: []string{"backup:read", "files"},
+		SecretHash: digest(150), Epoch: 9, Flags: 1, ExpiresAt: 1_767_776_000_000, LastUsedAt: 1_760_003_600_000,
+	}
 	sampleUser = User{
 		ID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y", CreatedAt: 1_760_000_000_000, UpdatedAt: 1_760_000_000_500,
 		CredentialVersion: 4, DisabledAt: 1_760_000_000_400, DisabledReason: "abuse, ticket №7",
@@ -118,6 +122,7 @@ func samples() []sample {
 		sessionSample("session_imported", sampleSessionImported), sessionSample("session_least", Session{}),
 		familySample("family", sampleFamily), familySample("family_fresh", sampleFamilyFresh), familySample("family_least", Family{}),
 		oneTimeSample("one_time_token", sampleOneTime), oneTimeSample("one_time_token_least", OneTimeToken{}),
+		apiKeySample("api_key", sampleAPIKey), apiKeySample("api_key_least", APIKey{ExpiresAt: Never, LastUsedAt: Never}),
 		userSample("user", sampleUser), userSample("user_least", User{ID: "u"}),
 		refSample("user_ref_identity", SpaceIdentities, identity), refSample("user_ref_attribute", SpaceAttributes, unique),
 		metaSample("format", KeyFormat, sampleFormat, func(r any) []byte { x := r.(Format); return x.Append(nil) },
@@ -147,7 +152,7 @@ func samples() []sample {
 	}
 	for i := range list {
 		list[i].version = 1
-		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime}, list[i].space) || list[i].key == KeyState {
+		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceAPIKeys}, list[i].space) || list[i].key == KeyState {
 			list[i].version = 2
 		}
 		list[i].value = list[i].encode(list[i].record, list[i].key)
@@ -194,6 +199,21 @@ func oneTimeSample(name string, o OneTimeToken) sample {
 		decode: func(k, v []byte) (any, error) { return anyOf(DecodeOneTimeToken(k, v)) },
 		encode: func(r any, _ string) []byte { x := r.(OneTimeToken); return x.Append(nil) },
 		fields: []any{fixed, userOf(o.UserID), o.Purpose, append([]byte{}, o.Data...)},
+	}
+}
+
+func apiKeySample(name string, k APIKey) sample {
+	scopes := []any{}
+	for _, s := range k.Scopes {
+		scopes = append(scopes, s)
+	}
+	made := k.Key.Time()
+	fixed := packed(k.SecretHash, k.Epoch, k.Flags, offset(made, k.ExpiresAt), offset(made, k.LastUsedAt))
+	return sample{
+		name: name, space: SpaceAPIKeys, key: string(k.Key[:]), record: k,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeAPIKey(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(APIKey); return x.Append(nil) },
+		fields: []any{fixed, userOf(k.UserID), k.Name, scopes},
 	}
 }
 

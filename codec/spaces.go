@@ -12,6 +12,7 @@ const (
 	SpaceSessions   = "sessions"         // [OwnedKey]: [Session]
 	SpaceFamilies   = "refresh_families" // [OwnedKey]: [Family]
 	SpaceOneTime    = "one_time_tokens"  // [OwnedKey]: [OneTimeToken]
+	SpaceAPIKeys    = "api_keys"         // [OwnedKey]: [APIKey]
 	SpaceQuarantine = "quarantine"       // see [AppendQuarantineKey]
 	SpaceThrottle   = "throttle"         // number of a block: [Throttle]
 )

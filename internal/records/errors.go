@@ -16,6 +16,7 @@ var (
 	ErrInvalidSession      = errors.New("invalid session")
 	ErrInvalidRefreshToken = errors.New("invalid refresh token")
 	ErrInvalidOneTimeToken = errors.New("invalid one-time token")
+	ErrInvalidAPIKey       = errors.New("invalid API key")
 	ErrNewerFormat         = errors.New("written by a newer version")
 	ErrNoKey               = errors.New("key is not given")
 	ErrForeignFile         = kv.ErrForeign

@@ -37,12 +37,13 @@ type Occasion uint
 
 // The occasions.
 const (
-	PasswordChanges      Occasion = 1 << iota // set, changed or removed
+	PasswordChanges      Occasion = 1 << iota // by its user, who has given the old one
 	UserDisabled                              // until EnableUser
 	IdentityMoves                             // replaced or unlinked
 	SessionsRevoked                           // all of a user's
 	RefreshTokensRevoked                      // all of a user's
 	EpochRaised                               // EndEverything, ResetClock, Restore
+	PasswordReset                             // set or removed without the old one
 	Occasions            = iota               // how many there are
 )
 
@@ -52,11 +53,12 @@ const (
 	MaxFamilies      = 100
 	MaxTombstones    = 20 // of families; the newest stay
 	MaxOneTimeTokens = 32
+	MaxAPIKeys       = 50
 )
 
 // Kinds is the table. Sessions come before refresh tokens: Repair decides about
 // a family by its session.
-var Kinds = []*Kind{Sessions, Families, OneTimeTokens}
+var Kinds = []*Kind{Sessions, Families, OneTimeTokens, APIKeys}
 
 // The kinds.
 var (
@@ -64,7 +66,7 @@ var (
 		Title: "session", Space: SpaceSessions, Token: token.Session,
 		Most: MaxSessions, Bound: func(c *Config) int { return c.MaxSessions },
 		Invariant: 8,
-		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | EpochRaised,
+		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | EpochRaised,
 		Missing:   ErrInvalidSession,
 		Life:      sessionLife,
 	}
@@ -72,7 +74,7 @@ var (
 		Title: "refresh token", Space: SpaceFamilies, Token: token.Family,
 		Most: MaxFamilies, Bound: func(c *Config) int { return c.MaxFamilies }, MostRevoked: MaxTombstones,
 		Invariant: 10,
-		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
+		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
 		Missing:   ErrInvalidRefreshToken,
 		Life:      familyLife,
 	}
@@ -80,10 +82,18 @@ var (
 		Title: "one-time token", Space: SpaceOneTime, Token: token.OneTime,
 		Most: MaxOneTimeTokens, Refuses: true,
 		Invariant: 12,
-		Ends:      PasswordChanges | UserDisabled | IdentityMoves | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
+		Ends:      PasswordChanges | PasswordReset | UserDisabled | IdentityMoves | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
 		UsedOnce:  true,
 		Missing:   ErrInvalidOneTimeToken,
 		Life:      oneTimeLife,
+	}
+	APIKeys = &Kind{
+		Title: "API key", Space: SpaceAPIKeys, Token: token.APIKey,
+		Most: MaxAPIKeys, Refuses: true,
+		Invariant: 20,
+		Ends:      PasswordReset | EpochRaised,
+		Missing:   ErrInvalidAPIKey,
+		Life:      apiKeyLife,
 	}
 )
 
@@ -134,6 +144,18 @@ func oneTimeLife(key, value []byte) (Life, error) {
 		return Life{}, err
 	}
 	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.Key().Time()}, nil
+}
+
+func apiKeyLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewAPIKey(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	l := Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.Key().Time()}
+	if at := v.LastUsedAt(); at != clock.Never {
+		l.Newest = at
+	}
+	return l, nil
 }
 
 // remembered reports whether a record is a tombstone that still answers.

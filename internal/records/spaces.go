@@ -16,6 +16,7 @@ const (
 	SpaceOneTime
 	SpaceQuarantine
 	SpaceThrottle
+	SpaceAPIKeys
 
 	// Built to take the place of those above: see internal/reindex.
 	ShadowUsers
@@ -35,6 +36,7 @@ var Spaces = []kv.SpaceSpec{
 	SpaceOneTime:    {Name: codec.SpaceOneTime},
 	SpaceQuarantine: {Name: codec.SpaceQuarantine},
 	SpaceThrottle:   {Name: codec.SpaceThrottle},
+	SpaceAPIKeys:    {Name: codec.SpaceAPIKeys},
 
 	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
 	ShadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},

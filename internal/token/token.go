@@ -75,8 +75,9 @@ var (
 	Session = Kind{"ses_", 32, "snib/v1/session\x00"}
 	Family  = Kind{"rft_", 16 + 32, "snib/v1/refresh\x00"}
 	OneTime = Kind{"ott_", 32, "snib/v1/one-time\x00"}
+	APIKey  = Kind{"key_", 32, "snib/v1/api-key\x00"}
 
-	all = [...]Kind{Session, Family, OneTime}
+	all = [...]Kind{Session, Family, OneTime, APIKey}
 )
 
 // FamilyLabel is for the part of a refresh token that stays through the
