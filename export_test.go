@@ -35,6 +35,9 @@ func Forget(db *DB) {
 	db.given = witness.Table{}
 }
 
+// ForgetKeyUses drops the uses of API keys that are not written yet.
+func ForgetKeyUses(db *DB) { db.keyUses.Take() }
+
 // WrapStore puts a store around the one underneath and returns what puts it
 // back.
 func (db *DB) WrapStore(wrap func(kv.Store) kv.Store) (restore func()) {

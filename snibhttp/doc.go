@@ -79,6 +79,13 @@
 // attributes of [Manager.SessionOptions], which heeds Options.TrustedProxies, as
 // a text for [netip.ParseAddr].
 //
+// # API keys
+//
+// Programs that act for a user present an API key ([snib.APIKeys]) as a bearer
+// token. [Manager.RequireKey] is the middleware of their routes, and [KeyFrom]
+// what it finds. A key is never taken for a session: a handler that asks
+// [FromContext] for the user serves no key, and so deletes no account by one.
+//
 // # Caches, streams and failures
 //
 // Answers to signed-in requests, and all that set a cookie, are Cache-Control:

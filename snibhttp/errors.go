@@ -24,9 +24,13 @@ var (
 	ErrBearerToken = errors.New("bearer token is not valid")
 
 	// ErrNotFresh: the request is signed in, and its log-in is too long ago for
-	// the handler: see [Manager.RequireFresh]. 401, with the challenge of
-	// RFC 9470.
-	ErrNotFresh = errors.New("log-in is too long ago")
+	// the handler: see [Manager.RequireFresh]. It is the error of package snib
+	// of that name. 401, with the challenge of RFC 9470.
+	ErrNotFresh = snib.ErrNotFresh
+
+	// ErrScope: the request has an API key without the scope that the handler
+	// needs. Always a [ScopeError]. 403, with the challenge of RFC 6750.
+	ErrScope = errors.New("API key without the scope")
 
 	// ErrCrossOrigin: a request that may change something does not show that
 	// a page of this program, or of a trusted origin, has sent it. 403.
@@ -60,12 +64,15 @@ var statuses = []struct {
 	{snib.ErrUserDisabled, http.StatusUnauthorized},
 	{snib.ErrInvalidRefreshToken, http.StatusUnauthorized},
 	{snib.ErrRefreshTokenReused, http.StatusUnauthorized},
+	{snib.ErrInvalidAPIKey, http.StatusUnauthorized},
 	{ErrCrossOrigin, http.StatusForbidden},
+	{ErrScope, http.StatusForbidden},
 	{ErrHost, http.StatusMisdirectedRequest},
 	{ErrAuthorization, http.StatusBadRequest},
 	{snib.ErrInvalidInput, http.StatusBadRequest},
 	{snib.ErrInvalidOneTimeToken, http.StatusBadRequest},
 	{snib.ErrIdentityTaken, http.StatusConflict},
+	{snib.ErrAPIKeyLimit, http.StatusConflict},
 	{snib.ErrAttributeTaken, http.StatusConflict},
 	{snib.ErrThrottled, http.StatusTooManyRequests},
 	{ErrMethod, http.StatusMethodNotAllowed},
@@ -81,7 +88,7 @@ const retryAfter = "1"
 // status is the one that the error names; of the database's, 401 for refused
 // credentials and for a user who is gone or disabled, 400 for an argument out of
 // its bounds or a one-time token that is not good, 409 for a taken identity or
-// attribute, 429 with Retry-After for too many attempts, 429 for the limit of
+// attribute and for the limit of API keys, 429 with Retry-After for too many attempts, 429 for the limit of
 // one-time tokens (which a stranger must not see: it tells of an account), and
 // 503 with Retry-After for everything else, which is the database's own trouble
 // and is logged. The answer is that of Options.Refuse, or of [WriteStatus]; it
@@ -100,6 +107,10 @@ func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 	switch status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", challenge(err))
+	case http.StatusForbidden:
+		if e, ok := errors.AsType[*ScopeError](err); ok {
+			h.Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope=`+strconv.Quote(e.Scope))
+		}
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", http.MethodPost)
 	case http.StatusTooManyRequests:
@@ -147,7 +158,7 @@ func gone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Ca
 // 3). Browsers show no dialog for this scheme.
 func challenge(err error) string {
 	switch {
-	case errors.Is(err, ErrBearerToken):
+	case errors.Is(err, ErrBearerToken), errors.Is(err, snib.ErrInvalidAPIKey):
 		return `Bearer error="invalid_token"`
 	case errors.Is(err, ErrNotFresh):
 		return `Bearer error="insufficient_user_authentication"`
