@@ -138,6 +138,37 @@ func TestCreateAPIKeyNeedsAFreshLogIn(t *testing.T) {
 	wantErr(t, validKey(db, k), nil)
 }
 
+// TestCreateAPIKeyAtTheBound: no key that lives is evicted, for whoever asks;
+// one that has expired or was revoked makes room.
+func TestCreateAPIKeyAtTheBound(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	u := email(t, db, "a@example.com")
+	s := logIn(t, db, "a@example.com")
+	keys := []snib.APIKey{newKey(t, db, u, time.Minute)}
+	for range snib.MaxAPIKeys - 1 {
+		keys = append(keys, newKey(t, db, u, snib.Never))
+	}
+	full := func() {
+		t.Helper()
+		quiet(t, db, func() {
+			n := snib.NewAPIKey{Name: "n", TTL: time.Hour}
+			wantErr(t, second(db.APIKeys().Create(ctx, s, n)), snib.ErrAPIKeyLimit)
+			wantErr(t, second(db.APIKeys().CreateFor(ctx, u.ID, n)), snib.ErrAPIKeyLimit)
+		})
+	}
+	full()
+	newKey(t, db, user(t, db, "bob"), time.Hour) // whose keys are their own
+	clock.Advance(time.Minute)
+	newKey(t, db, u, time.Hour)
+	full()
+	wantErr(t, db.APIKeys().Revoke(ctx, u.ID, keys[1].ID), nil)
+	newKey(t, db, u, time.Hour)
+	full()
+	for _, k := range keys[2:] {
+		wantErr(t, validKey(db, k), nil)
+	}
+}
+
 // TestValidateAPIKeyRefuses: every reason is one error, and nothing is written.
 func TestValidateAPIKeyRefuses(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})

@@ -31,6 +31,9 @@
 //
 // A [OneTimeToken] is what is mailed to a user: it is accepted once.
 //
+// An [APIKey] lets a program act for a user, within scopes, until the time that
+// it was made for. It is never taken for a session.
+//
 // Each user has a credential version, which starts at a random number and rises
 // when the password is set or removed, the user disabled or enabled, an
 // identity moved or unlinked, or all sessions or refresh tokens are revoked. A

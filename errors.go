@@ -15,12 +15,14 @@ var (
 	// ErrUserNotFound: no user has this id, identity or attribute; a malformed
 	// id is an unknown one. Returned by every method that takes the id of a
 	// user or looks one up, save DeleteUser, DeleteDeadUserSessions, the lists,
-	// and RevokeSession, RevokeRefreshToken and Revoke of [OneTimeTokens].
+	// and RevokeSession, RevokeRefreshToken and Revoke of [OneTimeTokens] and
+	// [APIKeys].
 	ErrUserNotFound = records.ErrUserNotFound
 
 	// ErrUserDisabled: the user exists and is disabled. Returned only by
 	// methods that take a user id and would let the user in: CreateSession,
-	// CreateRefreshToken, ChangePassword, and Create of [OneTimeTokens]. The
+	// CreateRefreshToken, ChangePassword, and Create of [OneTimeTokens] and
+	// [APIKeys]. The
 	// ErrInvalidCredentials of AuthenticateUser and LogIn is this too if the
 	// password was right.
 	ErrUserDisabled = errors.New("user is disabled")
@@ -57,8 +59,8 @@ var (
 	// ErrInvalidSession: the session token or id is malformed, unknown,
 	// ended, or not in a state that the method accepts. Returned by
 	// ValidateSession, ValidateSessionUser, RenewSession, ExtendSession,
-	// Reauthenticate and GetSession, and by CreateSession and
-	// CreateRefreshToken for a Session given as [Proof]. Ask to log in.
+	// Reauthenticate and GetSession, and by CreateSession, CreateRefreshToken and
+	// Create of [APIKeys] for a Session given as [Proof]. Ask to log in.
 	ErrInvalidSession = records.ErrInvalidSession
 
 	// ErrInvalidRefreshToken: the refresh token is malformed, unknown,
@@ -86,7 +88,7 @@ var (
 // About API keys.
 var (
 	// ErrInvalidAPIKey: the API key is malformed, unknown, expired or revoked, or
-	// its user is disabled. Returned by Validate and Get of [APIKeys].
+	// its user is disabled. Returned by Validate of [APIKeys].
 	ErrInvalidAPIKey = records.ErrInvalidAPIKey
 
 	// ErrAPIKeyLimit: the user has [MaxAPIKeys] live ones; none was made and none

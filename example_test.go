@@ -356,3 +356,29 @@ func ExampleDB_Compact() {
 	fmt.Println(report.Found, err)
 	// Output: 0 <nil>
 }
+
+func ExampleAPIKeys_Validate() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+
+	session, _, err := db.LogIn(ctx, "email", "ada@example.com", "correct horse battery", snib.SessionOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	key, err := db.APIKeys().Create(ctx, session, snib.NewAPIKey{
+		Name: "nightly backup", Scopes: []string{"notes:read"}, TTL: 90 * 24 * time.Hour,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	shown := key.Token.Reveal() // once, to be copied into the other program
+
+	key, user, err := db.APIKeys().Validate(ctx, shown)
+	fmt.Println(user.ID == ada.ID, key.Name, key.HasScope("notes:read"), key.HasScope("notes:write"), err)
+	_, err = db.ValidateSession(ctx, shown)
+	fmt.Println(errors.Is(err, snib.ErrInvalidSession))
+	// Output:
+	// true nightly backup true false <nil>
+	// true
+}

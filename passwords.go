@@ -180,7 +180,8 @@ func (tx *Tx) openHash(u *codec.User) (string, error) {
 // (the reset of an administrator, or after a one-time token), and returns the
 // updated user. All sessions, refresh tokens and one-time tokens of the user
 // end in the same transaction, except the sessions in keep. A kept session that
-// was born of a refresh token loses it, and ends at the deadline it has. Failed
+// was born of a refresh token loses it, and ends at the deadline it has. API
+// keys end too, unless [PasswordPolicy].ResetKeepsAPIKeys says otherwise. Failed
 // log-ins go on counting: [Throttle.Unlock] ends their run.
 //
 // ErrUserNotFound; ErrInvalidInput (Password as in HashPassword, Keep if one
@@ -208,8 +209,8 @@ func (tx *Tx) UpdateUserPassword(id UserID, hash PasswordHash, keep ...SessionID
 }
 
 // RemoveUserPassword takes the user's password away: afterwards every password
-// is refused. It returns the updated user, and revokes the same sessions and
-// tokens as UpdateUserPassword. ErrUserNotFound, ErrInvalidInput (Keep).
+// is refused. It returns the updated user, and revokes the same sessions,
+// tokens and API keys as UpdateUserPassword. ErrUserNotFound, ErrInvalidInput (Keep).
 func (db *DB) RemoveUserPassword(ctx context.Context, id UserID, keep ...SessionID) (User, error) {
 	return result(ctx, "remove password", db.update, func(tx *Tx) (User, error) {
 		return tx.RemoveUserPassword(id, keep...)
@@ -224,7 +225,8 @@ func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
 // ChangePassword sets the user's password if current is the one that is set, as
 // a user does, and returns the updated user. It is atomic: if the password
 // changes between the verification and the write, the call is refused. It
-// revokes the same sessions and tokens as UpdateUserPassword. It calls
+// revokes the same sessions and tokens as UpdateUserPassword, and no API key:
+// show the list of them. It calls
 // Options.BeforeAuth and is throttled as a log-in by the primary identity is;
 // give the session of the user by [WithProof], or strangers' failures count.
 //

@@ -18,9 +18,9 @@ const (
 	sweepDelete = 500  // records deleted, or written, in one transaction
 )
 
-// Sweep removes sessions, refresh tokens and one-time tokens that have been
-// dead for a day, and all that EndEverything or ResetClock ended; it returns
-// how many. Nothing depends on it but the size of the file: dead tokens are
+// Sweep removes sessions, refresh tokens, one-time tokens and API keys that have
+// been dead for a day, and all that EndEverything or ResetClock ended; it returns
+// how many. It writes the last uses of API keys. Nothing depends on it but the size of the file: dead tokens are
 // refused anyway. It reads and writes in small steps, between which others have
 // their turn and ctx is looked at; an interrupted sweep keeps the removals made
 // so far. It runs by itself every Options.SweepEvery.

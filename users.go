@@ -151,7 +151,7 @@ func readsUser(_ *DB, id UserID) []kv.Ref {
 }
 
 // DeleteUser removes the user and all that is the user's: identities, index
-// entries, sessions, refresh and one-time tokens, in one transaction. From then
+// entries, sessions, refresh and one-time tokens, API keys, in one transaction. From then
 // on every token of the user fails, and the identities and unique values are
 // free. An unknown or malformed id is no error, nor is a record that is damaged.
 // Of a record that damage has lost, sessions and tokens end; finding its
@@ -184,7 +184,7 @@ func checkReason(field, reason string) error {
 // DisableUser shuts the user out: every session, refresh token and one-time
 // token ends in the same transaction, and nothing authenticates until
 // EnableUser. Identities and unique values stay reserved, and all updates
-// work. reason is for the operator, at most 256 bytes of text, or "". Doing
+// work. API keys are refused until then, and stay. reason is for the operator, at most 256 bytes of text, or "". Doing
 // it again only replaces the reason. It returns the updated user.
 // ErrUserNotFound, ErrInvalidInput (Reason).
 func (db *DB) DisableUser(ctx context.Context, id UserID, reason string) (User, error) {

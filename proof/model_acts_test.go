@@ -45,6 +45,9 @@ func init() { // it refers to itself
 		"RevokeOneTimeToken": {do: (*run).revokeLink, rare: 3}, "RevokeUserOneTimeTokens": {do: (*run).revokeLinks, rare: 4},
 		"CreateOneTimeToken": {do: (*run).createLink}, "UseOneTimeToken": {do: (*run).useLink}, "many one-time tokens": {do: (*run).manyLinks, rare: 15},
 		"PeekOneTimeToken": {do: (*run).peekLink}, "ListOneTimeTokens": {do: (*run).listLinks},
+		"CreateAPIKey": {do: (*run).createKey}, "many API keys": {do: (*run).manyKeys, rare: 15}, "ListAPIKeys": {do: (*run).listKeys},
+		"ValidateAPIKey": {do: func(r *run) bool { return r.validateKey(r.text("snkey_")) }},
+		"RevokeAPIKey":   {do: (*run).revokeKey, rare: 3}, "RevokeUserAPIKeys": {do: (*run).revokeKeys, rare: 6},
 		"AuthenticateUser": {do: (*run).authenticate, direct: true}, "LogIn": {do: (*run).logIn, direct: true},
 		"ChangePassword": {do: (*run).changePassword, direct: true},
 		"Reauthenticate": {do: (*run).reauthenticate, direct: true},
@@ -535,7 +538,7 @@ func (r *run) changePassword() bool {
 	case mu.Password != current:
 		want = model.ErrInvalidCredentials
 	default:
-		want = r.m.SetPassword(string(id), password, kept...)
+		want = r.m.ChangePassword(string(id), password, kept...)
 	}
 	return r.updated(u, err, want)
 }

@@ -35,6 +35,7 @@ type methods interface {
 	RevokeRefreshTokenByID(snib.RefreshTokenID) error
 	RevokeUserRefreshTokens(snib.UserID) error
 	Tokens() snib.OneTimeTokens
+	APIKeys() snib.APIKeys
 }
 
 var _ methods = (*snib.Tx)(nil)
@@ -100,6 +101,7 @@ func (x direct) RevokeRefreshToken(id snib.UserID, r snib.RefreshTokenID) error 
 	return x.db.RevokeRefreshToken(ctx, id, r)
 }
 func (x direct) Tokens() snib.OneTimeTokens { return x.db.Tokens() }
+func (x direct) APIKeys() snib.APIKeys      { return x.db.APIKeys() }
 
 // Small spaces to choose from, so that choices collide.
 var (
@@ -167,6 +169,10 @@ func (r *run) text(kind string) string {
 	case "snott_":
 		for _, id := range slices.Sorted(maps.Keys(r.m.Links)) {
 			known = append(known, r.m.Links[id].Token)
+		}
+	case "snkey_":
+		for _, id := range slices.Sorted(maps.Keys(r.m.Keys)) {
+			known = append(known, r.m.Keys[id].Token)
 		}
 	}
 	if len(known) > 0 && r.rng.IntN(4) > 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/snibdb/snib"
 )
@@ -88,17 +87,3 @@ func (m *Manager) keyOf(ctx context.Context, r *http.Request) (keyVisit, error) 
 	}
 	return keyVisit{k, u}, err
 }
-
-// looksLikeKey reports whether a bearer token is for RequireKey to judge.
-func looksLikeKey(token string) bool { return strings.HasPrefix(token, "snkey_") }
-
-// ScopeError names the scope that an API key lacks. It is an [ErrScope].
-type ScopeError struct {
-	Scope string // as RequireKey was given it
-}
-
-// Error names the scope.
-func (e *ScopeError) Error() string { return "API key without the scope " + e.Scope }
-
-// Unwrap makes it an ErrScope.
-func (e *ScopeError) Unwrap() error { return ErrScope }

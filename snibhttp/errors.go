@@ -49,6 +49,17 @@ var (
 	ErrMethod = errors.New("method is a safe one")
 )
 
+// ScopeError names the scope that an API key lacks. It is an [ErrScope].
+type ScopeError struct {
+	Scope string // as RequireKey was given it
+}
+
+// Error names the scope.
+func (e *ScopeError) Error() string { return "API key without the scope " + e.Scope }
+
+// Unwrap makes it an ErrScope.
+func (e *ScopeError) Unwrap() error { return ErrScope }
+
 // statuses are the answers to errors that say something about the request. Any
 // other error says something about the database: 503.
 var statuses = []struct {

@@ -24,6 +24,9 @@ var (
 	ErrReused              = errors.New("refresh token reused")
 	ErrInvalidOneTimeToken = errors.New("invalid token")
 	ErrOneTimeTokenLimit   = errors.New("limit of tokens")
+	ErrInvalidAPIKey       = errors.New("invalid API key")
+	ErrAPIKeyLimit         = errors.New("limit of API keys")
+	ErrNotFresh            = errors.New("not fresh")
 	ErrInvalidInput        = errors.New("invalid input")
 	ErrTooLarge            = errors.New("too large")
 )
@@ -59,6 +62,7 @@ type Model struct {
 	Sessions map[string]*Session
 	Families map[string]*Family
 	Links    map[string]*Link // one-time tokens
+	Keys     map[string]*APIKey
 }
 
 // User is an account.
@@ -89,7 +93,7 @@ func (x Identity) key() string {
 func New(p Policy, now int64) *Model {
 	return &Model{
 		Policy: p, Now: now, Memory: NewMemory(),
-		Users: map[string]*User{}, Sessions: map[string]*Session{}, Families: map[string]*Family{}, Links: map[string]*Link{},
+		Users: map[string]*User{}, Sessions: map[string]*Session{}, Families: map[string]*Family{}, Links: map[string]*Link{}, Keys: map[string]*APIKey{},
 	}
 }
 
@@ -125,7 +129,7 @@ func (x *Memory) watches(user, session string) bool {
 func (m *Model) Clone() *Model {
 	c := *m
 	c.Users, c.Sessions = map[string]*User{}, map[string]*Session{}
-	c.Families, c.Links = map[string]*Family{}, map[string]*Link{}
+	c.Families, c.Links, c.Keys = map[string]*Family{}, map[string]*Link{}, map[string]*APIKey{}
 	for id, u := range m.Users {
 		copied := *u
 		copied.Identities, copied.Attributes = slices.Clone(u.Identities), maps.Clone(u.Attributes)
@@ -143,6 +147,10 @@ func (m *Model) Clone() *Model {
 	for id, l := range m.Links {
 		copied := *l
 		c.Links[id] = &copied
+	}
+	for id, k := range m.Keys {
+		copied := *k
+		c.Keys[id] = &copied
 	}
 	return &c
 }
@@ -261,6 +269,7 @@ func (m *Model) DeleteUser(id string) {
 	maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return s.User == id })
 	maps.DeleteFunc(m.Families, func(_ string, f *Family) bool { return f.User == id })
 	m.endLinks(id)
+	m.endKeys(id)
 }
 
 func (m *Model) endLinks(user string) {
@@ -346,9 +355,18 @@ func (m *Model) Unlink(id string, x Identity) error {
 	})
 }
 
-// SetPassword sets or, with "", removes a password and ends all but the kept
-// sessions.
+// SetPassword sets or, with "", removes a password without the old one, and ends
+// all but the kept sessions.
 func (m *Model) SetPassword(id, password string, keep ...string) error {
+	err := m.ChangePassword(id, password, keep...)
+	if err == nil {
+		m.endKeys(id)
+	}
+	return err
+}
+
+// ChangePassword is SetPassword by the user, who has given the old one.
+func (m *Model) ChangePassword(id, password string, keep ...string) error {
 	return m.update(id, func(u *User) error {
 		if err := m.keepable(id, keep); err != nil {
 			return err

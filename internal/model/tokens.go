@@ -567,13 +567,13 @@ func (m *Model) UseLink(purpose, token string) (user string, err error) {
 	return l.User, nil
 }
 
-// EndEverything ends all sessions, families and one-time tokens.
+// EndEverything ends all sessions, families, one-time tokens and API keys.
 func (m *Model) EndEverything() { m.Epoch++ }
 
 // Sweep removes the records that have been dead for a day and returns how many.
 func (m *Model) Sweep() int {
 	old := func(epoch int, until int64) bool { return epoch != m.Epoch || m.Now-until >= day }
-	n := len(m.Sessions) + len(m.Families) + len(m.Links)
+	n := len(m.Sessions) + len(m.Families) + len(m.Links) + len(m.Keys)
 	maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return old(s.Epoch, s.IdleUntil) })
 	maps.DeleteFunc(m.Families, func(_ string, f *Family) bool {
 		if f.Revoked {
@@ -582,5 +582,8 @@ func (m *Model) Sweep() int {
 		return old(f.Epoch, f.IdleUntil)
 	})
 	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return old(l.Epoch, l.Expires) })
-	return n - len(m.Sessions) - len(m.Families) - len(m.Links)
+	maps.DeleteFunc(m.Keys, func(_ string, k *APIKey) bool {
+		return k.Epoch != m.Epoch || k.Expires != 0 && m.Now-k.Expires >= day
+	})
+	return n - len(m.Sessions) - len(m.Families) - len(m.Links) - len(m.Keys)
 }
