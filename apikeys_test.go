@@ -1,6 +1,7 @@
 package snib_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -75,6 +76,8 @@ func TestCreateAPIKeyRefusesWhatIsOutOfBounds(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	s := logIn(t, db, "a@example.com")
+	away := user(t, db, "away")
+	must(db.DisableUser(ctx, away.ID, ""))(t)
 	good := snib.NewAPIKey{Name: strings.Repeat("n", 64), Scopes: strings.Split("abcdefghijklmnop", ""), TTL: 10 * 365 * 24 * time.Hour}
 	quiet(t, db, func() {
 		for field, change := range map[string][]func(*snib.NewAPIKey){
@@ -102,6 +105,7 @@ func TestCreateAPIKeyRefusesWhatIsOutOfBounds(t *testing.T) {
 			}
 		}
 		wantErr(t, second(db.APIKeys().CreateFor(ctx, "nobody", good)), snib.ErrUserNotFound)
+		wantErr(t, second(db.APIKeys().CreateFor(ctx, away.ID, good)), snib.ErrUserDisabled)
 		wantField(t, second(db.APIKeys().Create(ctx, snib.Session{}, good)), "Proof")
 	})
 	must(db.APIKeys().CreateFor(ctx, u.ID, good))(t)
@@ -308,8 +312,8 @@ func TestAPIKeyUseBringsNothingBack(t *testing.T) {
 	if err := db.APIKeys().RevokeByID(ctx, gone.ID); err != nil {
 		t.Fatal(err)
 	}
-	restore := db.WrapStore(func(inner kv.Store) kv.Store { return doubtful{inner} })
-	wantErr(t, second(db.Sweep(ctx)), kv.ErrUnknown)
+	restore := db.WrapStore(func(inner kv.Store) kv.Store { return full{inner} })
+	wantErr(t, second(db.Sweep(ctx)), snib.ErrFull)
 	restore()
 	must(db.Sweep(ctx))(t)
 	wantErr(t, validKey(db, gone), snib.ErrInvalidAPIKey)
@@ -318,6 +322,11 @@ func TestAPIKeyUseBringsNothingBack(t *testing.T) {
 		t.Errorf("%+v", k)
 	}
 }
+
+// full is a store without space.
+type full struct{ kv.Store }
+
+func (full) Apply(context.Context, func(kv.Tx) error) error { return kv.ErrFull }
 
 func TestAPIKeysAreOfOneUser(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
