@@ -34,6 +34,9 @@
 // An [APIKey] lets a program act for a user, within scopes, until the time that
 // it was made for. It is never taken for a session.
 //
+// A user may have roles, which are names without meaning to the library:
+// [DB.Roles] grants them, [User].Roles has them.
+//
 // Each user has a credential version, which starts at a random number and rises
 // when the password is set or removed, the user disabled or enabled, an
 // identity moved or unlinked, or all sessions or refresh tokens are revoked. A

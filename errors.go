@@ -40,6 +40,18 @@ var (
 	ErrAttributeTaken = errors.New("attribute is taken by another user")
 )
 
+// About roles.
+var (
+	// ErrLastHolder: the user is the last enabled one with a role of
+	// RolePolicy.Protected. Returned as [LastHolderError] by Roles.Withdraw,
+	// DeleteUser and DisableUser. Nothing was written. Grant it to another first.
+	ErrLastHolder = errors.New("last holder of a protected role")
+
+	// ErrRoleHeld: somebody has the role, so nobody can claim it. Returned by
+	// Claim and ClaimToken of [Roles].
+	ErrRoleHeld = errors.New("role is held")
+)
+
 // About presented credentials. Say no more than that they were refused.
 var (
 	// ErrInvalidCredentials: unknown identity, no password, a disabled user
@@ -75,7 +87,7 @@ var (
 
 	// ErrInvalidOneTimeToken: the one-time token is malformed, unknown, expired,
 	// used, ended or for another purpose. Returned by Use and Peek of
-	// [OneTimeTokens].
+	// [OneTimeTokens], and by Claim of [Roles] for another text.
 	ErrInvalidOneTimeToken = records.ErrInvalidOneTimeToken
 
 	// ErrOneTimeTokenLimit: the user has as many one-time tokens as there may
@@ -241,6 +253,18 @@ func (e *AttributeTakenError) Error() string {
 
 // Unwrap makes it an ErrAttributeTaken.
 func (e *AttributeTakenError) Unwrap() error { return ErrAttributeTaken }
+
+// LastHolderError names the protected role that nobody else has. It is an
+// [ErrLastHolder].
+type LastHolderError struct {
+	Role string
+}
+
+// Error names the role.
+func (e *LastHolderError) Error() string { return "nobody else has the role " + e.Role }
+
+// Unwrap makes it an ErrLastHolder.
+func (e *LastHolderError) Unwrap() error { return ErrLastHolder }
 
 // ThrottledError says how long to wait. It is an [ErrThrottled].
 type ThrottledError struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strings"
 	"path/filepath"
 	"time"
 
@@ -380,5 +381,40 @@ func ExampleAPIKeys_Validate() {
 	fmt.Println(errors.Is(err, snib.ErrInvalidSession))
 	// Output:
 	// true nightly backup true false <nil>
+	// true
+}
+
+func ExampleRoles_Claim() {
+	path, remove := scratch()
+	defer remove()
+	ctx := context.Background()
+	db, err := snib.Open(path, &snib.Options{Roles: snib.RolePolicy{Protected: []string{"admin"}}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+
+	// At start, on the terminal, as long as there is no administrator.
+	token, err := db.Roles().ClaimToken(ctx, "admin")
+	if err != nil {
+		log.Fatal(err)
+	}
+	link := "/first-admin?token=" + token.Reveal()
+
+	ada, err := db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "ada@example.com", Password: "correct horse battery"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, presented, _ := strings.Cut(link, "=")
+	ada, err = db.Roles().Claim(ctx, ada, "admin", presented)
+	fmt.Println(ada.Roles, err)
+
+	_, err = db.Roles().Claim(ctx, ada, "admin", presented)
+	fmt.Println(errors.Is(err, snib.ErrRoleHeld))
+	_, err = db.DisableUser(ctx, ada.ID, "on leave")
+	fmt.Println(errors.Is(err, snib.ErrLastHolder))
+	// Output:
+	// [admin] <nil>
+	// true
 	// true
 }

@@ -24,6 +24,7 @@ type scene struct {
 	family, spent        snib.RefreshToken
 	link                 snib.OneTimeToken
 	key                  snib.APIKey
+	claim                snib.Token
 	hash                 snib.PasswordHash
 	away                 snib.User // disabled
 }
@@ -52,6 +53,8 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 	}
 	s.link = must(db.Tokens().Create(ctx, s.user.ID, "reset", time.Hour, nil))(tb)
 	s.key = must(db.APIKeys().Create(ctx, s.session, snib.NewAPIKey{Name: "backup", Scopes: []string{"files"}, TTL: time.Hour}))(tb)
+	must(db.Roles().Grant(ctx, s.user.ID, "billing"))(tb)
+	s.claim, _ = db.Roles().ClaimToken(ctx, "admin") // if it is a role here
 	s.hash = must(db.HashPassword(ctx, "another passphrase"))(tb)
 	must(db.LinkIdentity(ctx, s.user.ID, "google", "second"))(tb)
 	s.away = must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "away"}))(tb)
@@ -66,7 +69,7 @@ var writes = map[string]func(*scene) error{
 		return err
 	},
 	"ImportUser": func(s *scene) error {
-		_, err := s.db.ImportUser(ctx, snib.UserImport{ID: "u1", Provider: "github", Identifier: "1", PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu"})
+		_, err := s.db.ImportUser(ctx, snib.UserImport{ID: "u1", Provider: "github", Identifier: "1", Roles: []string{"support"}, PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu"})
 		return err
 	},
 	"ImportUsers": func(s *scene) error {
@@ -142,6 +145,11 @@ var writes = map[string]func(*scene) error{
 	"APIKeys.Revoke":     func(s *scene) error { return s.db.APIKeys().Revoke(ctx, s.user.ID, s.key.ID) },
 	"APIKeys.RevokeByID": func(s *scene) error { return s.db.APIKeys().RevokeByID(ctx, s.key.ID) },
 	"APIKeys.RevokeAll":  func(s *scene) error { return s.db.APIKeys().RevokeAll(ctx, s.user.ID) },
+	"Roles.Grant":        func(s *scene) error { return second(s.db.Roles().Grant(ctx, s.user.ID, "support")) },
+	"Roles.Withdraw":     func(s *scene) error { return second(s.db.Roles().Withdraw(ctx, s.user.ID, "billing")) },
+	"Roles.Claim": func(s *scene) error {
+		return second(s.db.Roles().Claim(ctx, s.session, "admin", s.claim.Reveal()))
+	},
 	"UnlinkIdentity": func(s *scene) error {
 		_, err := s.db.UnlinkIdentity(ctx, s.user.ID, "email", "ada@example.com")
 		return err
@@ -169,7 +177,7 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
-	"Tokens.Peek": "reads", "Tokens.List": "reads", "APIKeys.Validate": "reads", "APIKeys.List": "reads",
+	"Tokens.Peek": "reads", "Tokens.List": "reads", "APIKeys.Validate": "reads", "APIKeys.List": "reads", "Roles.List": "reads", "Roles.ClaimToken": "reads",
 	"View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",
@@ -266,6 +274,7 @@ func TestAFailureAnywhereLeavesTheStateBefore(t *testing.T) {
 				Now:      clock.Now,
 				Sessions: snib.SessionPolicy{ExtendEvery: -1},
 				Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
+				Roles:    snib.RolePolicy{Protected: []string{"admin"}},
 			})
 			s := newScene(t, db)
 			clock.Advance(2 * time.Minute) // so that the clock is due to be stored
@@ -308,6 +317,7 @@ func TestMethodsThatRunTwiceHappenOnce(t *testing.T) {
 			t.Parallel()
 			db, err := snib.OpenTwice(filepath.Join(t.TempDir(), "accounts.db"), snibtest.Fast(&snib.Options{
 				Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
+				Roles:   snib.RolePolicy{Protected: []string{"admin"}},
 			}))
 			if err != nil {
 				t.Fatal(err)

@@ -47,6 +47,10 @@ type UserImport struct {
 	// followed the password when it was hashed, "" without a pepper.
 	PasswordPepper string
 
+	// Roles of a new user, as [Roles.Grant] gives them; a row that changes a
+	// user leaves them as they are.
+	Roles []string
+
 	Attributes     Attributes // within their bounds
 	Disabled       bool       // a disabled user stays disabled
 	DisabledReason string     // at most 256 bytes
@@ -86,7 +90,7 @@ func PasswordSources() []string { return phc.Sources() }
 // ErrIdentityTaken (also when two spellings there are one identity here: report
 // both, merge neither), ErrAttributeTaken, ErrInvalidInput (ID if it is malformed
 // or a user's already; Provider, Identifier, LinkedAt, Others, PasswordHash,
-// PasswordSource, PasswordKey, PasswordPepper, Attributes, DisabledReason,
+// PasswordSource, PasswordKey, PasswordPepper, Roles, Attributes, DisabledReason,
 // CreatedAt, PasswordChangedAt); ErrBusy; ErrNoKey (with a password).
 //
 // A refusal of a hash names its kind and shows nothing else of it. Refused is
@@ -138,6 +142,10 @@ func (s *settings) prepare(i UserImport) (p *preparedImport, err error) {
 	}
 	if len(i.Others) >= MaxIdentities {
 		return nil, &InputError{Field: "Others", Code: CodeTooMany, Reason: "must be at most 15", Max: MaxIdentities - 1}
+	}
+	i.Roles = slices.Compact(slices.Sorted(slices.Values(i.Roles)))
+	if err := s.Roles.importable(i.Roles); err != nil {
+		return nil, err
 	}
 	i.Attributes = maps.Clone(i.Attributes)
 	maps.DeleteFunc(i.Attributes, isUnset)
@@ -245,6 +253,9 @@ func (tx *Tx) fillImport(u *codec.User, p *preparedImport, opened string) (err e
 	}
 	if u.Identities, err = tx.importIdentities(p.UserImport, &was); err != nil {
 		return err
+	}
+	if !here {
+		u.Roles = p.Roles
 	}
 	u.Attributes = p.attributes
 	u.Entries, err = tx.rec.Entries(tx.rec.Declared.Indexes, p.Attributes)

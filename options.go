@@ -79,6 +79,10 @@ type Options struct {
 	// fails with ErrFull. Default: no bound; at least 1 MiB. Open only.
 	MaxSize int64
 
+	// Roles are the roles that can be granted, and those that somebody must
+	// have. [DB.Roles] grants them.
+	Roles RolePolicy
+
 	// Throttle is how guessing of passwords is slowed down.
 	Throttle ThrottlePolicy
 
@@ -443,6 +447,9 @@ func fill[T comparable](field *T, def T) {
 }
 
 func (s *settings) checkPolicies() error {
+	if err := s.Roles.check(); err != nil {
+		return err
+	}
 	for _, d := range []struct {
 		field     string
 		value     time.Duration

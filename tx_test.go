@@ -62,11 +62,11 @@ var (
 		"ValidateSession": true, "ValidateSessionUser": true, "GetSession": true, "ListUserSessions": true,
 		"ListUserRefreshTokens": true,
 		"Tokens.Peek":           true, "Tokens.List": true,
-		"APIKeys.Validate": true, "APIKeys.List": true,
+		"APIKeys.Validate": true, "APIKeys.List": true, "Roles.List": true, "Roles.ClaimToken": true,
 	}
 
 	// handles are the methods that return methods.
-	handles = map[string]reflect.Type{"Tokens": reflect.TypeFor[snib.OneTimeTokens](), "APIKeys": reflect.TypeFor[snib.APIKeys]()}
+	handles = map[string]reflect.Type{"Tokens": reflect.TypeFor[snib.OneTimeTokens](), "APIKeys": reflect.TypeFor[snib.APIKeys](), "Roles": reflect.TypeFor[snib.Roles]()}
 )
 
 // call calls a method by its name with arguments that could be meant, and

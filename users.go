@@ -3,6 +3,7 @@ package snib
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -39,6 +40,8 @@ type User struct {
 	DisabledAt     time.Time // zero: not disabled
 	DisabledReason string    // as it was given
 
+	Roles []string // ascending, at most 16; see [Roles]
+
 	attributes string   // encoded; checked when the record was read
 	login      evidence // of AuthenticateUser, for prove; nil otherwise
 }
@@ -53,6 +56,9 @@ type evidence interface {
 // Disabled reports whether the user is disabled: cannot authenticate and has
 // no sessions.
 func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
+
+// HasRole reports whether role is one of the user's, compared bytewise.
+func (u User) HasRole(role string) bool { return slices.Contains(u.Roles, role) }
 
 // Attributes returns the user's attributes, a private copy decoded at each
 // call, never nil. [Attr] gets one of them with its type.
@@ -73,6 +79,7 @@ func newUser(u codec.User) User {
 		PasswordChangedAt: clock.Time(u.PasswordChangedAt),
 		DisabledAt:        clock.Time(u.DisabledAt),
 		DisabledReason:    u.DisabledReason,
+		Roles:             u.Roles,
 		attributes:        u.Attributes,
 	}
 	for i, x := range u.Identities {
@@ -151,12 +158,13 @@ func readsUser(_ *DB, id UserID) []kv.Ref {
 }
 
 // DeleteUser removes the user and all that is the user's: identities, index
-// entries, sessions, refresh and one-time tokens, API keys, in one transaction. From then
+// entries, roles, sessions, refresh and one-time tokens, API keys, in one transaction. From then
 // on every token of the user fails, and the identities and unique values are
 // free. An unknown or malformed id is no error, nor is a record that is damaged.
 // Of a record that damage has lost, sessions and tokens end; finding its
 // identities and unique values would be a walk through all users, so they stay
-// taken until Repair frees them.
+// taken until Repair frees them. ErrLastHolder for the last enabled user with a
+// protected role ([RolePolicy]).
 func (db *DB) DeleteUser(ctx context.Context, id UserID) error {
 	return during("delete user", db.update(ctx, func(tx *Tx) error { return tx.DeleteUser(id) }))
 }
@@ -168,6 +176,16 @@ func (tx *Tx) DeleteUser(id UserID) error {
 	}
 	if !validUserID(id) {
 		return nil
+	}
+	if len(tx.db.o.Roles.Protected) > 0 {
+		switch u, err := tx.user(id); {
+		case err == nil:
+			if err := tx.mayLose(&u, u.Roles...); err != nil {
+				return err
+			}
+		case !errors.Is(err, ErrUserNotFound) && !errors.Is(err, ErrCorrupt): // which keeps nobody in
+			return err
+		}
 	}
 	return tx.rec.DeleteUser(string(id))
 }
@@ -186,7 +204,7 @@ func checkReason(field, reason string) error {
 // EnableUser. Identities and unique values stay reserved, and all updates
 // work. API keys are refused until then, and stay. reason is for the operator, at most 256 bytes of text, or "". Doing
 // it again only replaces the reason. It returns the updated user.
-// ErrUserNotFound, ErrInvalidInput (Reason).
+// ErrUserNotFound; ErrLastHolder; ErrInvalidInput (Reason).
 func (db *DB) DisableUser(ctx context.Context, id UserID, reason string) (User, error) {
 	return result(ctx, "disable user", db.update, func(tx *Tx) (User, error) { return tx.DisableUser(id, reason) })
 }
@@ -200,6 +218,9 @@ func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
 		u.DisabledReason = reason
 		if u.DisabledAt != 0 {
 			return nil
+		}
+		if err := tx.mayLose(u, u.Roles...); err != nil {
+			return err
 		}
 		u.DisabledAt = tx.rec.Now
 		u.CredentialVersion++

@@ -98,6 +98,7 @@ var (
 		},
 		Attributes: sampleAttributes,
 	}
+	sampleUserRoles    = User{ID: "u", CreatedAt: 1, Roles: []string{"admin", "support"}}
 	sampleFormat       = Format{Application: "snib", Version: 2, MinReader: 2, CreatedAt: 1_760_000_000_000, Unicode: "15.0.0"}
 	sampleState        = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12}
 	sampleStateKeys    = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12, Keys: 7, Sealed: 1}
@@ -123,7 +124,7 @@ func samples() []sample {
 		familySample("family", sampleFamily), familySample("family_fresh", sampleFamilyFresh), familySample("family_least", Family{}),
 		oneTimeSample("one_time_token", sampleOneTime), oneTimeSample("one_time_token_least", OneTimeToken{}),
 		apiKeySample("api_key", sampleAPIKey), apiKeySample("api_key_least", APIKey{ExpiresAt: Never, LastUsedAt: Never}),
-		userSample("user", sampleUser), userSample("user_least", User{ID: "u"}),
+		userSample("user", sampleUser), userSample("user_roles", sampleUserRoles), userSample("user_least", User{ID: "u"}),
 		refSample("user_ref_identity", SpaceIdentities, identity), refSample("user_ref_attribute", SpaceAttributes, unique),
 		metaSample("format", KeyFormat, sampleFormat, func(r any) []byte { x := r.(Format); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeFormat(v)) },
@@ -278,13 +279,21 @@ func userSample(name string, u User) sample {
 	for _, e := range u.Entries {
 		entries = append(entries, []any{e.Name, []byte(e.Value), e.Unique})
 	}
-	return sample{
+	var roles []any
+	for _, role := range u.Roles {
+		roles = append(roles, role)
+	}
+	s := sample{
 		name: name, space: SpaceUsers, key: u.ID, record: u,
 		decode: func(k, v []byte) (any, error) { return anyOf(DecodeUser(k, v)) },
 		encode: func(r any, _ string) []byte { x := r.(User); return x.Append(nil) },
 		fields: []any{u.CreatedAt, u.UpdatedAt, u.CredentialVersion, u.DisabledAt, u.PasswordChangedAt,
 			u.HashClass, u.PepperID, u.PasswordHash, u.DisabledReason, identities, entries, attributesOf(u.Attributes)},
 	}
+	if roles != nil {
+		s.fields = append(s.fields, roles)
+	}
+	return s
 }
 
 func refSample(name, space, key string) sample {

@@ -15,7 +15,8 @@
 // [Manager.Error], unless the handler has its own answer.
 //
 // [Manager.Require] lets only signed-in requests through, [Manager.RequireFresh]
-// only those with a recent log-in, [Manager.Optional] all; behind them,
+// only those with a recent log-in, [Manager.RequireRole] only those of users with
+// a role, [Manager.Optional] all; behind them,
 // [FromContext] returns the session and user. [Manager.Reauthenticate] asks for
 // the password and makes the log-in recent. A request costs one look into the
 // database and no write. A session in use is extended in place, its token and

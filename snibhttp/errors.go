@@ -28,6 +28,10 @@ var (
 	// of that name. 401, with the challenge of RFC 9470.
 	ErrNotFresh = snib.ErrNotFresh
 
+	// ErrRole: the request is signed in, and its user does not have the role that
+	// the handler needs: see [Manager.RequireRole]. 403.
+	ErrRole = errors.New("user without the role")
+
 	// ErrScope: the request has an API key without the scope that the handler
 	// needs. Always a [ScopeError]. 403, with the challenge of RFC 6750.
 	ErrScope = errors.New("API key without the scope")
@@ -78,12 +82,15 @@ var statuses = []struct {
 	{snib.ErrInvalidAPIKey, http.StatusUnauthorized},
 	{ErrCrossOrigin, http.StatusForbidden},
 	{ErrScope, http.StatusForbidden},
+	{ErrRole, http.StatusForbidden},
 	{ErrHost, http.StatusMisdirectedRequest},
 	{ErrAuthorization, http.StatusBadRequest},
 	{snib.ErrInvalidInput, http.StatusBadRequest},
 	{snib.ErrInvalidOneTimeToken, http.StatusBadRequest},
 	{snib.ErrIdentityTaken, http.StatusConflict},
 	{snib.ErrAPIKeyLimit, http.StatusConflict},
+	{snib.ErrLastHolder, http.StatusConflict},
+	{snib.ErrRoleHeld, http.StatusConflict},
 	{snib.ErrAttributeTaken, http.StatusConflict},
 	{snib.ErrThrottled, http.StatusTooManyRequests},
 	{ErrMethod, http.StatusMethodNotAllowed},
@@ -99,7 +106,7 @@ const retryAfter = "1"
 // status is the one that the error names; of the database's, 401 for refused
 // credentials and for a user who is gone or disabled, 400 for an argument out of
 // its bounds or a one-time token that is not good, 409 for a taken identity or
-// attribute and for the limit of API keys, 429 with Retry-After for too many attempts, 429 for the limit of
+// attribute, for the limit of API keys and for the last holder of a role, 429 with Retry-After for too many attempts, 429 for the limit of
 // one-time tokens (which a stranger must not see: it tells of an account), and
 // 503 with Retry-After for everything else, which is the database's own trouble
 // and is logged. The answer is that of Options.Refuse, or of [WriteStatus]; it

@@ -96,7 +96,7 @@ func (c *checker) run() error { return c.passes(c.meta, c.users) }
 func (c *checker) passes(meta, users func() error) error {
 	for _, pass := range []func() error{
 		meta, users, c.identities, c.attributes,
-		c.owned, c.throttle,
+		c.roles, c.owned, c.throttle,
 	} {
 		if err := pass(); err != nil {
 			return err
@@ -248,7 +248,7 @@ func (c *checker) future(epoch uint32) bool {
 	return c.tx.State.Epoch != 0 && epoch > c.tx.State.Epoch
 }
 
-// users checks INV-2, INV-3 and INV-5.
+// users checks INV-2, INV-3, INV-5 and INV-22.
 func (c *checker) users() error {
 	return c.each(SpaceUsers, func(key, value []byte) error {
 		c.report.Users++
@@ -273,6 +273,9 @@ func (c *checker) users() error {
 			if err := c.leads(3, SpaceIdentities, PairKey(x.Provider, x.Key), u.ID); err != nil {
 				return err
 			}
+		}
+		if err := c.userRoles(&u); err != nil {
+			return err
 		}
 		return c.entries(&u)
 	})

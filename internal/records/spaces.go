@@ -17,6 +17,7 @@ const (
 	SpaceQuarantine
 	SpaceThrottle
 	SpaceAPIKeys
+	SpaceRoles
 
 	// Built to take the place of those above: see internal/reindex.
 	ShadowUsers
@@ -37,6 +38,7 @@ var Spaces = []kv.SpaceSpec{
 	SpaceQuarantine: {Name: codec.SpaceQuarantine},
 	SpaceThrottle:   {Name: codec.SpaceThrottle},
 	SpaceAPIKeys:    {Name: codec.SpaceAPIKeys},
+	SpaceRoles:      {Name: codec.SpaceRoles},
 
 	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
 	ShadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},
@@ -50,6 +52,7 @@ var Shared = map[kv.Space]string{
 	SpaceUsers:      "the user",
 	SpaceIdentities: "leads to the user, whose record lists it",
 	SpaceAttributes: "leads to the user, whose record lists it",
+	SpaceRoles:      "leads to the user, whose record lists it",
 	SpaceQuarantine: "what Repair could not read",
 	SpaceThrottle:   "counts of failed guesses, which name nobody",
 }
