@@ -72,7 +72,7 @@ func TestRequireKeyTakesKeysFromTheHeaderOnly(t *testing.T) {
 		"a session's cookie":          {s.request("GET", "/api", cookie+token), 401, "Bearer"},
 		"a session's token":           {s.request("GET", "/api", bearer+token), 401, `Bearer error="invalid_token"`},
 		"the token, and a cookie":     {s.request("GET", "/api", bearer+token, cookie+key), 401, `Bearer error="invalid_token"`},
-		"a key of no user":            {s.request("GET", "/api", bearer+key[:len(key)-1]+"0"), 401, `Bearer error="invalid_token"`},
+		"a key of no user":            {s.request("GET", "/api", bearer+key[:len(key)-1]+"u"), 401, `Bearer error="invalid_token"`},
 		"a key by another scheme":     {s.request("GET", "/api", "Authorization: Basic "+key), 401, "Bearer"},
 		"two headers":                 {s.request("GET", "/api", bearer+key, bearer+key), 400, ""},
 		"a key, beside a dead cookie": {s.request("GET", "/api", bearer+key, cookie+"x"), 200, ""},
