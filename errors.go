@@ -47,7 +47,7 @@ var (
 	// DeleteUser and DisableUser. Nothing was written. Grant it to another first.
 	ErrLastHolder = errors.New("last holder of a protected role")
 
-	// ErrRoleHeld: somebody has the role, so nobody can claim it. Returned by
+	// ErrRoleHeld: a user has the role, so it cannot be claimed. Returned by
 	// Claim and ClaimToken of [Roles].
 	ErrRoleHeld = errors.New("role is held")
 )
@@ -254,7 +254,7 @@ func (e *AttributeTakenError) Error() string {
 // Unwrap makes it an ErrAttributeTaken.
 func (e *AttributeTakenError) Unwrap() error { return ErrAttributeTaken }
 
-// LastHolderError names the protected role that nobody else has. It is an
+// LastHolderError names the protected role without another holder. It is an
 // [ErrLastHolder].
 type LastHolderError struct {
 	Role string

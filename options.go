@@ -79,8 +79,8 @@ type Options struct {
 	// fails with ErrFull. Default: no bound; at least 1 MiB. Open only.
 	MaxSize int64
 
-	// Roles are the roles that can be granted, and those that somebody must
-	// have. [DB.Roles] grants them.
+	// Roles are the roles that can be granted, and those that must keep
+	// a holder. [DB.Roles] grants them.
 	Roles RolePolicy
 
 	// Throttle is how guessing of passwords is slowed down.

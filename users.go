@@ -228,6 +228,27 @@ func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
 	})
 }
 
+// mayLose returns a LastHolderError if u is the last enabled user with one of
+// these roles that is protected.
+func (tx *Tx) mayLose(u *codec.User, roles ...string) error {
+	if u.DisabledAt != 0 {
+		return nil // holds none that counts
+	}
+	for _, role := range roles {
+		if !slices.Contains(tx.db.o.Roles.Protected, role) || !slices.Contains(u.Roles, role) {
+			continue
+		}
+		held, err := tx.rec.Held(role, u.ID, true)
+		if err == nil && !held {
+			err = &LastHolderError{Role: role}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // EnableUser lets the user in again and returns the updated user. Nothing that
 // ended comes back. ErrUserNotFound.
 func (db *DB) EnableUser(ctx context.Context, id UserID) (User, error) {
