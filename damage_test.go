@@ -59,10 +59,10 @@ func recordKinds() []recordKind {
 		}},
 		{"sessions", func(_ testing.TB, c *checked) string { return string(c.session.ID) }, func(c *checked) string { return string(c.session.ID) }, meetSession()},
 		{"refresh_families", func(_ testing.TB, c *checked) string { return string(c.family.ID) }, func(c *checked) string { return string(c.family.ID) }, map[string]func(*checked) error{
-			"Refresh":                func(c *checked) error { _, _, err := c.db.Refresh(ctx, c.family.Token.Reveal()); return err },
-			"ListUserRefreshTokens":  func(c *checked) error { return second(c.db.ListUserRefreshTokens(ctx, c.ada.ID)) },
-			"RevokeRefreshTokenByID": func(c *checked) error { return c.db.RevokeRefreshTokenByID(ctx, c.family.ID) },
-			"RevokeToken":            func(c *checked) error { return c.db.RevokeToken(ctx, c.family.Token.Reveal()) },
+			"Refresh":                  func(c *checked) error { _, _, err := c.db.Refresh(ctx, c.family.Token.Reveal()); return err },
+			"RefreshTokens.List":       func(c *checked) error { return second(c.db.RefreshTokens().List(ctx, c.ada.ID)) },
+			"RefreshTokens.RevokeByID": func(c *checked) error { return c.db.RefreshTokens().RevokeByID(ctx, c.family.ID) },
+			"RevokeToken":              func(c *checked) error { return c.db.RevokeToken(ctx, c.family.Token.Reveal()) },
 		}},
 		{"one_time_tokens", func(_ testing.TB, c *checked) string { return string(c.link.ID) }, func(c *checked) string { return string(c.link.ID) }, map[string]func(*checked) error{
 			"UseOneTimeToken": func(c *checked) error { return second(c.db.Tokens().Use(ctx, "reset", c.link.Token.Reveal())) },
@@ -214,6 +214,6 @@ func TestMovedRecordIsDamage(t *testing.T) {
 		rawPut(t, c.b, space, string(key[:]), rawGet(t, c.b, space, id))
 	}
 	wantErr(t, second(c.db.ListUserSessions(ctx, c.bob.ID)), snib.ErrCorrupt)
-	wantErr(t, second(c.db.ListUserRefreshTokens(ctx, c.bob.ID)), snib.ErrCorrupt)
+	wantErr(t, second(c.db.RefreshTokens().List(ctx, c.bob.ID)), snib.ErrCorrupt)
 	must(c.db.ListUserSessions(ctx, c.ada.ID))(t)
 }

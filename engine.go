@@ -79,7 +79,8 @@ func (db *DB) openFile(ctx context.Context, path string) (*DB, error) {
 // MaxSize, and a map large enough that a long read does not stall growth
 // (bbolt.Options.InitialMmapSize). After a failed sync only this library
 // refuses to go on. A handle with NoSync is refused with ErrInvalidInput
-// unless Options.InsecureNoSync is set. Sweeps and the counts of failed log-ins
+// unless Options.InsecureNoSync is set, and so is one whose pages are not a power
+// of two from 1 KiB to 16 MiB, which Open would not open. Sweeps and the counts of failed log-ins
 // are written in the background, on the handle of the application: see
 // Options.SweepEvery and Options.Throttle.
 //
@@ -102,8 +103,11 @@ func New(b *bolt.DB, opts *Options) (*DB, error) {
 		return nil, during("open", err)
 	}
 	s, err := boltkv.Attach(b, db.o.engine(db.initialise))
-	if errors.Is(err, boltkv.ErrNoSync) {
+	switch {
+	case errors.Is(err, boltkv.ErrNoSync):
 		err = &InputError{Field: "b", Code: CodeNotAllowed, Reason: "must not have NoSync set, without Options.InsecureNoSync"}
+	case errors.Is(err, boltkv.ErrPageSize):
+		err = &InputError{Field: "b", Code: CodeNotAllowed, Reason: "must have pages of a power of two from 1 KiB to 16 MiB"}
 	}
 	if err != nil {
 		return nil, during("open", err)

@@ -15,7 +15,7 @@ var (
 	// ErrUserNotFound: no user has this id, identity or attribute; a malformed
 	// id is an unknown one. Returned by every method that takes the id of a
 	// user or looks one up, save DeleteUser, DeleteDeadUserSessions, the lists,
-	// and RevokeSession, RevokeRefreshToken and Revoke of [OneTimeTokens] and
+	// and RevokeSession and Revoke of [RefreshTokens], [OneTimeTokens] and
 	// [APIKeys].
 	ErrUserNotFound = records.ErrUserNotFound
 

@@ -200,7 +200,7 @@ func ExampleDB_Refresh() {
 	}
 	_, _, err = db.Refresh(ctx, first.Token.Reveal()) // somebody has kept a copy
 	fmt.Println(errors.Is(err, snib.ErrRefreshTokenReused))
-	tokens, err := db.ListUserRefreshTokens(ctx, ada.ID)
+	tokens, err := db.RefreshTokens().List(ctx, ada.ID)
 	fmt.Println(len(tokens), err)
 	// Output:
 	// true
@@ -236,6 +236,50 @@ func ExampleOneTimeTokens_Use() {
 	// Output:
 	// <nil>
 	// true
+}
+
+func ExampleCodes_Use() {
+	db, _, done := example()
+	defer done()
+	ctx := context.Background()
+
+	code, err := db.Codes().Begin(ctx, "sign-in", "email", "ada@example.com")
+	if err != nil {
+		log.Fatal(err)
+	}
+	cookie := code.Handle.Reveal() // for every address that is asked for
+	if err := db.Codes().Store(ctx, code); err != nil {
+		log.Fatal(err)
+	}
+	mailed := code.Digits.Reveal()
+
+	var session snib.Session
+	err = db.Codes().Use(ctx, "sign-in", cookie, mailed, func(tx *snib.Tx, u snib.User) error {
+		session, err = tx.CreateSession(u, snib.SessionOptions{})
+		return err
+	})
+	fmt.Println(session.State, err)
+	// Output:
+	// active <nil>
+}
+
+func ExampleIdentities_FinishMove() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+
+	link, err := db.Identities().BeginMove(ctx, ada.ID, "email", "ada@new.example", time.Hour)
+	if err != nil {
+		log.Fatal(err)
+	}
+	mailed := link.Token.Reveal() // to the new address
+
+	moved, old, err := db.Identities().FinishMove(ctx, mailed)
+	fmt.Println(moved.Identities[0].Identifier, err)
+	fmt.Println("a notice goes to", old.Identifier)
+	// Output:
+	// ada@new.example <nil>
+	// a notice goes to ada@example.com
 }
 
 func ExampleDB_Update() {

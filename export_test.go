@@ -164,7 +164,7 @@ type Kind struct {
 // Occasions name what ends records, as docs/INVARIANTS.md does.
 var Occasions = [records.Occasions]string{
 	"password changed by its user", "user disabled", "identity replaced or unlinked",
-	"`RevokeUserSessions`", "`RevokeUserRefreshTokens`", "`EndEverything`, `ResetClock`, `Restore`",
+	"`RevokeUserSessions`", "`RefreshTokens.RevokeAll`", "`EndEverything`, `ResetClock`, `Restore`",
 	"password set or removed without the old one",
 }
 

@@ -54,6 +54,18 @@ func newRefreshToken(f *codec.Family) RefreshToken {
 	}
 }
 
+// RefreshTokens lists and revokes refresh tokens. Those of [DB.RefreshTokens]
+// run each method in a transaction of its own; those of [Tx.RefreshTokens] run
+// it in that transaction and end with it: there ctx is checked before the
+// method begins.
+type RefreshTokens struct{ at handle }
+
+// RefreshTokens returns the methods on refresh tokens, a transaction each.
+func (db *DB) RefreshTokens() RefreshTokens { return RefreshTokens{handle{db: db}} }
+
+// RefreshTokens returns the methods on refresh tokens in this transaction.
+func (tx *Tx) RefreshTokens() RefreshTokens { return RefreshTokens{handle{db: tx.db, tx: tx}} }
+
 // A familySecret is the secret part of a refresh token: F, 16 bytes that stay
 // through the family's life, and s, 32 bytes that are new each generation. A
 // right F proves that its bearer holds, or has held, a token of the family; so
@@ -204,59 +216,39 @@ func (tx *Tx) familySession(f *codec.Family) codec.Session {
 	}
 }
 
-// ListUserRefreshTokens returns the user's refresh tokens that can be used,
-// oldest first: at most 100, an empty list for an unknown user. With the
-// sessions that have none it is the whole list of devices: see ListUserSessions.
-func (db *DB) ListUserRefreshTokens(ctx context.Context, id UserID) ([]RefreshToken, error) {
-	return result(ctx, "list refresh tokens", db.view, func(tx *Tx) ([]RefreshToken, error) {
-		return tx.ListUserRefreshTokens(id)
+// List returns the user's refresh tokens that can be used, oldest first: at most
+// 100, an empty list for an unknown user. With the sessions that have none it is
+// the whole list of devices: see ListUserSessions.
+func (r RefreshTokens) List(ctx context.Context, user UserID) ([]RefreshToken, error) {
+	return result(ctx, "list refresh tokens", r.at.view, func(tx *Tx) (out []RefreshToken, err error) {
+		if !validUserID(user) {
+			return nil, nil
+		}
+		err = tx.rec.ScanOwner(records.SpaceFamilies, tx.rec.Owner(string(user)), 0, func(key codec.OwnedKey, value []byte) error {
+			f, err := codec.DecodeFamily(key[:], value)
+			if err != nil {
+				return tx.rec.Damaged(records.SpaceFamilies, err)
+			}
+			if f.UserID == string(user) && !records.Revoked(&f) && tx.familyLive(&f) {
+				out = append(out, newRefreshToken(&f))
+			}
+			return nil
+		})
+		return out, err
 	})
 }
 
-// ListUserRefreshTokens is [DB.ListUserRefreshTokens] in this transaction.
-func (tx *Tx) ListUserRefreshTokens(id UserID) ([]RefreshToken, error) {
-	if err := tx.reading(); err != nil {
-		return nil, err
-	}
-	if !validUserID(id) {
-		return nil, nil
-	}
-	var out []RefreshToken
-	err := tx.rec.ScanOwner(records.SpaceFamilies, tx.rec.Owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
-		f, err := codec.DecodeFamily(key[:], value)
-		if err != nil {
-			return tx.rec.Damaged(records.SpaceFamilies, err)
-		}
-		if f.UserID == string(id) && !records.Revoked(&f) && tx.familyLive(&f) {
-			out = append(out, newRefreshToken(&f))
-		}
-		return nil
-	})
-	return out, err
+// Revoke ends a family of this user by its id, and its session. An unknown id
+// and a family of another user are no error. ErrInvalidInput (UserID,
+// RefreshTokenID) for a text that cannot be an id, such as a token.
+func (r RefreshTokens) Revoke(ctx context.Context, user UserID, id RefreshTokenID) error {
+	return during("revoke refresh token", r.at.update(ctx, func(tx *Tx) error { return tx.revokeFamily(id, &user) }))
 }
 
-// RevokeRefreshToken ends a family of this user by its id, and its session. An
-// unknown id and a family of another user are no error. ErrInvalidInput
-// (UserID, RefreshTokenID) for a text that cannot be an id, such as a token.
-func (db *DB) RevokeRefreshToken(ctx context.Context, userID UserID, id RefreshTokenID) error {
-	return during("revoke refresh token", db.update(ctx, func(tx *Tx) error { return tx.RevokeRefreshToken(userID, id) }))
-}
-
-// RevokeRefreshToken is [DB.RevokeRefreshToken] in this transaction.
-func (tx *Tx) RevokeRefreshToken(userID UserID, id RefreshTokenID) error {
-	return tx.revokeFamily(id, &userID)
-}
-
-// RevokeRefreshTokenByID is RevokeRefreshToken for a family of any user: for
-// operators. With an id that a form or an address contained, use
-// RevokeRefreshToken. ErrInvalidInput (RefreshTokenID).
-func (db *DB) RevokeRefreshTokenByID(ctx context.Context, id RefreshTokenID) error {
-	return during("revoke refresh token", db.update(ctx, func(tx *Tx) error { return tx.RevokeRefreshTokenByID(id) }))
-}
-
-// RevokeRefreshTokenByID is [DB.RevokeRefreshTokenByID] in this transaction.
-func (tx *Tx) RevokeRefreshTokenByID(id RefreshTokenID) error {
-	return tx.revokeFamily(id, nil)
+// RevokeByID is Revoke for a family of any user: for operators. With an id that
+// a form or an address contained, use Revoke. ErrInvalidInput (RefreshTokenID).
+func (r RefreshTokens) RevokeByID(ctx context.Context, id RefreshTokenID) error {
+	return during("revoke refresh token", r.at.update(ctx, func(tx *Tx) error { return tx.revokeFamily(id, nil) }))
 }
 
 // revokeFamily ends a family, if it is of the given user; nil is any.
@@ -286,24 +278,21 @@ func (tx *Tx) endFamily(f *codec.Family) error {
 	return tx.rec.DeleteOwned(records.Families, f.Key)
 }
 
-// RevokeUserRefreshTokens ends all refresh tokens of the user and their
-// sessions, and raises the credential version. ErrUserNotFound.
-func (db *DB) RevokeUserRefreshTokens(ctx context.Context, id UserID) error {
-	return during("revoke refresh tokens", db.update(ctx, func(tx *Tx) error { return tx.RevokeUserRefreshTokens(id) }))
-}
-
-// RevokeUserRefreshTokens is [DB.RevokeUserRefreshTokens] in this transaction.
-func (tx *Tx) RevokeUserRefreshTokens(id UserID) error {
-	_, err := tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
-		u.CredentialVersion++
-		if err := c.On(&tx.rec, records.RefreshTokensRevoked); err != nil {
-			return err
-		}
-		// And the sessions of families, also of one that was evicted.
-		return c.Add(&tx.rec, records.Sessions, func(key codec.OwnedKey, value []byte) (bool, error) {
-			v, err := codec.ViewSession(key[:], value)
-			return err == nil && !v.Family().IsZero(), err
+// RevokeAll ends all refresh tokens of the user and their sessions, and raises
+// the credential version. ErrUserNotFound.
+func (r RefreshTokens) RevokeAll(ctx context.Context, user UserID) error {
+	return during("revoke refresh tokens", r.at.update(ctx, func(tx *Tx) error {
+		_, err := tx.updateUser(user, func(u *codec.User, c *records.Cascade) error {
+			u.CredentialVersion++
+			if err := c.On(&tx.rec, records.RefreshTokensRevoked); err != nil {
+				return err
+			}
+			// And the sessions of families, also of one that was evicted.
+			return c.Add(&tx.rec, records.Sessions, func(key codec.OwnedKey, value []byte) (bool, error) {
+				v, err := codec.ViewSession(key[:], value)
+				return err == nil && !v.Family().IsZero(), err
+			})
 		})
-	})
-	return err
+		return err
+	}))
 }

@@ -22,7 +22,8 @@ type scene struct {
 	user                 snib.User
 	session, born, other snib.Session
 	family, spent        snib.RefreshToken
-	link                 snib.OneTimeToken
+	link, move           snib.OneTimeToken
+	drawn, code          snib.Code // the latter is stored
 	key                  snib.APIKey
 	claim                snib.Token
 	hash                 snib.PasswordHash
@@ -36,6 +37,7 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 		Provider: "email", Identifier: "ada@example.com", Password: password,
 		Attributes: snib.Attributes{"nick": "Ada", "team": "blue"},
 	}))(tb)
+	s.user = must(db.LinkIdentity(ctx, s.user.ID, "google", "second"))(tb)
 	s.session, s.other = logIn(tb, db, "ada@example.com"), logIn(tb, db, "ada@example.com")
 	var err error
 	if s.born, s.family, err = db.CreateRefreshToken(ctx, s.user, snib.SessionOptions{}); err != nil {
@@ -55,8 +57,14 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 	s.key = must(db.APIKeys().Create(ctx, s.session, snib.NewAPIKey{Name: "backup", Scopes: []string{"files"}, TTL: time.Hour}))(tb)
 	must(db.Roles().Grant(ctx, s.user.ID, "billing"))(tb)
 	s.claim, _ = db.Roles().ClaimToken(ctx, "admin") // if it is a role here
+	mover := must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "mover"}))(tb)
+	s.move = must(db.Identities().BeginMove(ctx, mover.ID, "x", "moved", time.Hour))(tb)
+	s.drawn = must(db.Codes().Begin(ctx, "sign-in", "email", "ada@example.com"))(tb)
+	s.code = must(db.Codes().Begin(ctx, "sign-in", "x", "mover"))(tb)
+	if err := db.Codes().Store(ctx, s.code); err != nil {
+		tb.Fatal(err)
+	}
 	s.hash = must(db.HashPassword(ctx, "another passphrase"))(tb)
-	must(db.LinkIdentity(ctx, s.user.ID, "google", "second"))(tb)
 	s.away = must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "away"}))(tb)
 	must(db.DisableUser(ctx, s.away.ID, "left"))(tb)
 	return s
@@ -78,6 +86,25 @@ var writes = map[string]func(*scene) error{
 	},
 	"UpdateUserProviderID": func(s *scene) error {
 		_, err := s.db.UpdateUserProviderID(ctx, s.user.ID, "email", "moved@example.com")
+		return err
+	},
+	"Codes.Store": func(s *scene) error { return s.db.Codes().Store(ctx, s.drawn) },
+	"Codes.Use": func(s *scene) error {
+		return s.db.Codes().Use(ctx, "sign-in", s.code.Handle.Reveal(), s.code.Digits.Reveal(), func(tx *snib.Tx, u snib.User) error {
+			_, err := tx.CreateSession(u, snib.SessionOptions{})
+			return err
+		})
+	},
+	"Identities.Verify": func(s *scene) error { // which another user loses
+		_, err := s.db.Identities().Verify(ctx, s.user.ID, "x", "away")
+		return err
+	},
+	"Identities.BeginMove": func(s *scene) error {
+		_, err := s.db.Identities().BeginMove(ctx, s.user.ID, "google", "third", time.Hour)
+		return err
+	},
+	"Identities.FinishMove": func(s *scene) error {
+		_, _, err := s.db.Identities().FinishMove(ctx, s.move.Token.Reveal())
 		return err
 	},
 	"LinkIdentity": func(s *scene) error { _, err := s.db.LinkIdentity(ctx, s.user.ID, "github", "1"); return err },
@@ -120,12 +147,12 @@ var writes = map[string]func(*scene) error{
 		_, _, err := s.db.CreateRefreshToken(ctx, s.user, snib.SessionOptions{})
 		return err
 	},
-	"Refresh":                 func(s *scene) error { _, _, err := s.db.Refresh(ctx, s.family.Token.Reveal()); return err },
-	"RevokeRefreshTokenByID":  func(s *scene) error { return s.db.RevokeRefreshTokenByID(ctx, s.family.ID) },
-	"RevokeRefreshToken":      func(s *scene) error { return s.db.RevokeRefreshToken(ctx, s.user.ID, s.family.ID) },
-	"RevokeUserRefreshTokens": func(s *scene) error { return s.db.RevokeUserRefreshTokens(ctx, s.user.ID) },
-	"Tokens.Revoke":           func(s *scene) error { return s.db.Tokens().Revoke(ctx, s.user.ID, s.link.ID) },
-	"Tokens.RevokeAll":        func(s *scene) error { return s.db.Tokens().RevokeAll(ctx, s.user.ID, "reset") },
+	"Refresh":                  func(s *scene) error { _, _, err := s.db.Refresh(ctx, s.family.Token.Reveal()); return err },
+	"RefreshTokens.RevokeByID": func(s *scene) error { return s.db.RefreshTokens().RevokeByID(ctx, s.family.ID) },
+	"RefreshTokens.Revoke":     func(s *scene) error { return s.db.RefreshTokens().Revoke(ctx, s.user.ID, s.family.ID) },
+	"RefreshTokens.RevokeAll":  func(s *scene) error { return s.db.RefreshTokens().RevokeAll(ctx, s.user.ID) },
+	"Tokens.Revoke":            func(s *scene) error { return s.db.Tokens().Revoke(ctx, s.user.ID, s.link.ID) },
+	"Tokens.RevokeAll":         func(s *scene) error { return s.db.Tokens().RevokeAll(ctx, s.user.ID, "reset") },
 	"Tokens.Create": func(s *scene) error {
 		_, err := s.db.Tokens().Create(ctx, s.user.ID, "verify", time.Hour, nil)
 		return err
@@ -177,7 +204,8 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
-	"Tokens.Peek": "reads", "Tokens.List": "reads", "APIKeys.Validate": "reads", "APIKeys.List": "reads", "Roles.List": "reads", "Roles.ClaimToken": "reads",
+	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Codes.Begin": "reads",
+	"APIKeys.Validate": "reads", "APIKeys.List": "reads", "Roles.List": "reads", "Roles.ClaimToken": "reads",
 	"View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",

@@ -3,6 +3,8 @@ package snib
 import (
 	"context"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
@@ -101,24 +103,41 @@ func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User
 		if err != nil {
 			return err
 		}
-		if err := tx.rec.IdentityFree(x, u.ID); err != nil {
-			return err
-		}
-		i, err := replaced(u, provider)
-		switch {
-		case err != nil:
-			return err
-		case i == len(u.Identities):
-			u.Identities = append(u.Identities, x)
-		case records.FindIdentity(u, x) == i:
-			u.Identities[i].Identifier = identifier
-			return nil
-		default:
-			u.Identities[i] = x
-		}
-		u.CredentialVersion++
-		return c.On(&tx.rec, records.IdentityMoves)
+		_, err = tx.move(u, c, x)
+		return err
 	})
+}
+
+// move puts x in the place of u's identity of its provider, and returns the one
+// that is gone: none if u had x already.
+func (tx *Tx) move(u *codec.User, c *records.Cascade, x codec.Identity) (old codec.Identity, err error) {
+	i, err := replaced(u, x.Provider)
+	if err == nil {
+		err = tx.claim(x, u.ID)
+	}
+	switch {
+	case err != nil:
+		return old, err
+	case i == len(u.Identities):
+		u.Identities = append(u.Identities, x)
+	case records.FindIdentity(u, x) == i:
+		renew(&u.Identities[i], x)
+		return old, nil
+	default:
+		old, u.Identities[i] = u.Identities[i], x
+	}
+	u.CredentialVersion++
+	return old, c.On(&tx.rec, records.IdentityMoves)
+}
+
+// renew writes an identity over the same one, which may be spelled otherwise.
+// Mail goes to the spelling, so another one has to be proven again.
+func renew(have *codec.Identity, x codec.Identity) {
+	if x.VerifiedAt == 0 && x.Identifier == have.Identifier {
+		x.VerifiedAt = have.VerifiedAt
+	}
+	x.LinkedAt = have.LinkedAt
+	*have = x
 }
 
 // replaced returns the position among u's identities at which a new one of
@@ -158,18 +177,23 @@ func (tx *Tx) LinkIdentity(id UserID, provider, identifier string) (User, error)
 		if err != nil {
 			return err
 		}
-		if err := tx.rec.IdentityFree(x, u.ID); err != nil {
-			return err
-		}
 		if records.FindIdentity(u, x) >= 0 {
 			return nil
 		}
-		if len(u.Identities) >= MaxIdentities {
-			return ErrTooLarge
-		}
-		u.Identities = append(u.Identities, x)
-		return nil
+		return tx.link(u, x)
 	})
+}
+
+// link gives u one more identity.
+func (tx *Tx) link(u *codec.User, x codec.Identity) error {
+	if len(u.Identities) >= MaxIdentities {
+		return ErrTooLarge
+	}
+	if err := tx.claim(x, u.ID); err != nil {
+		return err
+	}
+	u.Identities = append(u.Identities, x)
+	return nil
 }
 
 // UnlinkIdentity takes an identity from the user and returns the updated user.
@@ -201,4 +225,161 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 		u.CredentialVersion++
 		return c.On(&tx.rec, records.IdentityMoves)
 	})
+}
+
+// Identities verifies identities, and moves a user to another one that has been
+// proven. Those of [DB.Identities] run each method in a transaction of its own;
+// those of [Tx.Identities] run it in that transaction and end with it: there ctx
+// is checked before the method begins.
+//
+// An identity is verified when the person has proven to hold it: by the link
+// that was mailed to it, by the answer of its provider. One that is not reserves
+// nothing. Whoever proves it gets it, in a new account or in one of his own, and
+// the user who had it unverified loses it in the same commit and nothing else:
+// attributes, sessions and rows of the application stay with that user and never
+// pass to the other. If it was the only identity, that user is disabled with the
+// reason "identity-claimed", and an operator decides. So an account that a
+// stranger made in advance with somebody's address is worth nothing
+// (Sudhodanan and Paverd, Pre-hijacked accounts, USENIX Security 2022).
+type Identities struct{ at handle }
+
+// Identities returns the methods on identities, a transaction each.
+func (db *DB) Identities() Identities { return Identities{handle{db: db}} }
+
+// Identities returns the methods on identities in this transaction.
+func (tx *Tx) Identities() Identities { return Identities{handle{db: tx.db, tx: tx}} }
+
+// Verify notes that the user has just proven to hold an identity, and returns
+// the updated user. A user who does not have it gets it, after those there are,
+// as by LinkIdentity. Call it in the transaction that uses the one-time token
+// which was mailed to the address, by [Tx.Identities]; a password reset by mail
+// proves the address too. Set the identity as it was proven: another spelling
+// replaces the stored one.
+//
+// ErrUserNotFound, ErrIdentityTaken (another user has verified it), ErrTooLarge
+// (the 17th), ErrInvalidInput (Provider, Identifier).
+func (x Identities) Verify(ctx context.Context, user UserID, provider, identifier string) (User, error) {
+	return result(ctx, "verify identity", x.at.update, func(tx *Tx) (User, error) {
+		return tx.verifyIdentity(user, provider, identifier)
+	})
+}
+
+func (tx *Tx) verifyIdentity(user UserID, provider, identifier string) (User, error) {
+	return tx.updateUser(user, func(u *codec.User, _ *records.Cascade) error {
+		x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
+		if err != nil {
+			return err
+		}
+		x.VerifiedAt = tx.rec.Now
+		if i := records.FindIdentity(u, x); i >= 0 {
+			renew(&u.Identities[i], x)
+			return nil
+		}
+		return tx.link(u, x)
+	})
+}
+
+// identityClaimed is the reason for which a user is disabled who has lost the
+// only identity to its holder.
+const identityClaimed = "identity-claimed"
+
+// claim makes x free for the user id, and is the last that can refuse it: if x is
+// verified, another user who has it unverified loses it.
+func (tx *Tx) claim(x codec.Identity, id string) error {
+	owner, ok, err := tx.rec.IdentityOwner(x)
+	switch {
+	case err != nil || !ok || owner == id:
+		return err
+	case x.VerifiedAt == 0:
+		return ErrIdentityTaken
+	}
+	_, err = tx.updateUser(UserID(owner), func(u *codec.User, c *records.Cascade) error {
+		i := records.FindIdentity(u, x)
+		switch {
+		case i < 0:
+			return tx.rec.Stray(records.SpaceIdentities)
+		case u.Identities[i].VerifiedAt != 0:
+			return ErrIdentityTaken
+		}
+		u.Identities = slices.Delete(u.Identities, i, i+1)
+		u.CredentialVersion++
+		ends := records.IdentityMoves
+		if len(u.Identities) == 0 && u.DisabledAt == 0 {
+			u.DisabledAt, u.DisabledReason = tx.rec.Now, identityClaimed
+			ends |= records.UserDisabled
+		}
+		return c.On(&tx.rec, ends)
+	})
+	return tx.rec.Orphan(records.SpaceIdentities, err)
+}
+
+// movePurpose is that of the tokens of BeginMove. Their Data is the provider, a
+// zero byte and the identifier.
+const movePurpose = "snib:move"
+
+// BeginMove makes a one-time token, to be mailed to an address, with which
+// FinishMove replaces the user's identity of the provider by that address. ttl
+// is 1 s to 90 days; an hour is usual. Until then nothing changes, and nothing
+// is reserved. Ask for a fresh session first (snibhttp.RequireFresh): who holds
+// the new address can have the password reset.
+//
+// It does not tell whether another user has the identity, so that a user cannot
+// try out addresses; FinishMove tells it, to the holder of the address.
+//
+// The bounds are those of [OneTimeTokens.Create], and so is the end of the
+// token: a password that is set or removed and a sign-out everywhere end a move
+// that an intruder has begun. ErrUserNotFound, ErrUserDisabled,
+// ErrOneTimeTokenLimit, ErrInvalidInput (Provider, Identifier, TTL).
+func (x Identities) BeginMove(ctx context.Context, user UserID, provider, identifier string, ttl time.Duration) (OneTimeToken, error) {
+	return result(ctx, "begin move", x.at.updateIfNeeded, func(tx *Tx) (OneTimeToken, error) {
+		if _, err := identity(tx.rec.Declared, provider, identifier, 0); err != nil {
+			return OneTimeToken{}, err
+		}
+		u, err := tx.user(user)
+		if err == nil {
+			_, err = replaced(&u, provider)
+		}
+		if err != nil {
+			return OneTimeToken{}, err
+		}
+		return tx.createOneTime(user, movePurpose, ttl, []byte(provider+"\x00"+identifier))
+	})
+}
+
+// FinishMove uses a token of BeginMove: the identity in it, verified by it, takes
+// the place of the user's identity of that provider as UpdateUserProviderID
+// says. It returns the updated user and the identity that is gone, to which a
+// notice belongs; a zero one if the user had the identity already, or none. The
+// credential version is raised and the user's one-time tokens end.
+//
+// ErrInvalidOneTimeToken, ErrIdentityTaken (another user has verified it
+// meanwhile), ErrInvalidInput (Provider: the user's identities have changed, and
+// it is not clear which one goes).
+func (x Identities) FinishMove(ctx context.Context, token string) (User, Identity, error) {
+	var old Identity
+	u, err := result(ctx, "finish move", x.at.updateIfNeeded, func(tx *Tx) (User, error) {
+		t, err := tx.liveOneTime(movePurpose, token)
+		if err != nil {
+			return User{}, err
+		}
+		provider, identifier, _ := strings.Cut(string(t.Data), "\x00")
+		u, err := tx.updateUser(UserID(t.UserID), func(u *codec.User, c *records.Cascade) error {
+			x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
+			if err != nil {
+				return err
+			}
+			x.VerifiedAt = tx.rec.Now
+			gone, err := tx.move(u, c, x)
+			old = newIdentity(gone)
+			return err
+		})
+		if err == nil {
+			err = tx.rec.DeleteOwned(records.OneTimeTokens, t.Key)
+		}
+		return u, err
+	})
+	if err != nil {
+		old = Identity{}
+	}
+	return u, old, err
 }

@@ -23,8 +23,9 @@ type UserImport struct {
 	// Provider and Identifier are the primary identity. Required.
 	Provider, Identifier string
 
-	LinkedAt time.Time  // of the primary identity; bounds as CreatedAt, zero is now
-	Others   []Identity // after the primary, at most 15; LinkedAt likewise
+	LinkedAt   time.Time  // of the primary identity; bounds as CreatedAt, zero is now
+	VerifiedAt time.Time  // likewise; zero is not verified
+	Others     []Identity // after the primary, at most 15; their times likewise
 
 	// PasswordHash is the hash as the other system stored it, "" for a user
 	// without a password. It verifies as it did there and is replaced at the
@@ -89,7 +90,7 @@ func PasswordSources() []string { return phc.Sources() }
 // ImportUser makes a user of another system's. [DB.ImportUsers] is for many.
 // ErrIdentityTaken (also when two spellings there are one identity here: report
 // both, merge neither), ErrAttributeTaken, ErrInvalidInput (ID if it is malformed
-// or a user's already; Provider, Identifier, LinkedAt, Others, PasswordHash,
+// or a user's already; Provider, Identifier, LinkedAt, VerifiedAt, Others, PasswordHash,
 // PasswordSource, PasswordKey, PasswordPepper, Roles, Attributes, DisabledReason,
 // CreatedAt, PasswordChangedAt); ErrBusy; ErrNoKey (with a password).
 //
@@ -280,8 +281,8 @@ func (tx *Tx) importTime(field string, at time.Time, of int64) (int64, error) {
 // is.
 func (tx *Tx) importIdentities(i *UserImport, was *codec.User) ([]codec.Identity, error) {
 	u := codec.User{Identities: make([]codec.Identity, 0, 1+len(i.Others))}
-	add := func(field, provider, identifier string, linked time.Time) error {
-		x, err := identity(tx.rec.Declared, provider, identifier, 0)
+	add := func(field string, given Identity) error {
+		x, err := identity(tx.rec.Declared, given.Provider, given.Identifier, 0)
 		if wrong, ok := errors.AsType[*InputError](err); ok {
 			wrong.Field = field + wrong.Field
 		}
@@ -294,14 +295,16 @@ func (tx *Tx) importIdentities(i *UserImport, was *codec.User) ([]codec.Identity
 		if at := records.FindIdentity(was, x); at >= 0 {
 			x.LinkedAt = was.Identities[at].LinkedAt
 		}
-		x.LinkedAt, err = tx.importTime(field+"LinkedAt", linked, x.LinkedAt)
+		if x.LinkedAt, err = tx.importTime(field+"LinkedAt", given.LinkedAt, x.LinkedAt); err == nil && !given.VerifiedAt.IsZero() {
+			x.VerifiedAt, err = tx.importTime(field+"VerifiedAt", given.VerifiedAt, 0)
+		}
 		u.Identities = append(u.Identities, x)
 		return err
 	}
-	err := add("", i.Provider, i.Identifier, i.LinkedAt)
+	err := add("", Identity{i.Provider, i.Identifier, i.LinkedAt, i.VerifiedAt})
 	for n, x := range i.Others {
 		if err == nil {
-			err = add(fmt.Sprintf("Others[%d].", n), x.Provider, x.Identifier, x.LinkedAt)
+			err = add(fmt.Sprintf("Others[%d].", n), x)
 		}
 	}
 	return u.Identities, err

@@ -30,7 +30,9 @@ type ImportOptions struct {
 
 	// DryRun reports what a run would do and writes nothing to the database. It
 	// takes as long, and about the size of the new users without their hashes in
-	// a temporary file beside the database, "<name>.sorting-*", mode 0600.
+	// a temporary file beside the database, "<name>.sorting-*", mode 0600. A row
+	// that comes twice counts as in a run, but one with a digest too weak to be
+	// stored as it is: Updated, or without an ID Refused, for Unchanged.
 	DryRun bool
 
 	// Each is called for every row, in order, once its batch is committed (in a

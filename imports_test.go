@@ -259,10 +259,11 @@ func TestImportUserKeepsTimesAndIdentities(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	at := func(n int64) time.Time { return time.UnixMilli(1_000_000 + n) }
 	u := must(db.ImportUser(ctx, snib.UserImport{Provider: "email", Identifier: "a@example.com", LinkedAt: at(1),
-		Others:       []snib.Identity{{Provider: "github", Identifier: "7", LinkedAt: at(2)}, {Provider: "google", Identifier: "8"}},
+		Others:       []snib.Identity{{Provider: "github", Identifier: "7", LinkedAt: at(2), VerifiedAt: at(4)}, {Provider: "google", Identifier: "8"}},
 		PasswordHash: foreignHash, CreatedAt: at(0), PasswordChangedAt: at(3)}))(t)
 	got := must(db.GetUserByProviderID(ctx, "github", "7"))(t)
 	if providers(got) != providers(u) || len(got.Identities) != 3 || !got.Identities[0].LinkedAt.Equal(at(1)) || !got.Identities[1].LinkedAt.Equal(at(2)) ||
+		!got.Identities[0].VerifiedAt.IsZero() || !got.Identities[1].VerifiedAt.Equal(at(4)) ||
 		time.Since(got.Identities[2].LinkedAt).Abs() > time.Minute || !got.CreatedAt.Equal(at(0)) || !got.PasswordChangedAt.Equal(at(3)) {
 		t.Errorf("imported as %+v", got)
 	}
@@ -270,6 +271,7 @@ func TestImportUserKeepsTimesAndIdentities(t *testing.T) {
 	wantField(t, second(db.ImportUser(ctx, many)), "Others")
 	for field, i := range map[string]snib.UserImport{
 		"LinkedAt":             {LinkedAt: time.Now().Add(time.Hour)},
+		"VerifiedAt":           {VerifiedAt: time.Now().Add(time.Hour)},
 		"PasswordChangedAt":    {PasswordHash: foreignHash, PasswordChangedAt: time.UnixMilli(-1)},
 		"Others[1].LinkedAt":   {Others: []snib.Identity{{Provider: "github", Identifier: "9"}, {Provider: "github", Identifier: "10", LinkedAt: time.UnixMilli(-1)}}},
 		"Others[0].Identifier": {Others: []snib.Identity{{Provider: "github"}}},

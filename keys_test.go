@@ -171,7 +171,11 @@ func TestCheckINV16Sealed(t *testing.T) {
 	sound := storedHashOf(t, db, ada.ID).PasswordHash
 	closeDB(t, db)
 	flipped := []byte(sound)
-	flipped[len(flipped)-10] ^= 1
+	if at := len(flipped) - 10; flipped[at] == 'A' { // another letter of base64
+		flipped[at] = 'B'
+	} else {
+		flipped[at] = 'A'
+	}
 	for name, c := range map[string]struct {
 		hash        string
 		withoutToo  bool // found without the key too

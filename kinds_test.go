@@ -106,7 +106,7 @@ var occasioned = map[string]func(*snib.DB, snib.User) error{
 		return second(db.UpdateUserProviderID(ctx, u.ID, "github", "another"))
 	},
 	"`RevokeUserSessions`":      func(db *snib.DB, u snib.User) error { return db.RevokeUserSessions(ctx, u.ID) },
-	"`RevokeUserRefreshTokens`": func(db *snib.DB, u snib.User) error { return db.RevokeUserRefreshTokens(ctx, u.ID) },
+	"`RefreshTokens.RevokeAll`": func(db *snib.DB, u snib.User) error { return db.RefreshTokens().RevokeAll(ctx, u.ID) },
 	"`EndEverything`, `ResetClock`, `Restore`": func(db *snib.DB, u snib.User) error {
 		return db.EndEverything(ctx)
 	},
@@ -435,7 +435,7 @@ func TestOneOwnerOfTwoUsersKeepsThemApart(t *testing.T) {
 		t.Fatalf("under the owner: %s", got)
 	}
 	listed := must(c.db.ListUserSessions(ctx, c.ada.ID))(t)
-	families := must(c.db.ListUserRefreshTokens(ctx, c.ada.ID))(t)
+	families := must(c.db.RefreshTokens().List(ctx, c.ada.ID))(t)
 	if len(listed) != 6 || len(families) != 3 {
 		t.Errorf("%d sessions and %d refresh tokens are listed, want 6 and 3", len(listed), len(families))
 	}
@@ -458,7 +458,7 @@ func TestOneOwnerOfTwoUsersKeepsThemApart(t *testing.T) {
 	// What ada ends of bob's by its id is nothing.
 	for _, err := range []error{
 		c.db.RevokeSession(ctx, c.ada.ID, c.sessions[1][0].ID),
-		c.db.RevokeRefreshToken(ctx, c.ada.ID, c.families[1][0].ID),
+		c.db.RefreshTokens().Revoke(ctx, c.ada.ID, c.families[1][0].ID),
 		c.db.Tokens().Revoke(ctx, c.ada.ID, c.links[1][1].ID),
 	} {
 		if err != nil {
@@ -498,7 +498,7 @@ func TestOneOwnerOfTwoUsersEvictsItsOwn(t *testing.T) {
 	if _, _, err := c.db.CreateRefreshToken(ctx, asNow(t, c.db, c.ada.ID), snib.SessionOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(must(c.db.ListUserRefreshTokens(ctx, c.ada.ID))(t)); n != 3 {
+	if n := len(must(c.db.RefreshTokens().List(ctx, c.ada.ID))(t)); n != 3 {
 		t.Errorf("ada has %d refresh tokens, want 3", n)
 	}
 	for _, f := range c.families[1] {

@@ -56,6 +56,14 @@ func TestNewRefusesAHandleThatDoesNotSync(t *testing.T) {
 	snibtest.CheckAndClose(t, must(snib.New(b, &snib.Options{InsecureNoSync: true}))(t))
 }
 
+// Open could not open the file again.
+func TestNewRefusesAHandleOfSmallPages(t *testing.T) {
+	b := must(bolt.Open(filepath.Join(t.TempDir(), "app.db"), 0o600, &bolt.Options{PageSize: 512}))(t)
+	defer b.Close()
+	_, err := snib.New(b, nil)
+	wantField(t, err, "b")
+}
+
 func TestNewIsAGuestInTheHandle(t *testing.T) {
 	b := openBolt(t, filepath.Join(t.TempDir(), "app.db"))
 	put := func(k string) error {

@@ -13,6 +13,11 @@ type NewUser struct {
 	// Provider and Identifier are the primary identity. Required.
 	Provider, Identifier string
 
+	// Verified says that the person has proven to hold the identity: the link
+	// that was mailed to it has been used, the provider has answered. Another
+	// user who has it unverified loses it, as [Identities.Verify] says.
+	Verified bool
+
 	// Password is for DB.CreateUser only, as hashing has no place in a
 	// transaction. Its rules are those of HashPassword. "" and no
 	// PasswordHash is a user without a password, and no error: the handler of a
@@ -69,11 +74,14 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
+	if n.Verified {
+		x.VerifiedAt = tx.rec.Now
+	}
 	u.Identities = []codec.Identity{x}
 	if err := tx.mergeAttributes(&u, n.Attributes); err != nil {
 		return User{}, err
 	}
-	if err := tx.rec.IdentityFree(x, u.ID); err != nil {
+	if err := tx.claim(x, u.ID); err != nil {
 		return User{}, err
 	}
 	if err := tx.addUser(&u); err != nil {

@@ -75,14 +75,16 @@ func (tx *Tx) Tokens() OneTimeTokens { return OneTimeTokens{handle{db: tx.db, tx
 // (Purpose, TTL, Data).
 func (o OneTimeTokens) Create(ctx context.Context, user UserID, purpose string, ttl time.Duration, data []byte) (OneTimeToken, error) {
 	return result(ctx, "create one-time token", o.at.updateIfNeeded, func(tx *Tx) (OneTimeToken, error) {
+		if err := checkPurpose(purpose); err != nil {
+			return OneTimeToken{}, err
+		}
 		return tx.createOneTime(user, purpose, ttl, data)
 	})
 }
 
+// createOneTime is Create for a purpose that can be, the library's too.
 func (tx *Tx) createOneTime(user UserID, purpose string, ttl time.Duration, data []byte) (OneTimeToken, error) {
-	switch err := checkPurpose(purpose); {
-	case err != nil:
-		return OneTimeToken{}, err
+	switch {
 	case ttl < time.Second || ttl > maxOneTimeLife:
 		return OneTimeToken{}, &InputError{Field: "TTL", Code: CodeOutOfRange, Reason: "must be from 1 s to 90 days", Min: int64(time.Second), Max: int64(maxOneTimeLife)}
 	case len(data) > maxOneTimeData:
@@ -143,10 +145,14 @@ func (tx *Tx) putOneTime(t *codec.OneTimeToken, dead []codec.OwnedKey) (OneTimeT
 }
 
 func newOneTimeToken(t *codec.OneTimeToken) OneTimeToken {
-	return OneTimeToken{
+	out := OneTimeToken{
 		ID: OneTimeTokenID(token.OneTime.ID(t.Key)), UserID: UserID(t.UserID), Purpose: t.Purpose,
-		CreatedAt: clock.Time(t.Key.Time()), ExpiresAt: clock.Time(t.ExpiresAt), Data: t.Data,
+		CreatedAt: clock.Time(t.Key.Time()), ExpiresAt: clock.Time(t.ExpiresAt),
 	}
+	if !strings.HasPrefix(t.Purpose, codePurpose) {
+		out.Data = t.Data
+	}
+	return out
 }
 
 // Peek returns the token that Use would accept, and leaves it usable. It never
@@ -196,7 +202,12 @@ func (tx *Tx) liveOneTime(purpose, text string) (codec.OneTimeToken, error) {
 	if !ok {
 		return codec.OneTimeToken{}, ErrInvalidOneTimeToken
 	}
-	hash := token.OneTime.Hash(secret[:])
+	return tx.liveOneTimeAt(key, secret[:], purpose)
+}
+
+// liveOneTimeAt is liveOneTime for the key and the secret of a token.
+func (tx *Tx) liveOneTimeAt(key codec.OwnedKey, secret []byte, purpose string) (codec.OneTimeToken, error) {
+	hash := token.OneTime.Hash(secret)
 	t, err := tx.rec.OneTimeToken(key)
 	if err != nil {
 		return codec.OneTimeToken{}, err

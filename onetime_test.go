@@ -429,8 +429,8 @@ var forOneTimeTokens = []struct {
 	{"RevokeUserSessions, session kept", true, func(db *snib.DB, id snib.UserID, s snib.Session) error {
 		return db.RevokeUserSessions(ctx, id, s.ID)
 	}},
-	{"RevokeUserRefreshTokens", true, func(db *snib.DB, id snib.UserID, _ snib.Session) error {
-		return db.RevokeUserRefreshTokens(ctx, id)
+	{"RefreshTokens.RevokeAll", true, func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		return db.RefreshTokens().RevokeAll(ctx, id)
 	}},
 	{"RevokeSessionByID", false, func(db *snib.DB, _ snib.UserID, s snib.Session) error {
 		return db.RevokeSessionByID(ctx, s.ID)

@@ -123,8 +123,8 @@ var raising = []op{
 	{"RevokeUserSessions", func(db *snib.DB, id snib.UserID, s snib.Session) error {
 		return db.RevokeUserSessions(ctx, id, s.ID)
 	}},
-	{"RevokeUserRefreshTokens", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
-		return db.RevokeUserRefreshTokens(ctx, id)
+	{"RefreshTokens.RevokeAll", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
+		return db.RefreshTokens().RevokeAll(ctx, id)
 	}},
 }
 
@@ -163,7 +163,7 @@ var keeping = []op{
 		}
 		_, r, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 		_, _, err2 := db.Refresh(ctx, r.Token.Reveal())
-		return errors.Join(err, err2, db.RevokeRefreshTokenByID(ctx, r.ID))
+		return errors.Join(err, err2, db.RefreshTokens().RevokeByID(ctx, r.ID))
 	}},
 	{"EndEverything", func(db *snib.DB, _ snib.UserID, _ snib.Session) error { return db.EndEverything(ctx) }},
 }
@@ -237,7 +237,7 @@ func once(db *snib.DB, f func()) {
 // passwordStays are those of raising, and one more, after which the password
 // that was verified before is still the one with which this identity logs in.
 var passwordStays = []op{
-	named("UnlinkIdentity"), named("RevokeUserSessions"), named("RevokeUserRefreshTokens"),
+	named("UnlinkIdentity"), named("RevokeUserSessions"), named("RefreshTokens.RevokeAll"),
 	named("UpdateUserProviderID of another provider"),
 	{"DisableUser and EnableUser", func(db *snib.DB, id snib.UserID, _ snib.Session) error {
 		_, err := db.DisableUser(ctx, id, "")

@@ -63,11 +63,11 @@ func TestEndingOneOfSessionAndFamilyEndsTheOther(t *testing.T) {
 		"RevokeUserSessions": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
 			return db.RevokeUserSessions(ctx, s.UserID)
 		},
-		"RevokeRefreshTokenByID": func(db *snib.DB, _ snib.Session, _, r snib.RefreshToken) error {
-			return db.RevokeRefreshTokenByID(ctx, r.ID)
+		"RefreshTokens.RevokeByID": func(db *snib.DB, _ snib.Session, _, r snib.RefreshToken) error {
+			return db.RefreshTokens().RevokeByID(ctx, r.ID)
 		},
-		"RevokeUserRefreshTokens": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
-			return db.RevokeUserRefreshTokens(ctx, s.UserID)
+		"RefreshTokens.RevokeAll": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
+			return db.RefreshTokens().RevokeAll(ctx, s.UserID)
 		},
 		"DeleteUser": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error { return db.DeleteUser(ctx, s.UserID) },
 		"DisableUser": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {
@@ -96,7 +96,7 @@ func TestEndingOneOfSessionAndFamilyEndsTheOther(t *testing.T) {
 			for _, r := range []snib.RefreshToken{r, spent} {
 				refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
 			}
-			if got := must(db.ListUserRefreshTokens(ctx, u.ID))(t); got != nil {
+			if got := must(db.RefreshTokens().List(ctx, u.ID))(t); got != nil {
 				t.Errorf("still listed: %v", got)
 			}
 		})
@@ -245,47 +245,47 @@ func TestUpdateUserPasswordDetachesTheKeptSession(t *testing.T) {
 	invalid(t, db, s)
 }
 
-func TestRevokeRefreshTokenByIDLeavesTheRestAlone(t *testing.T) {
+func TestRefreshTokensRevokeByIDLeavesTheRestAlone(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := user(t, db, "ada")
 	plain := newSession(t, db, u)
 	s, r := family(t, db, u)
 	gone, revoked := family(t, db, u)
-	if err := db.RevokeRefreshTokenByID(ctx, revoked.ID); err != nil {
+	if err := db.RefreshTokens().RevokeByID(ctx, revoked.ID); err != nil {
 		t.Fatal(err)
 	}
 	invalid(t, db, gone)
 	valid(t, db, s)
 	other := user(t, db, "bob")
 	before, _ := content(t, db)
-	if err := errors.Join(db.RevokeRefreshTokenByID(ctx, revoked.ID), db.RevokeRefreshToken(ctx, u.ID, revoked.ID)); err != nil {
+	if err := errors.Join(db.RefreshTokens().RevokeByID(ctx, revoked.ID), db.RefreshTokens().Revoke(ctx, u.ID, revoked.ID)); err != nil {
 		t.Errorf("an unknown id: %v", err)
 	}
-	if err := db.RevokeRefreshToken(ctx, other.ID, r.ID); err != nil {
+	if err := db.RefreshTokens().Revoke(ctx, other.ID, r.ID); err != nil {
 		t.Errorf("a family of another user: %v", err)
 	}
 	for _, id := range []snib.RefreshTokenID{"", "rft_", snib.RefreshTokenID(s.ID), snib.RefreshTokenID(r.Token.Reveal()), snib.RefreshTokenID(strings.Repeat("x", 1<<20))} {
-		wantField(t, db.RevokeRefreshTokenByID(ctx, id), "RefreshTokenID")
-		wantField(t, db.RevokeRefreshToken(ctx, u.ID, id), "RefreshTokenID")
+		wantField(t, db.RefreshTokens().RevokeByID(ctx, id), "RefreshTokenID")
+		wantField(t, db.RefreshTokens().Revoke(ctx, u.ID, id), "RefreshTokenID")
 	}
-	wantField(t, db.RevokeRefreshToken(ctx, "", r.ID), "UserID")
+	wantField(t, db.RefreshTokens().Revoke(ctx, "", r.ID), "UserID")
 	if after, _ := content(t, db); !reflect.DeepEqual(before, after) {
 		t.Error("revoking what is not there changed something")
 	}
-	if err := db.RevokeUserRefreshTokens(ctx, u.ID); err != nil {
+	if err := db.RefreshTokens().RevokeAll(ctx, u.ID); err != nil {
 		t.Fatal(err)
 	}
 	invalid(t, db, s)
 	refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
 	valid(t, db, plain)
 	for _, id := range []snib.UserID{u.ID, "nobody", "a\x00b"} {
-		if got := must(db.ListUserRefreshTokens(ctx, id))(t); got != nil {
+		if got := must(db.RefreshTokens().List(ctx, id))(t); got != nil {
 			t.Errorf("%q has %v", id, got)
 		}
 	}
 }
 
-func TestRevokeUserRefreshTokensEndsTheSessionsOfEvictedOnes(t *testing.T) {
+func TestRefreshTokensRevokeAllEndsTheSessionsOfEvictedOnes(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Refresh: snib.RefreshPolicy{MaxPerUser: 1}})
 	u := email(t, db, "a@example.com")
 	evicted, _, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
@@ -297,7 +297,7 @@ func TestRevokeUserRefreshTokensEndsTheSessionsOfEvictedOnes(t *testing.T) {
 	}
 	valid(t, db, evicted)
 	plain := logIn(t, db, "a@example.com")
-	if err := db.RevokeUserRefreshTokens(ctx, u.ID); err != nil {
+	if err := db.RefreshTokens().RevokeAll(ctx, u.ID); err != nil {
 		t.Fatal(err)
 	}
 	invalid(t, db, evicted)
@@ -332,7 +332,7 @@ func TestRefreshTombstonesStayWhateverIsCreated(t *testing.T) {
 	}
 	family(t, db, u) // one more than 100
 	refused(t, db, first.Token.Reveal(), snib.ErrInvalidRefreshToken)
-	if got := must(db.ListUserRefreshTokens(ctx, u.ID))(t); len(got) != 100 {
+	if got := must(db.RefreshTokens().List(ctx, u.ID))(t); len(got) != 100 {
 		t.Errorf("%d families listed", len(got))
 	}
 }

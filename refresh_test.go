@@ -83,7 +83,7 @@ func TestRefreshRule1WhatCannotBeUsedIsInvalidAndWritesNothing(t *testing.T) {
 		t.Fatal("this test does not know the format of a token")
 	}
 	_, gone := family(t, db, u)
-	if err := db.RevokeRefreshTokenByID(ctx, gone.ID); err != nil {
+	if err := db.RefreshTokens().RevokeByID(ctx, gone.ID); err != nil {
 		t.Fatal(err)
 	}
 	token := r.Token.Reveal()
@@ -161,7 +161,7 @@ func TestRefreshRule2TheCurrentTokenRotates(t *testing.T) {
 		}
 		want := r2
 		want.Token = snib.Token{}
-		if listed := must(db.ListUserRefreshTokens(ctx, u.ID))(t); len(listed) != 1 || !reflect.DeepEqual(listed[0], want) {
+		if listed := must(db.RefreshTokens().List(ctx, u.ID))(t); len(listed) != 1 || !reflect.DeepEqual(listed[0], want) {
 			t.Errorf("listed %+v, want %+v", listed, want)
 		}
 		s, r = s2, r2
@@ -388,7 +388,7 @@ func TestRefreshRule5AnythingElseRevokesTheFamily(t *testing.T) {
 			invalid(t, db, s)
 			valid(t, db, plain)
 			valid(t, db, bystander)
-			if got := must(db.ListUserRefreshTokens(ctx, u.ID))(t); len(got) != 1 {
+			if got := must(db.RefreshTokens().List(ctx, u.ID))(t); len(got) != 1 {
 				t.Errorf("%d tokens are listed, want the bystander's", len(got))
 			}
 			for _, at := range []time.Time{clock.Now(), third.IdleUntil, third.AbsoluteUntil.Add(-tick)} {

@@ -361,7 +361,7 @@ func TestRefreshTheftIsNoticedInEverySchedule(t *testing.T) {
 					t.Fatalf("%s, the current token stolen %t: never noticed", schedule, current)
 				}
 			}
-			if err := db.RevokeRefreshTokenByID(ctx, first.ID); err != nil {
+			if err := db.RefreshTokens().RevokeByID(ctx, first.ID); err != nil {
 				t.Fatal(err)
 			}
 		}

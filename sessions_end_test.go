@@ -262,7 +262,7 @@ func TestDamageKeepsNoSessionAlive(t *testing.T) {
 		"UpdateUserPassword":      func(c *checked) error { return second(c.db.UpdateUserPassword(ctx, c.ada.ID, "a new passphrase")) },
 		"RevokeUserSessions":      func(c *checked) error { return c.db.RevokeUserSessions(ctx, c.ada.ID) },
 		"DeleteUser":              func(c *checked) error { return c.db.DeleteUser(ctx, c.ada.ID) },
-		"RevokeUserRefreshTokens": func(c *checked) error { return c.db.RevokeUserRefreshTokens(ctx, c.ada.ID) },
+		"RefreshTokens.RevokeAll": func(c *checked) error { return c.db.RefreshTokens().RevokeAll(ctx, c.ada.ID) },
 		"RevokeSessionByID":       func(c *checked) error { return c.db.RevokeSessionByID(ctx, c.famSession.ID) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -274,7 +274,7 @@ func TestDamageKeepsNoSessionAlive(t *testing.T) {
 				t.Fatal(err)
 			}
 			invalid(t, c.db, c.famSession)
-			if name != "RevokeUserRefreshTokens" && name != "RevokeSessionByID" {
+			if name != "RefreshTokens.RevokeAll" && name != "RevokeSessionByID" {
 				invalid(t, c.db, c.session)
 			}
 		})

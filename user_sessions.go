@@ -52,8 +52,8 @@ func readsSessionID(_ *DB, id SessionID) []kv.Ref {
 //
 // A device with a refresh token whose last session has run out is not among
 // them, and can come back. A whole list of devices is the sessions here without
-// a RefreshTokenID, and ListUserRefreshTokens; end a device of the second kind by
-// RevokeRefreshToken.
+// a RefreshTokenID, and List of [RefreshTokens], whose Revoke ends a device of
+// the second kind.
 func (db *DB) ListUserSessions(ctx context.Context, id UserID) ([]Session, error) {
 	return read(ctx, db, "list sessions", nil, (*Tx).ListUserSessions, id)
 }

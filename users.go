@@ -19,12 +19,16 @@ type Identity struct {
 	Provider   string    // 1–64 of [A-Za-z0-9._:-], compared bytewise: "email", "username", "github", …
 	Identifier string    // as it was given; compared by the provider's rule
 	LinkedAt   time.Time // when the user got it
+
+	// VerifiedAt is when the user last proved to hold the identity in this
+	// spelling; zero for one that nothing has proven. See [Identities].
+	VerifiedAt time.Time
 }
 
 // User is an account as it was when it was read.
 type User struct {
 	ID         UserID     // never changes
-	Identities []Identity // at most 16; the first is the primary, the others oldest first; none only after a Repair
+	Identities []Identity // at most 16; the first is the primary, the others oldest first; none after a Repair, or when another has proven to hold the last
 	CreatedAt  time.Time  // imported users: as imported
 	UpdatedAt  time.Time  // of the record; sessions do not count. Imported users: CreatedAt, until something changes here
 
@@ -83,9 +87,13 @@ func newUser(u codec.User) User {
 		attributes:        u.Attributes,
 	}
 	for i, x := range u.Identities {
-		out.Identities[i] = Identity{Provider: x.Provider, Identifier: x.Identifier, LinkedAt: clock.Time(x.LinkedAt)}
+		out.Identities[i] = newIdentity(x)
 	}
 	return out
+}
+
+func newIdentity(x codec.Identity) Identity {
+	return Identity{Provider: x.Provider, Identifier: x.Identifier, LinkedAt: clock.Time(x.LinkedAt), VerifiedAt: clock.Time(x.VerifiedAt)}
 }
 
 // user returns the record of id, or ErrUserNotFound.

@@ -86,7 +86,7 @@ func TestUpdateUserMethodsOfAnUnknownUser(t *testing.T) {
 			},
 			"CreateOneTimeToken":      func() error { _, err := db.Tokens().Create(ctx, id, "x", time.Hour, nil); return err },
 			"RevokeUserSessions":      func() error { return db.RevokeUserSessions(ctx, id) },
-			"RevokeUserRefreshTokens": func() error { return db.RevokeUserRefreshTokens(ctx, id) },
+			"RefreshTokens.RevokeAll": func() error { return db.RefreshTokens().RevokeAll(ctx, id) },
 		} {
 			if err := f(); !errors.Is(err, snib.ErrUserNotFound) {
 				t.Errorf("%s of %.20q: %v, want ErrUserNotFound", name, id, err)
@@ -296,7 +296,7 @@ func fillUp(tb testing.TB, db *snib.DB, id snib.UserID) {
 	for i := range snib.MaxOneTimeTokens {
 		must(db.Tokens().Create(ctx, id, fmt.Sprint("purpose-", i), time.Hour, make([]byte, 1<<10)))(tb)
 	}
-	sessions, families := must(db.ListUserSessions(ctx, id))(tb), must(db.ListUserRefreshTokens(ctx, id))(tb)
+	sessions, families := must(db.ListUserSessions(ctx, id))(tb), must(db.RefreshTokens().List(ctx, id))(tb)
 	if len(sessions) != snib.MaxSessions || len(families) != snib.MaxRefreshTokens {
 		tb.Fatalf("%d sessions, %d families", len(sessions), len(families))
 	}

@@ -125,6 +125,10 @@ func samples() []sample {
 		oneTimeSample("one_time_token", sampleOneTime), oneTimeSample("one_time_token_least", OneTimeToken{}),
 		apiKeySample("api_key", sampleAPIKey), apiKeySample("api_key_least", APIKey{ExpiresAt: Never, LastUsedAt: Never}),
 		userSample("user", sampleUser), userSample("user_roles", sampleUserRoles), userSample("user_least", User{ID: "u"}),
+		userSample("user_verified", User{ID: "u", Identities: []Identity{
+			{Provider: "username", Key: "ada", Identifier: "Ada", LinkedAt: 1_760_000_000_000},
+			{Provider: "email", Key: "a@x", Identifier: "A@x", LinkedAt: 1_760_000_000_000, VerifiedAt: 1_760_000_000_500},
+		}}),
 		refSample("user_ref_identity", SpaceIdentities, identity), refSample("user_ref_attribute", SpaceAttributes, unique),
 		metaSample("format", KeyFormat, sampleFormat, func(r any) []byte { x := r.(Format); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeFormat(v)) },
@@ -274,7 +278,11 @@ func must[T any](v T, err error) T {
 func userSample(name string, u User) sample {
 	identities, entries := []any{}, []any{}
 	for _, x := range u.Identities {
-		identities = append(identities, []any{x.Provider, x.Key, x.Identifier, x.LinkedAt})
+		parts := []any{x.Provider, x.Key, x.Identifier, x.LinkedAt}
+		if x.VerifiedAt != 0 {
+			parts = append(parts, x.VerifiedAt)
+		}
+		identities = append(identities, parts)
 	}
 	for _, e := range u.Entries {
 		entries = append(entries, []any{e.Name, []byte(e.Value), e.Unique})

@@ -163,6 +163,17 @@ func (r *reader) list(size int) int {
 // tuple takes the head of an element of a list that has n parts.
 func (r *reader) tuple(n int) { r.marked(markFixArray|byte(n), 0) }
 
+// longer takes the head of an element of a list that has n parts or one more,
+// and reports whether it is the latter.
+func (r *reader) longer(n int) bool {
+	more := !r.bad && r.off < len(r.value) && r.value[r.off] == markFixArray|byte(n+1)
+	if more {
+		n++
+	}
+	r.tuple(n)
+	return more
+}
+
 // finish skips the elements appended by a newer program, and reports whether
 // everything was as it must be, to the last byte.
 func (r *reader) finish(extra int) bool {

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -143,7 +144,7 @@ func TestRecordElsewhereIsRefused(t *testing.T) {
 func TestMoreElementsAreIgnored(t *testing.T) {
 	more := []byte{0x93, 0xc0, 0xca, 0, 0, 0, 0, 0xc7, 2, 5, 1, 2} // a list of any MessagePack
 	for _, s := range samples() {
-		if slices.Contains([]string{"state", "user", "user_least"}, s.name) {
+		if slices.Contains([]string{"state", "user", "user_least", "user_verified"}, s.name) {
 			continue // the element behind it is Keys, as in state_keys, or Roles
 		}
 		t.Run(s.name, func(t *testing.T) {
@@ -313,6 +314,16 @@ func TestListsThatClaimMore(t *testing.T) {
 			t.Errorf("%v allocations for a false length", n)
 		}
 	}
+}
+
+// A time of verification that is unset has one form: it is not there.
+func TestAnUnverifiedIdentityHasOneForm(t *testing.T) {
+	const at = 1_760_000_000_500
+	s := userSample("user", User{ID: "u", Identities: []Identity{{Provider: "email", Key: "a@x", Identifier: "a@x", LinkedAt: 1, VerifiedAt: at}}})
+	v := s.encode(s.record, s.key)
+	off := bytes.Index(v, binary.BigEndian.AppendUint64(nil, at))
+	clear(v[off : off+8])
+	refused(t, s, []byte(s.key), reseal(s.space, s.key, v), "a fifth part of zero")
 }
 
 // Attributes that this package does not write make the record damaged, so that

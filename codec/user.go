@@ -31,12 +31,14 @@ type User struct {
 }
 
 // Identity is a way to name a user: 94, text Provider, text Key, text
-// Identifier, d3 + 8 LinkedAt.
+// Identifier, d3 + 8 LinkedAt; or 95, with d3 + 8 VerifiedAt at the end, which
+// is not 0.
 type Identity struct {
 	Provider   string
 	Key        string // the identifier folded, as in the space identities
 	Identifier string // as it was given
 	LinkedAt   int64
+	VerifiedAt int64 // 0 is not verified
 }
 
 // IndexEntry is one key of the space attributes: 93, text Name, binary Value,
@@ -95,11 +97,19 @@ func (r *User) Append(dst []byte) []byte {
 }
 
 func (x *Identity) append(dst []byte) []byte {
-	dst = appendTuple(dst, identityParts)
+	parts := identityParts
+	if x.VerifiedAt != 0 {
+		parts++
+	}
+	dst = appendTuple(dst, parts)
 	dst = appendText(dst, x.Provider)
 	dst = appendText(dst, x.Key)
 	dst = appendText(dst, x.Identifier)
-	return appendInt64(dst, x.LinkedAt)
+	dst = appendInt64(dst, x.LinkedAt)
+	if x.VerifiedAt != 0 {
+		dst = appendInt64(dst, x.VerifiedAt)
+	}
+	return dst
 }
 
 func (e *IndexEntry) append(dst []byte) []byte {
@@ -114,7 +124,7 @@ func (r *User) size() int {
 	n := offUserHash + len(r.PasswordHash) + len(r.DisabledReason) + len(r.Attributes) + len(r.ID) + 32
 	for i := range r.Identities {
 		x := &r.Identities[i]
-		n += identityBytes + 9 + len(x.Provider) + len(x.Key) + len(x.Identifier)
+		n += identityBytes + 2*9 + len(x.Provider) + len(x.Key) + len(x.Identifier)
 	}
 	for i := range r.Entries {
 		n += entryBytes + 6 + len(r.Entries[i].Name) + len(r.Entries[i].Value)
@@ -187,12 +197,16 @@ func resize[T any](spare []T, n int) []T {
 func (r *reader) identities(t text, spare []Identity) []Identity {
 	out := resize(spare, r.list(identityBytes))
 	for i := range out {
-		r.tuple(identityParts)
+		verified := r.longer(identityParts)
 		out[i] = Identity{
 			Provider:   t.at(r.text()),
 			Key:        t.at(r.text()),
 			Identifier: t.at(r.text()),
 			LinkedAt:   r.int64(),
+		}
+		if verified {
+			out[i].VerifiedAt = r.int64()
+			r.bad = r.bad || out[i].VerifiedAt == 0 // not as Append writes it
 		}
 	}
 	return out

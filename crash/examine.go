@@ -158,7 +158,7 @@ func (e *examination) lists(p *person) {
 			e.wrong("the list of %s has a session of %s", p.ID, s.UserID)
 		}
 	}
-	families, err := e.db.ListUserRefreshTokens(ctx, p.ID)
+	families, err := e.db.RefreshTokens().List(ctx, p.ID)
 	if err != nil {
 		e.met(err)
 	} else if len(families) != 1 || families[0].UserID != p.ID {

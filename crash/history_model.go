@@ -78,7 +78,7 @@ var rules = map[string]func(a *accountState, c *request, r *answer) string{
 	"RevokeUserSessions":      ruleRevokeSessions,
 	"CreateRefreshToken":      ruleCreateFamily,
 	"Refresh":                 ruleRefresh,
-	"RevokeRefreshToken":      ruleRevokeFamily,
+	"RefreshTokens.Revoke":    ruleRevokeFamily,
 	"CreateOneTimeToken":      ruleCreateLink,
 	"UseOneTimeToken":         ruleUseLink,
 	"RevokeOneTimeToken":      ruleRevokeLink,

@@ -53,8 +53,8 @@ var historyOps = map[string]historyOp{
 	}},
 	"CreateRefreshToken": {10, "version", doCreateFamily},
 	"Refresh":            {34, "family", doRefresh},
-	"RevokeRefreshToken": {2, "family", func(db *snib.DB, c *request) (answer, error) {
-		return answer{}, db.RevokeRefreshToken(ctx, c.id(), snib.RefreshTokenID(c.Family))
+	"RefreshTokens.Revoke": {2, "family", func(db *snib.DB, c *request) (answer, error) {
+		return answer{}, db.RefreshTokens().Revoke(ctx, c.id(), snib.RefreshTokenID(c.Family))
 	}},
 	"CreateOneTimeToken": {6, "purpose", doCreateLink},
 	"UseOneTimeToken": {12, "link", func(db *snib.DB, c *request) (answer, error) {

@@ -49,7 +49,7 @@ func summary(db *snib.DB, name string) (text string, err error) {
 			return nil
 		}
 		sessions, err1 := tx.ListUserSessions(id)
-		families, err2 := tx.ListUserRefreshTokens(id)
+		families, err2 := tx.RefreshTokens().List(ctx, id)
 		value, _ := snib.Attr[int64](u.Attributes(), "value")
 		c = counts{c.row, true, int(value), len(u.Identities), len(sessions), len(families), u.Disabled()}
 		text = c.String()

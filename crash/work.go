@@ -139,7 +139,7 @@ var operations = []operation{
 	{name: "DisableUser", often: 2, do: (*work).disable, leaves: endsAll},
 	{name: "EnableUser", often: 2, do: (*work).enable},
 	{name: "RevokeUserSessions", often: 1, do: (*work).endSessions, leaves: endsAll},
-	{name: "RevokeUserRefreshTokens", often: 1, do: (*work).revokeAll, leaves: endsFamilies},
+	{name: "RefreshTokens.RevokeAll", often: 1, do: (*work).revokeAll, leaves: endsFamilies},
 	{name: "rows only", often: 3, do: (*work).rowsOnly},
 	{name: "DeleteUser", often: 3, do: (*work).deleteUser, halved: (*work).deleteInTwo, leaves: deletes},
 	{name: "DeleteUser with a row", often: 2, do: (*work).deleteWithRow, leaves: deletesRow},

@@ -92,7 +92,7 @@ func (w *work) endSessions() error {
 }
 
 func (w *work) revokeAll() error {
-	return w.onVictim(func(a *account) error { return w.db.RevokeUserRefreshTokens(ctx, a.id) })
+	return w.onVictim(func(a *account) error { return w.db.RefreshTokens().RevokeAll(ctx, a.id) })
 }
 
 // forgetAll is for what ends everything of everybody.

@@ -136,7 +136,7 @@ func dumpAccounts(t *testing.T, db *snib.DB) string {
 			fmt.Fprintf(&out, "  session %s of %q %v created %v active %v idle %v absolute %v %v\n", s.ID, s.RefreshTokenID, s.State,
 				s.CreatedAt.UTC(), s.ActiveUntil.UTC(), s.IdleUntil.UTC(), s.AbsoluteUntil.UTC(), s.Attributes())
 		}
-		for _, f := range must(db.ListUserRefreshTokens(ctx, u.ID))(t) {
+		for _, f := range must(db.RefreshTokens().List(ctx, u.ID))(t) {
 			fmt.Fprintf(&out, "  family %s session %s rotations %d idle %v absolute %v\n", f.ID, f.SessionID, f.Rotations, f.IdleUntil.UTC(), f.AbsoluteUntil.UTC())
 		}
 	}

@@ -28,6 +28,7 @@ func init() { // it refers to itself
 		"UpdateUserProviderID": {do: identityOp(methods.UpdateUserProviderID, (*model.Model).UpdateProviderID)},
 		"LinkIdentity":         {do: identityOp(methods.LinkIdentity, (*model.Model).Link)},
 		"UnlinkIdentity":       {do: identityOp(methods.UnlinkIdentity, (*model.Model).Unlink)},
+		"Identities.Verify":    {do: (*run).verify}, "Identities.BeginMove": {do: (*run).beginMove}, "Identities.FinishMove": {do: (*run).finishMove},
 		"UpdateUserAttributes": {do: (*run).updateAttributes},
 		"UpdateUserPassword":   {do: (*run).updatePassword, rare: 4}, "RemoveUserPassword": {do: (*run).removePassword, rare: 5},
 		"DisableUser": {do: (*run).disable, rare: 5}, "EnableUser": {do: (*run).enable},
@@ -38,11 +39,11 @@ func init() { // it refers to itself
 		"RevokeToken": {do: (*run).revokeToken, rare: 6}, "RevokeUserSessions": {do: (*run).endSessions, rare: 4},
 		"DeleteDeadUserSessions": {do: (*run).deleteDead, rare: 2},
 		"CreateRefreshToken":     {do: (*run).createFamily}, "Refresh": {do: (*run).refreshes, direct: true},
-		"refresh in step":        {do: (*run).inStep, direct: true, rare: 2},
-		"many refresh tokens":    {do: (*run).manyFamilies, rare: 2},
-		"RevokeRefreshTokenByID": {do: (*run).revoke, rare: 5}, "RevokeUserRefreshTokens": {do: (*run).revokeAll, rare: 10},
-		"RevokeRefreshToken": {do: (*run).revokeOfUser, rare: 5},
-		"RevokeOneTimeToken": {do: (*run).revokeLink, rare: 3}, "RevokeUserOneTimeTokens": {do: (*run).revokeLinks, rare: 4},
+		"refresh in step":          {do: (*run).inStep, direct: true, rare: 2},
+		"many refresh tokens":      {do: (*run).manyFamilies, rare: 2},
+		"RefreshTokens.RevokeByID": {do: (*run).revoke, rare: 5}, "RefreshTokens.RevokeAll": {do: (*run).revokeAll, rare: 10},
+		"RefreshTokens.Revoke": {do: (*run).revokeOfUser, rare: 5},
+		"RevokeOneTimeToken":   {do: (*run).revokeLink, rare: 3}, "RevokeUserOneTimeTokens": {do: (*run).revokeLinks, rare: 4},
 		"CreateOneTimeToken": {do: (*run).createLink}, "UseOneTimeToken": {do: (*run).useLink}, "many one-time tokens": {do: (*run).manyLinks, rare: 15},
 		"PeekOneTimeToken": {do: (*run).peekLink}, "ListOneTimeTokens": {do: (*run).listLinks},
 		"CreateAPIKey": {do: (*run).createKey}, "many API keys": {do: (*run).manyKeys, rare: 15}, "ListAPIKeys": {do: (*run).listKeys},
@@ -68,7 +69,10 @@ func (r *run) updated(u snib.User, err, want error) bool {
 func (r *run) createUser() bool {
 	x := r.identity()
 	a, changes := r.attributes()
-	n := snib.NewUser{Provider: x.Provider, Identifier: x.Identifier, Attributes: a}
+	n := snib.NewUser{Provider: x.Provider, Identifier: x.Identifier, Attributes: a, Verified: r.rng.IntN(4) == 0}
+	if n.Verified {
+		x.Verified = r.m.Now
+	}
 	var password string
 	if r.rng.IntN(2) == 0 {
 		password = passwords[r.rng.IntN(2)]
@@ -108,6 +112,30 @@ func identityOp(on func(methods, snib.UserID, string, string) (snib.User, error)
 		u, err := on(r.on, id, x.Provider, x.Identifier)
 		return r.updated(u, err, m(r.m, string(id), x))
 	}
+}
+
+func (r *run) verify() bool {
+	id, x := r.user(), r.identity()
+	u, err := r.on.Identities().Verify(ctx, id, x.Provider, x.Identifier)
+	x.Verified = r.m.Now
+	return r.updated(u, err, r.m.Link(string(id), x))
+}
+
+func (r *run) beginMove() bool {
+	id, x := r.user(), r.identity()
+	l, err := r.on.Identities().BeginMove(ctx, id, x.Provider, x.Identifier, time.Hour)
+	r.texts = append(r.texts, l.Token.Reveal())
+	return r.agree(err, r.m.BeginMove(string(id), x, time.Hour.Milliseconds(), string(l.ID), l.Token.Reveal()))
+}
+
+func (r *run) finishMove() bool {
+	token := r.text("snott_")
+	u, gone, err := r.on.Identities().FinishMove(ctx, token)
+	user, old, want := r.m.FinishMove(token)
+	if err == nil && (string(u.ID) != user || gone.Provider != old.Provider || gone.Identifier != old.Identifier) {
+		r.differ("%s moves from %v, want %s from %v", u.ID, gone, user, old)
+	}
+	return r.updated(u, err, want)
 }
 
 func (r *run) updateAttributes() bool {
@@ -363,7 +391,7 @@ func (r *run) refreshes() bool {
 
 func (r *run) revoke() bool {
 	id := pick(r, slices.Concat(r.d.families, r.families))
-	err := r.on.RevokeRefreshTokenByID(snib.RefreshTokenID(id))
+	err := r.on.RefreshTokens().RevokeByID(ctx, snib.RefreshTokenID(id))
 	return r.agree(err, r.m.Revoke(id, ""))
 }
 
@@ -372,13 +400,13 @@ func (r *run) revokeOfUser() bool {
 	if user == "" {
 		return false
 	}
-	err := r.on.RevokeRefreshToken(user, snib.RefreshTokenID(id))
+	err := r.on.RefreshTokens().Revoke(ctx, user, snib.RefreshTokenID(id))
 	return r.agree(err, r.m.Revoke(id, string(user)))
 }
 
 func (r *run) revokeAll() bool {
 	id := r.user()
-	return r.agree(r.on.RevokeUserRefreshTokens(id), r.m.RevokeAll(string(id)))
+	return r.agree(r.on.RefreshTokens().RevokeAll(ctx, id), r.m.RevokeAll(string(id)))
 }
 
 var purposes = []string{"reset", "verify"}
@@ -399,7 +427,7 @@ func (r *run) createLink() bool {
 func (r *run) presentedLink() (text, purpose string) {
 	text, purpose = r.text("snott_"), pick(r, purposes)
 	for _, l := range r.m.Links {
-		if l.Token == text && r.rng.IntN(4) > 0 {
+		if l.Token == text && l.Purpose != model.MovePurpose && r.rng.IntN(4) > 0 {
 			purpose = l.Purpose
 		}
 	}
@@ -496,7 +524,7 @@ func (r *run) password() string {
 func (r *run) credentials() (model.Identity, string) {
 	var users []*model.User
 	for _, id := range slices.Sorted(maps.Keys(r.m.Users)) {
-		if u := r.m.Users[id]; u.Password != "" {
+		if u := r.m.Users[id]; u.Password != "" && len(u.Identities) > 0 {
 			users = append(users, u)
 		}
 	}

@@ -31,9 +31,8 @@ type methods interface {
 	RevokeUserSessions(snib.UserID, ...snib.SessionID) error
 	DeleteDeadUserSessions(snib.UserID) (int, error)
 	CreateRefreshToken(snib.Proof, snib.SessionOptions) (snib.Session, snib.RefreshToken, error)
-	RevokeRefreshToken(snib.UserID, snib.RefreshTokenID) error
-	RevokeRefreshTokenByID(snib.RefreshTokenID) error
-	RevokeUserRefreshTokens(snib.UserID) error
+	RefreshTokens() snib.RefreshTokens
+	Identities() snib.Identities
 	Tokens() snib.OneTimeTokens
 	APIKeys() snib.APIKeys
 }
@@ -57,12 +56,6 @@ func (x direct) RevokeSessionByID(id snib.SessionID) error { return x.db.RevokeS
 func (x direct) RevokeToken(token string) error            { return x.db.RevokeToken(ctx, token) }
 func (x direct) DeleteDeadUserSessions(id snib.UserID) (int, error) {
 	return x.db.DeleteDeadUserSessions(ctx, id)
-}
-func (x direct) RevokeRefreshTokenByID(id snib.RefreshTokenID) error {
-	return x.db.RevokeRefreshTokenByID(ctx, id)
-}
-func (x direct) RevokeUserRefreshTokens(id snib.UserID) error {
-	return x.db.RevokeUserRefreshTokens(ctx, id)
 }
 func (x direct) UpdateUserProviderID(id snib.UserID, p, i string) (snib.User, error) {
 	return x.db.UpdateUserProviderID(ctx, id, p, i)
@@ -97,11 +90,10 @@ func (x direct) RevokeUserSessions(id snib.UserID, except ...snib.SessionID) err
 func (x direct) CreateRefreshToken(p snib.Proof, o snib.SessionOptions) (snib.Session, snib.RefreshToken, error) {
 	return x.db.CreateRefreshToken(ctx, p, o)
 }
-func (x direct) RevokeRefreshToken(id snib.UserID, r snib.RefreshTokenID) error {
-	return x.db.RevokeRefreshToken(ctx, id, r)
-}
-func (x direct) Tokens() snib.OneTimeTokens { return x.db.Tokens() }
-func (x direct) APIKeys() snib.APIKeys      { return x.db.APIKeys() }
+func (x direct) Identities() snib.Identities       { return x.db.Identities() }
+func (x direct) RefreshTokens() snib.RefreshTokens { return x.db.RefreshTokens() }
+func (x direct) Tokens() snib.OneTimeTokens        { return x.db.Tokens() }
+func (x direct) APIKeys() snib.APIKeys             { return x.db.APIKeys() }
 
 // Small spaces to choose from, so that choices collide.
 var (

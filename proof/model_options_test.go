@@ -100,11 +100,8 @@ func (e *engineOptions) close(tb testing.TB) {
 // the modes of the free list with both of them.
 func TestModelOptions(t *testing.T) {
 	var sets []engineOptions
-	for size := 512; size <= 64<<10; size *= 2 {
-		sets = append(sets, engineOptions{pageSize: size, viaNew: true, freelist: freelists[len(sets)/2%2]})
-		if size >= 1<<10 { // Open refuses smaller pages
-			sets = append(sets, engineOptions{pageSize: size})
-		}
+	for size := 1 << 10; size <= 64<<10; size *= 2 {
+		sets = append(sets, engineOptions{pageSize: size, viaNew: true, freelist: freelists[len(sets)/2%2]}, engineOptions{pageSize: size})
 	}
 	for _, list := range freelists {
 		sets = append(sets, engineOptions{viaNew: true, freelist: list, unsynced: true}, engineOptions{viaNew: true, freelist: list, syncs: true, batchless: true})

@@ -36,7 +36,7 @@ func TestModel(t *testing.T) {
 // TestModelMeetsEverything does the same operations each time, and fails
 // unless each has succeeded among them.
 func TestModelMeetsEverything(t *testing.T) {
-	d := runModel(t, 1, 5000)
+	d := runModel(t, 9, 10_000)
 	for _, op := range append(slices.Sorted(maps.Keys(operations)), "rotate", "repeat", "replace", "session again", "reuse by the parent", "reuse elsewhere", "reuse", "limit of links", model.ErrAPIKeyLimit.Error(), model.ErrNotFresh.Error()) {
 		if d.good[op] == 0 {
 			t.Errorf("%s has never succeeded", op)
@@ -432,7 +432,7 @@ func (r *run) compareUser(id snib.UserID) {
 			families = append(families, f)
 		}
 	}
-	if got := must(d.db.ListUserRefreshTokens(ctx, id))(d.t); len(got) != len(families) {
+	if got := must(d.db.RefreshTokens().List(ctx, id))(d.t); len(got) != len(families) {
 		r.differ("%d families of %s, want %d", len(got), id, len(families))
 	} else {
 		for i := range got {
@@ -443,15 +443,23 @@ func (r *run) compareUser(id snib.UserID) {
 
 func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
+func unixMilli(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.UnixMilli()
+}
+
 func (r *run) sameUser(u snib.User, want *model.User) {
 	r.d.t.Helper()
 	got := model.User{
 		ID: string(u.ID), Attributes: u.Attributes(), Version: u.CredentialVersion, Disabled: u.Disabled(), Reason: u.DisabledReason,
 		Created: u.CreatedAt.UnixMilli(), Update: u.UpdatedAt.UnixMilli(),
 		Password: want.Password, Imported: want.Imported, // AuthenticateUser tells
+		Identities: []model.Identity{},
 	}
 	for _, x := range u.Identities {
-		got.Identities = append(got.Identities, model.Identity{Provider: x.Provider, Identifier: x.Identifier})
+		got.Identities = append(got.Identities, model.Identity{Provider: x.Provider, Identifier: x.Identifier, Verified: unixMilli(x.VerifiedAt)})
 	}
 	if !reflect.DeepEqual(got, *want) || u.HasPassword != (want.Password != "") {
 		r.differ("the user is\n%+v, want\n%+v", got, *want)

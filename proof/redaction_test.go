@@ -236,7 +236,7 @@ func TestPanicShowsNoSecret(t *testing.T) {
 	}
 }
 
-func TestGetSessionAndListUserRefreshTokensShowNoToken(t *testing.T) {
+func TestGetSessionAndRefreshTokensListShowNoToken(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
 	s := logIn(t, db, "a@example.com")
@@ -252,7 +252,7 @@ func TestGetSessionAndListUserRefreshTokensShowNoToken(t *testing.T) {
 		t.Error("a used one-time token can be revealed again")
 	}
 	_, refresh, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
-	if list := must(db.ListUserRefreshTokens(ctx, u.ID))(t); err != nil || len(list) != 1 || list[0].ID != refresh.ID || list[0].Token.Reveal() != "" {
+	if list := must(db.RefreshTokens().List(ctx, u.ID))(t); err != nil || len(list) != 1 || list[0].ID != refresh.ID || list[0].Token.Reveal() != "" {
 		t.Errorf("the list of refresh tokens: %v, %v", list, err)
 	}
 }

@@ -181,7 +181,7 @@ func (t *tour) reuse() error {
 	if !ok {
 		return fmt.Errorf("a refresh token used twice: got %v", err)
 	}
-	left, err := t.db.ListUserRefreshTokens(t.ctx, t.ada.ID)
+	left, err := t.db.RefreshTokens().List(t.ctx, t.ada.ID)
 	if err != nil {
 		return err
 	}

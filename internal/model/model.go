@@ -78,17 +78,6 @@ type User struct {
 	Created, Update int64
 }
 
-// Identity is a way in.
-type Identity struct{ Provider, Identifier string }
-
-// key is how an identity is compared.
-func (x Identity) key() string {
-	if x.Provider == "email" {
-		return x.Provider + " " + strings.ToLower(x.Identifier)
-	}
-	return x.Provider + " " + x.Identifier
-}
-
 // New returns an empty model.
 func New(p Policy, now int64) *Model {
 	return &Model{
@@ -219,14 +208,6 @@ func (m *Model) merged(u *User, changes map[string]any) (map[string]any, error) 
 	return out, nil
 }
 
-// claimable is ErrIdentityTaken if another than the user id has x.
-func (m *Model) claimable(x Identity, id string) error {
-	if owner := m.Owner(x); owner != nil && owner.ID != id {
-		return ErrIdentityTaken
-	}
-	return nil
-}
-
 // CreateUser adds a user with these fields, enabled or disabled.
 func (m *Model) CreateUser(u User, x Identity, attributes map[string]any) error {
 	if m.Users[u.ID] != nil {
@@ -236,7 +217,7 @@ func (m *Model) CreateUser(u User, x Identity, attributes map[string]any) error 
 	if u.Attributes, err = m.merged(&u, attributes); err != nil {
 		return err
 	}
-	if err := m.claimable(x, u.ID); err != nil {
+	if err := m.claim(x, u.ID); err != nil {
 		return err
 	}
 	u.Identities = []Identity{x} // Version begins anywhere
@@ -284,74 +265,6 @@ func (m *Model) UpdateAttributes(id string, changes map[string]any) error {
 			u.Attributes = merged
 		}
 		return err
-	})
-}
-
-// find returns where u has an identity, or -1.
-func (u *User) find(x Identity) int {
-	return slices.IndexFunc(u.Identities, func(have Identity) bool { return have.key() == x.key() })
-}
-
-// UpdateProviderID replaces the identity of the same provider, or the only one.
-func (m *Model) UpdateProviderID(id string, x Identity) error {
-	return m.update(id, func(u *User) error {
-		if err := m.claimable(x, id); err != nil {
-			return err
-		}
-		var of []int
-		for i, have := range u.Identities {
-			if have.Provider == x.Provider {
-				of = append(of, i)
-			}
-		}
-		if len(of) == 0 && len(u.Identities) == 1 {
-			of = []int{0}
-		}
-		if len(of) != 1 {
-			return ErrInvalidInput
-		}
-		old := u.Identities[of[0]]
-		u.Identities[of[0]] = x
-		if old.key() == x.key() {
-			return nil // a spelling
-		}
-		u.Version++
-		m.endLinks(id)
-		return nil
-	})
-}
-
-// Link adds an identity.
-func (m *Model) Link(id string, x Identity) error {
-	return m.update(id, func(u *User) error {
-		if err := m.claimable(x, id); err != nil {
-			return err
-		}
-		if u.find(x) >= 0 {
-			return nil
-		}
-		if len(u.Identities) == maxIdentities {
-			return ErrTooLarge
-		}
-		u.Identities = append(u.Identities, x)
-		return nil
-	})
-}
-
-// Unlink removes an identity.
-func (m *Model) Unlink(id string, x Identity) error {
-	return m.update(id, func(u *User) error {
-		i := u.find(x)
-		switch {
-		case i < 0:
-			return nil
-		case len(u.Identities) == 1:
-			return ErrInvalidInput
-		}
-		u.Identities = slices.Delete(u.Identities, i, i+1)
-		u.Version++
-		m.endLinks(id)
-		return nil
 	})
 }
 

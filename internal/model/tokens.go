@@ -39,6 +39,7 @@ type Link struct {
 	Epoch                    int
 	Version                  uint64 // of the user's credentials
 	Created, Expires         int64
+	Move                     Identity // of BeginMove
 }
 
 // The states of a session.

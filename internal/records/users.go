@@ -150,15 +150,6 @@ func (tx *Tx) IdentityOwner(x codec.Identity) (id string, ok bool, err error) {
 	return tx.Reference(SpaceIdentities, PairKey(x.Provider, x.Key))
 }
 
-// IdentityFree returns ErrIdentityTaken if another user than id has x.
-func (tx *Tx) IdentityFree(x codec.Identity, id string) error {
-	owner, ok, err := tx.IdentityOwner(x)
-	if err == nil && ok && owner != id {
-		err = ErrIdentityTaken
-	}
-	return err
-}
-
 // FindIdentity returns the position among u's identities of the one that is
 // compared as equal to x, or -1.
 func FindIdentity(u *codec.User, x codec.Identity) int {

@@ -62,7 +62,22 @@ var (
 
 	// ErrNoSync is returned by Attach for a handle with NoSync.
 	ErrNoSync = errors.New("handle does not sync its commits")
+
+	// ErrPageSize is returned by Attach for a handle whose file Open would
+	// refuse: of pages that are not a power of two from 1 KiB to 16 MiB.
+	ErrPageSize = errors.New("handle has pages of another size than 1 KiB to 16 MiB")
 )
+
+// The sizes of pages that bbolt finds by itself in a file.
+const (
+	minPage = 1 << 10
+	maxPage = 1 << 24
+)
+
+// pageSizeFits reports whether Open finds a file of pages of this size.
+func pageSizeFits(size int64) bool {
+	return size >= minPage && size <= maxPage && size&(size-1) == 0
+}
 
 // Options sets the spaces, bounds and waits of a store.
 type Options struct {
@@ -184,8 +199,8 @@ func newStore(db *bolt.DB, file *os.File, o Options) *Store {
 // before opening, the size of the map, MaxSize. Attach waits for the handle's
 // writer and so must not be called inside a write transaction.
 //
-// Errors: ErrNoSync unless InsecureNoSync is set, kv.ErrReadOnly, kv.ErrClosed
-// for a handle that is not open, kv.ErrCorrupt, and the error of Init.
+// Errors: ErrNoSync unless InsecureNoSync is set, ErrPageSize, kv.ErrReadOnly,
+// kv.ErrClosed for a handle that is not open, kv.ErrCorrupt, and the error of Init.
 func Attach(db *bolt.DB, o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -198,6 +213,9 @@ func Attach(db *bolt.DB, o Options) (*Store, error) {
 	err = guarded(func() error {
 		return db.View(func(btx *bolt.Tx) error {
 			there = btx.Bucket([]byte(o.Bucket)) != nil
+			if !pageSizeFits(int64(db.Info().PageSize)) {
+				return ErrPageSize
+			}
 			return nil
 		})
 	})

@@ -28,9 +28,6 @@ const (
 	boltMagic  = 0xED0CDAED
 	boltFormat = 2
 
-	minPage = 1 << 10 // sizes that bbolt finds by itself
-	maxPage = 1 << 24
-
 	// No page is longer, overflow included: the offsets of its entries have 32
 	// bits, and the length of a value has at most 31. A system of 32 bits
 	// cannot map a longer one.
@@ -138,7 +135,7 @@ func (f *file) findMeta() error {
 		return ErrForeign
 	case err != nil:
 		return damaged("no meta page is whole")
-	case m.pageSize < minPage || m.pageSize > maxPage || m.pageSize&(m.pageSize-1) != 0:
+	case !pageSizeFits(m.pageSize):
 		return damaged("page size %d", m.pageSize)
 	}
 	f.meta = m

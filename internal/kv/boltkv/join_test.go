@@ -73,6 +73,19 @@ func TestAttachRefuses(t *testing.T) {
 	attach(t, db, o)
 	db.NoSync = false
 
+	// A file that Open would not open again.
+	small, err := bolt.Open(filepath.Join(t.TempDir(), "small"), 0o600, &bolt.Options{PageSize: 512})
+	must(t, err)
+	defer small.Close()
+	_, err = Attach(small, options())
+	want(t, "pages of 512 bytes", err, ErrPageSize)
+	must(t, small.View(func(btx *bolt.Tx) error {
+		if btx.Bucket([]byte("snib")) != nil {
+			t.Error("a refused handle has a bucket")
+		}
+		return nil
+	}))
+
 	path := filepath.Join(t.TempDir(), "db")
 	for _, bucket := range []string{"foreign", "snib"} {
 		rw, err := bolt.Open(path, 0o600, nil)

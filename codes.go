@@ -1,0 +1,269 @@
+package snib
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/throttle"
+	"github.com/snibdb/snib/internal/token"
+)
+
+// Codes prove an address by 8 digits that are mailed to it: to sign in without
+// a password, or with one that is forgotten. A code is good only together with
+// its handle, which stays in the browser that asked, so that digits that are
+// read over a shoulder, or typed into a false page, open nothing elsewhere.
+//
+//	code, err := db.Codes().Begin(ctx, "sign-in", "email", address)
+//	// Set code.Handle as a cookie and show the page for the digits, alike for
+//	// every address. Then, behind that answer:
+//	if err := db.Codes().Store(ctx, code); err == nil {
+//		mail(address, code.Digits.Reveal())
+//	}
+//	// When the digits are posted:
+//	err = db.Codes().Use(ctx, "sign-in", cookie, digits, func(tx *snib.Tx, u snib.User) error {
+//		session, err = tx.CreateSession(u, snib.SessionOptions{})
+//		return err
+//	})
+//
+// A code lives for 10 minutes and through 5 tries, which count in one run for
+// the account over all its codes, as log-ins do ([ThrottlePolicy]); the bounds
+// of Purpose and number are those of [OneTimeTokens]. A mail may carry a link
+// with the digits in it: a GET of it must use nothing up, as scanners follow
+// links, and the handle makes it useless to them. The record is a one-time
+// token's, with an HMAC-SHA256 of the digits under the handle, which is not in
+// the file.
+type Codes struct{ db *DB }
+
+// Codes returns the methods on codes. They are not for a transaction: a wrong
+// try must be counted even if the caller gives up.
+func (db *DB) Codes() Codes { return Codes{db} }
+
+const (
+	codeLife  = 10 * time.Minute
+	codeTries = 5
+	codeRange = 100_000_000 // 8 digits
+
+	codePurpose = "snib:code:" // before the purpose of the program
+	codeTried   = sha256.Size  // where the wrong tries are in Data, behind the sum
+)
+
+// Code is one code, as Begin has drawn it.
+type Code struct {
+	// Handle is for the browser that asked. It is there for an address that
+	// nobody has too, and tells nothing of the account.
+	Handle Token
+
+	// Digits are for the mail. Reveal gives "" if no enabled user has the
+	// identity.
+	Digits Token
+
+	UserID    UserID    // whose account it opens; "" as above
+	ExpiresAt time.Time // accepted before this
+
+	record codec.OneTimeToken
+}
+
+// Begin draws a code for the user with this identity. It reads and does not
+// write: an answer that waits for Store would tell by its time whether there is
+// an account. purpose is as for one-time tokens. ErrInvalidInput (Purpose).
+func (c Codes) Begin(ctx context.Context, purpose, provider, identifier string) (Code, error) {
+	return result(ctx, "begin code", c.db.view, func(tx *Tx) (Code, error) {
+		if err := checkPurpose(purpose); err != nil {
+			return Code{}, err
+		}
+		u, err := tx.userByIdentity(provider, identifier)
+		if err != nil && !errors.Is(err, ErrUserNotFound) {
+			return Code{}, err
+		}
+		return tx.drawCode(purpose, &u)
+	})
+}
+
+// drawCode draws a code for u, or one that opens nothing, by the same steps.
+func (tx *Tx) drawCode(purpose string, u *codec.User) (Code, error) {
+	key, err := tx.rec.NewKey(records.OneTimeTokens, u.ID)
+	if err != nil {
+		return Code{}, err
+	}
+	secret, err := token.NewSecret(tx.db.o.Rand)
+	if err != nil {
+		return Code{}, err
+	}
+	digits, err := drawDigits(tx.db.o.Rand)
+	if err != nil {
+		return Code{}, err
+	}
+	until := clock.After(tx.rec.Now, codeLife)
+	c := Code{Handle: newToken(token.OneTime, tx.masked(key, secret[:]), secret[:]), ExpiresAt: clock.Time(until)}
+	sum := codeSum(secret[:], digits)
+	if u.ID == "" || u.DisabledAt != 0 {
+		return c, nil
+	}
+	c.UserID, c.Digits = UserID(u.ID), Token{newSecret(digits)}
+	c.record = codec.OneTimeToken{
+		Key: key, UserID: u.ID, Purpose: codePurpose + purpose, SecretHash: token.OneTime.Hash(secret[:]),
+		Epoch: tx.rec.State.Epoch, ExpiresAt: until, CredentialVersion: u.CredentialVersion, Data: append(sum, 0),
+	}
+	return c, nil
+}
+
+// masked hides a key in a handle, and finds it again: two handles of one user
+// have nothing in common that a stranger who asked for both could see.
+func (tx *Tx) masked(key codec.OwnedKey, secret []byte) codec.OwnedKey {
+	mask := sha256.Sum256(secret)
+	owner := tx.rec.Owner(codePurpose + string(mask[:]))
+	more := tx.rec.Owner(codePurpose + "id" + string(mask[:]))
+	for i := range owner {
+		key[i] ^= owner[i]
+		key[len(owner)+i] ^= more[i]
+	}
+	return key
+}
+
+func drawDigits(random io.Reader) (string, error) {
+	var b [4]byte
+	for {
+		if _, err := io.ReadFull(random, b[:]); err != nil {
+			return "", fmt.Errorf("reading random bytes: %w", err)
+		}
+		if n := binary.BigEndian.Uint32(b[:]); n < 42*codeRange { // else the low codes were likelier
+			return fmt.Sprintf("%08d", n%codeRange), nil
+		}
+	}
+}
+
+func codeSum(secret []byte, digits string) []byte {
+	h := hmac.New(sha256.New, secret)
+	io.WriteString(h, digits)
+	return h.Sum(nil)
+}
+
+// Store makes a code good, durably. Mail the digits when it has returned nil.
+// ErrUserNotFound for a code that opens nothing, ErrUserDisabled,
+// ErrOneTimeTokenLimit (a minute after the last of the purpose, three at a
+// time), ErrInvalidOneTimeToken if the user's credentials have changed since
+// Begin.
+func (c Codes) Store(ctx context.Context, code Code) error {
+	return during("store code", c.db.updateIfNeeded(ctx, func(tx *Tx) error {
+		u, err := tx.user(code.UserID)
+		switch {
+		case err != nil:
+			return err
+		case u.DisabledAt != 0:
+			return ErrUserDisabled
+		case !tx.rec.OneTimeLive(&code.record, &u):
+			return ErrInvalidOneTimeToken
+		}
+		dead, wait, err := tx.rec.OneTimeRoom(&u, code.record.Purpose)
+		if err != nil {
+			return err
+		}
+		if wait != 0 {
+			return &OneTimeTokenLimitError{Purpose: code.record.Purpose[len(codePurpose):], RetryAt: clock.Time(wait)}
+		}
+		if err := tx.rec.DeleteOwned(records.OneTimeTokens, dead...); err != nil {
+			return err
+		}
+		return tx.rec.PutOwned(records.OneTimeTokens, code.record.Key, code.record.Append(nil))
+	}))
+}
+
+// Use accepts the digits of a code, once, and calls do with the code's user in
+// the transaction that uses it up: what do does, a session it makes, and the end
+// of the code are one commit. The User is a [Proof]. If do fails, or the commit,
+// the code is as it was. do may run more than once, as in [DB.Update].
+//
+// ErrInvalidOneTimeToken for a handle that is no good: unknown, expired, used,
+// of another purpose, tried 5 times; ask for another code. ErrInvalidCredentials
+// for wrong digits. [ThrottledError]; do's error; ErrInvalidInput (Purpose).
+func (c Codes) Use(ctx context.Context, purpose, handle, digits string, do func(*Tx, User) error) error {
+	return during("use code", c.use(ctx, purpose, handle, digits, do))
+}
+
+func (c Codes) use(ctx context.Context, purpose, handle, digits string, do func(*Tx, User) error) error {
+	// Looked up before it is counted: without a handle nothing is.
+	t, err := result(ctx, "", c.db.view, func(tx *Tx) (codec.OneTimeToken, error) {
+		t, _, err := tx.liveCode(purpose, handle)
+		return t, err
+	})
+	if err != nil {
+		return err
+	}
+	attempt, err := c.attempt(ctx, t.UserID)
+	if err != nil {
+		return err
+	}
+	right := false
+	err = c.db.update(ctx, func(tx *Tx) error {
+		t, secret, err := tx.liveCode(purpose, handle)
+		if err != nil {
+			return err
+		}
+		if right = hmac.Equal(codeSum(secret, digits), t.Data[:codeTried]); !right {
+			return tx.missed(&t)
+		}
+		u, err := tx.user(UserID(t.UserID))
+		if err != nil {
+			return err
+		}
+		if err := tx.rec.DeleteOwned(records.OneTimeTokens, t.Key); err != nil {
+			return err
+		}
+		return do(tx, newUser(u))
+	})
+	switch {
+	case attempt == nil:
+	case right && err == nil:
+		attempt.Succeed()
+	case right:
+		attempt.Refund()
+	}
+	c.db.counts.Changed()
+	if err == nil && !right {
+		err = ErrInvalidCredentials
+	}
+	return err
+}
+
+// attempt counts a try for the codes of a user; nil if nothing counts.
+func (c Codes) attempt(ctx context.Context, user string) (*throttle.Attempt, error) {
+	by, err := c.db.caller(ctx)
+	if err != nil || by.operator {
+		return nil, err
+	}
+	return c.db.count(throttle.Request{Now: c.db.clock.Latest(), Name: []string{"code", user}, From: by.from})
+}
+
+// liveCode returns the record of a handle, and the handle's secret.
+func (tx *Tx) liveCode(purpose, handle string) (codec.OneTimeToken, []byte, error) {
+	if err := checkPurpose(purpose); err != nil {
+		return codec.OneTimeToken{}, nil, err
+	}
+	var secret [32]byte
+	key, ok := token.OneTime.Parse(handle, secret[:])
+	if !ok {
+		return codec.OneTimeToken{}, nil, ErrInvalidOneTimeToken
+	}
+	t, err := tx.liveOneTimeAt(tx.masked(key, secret[:]), secret[:], codePurpose+purpose)
+	if err == nil && len(t.Data) <= codeTried {
+		err = ErrInvalidOneTimeToken
+	}
+	return t, secret[:], err
+}
+
+// missed counts a wrong try in the record, which ends with the last one.
+func (tx *Tx) missed(t *codec.OneTimeToken) error {
+	if t.Data[codeTried]++; t.Data[codeTried] >= codeTries {
+		return tx.rec.DeleteOwned(records.OneTimeTokens, t.Key)
+	}
+	return tx.rec.PutOwned(records.OneTimeTokens, t.Key, t.Append(nil))
+}
