@@ -142,7 +142,8 @@ func TestDeadClockAtTheFirstBoot(t *testing.T) {
 			}
 			wantField(t, db.ResetClock(ctx), "Options.Now")
 			valid(t, db, s)
-			clock.Set(right) // the time has come over the network
+			clock.Set(right) // the time has come over the network, and decades with it
+			invalid(t, db, s)
 			if s = session(t, db, u.ID); !s.CreatedAt.Equal(right) {
 				t.Errorf("created at %v, want %v", s.CreatedAt, right)
 			}

@@ -194,6 +194,23 @@ func TestWhatRaisesTheCredentialVersion(t *testing.T) {
 	}
 }
 
+// The same id means somebody else after it was deleted and imported anew, and
+// no proof of the one serves for the other.
+func TestCreateSessionRefusesTheProofOfADeletedUser(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	as := func(address string) snib.User {
+		return must(db.ImportUser(ctx, snib.UserImport{ID: "old-4711", Provider: "email", Identifier: address}))(t)
+	}
+	before := as("a@example.com")
+	if err := db.DeleteUser(ctx, before.ID); err != nil {
+		t.Fatal(err)
+	}
+	now := as("b@example.com")
+	wantErr(t, second(db.CreateSession(ctx, before, snib.SessionOptions{})), snib.ErrInvalidCredentials)
+	wantErr(t, thirdError(db.CreateRefreshToken(ctx, before, snib.SessionOptions{})), snib.ErrInvalidCredentials)
+	newSession(t, db, now)
+}
+
 func TestCreateSessionRefusesAStaleCredentialVersion(t *testing.T) {
 	for _, o := range raising {
 		t.Run(o.name, func(t *testing.T) {

@@ -43,6 +43,28 @@ func TestCreateRefreshTokenGivesAShortSessionThatOnlyRefreshReplaces(t *testing.
 	}
 }
 
+// A device that has slept is in the list of refresh tokens only, can come back,
+// and is ended there.
+func TestADeviceThatSleepsIsListedByItsRefreshToken(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	u := user(t, db, "ada")
+	_, phone := family(t, db, u)
+	clock.Advance(time.Minute)
+	_, tablet := family(t, db, u)
+	clock.Advance(2 * time.Hour)
+	if got := must(db.ListUserSessions(ctx, u.ID))(t); len(got) != 0 {
+		t.Errorf("sessions %v", got)
+	}
+	if got := must(db.RefreshTokens().List(ctx, u.ID))(t); len(got) != 2 || got[0].ID != phone.ID || got[1].ID != tablet.ID {
+		t.Errorf("refresh tokens %v", got)
+	}
+	if err := db.RefreshTokens().Revoke(ctx, u.ID, phone.ID); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, db, phone.Token.Reveal(), snib.ErrInvalidRefreshToken)
+	refresh(t, db, tablet)
+}
+
 func TestEndingOneOfSessionAndFamilyEndsTheOther(t *testing.T) {
 	for name, end := range map[string]func(db *snib.DB, s snib.Session, spent, r snib.RefreshToken) error{
 		"RevokeSessionByID": func(db *snib.DB, s snib.Session, _, _ snib.RefreshToken) error {

@@ -203,6 +203,48 @@ func logged(h slog.Handler, v any) error {
 	return nil
 }
 
+// What a user has typed is in no log by accident.
+func TestNoLogShowsWhatIsPersonal(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	c := make(canary)
+	personal := func(text string) string { c.add(text); return text }
+	address, phrase := personal("ada.lovelace@example.com"), personal("a passphrase of Ada's")
+	about := snib.Attributes{"about": personal("writes programs for an engine")}
+	created := snib.NewUser{Provider: "email", Identifier: address, Password: phrase, Attributes: about}
+	imported := snib.UserImport{ID: "old-4711", Provider: "email", Identifier: address, PasswordHash: personal("$argon2id$v=19$m=8"), Attributes: about,
+		Others: []snib.Identity{{Provider: "phone", Identifier: personal("+44 20 7946 0958")}}, DisabledReason: personal("has not paid since May")}
+	must(db.CreateUser(ctx, created))(t)
+	u := must(db.AuthenticateUser(ctx, "email", address, phrase))(t)
+	disabled := must(db.DisableUser(ctx, email(t, db, "b@example.com").ID, imported.DisabledReason))(t)
+	s, refresh, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{Attributes: snib.Attributes{"user_agent": personal("Mozilla/5.0 (Difference Engine)")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := must(db.Tokens().Create(ctx, u.ID, "change-email", time.Hour, []byte(personal("countess@example.com"))))(t)
+
+	for name, v := range map[string]any{"user": u, "disabled": disabled, "new": created, "import": imported, "session": s, "refresh": refresh, "one-time": link} {
+		for _, held := range []any{v, &v, []any{v}, map[string]any{"v": v}, struct{ V any }{v}, fmt.Errorf("about %v: %w", v, fmt.Errorf("%+v", v))} {
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "% X", "%d"} {
+				if out := fmt.Sprintf(verb, held); c.in(out) {
+					t.Errorf("%s of %s in %T: %s", verb, name, held, out)
+				}
+			}
+		}
+		var out bytes.Buffer
+		for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+			slog.New(h).Info("m", "v", v, slog.Group("g", "v", v))
+		}
+		if c.in(out.String()) {
+			t.Errorf("slog of %s: %s", name, out.String())
+		}
+	}
+	for v, want := range map[any]string{&u: string(u.ID), &imported: "old-4711", &s: string(s.ID), &refresh: string(refresh.ID), &link: "change-email"} {
+		if out := fmt.Sprintf("%+v", v); !strings.Contains(out, want) {
+			t.Errorf("%s is not in %s", want, out)
+		}
+	}
+}
+
 // The runtime prints the value of a panic by itself, so a process of its own
 // must die for this.
 func TestPanicShowsNoSecret(t *testing.T) {

@@ -59,6 +59,13 @@ var crossings = []crossing{
 	{"TRACE", "TRACE", "Sec-Fetch-Site: cross-site", false, false},
 	{"small letters are another method", "get", "Sec-Fetch-Site: cross-site", false, false},
 	{"CONNECT", "CONNECT", "Origin: https://attacker.example", false, false},
+	{"null origin of a sibling", "POST", "Origin: null | Sec-Fetch-Site: same-site", false, false},
+	{"null origin by the user's own doing", "POST", "Origin: null | Sec-Fetch-Site: none", true, true},
+	{"same-origin in capitals", "POST", "Sec-Fetch-Site: Same-Origin", false, false},
+	{"our origin with its default port", "POST", "Origin: https://notes.example:443 | Sec-Fetch-Site: same-origin", false, true},
+	{"our name with a dot", "POST", "Origin: https://notes.example. | Sec-Fetch-Site: same-origin", false, true},
+	{"a list of origins", "POST", "Origin: https://notes.example, https://attacker.example | Sec-Fetch-Site: same-origin", false, true},
+	{"a method by a header", "GET", "X-HTTP-Method-Override: POST | Sec-Fetch-Site: cross-site", true, true},
 
 	{"WebSocket of ours", "GET", "Upgrade: websocket | Origin: https://notes.example", true, true},
 	{"WebSocket of ours, all headers", "GET", "Upgrade: websocket | Origin: https://notes.example | Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: websocket", true, true},
@@ -147,6 +154,24 @@ func TestCrossOriginLogInAndOut(t *testing.T) {
 	list, err := s.db.ListUserSessions(t.Context(), s.user.ID)
 	if err != nil || len(list) != 1 || !s.valid(token) {
 		t.Errorf("%d sessions, %v: want the one that was there", len(list), err)
+	}
+}
+
+// TestAPostedCallbackSignsIn: the POST of a provider is refused, and the GET of
+// ours that it is redirected to, which the browser still calls cross-site, signs
+// in.
+func TestAPostedCallbackSignsIn(t *testing.T) {
+	s := newSite(t, nil)
+	s.mux.Handle("POST /callback", http.RedirectHandler("/sign-in?state=kept", http.StatusSeeOther))
+	posted := crossing{method: "POST", headers: "Origin: https://provider.example | Sec-Fetch-Site: cross-site | Sec-Fetch-Mode: navigate"}
+	wantStatus(t, s.do(posted.request("/sign-in")), http.StatusForbidden)
+	res := s.do(posted.request("/callback"))
+	wantStatus(t, res, http.StatusSeeOther)
+	followed := crossing{method: "GET", headers: "Sec-Fetch-Site: cross-site | Sec-Fetch-Mode: navigate"}
+	res = s.do(followed.request(res.Header.Get("Location")))
+	wantStatus(t, res, http.StatusNoContent)
+	if len(res.Cookies()) != 1 {
+		t.Errorf("cookies %v", res.Cookies())
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -77,8 +78,7 @@ func (a *app) showReset(w http.ResponseWriter, r *http.Request) error {
 	return a.showForm(w, r, p)
 }
 
-// reset uses the token and sets the password in one transaction: both happen
-// or neither. With it end all sessions, and all other links.
+// reset sets the password for who has the link.
 func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	token := r.PostFormValue("token")
@@ -87,24 +87,7 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
 	if !f.read(r) {
 		return a.showForm(w, r, p)
 	}
-	// Takes long, and so comes before the transaction. The token has a turn of
-	// its own, whatever strangers have hashed meanwhile.
-	hash, err := a.db.HashPassword(snib.WithProof(r.Context(), token), f.get("new_password"))
-	if err == nil {
-		var id snib.UserID
-		err = a.db.Update(r.Context(), func(tx *snib.Tx) error {
-			used, err := tx.Tokens().Use(r.Context(), purposeReset, token)
-			if err != nil {
-				return err
-			}
-			id = used.UserID
-			_, err = tx.UpdateUserPassword(id, hash)
-			return err
-		})
-		if err == nil { // the new password must not wait for failures with the old one
-			err = a.db.Throttle().Unlock(r.Context(), id)
-		}
-	}
+	err := a.setByLink(r.Context(), token, f.get("new_password"))
 	switch {
 	case errors.Is(err, snib.ErrInvalidOneTimeToken):
 		f.fail("new_password", linkIsOver)
@@ -115,4 +98,33 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return done(w, r, "/sign-in", "reset")
+}
+
+// setByLink uses the token and sets the password in one transaction: both happen
+// or neither. With it end all sessions, and all other links.
+func (a *app) setByLink(ctx context.Context, token, password string) error {
+	// A stranger without a link has nothing hashed.
+	if _, err := a.db.Tokens().Peek(ctx, purposeReset, token); err != nil {
+		return err
+	}
+	// Takes long, and so comes before the transaction. The token has a turn of
+	// its own, whatever strangers have hashed meanwhile.
+	hash, err := a.db.HashPassword(snib.WithProof(ctx, token), password)
+	if err != nil {
+		return err
+	}
+	var id snib.UserID
+	if err := a.db.Update(ctx, func(tx *snib.Tx) error {
+		used, err := tx.Tokens().Use(ctx, purposeReset, token)
+		if err != nil {
+			return err
+		}
+		id = used.UserID
+		_, err = tx.UpdateUserPassword(id, hash)
+		return err
+	}); err != nil {
+		return err
+	}
+	// The new password must not wait for failures with the old one.
+	return a.db.Throttle().Unlock(ctx, id)
 }

@@ -190,6 +190,17 @@ func TestSymlink(t *testing.T) {
 	alone(t, real)
 }
 
+// A process that changes its directory goes on with the file that it opened.
+func TestRelativePath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := openAt(t, "db", options())
+	t.Chdir(t.TempDir())
+	put(t, s, "k", "v")
+	must(t, s.InPlace())
+	must(t, s.Compact(ctx, nil))
+	same(t, "after Compact", read(s, "k"), "v")
+}
+
 func TestLockTimeout(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	openAt(t, path, options())
