@@ -69,6 +69,9 @@ func (r Roles) Withdraw(ctx context.Context, user UserID, role string) (User, er
 				return err
 			}
 			u.Roles = slices.DeleteFunc(slices.Clone(u.Roles), func(have string) bool { return have == role })
+			if len(u.Roles) == 0 {
+				u.Roles = nil // as it is read
+			}
 			return nil
 		})
 	})

@@ -170,6 +170,23 @@ func TestLastHolderStays(t *testing.T) {
 	wantErr(t, err, nil)
 }
 
+// TestLastHolderIsNoEntry: the record of another decides, not an entry of the
+// index that leads to one who lost the role, or to a record that is damaged.
+func TestLastHolderIsNoEntry(t *testing.T) {
+	db := openFile(t, filepath.Join(t.TempDir(), "a.db"), &snib.Options{Roles: admins})
+	ada, bob, carol := user(t, db, "ada"), user(t, db, "bob"), user(t, db, "carol")
+	grant(t, db, ada, "admin")
+	grant(t, db, carol, "admin")
+	b := handle(t, db)
+	rawPut(t, b, "roles", pair("admin", string(bob.ID)), nil)
+	rawPut(t, b, "users", string(carol.ID), []byte("damage"))
+	wantErr(t, second(db.Roles().Withdraw(ctx, ada.ID, "admin")), snib.ErrLastHolder)
+	for _, err := range db.Roles().List(ctx, "admin", snib.ListOptions{After: ada.ID}) {
+		wantErr(t, err, snib.ErrCorrupt)
+	}
+	wantErr(t, db.DeleteUser(ctx, carol.ID), nil) // damage keeps nobody in
+}
+
 func user2(tb testing.TB, tx *snib.Tx, name string) snib.User {
 	tb.Helper()
 	return must(tx.CreateUser(snib.NewUser{Provider: "x", Identifier: name}))(tb)

@@ -35,6 +35,7 @@ type methods interface {
 	Identities() snib.Identities
 	Tokens() snib.OneTimeTokens
 	APIKeys() snib.APIKeys
+	Roles() snib.Roles
 }
 
 var _ methods = (*snib.Tx)(nil)
@@ -94,6 +95,7 @@ func (x direct) Identities() snib.Identities       { return x.db.Identities() }
 func (x direct) RefreshTokens() snib.RefreshTokens { return x.db.RefreshTokens() }
 func (x direct) Tokens() snib.OneTimeTokens        { return x.db.Tokens() }
 func (x direct) APIKeys() snib.APIKeys             { return x.db.APIKeys() }
+func (x direct) Roles() snib.Roles                 { return x.db.Roles() }
 
 // Small spaces to choose from, so that choices collide.
 var (

@@ -37,7 +37,7 @@ func TestModel(t *testing.T) {
 // unless each has succeeded among them.
 func TestModelMeetsEverything(t *testing.T) {
 	d := runModel(t, 9, 10_000)
-	for _, op := range append(slices.Sorted(maps.Keys(operations)), "rotate", "repeat", "replace", "session again", "reuse by the parent", "reuse elsewhere", "reuse", "limit of links", model.ErrAPIKeyLimit.Error(), model.ErrNotFresh.Error()) {
+	for _, op := range append(slices.Sorted(maps.Keys(operations)), "rotate", "repeat", "replace", "session again", "reuse by the parent", "reuse elsewhere", "reuse", "limit of links", model.ErrAPIKeyLimit.Error(), model.ErrNotFresh.Error(), model.ErrLastHolder.Error()) {
 		if d.good[op] == 0 {
 			t.Errorf("%s has never succeeded", op)
 		}
@@ -99,6 +99,7 @@ func newDriver(t *testing.T, seed uint64, on *engineOptions) *driver {
 	d.o = snibtest.Fast(&snib.Options{
 		Now:      d.clock.Now,
 		Rand:     rand.NewChaCha8([32]byte(fmt.Appendf(nil, "%-32d", seed))),
+		Roles:    snib.RolePolicy{Protected: []string{"admin"}},
 		Throttle: snib.ThrottlePolicy{InsecureOff: true}, // the model knows no throttle
 		Sessions: snib.SessionPolicy{Active: time.Hour, Idle: 2 * time.Hour, Absolute: 12 * time.Hour, ExtendEvery: 10 * time.Minute, MaxPerUser: 4},
 		Refresh:  snib.RefreshPolicy{Idle: 3 * time.Hour, Absolute: 12 * time.Hour, Session: 30 * time.Minute, Grace: 30 * time.Second, MaxPerUser: 3},
@@ -107,7 +108,7 @@ func newDriver(t *testing.T, seed uint64, on *engineOptions) *driver {
 	ms := time.Duration.Milliseconds
 	s, r := d.o.Sessions, d.o.Refresh
 	d.m = model.New(model.Policy{
-		Active: ms(s.Active), Idle: ms(s.Idle), Absolute: ms(s.Absolute), ExtendEvery: ms(s.ExtendEvery), MaxSessions: s.MaxPerUser,
+		Active: ms(s.Active), Idle: ms(s.Idle), Absolute: ms(s.Absolute), ExtendEvery: ms(s.ExtendEvery), MaxSessions: s.MaxPerUser, Protected: "admin",
 		RefreshIdle: ms(r.Idle), RefreshAbsolute: ms(r.Absolute), RefreshSession: ms(r.Session), Grace: ms(r.Grace), MaxFamilies: r.MaxPerUser,
 	}, d.clock.Now().UnixMilli())
 	d.open()
@@ -292,7 +293,7 @@ var outcomes = []struct{ got, want error }{
 	{snib.ErrInvalidCredentials, model.ErrInvalidCredentials}, {snib.ErrInvalidSession, model.ErrInvalidSession},
 	{snib.ErrInvalidRefreshToken, model.ErrInvalidRefresh}, {snib.ErrRefreshTokenReused, model.ErrReused},
 	{snib.ErrInvalidOneTimeToken, model.ErrInvalidOneTimeToken}, {snib.ErrOneTimeTokenLimit, model.ErrOneTimeTokenLimit},
-	{snib.ErrInvalidAPIKey, model.ErrInvalidAPIKey}, {snib.ErrAPIKeyLimit, model.ErrAPIKeyLimit}, {snib.ErrNotFresh, model.ErrNotFresh},
+	{snib.ErrInvalidAPIKey, model.ErrInvalidAPIKey}, {snib.ErrAPIKeyLimit, model.ErrAPIKeyLimit}, {snib.ErrNotFresh, model.ErrNotFresh}, {snib.ErrLastHolder, model.ErrLastHolder},
 	{snib.ErrInvalidInput, model.ErrInvalidInput}, {snib.ErrTooLarge, model.ErrTooLarge},
 }
 
@@ -389,6 +390,15 @@ func (d *driver) compare() {
 			}
 		}
 	}
+	for _, role := range roles {
+		var want []snib.UserID
+		for _, id := range d.m.Holders(role) {
+			want = append(want, snib.UserID(id))
+		}
+		if got := ids(d.t, d.db.Roles().List(ctx, role, snib.ListOptions{})); !slices.Equal(got, want) {
+			d.t.Errorf("step %d: %s is of %v, want %v", d.step, role, got, want)
+		}
+	}
 	for _, text := range d.texts {
 		r.validate(text)
 		r.validateKey(text)
@@ -455,7 +465,7 @@ func (r *run) sameUser(u snib.User, want *model.User) {
 	got := model.User{
 		ID: string(u.ID), Attributes: u.Attributes(), Version: u.CredentialVersion, Disabled: u.Disabled(), Reason: u.DisabledReason,
 		Created: u.CreatedAt.UnixMilli(), Update: u.UpdatedAt.UnixMilli(),
-		Password: want.Password, Imported: want.Imported, // AuthenticateUser tells
+		Roles: u.Roles, Password: want.Password, Imported: want.Imported, // AuthenticateUser tells
 		Identities: []model.Identity{},
 	}
 	for _, x := range u.Identities {

@@ -26,6 +26,7 @@ var (
 	ErrOneTimeTokenLimit   = errors.New("limit of tokens")
 	ErrInvalidAPIKey       = errors.New("invalid API key")
 	ErrAPIKeyLimit         = errors.New("limit of API keys")
+	ErrLastHolder          = errors.New("last holder")
 	ErrNotFresh            = errors.New("not fresh")
 	ErrInvalidInput        = errors.New("invalid input")
 	ErrTooLarge            = errors.New("too large")
@@ -36,6 +37,7 @@ type Policy struct {
 	Active, Idle, Absolute, ExtendEvery                 int64
 	RefreshIdle, RefreshAbsolute, RefreshSession, Grace int64
 	MaxSessions, MaxFamilies                            int
+	Protected                                           string // role
 }
 
 // Bounds that no option moves.
@@ -73,6 +75,7 @@ type User struct {
 	Password        string // "" is no password
 	Imported        bool   // its hash came from another system
 	Version         uint64
+	Roles           []string // ascending
 	Disabled        bool
 	Reason          string
 	Created, Update int64
@@ -122,6 +125,7 @@ func (m *Model) Clone() *Model {
 	for id, u := range m.Users {
 		copied := *u
 		copied.Identities, copied.Attributes = slices.Clone(u.Identities), maps.Clone(u.Attributes)
+		copied.Roles = slices.Clone(u.Roles)
 		c.Users[id] = &copied
 	}
 	for id, s := range m.Sessions {
@@ -235,6 +239,7 @@ func (m *Model) update(id string, change func(u *User) error) error {
 	}
 	before := *u
 	before.Identities, before.Attributes = slices.Clone(u.Identities), maps.Clone(u.Attributes)
+	before.Roles = slices.Clone(u.Roles)
 	if err := change(u); err != nil {
 		return err
 	}
@@ -301,6 +306,9 @@ func (m *Model) ChangePassword(id, password string, keep ...string) error {
 // Disable shuts a user out.
 func (m *Model) Disable(id, reason string) error {
 	return m.update(id, func(u *User) error {
+		if err := m.MayGo(id); err != nil {
+			return err
+		}
 		u.Reason = reason
 		if !u.Disabled {
 			u.Disabled = true
