@@ -23,6 +23,13 @@ type CheckReport struct {
 	ForeignHashes int // users whose imported password hash is not replaced yet
 	SealedHashes  int // users whose password hash is sealed
 	Newer         int // records of kinds that a later program has added to the file
+	Leaving       int // deleted users of whose rows the sweep has some to remove
+	Rows          int // in the buckets of Options.Owned
+	OrphanRows    int // those of them that are of no user
+
+	// Orphans tells where the orphan rows are, the first 1,000 places. They are the
+	// program's own data: no breach, and Repair leaves them.
+	Orphans []Orphans
 
 	// Newest is the latest time in the records: when there was something
 	// written last that is still there.
@@ -88,11 +95,14 @@ func (db *DB) Check(ctx context.Context) (CheckReport, error) {
 func newCheckReport(r records.Report) CheckReport {
 	out := CheckReport{
 		Users: r.Users, Passwords: r.Passwords, Disabled: r.Disabled, ForeignHashes: r.ForeignHashes, SealedHashes: r.SealedHashes,
-		Newer: r.Newer, Newest: clock.Time(r.Newest),
+		Newer: r.Newer, Newest: clock.Time(r.Newest), Leaving: r.Leaving, Rows: r.Rows, OrphanRows: r.OrphanRows,
 		Problems: problems(r.Breaches), Found: r.Found,
 	}
 	for k, n := range r.Records {
 		*out.count(k) = n
+	}
+	for _, o := range r.Orphans {
+		out.Orphans = append(out.Orphans, Orphans{o.Bucket, UserID(o.UserID), o.Rows})
 	}
 	return out
 }

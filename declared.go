@@ -37,7 +37,14 @@ func (db *DB) declarations(before codec.Declarations) codec.Declarations {
 			out.Providers = append(out.Providers, codec.Provider{Name: name, Rule: string(db.o.Providers[name])})
 		}
 	}
+	// Rows are users' in every program, whichever buckets it knows.
+	out.Owned = records.MergeNames(before.Owned, db.o.Owned)
 	return out
+}
+
+// builtAlike reports whether identities and indexes are the same by both.
+func builtAlike(a, b codec.Declarations) bool {
+	return slices.Equal(a.Indexes, b.Indexes) && slices.Equal(a.Providers, b.Providers)
 }
 
 // redeclare rebuilds identities and indexes when Options declare other ones
@@ -60,14 +67,41 @@ func (db *DB) redeclare(ctx context.Context) error {
 			return err
 		}
 		after := db.declarations(before)
-		if slices.Equal(after.Indexes, before.Indexes) && slices.Equal(after.Providers, before.Providers) {
-			return nil // another DB was first
+		if len(after.Owned) > maxDeclared {
+			return &InputError{Field: "Options.Owned", Code: CodeTooMany, Reason: "must be at most 64, with those that the file declares", Max: maxDeclared}
+		}
+		if builtAlike(after, before) {
+			return db.declareOwned(ctx) // or another DB was first
 		}
 		after.Version = max(before.Version, state.Declarations) + 1 // of a damaged file, they differ
 		if err := reindex.Run(ctx, db.reindexing(), state.Declarations, after); !errors.Is(err, reindex.ErrOvertaken) {
 			return err
 		}
 	}
+}
+
+// declareOwned adds Options.Owned to the declarations of the file, which are not
+// to change otherwise: this DB has the turn to build.
+func (db *DB) declareOwned(ctx context.Context) error {
+	return db.store.Exclusive(ctx, func(w kv.Tx) error {
+		tx, err := db.begin(w, w)
+		if err != nil {
+			return err
+		}
+		declared, err := records.Meta(db.file, w, codec.KeyDeclarations, codec.DecodeDeclarations)
+		if err != nil {
+			return err
+		}
+		owned := records.MergeNames(declared.Owned, db.o.Owned)
+		if slices.Equal(owned, declared.Owned) {
+			return nil
+		}
+		declared.Owned, declared.Version = owned, max(declared.Version, tx.rec.State.Declarations)+1
+		if err := tx.rec.ChangeState(func(s *codec.State) { s.Declarations = declared.Version }); err != nil {
+			return err
+		}
+		return w.Put(records.SpaceMeta, []byte(codec.KeyDeclarations), declared.Append(nil))
+	})
 }
 
 // reindexing gives a build of indexes access to this package.

@@ -107,7 +107,8 @@
 // [DB.Update] and [DB.View] run a closure on a [Tx], which has the methods of
 // DB without the context. [Tx.Bolt] is the bbolt transaction underneath, for
 // buckets of the application's own; with [New] the application keeps its own
-// bbolt handle, and [DB.Join] works inside a transaction that it began. No
+// bbolt handle, and [DB.Join] works inside a transaction that it began. Rows in
+// buckets of Options.Owned go with their user. No
 // method of Tx hashes a password, as that takes long: call [DB.HashPassword]
 // before.
 //

@@ -299,7 +299,7 @@ func (db *DB) scratch() (kv.Store, func(), error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a temporary file: %w", err)
 	}
-	s, err := boltkv.Open(f.Name(), boltkv.Options{Bucket: "snib", Spaces: records.Spaces, InsecureNoSync: true})
+	s, err := boltkv.Open(f.Name(), boltkv.Options{Bucket: records.Bucket, Spaces: records.Spaces, InsecureNoSync: true})
 	if err != nil {
 		f.Remove()
 		return nil, nil, err
@@ -310,7 +310,7 @@ func (db *DB) scratch() (kv.Store, func(), error) {
 // engine returns the options of the store underneath. init fills a new one.
 func (s *settings) engine(init func(kv.Tx) error) boltkv.Options {
 	return boltkv.Options{
-		Bucket:         "snib",
+		Bucket:         records.Bucket,
 		Spaces:         records.Spaces,
 		LockTimeout:    max(s.LockTimeout, 1), // not to wait is to look once
 		BusyTimeout:    s.BusyTimeout,

@@ -302,6 +302,49 @@ func ExampleDB_Update() {
 	// Output: <nil>
 }
 
+// A row whose key begins with the user's id goes with the user.
+func ExampleOwnedKey() {
+	dir, err := os.MkdirTemp("", "snib")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	db, err := snib.Open(filepath.Join(dir, "accounts.db"), &snib.Options{Owned: []string{"notes"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	ctx := context.Background()
+	ada, err := db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: "ada"})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	err = db.Update(ctx, func(tx *snib.Tx) error {
+		if _, err := tx.GetUser(ada.ID); err != nil {
+			return err // deleted meanwhile: the row would stay
+		}
+		notes, err := tx.Bolt().CreateBucketIfNotExists([]byte("notes"))
+		if err != nil {
+			return err
+		}
+		return notes.Put(snib.OwnedKey(ada.ID, "tea"), []byte("milk first"))
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	before, err := db.Check(ctx)
+	fmt.Println(before.Rows, err)
+	if err := db.DeleteUser(ctx, ada.ID); err != nil {
+		log.Fatal(err)
+	}
+	after, err := db.Check(ctx)
+	fmt.Println(after.Rows, err)
+	// Output:
+	// 1 <nil>
+	// 0 <nil>
+}
+
 func ExampleDB_Join() {
 	path, remove := scratch()
 	defer remove()

@@ -65,6 +65,7 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 		tb.Fatal(err)
 	}
 	s.hash = must(db.HashPassword(ctx, "another passphrase"))(tb)
+	putRows(tb, db, "notes", 3, s.user.ID)
 	s.away = must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "away"}))(tb)
 	must(db.DisableUser(ctx, s.away.ID, "left"))(tb)
 	return s
@@ -206,7 +207,7 @@ var writes = map[string]func(*scene) error{
 var elsewhere = map[string]string{
 	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Codes.Begin": "reads",
 	"APIKeys.Validate": "reads", "APIKeys.List": "reads", "Roles.List": "reads", "Roles.ClaimToken": "reads",
-	"View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
+	"ExportUser": "reads", "View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",
 	"AuthenticateUser":       "writes only to upgrade a hash, whose failure is an event",
@@ -303,6 +304,7 @@ func TestAFailureAnywhereLeavesTheStateBefore(t *testing.T) {
 				Sessions: snib.SessionPolicy{ExtendEvery: -1},
 				Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
 				Roles:    snib.RolePolicy{Protected: []string{"admin"}},
+				Owned:    []string{"notes"},
 			})
 			s := newScene(t, db)
 			clock.Advance(2 * time.Minute) // so that the clock is due to be stored
@@ -346,6 +348,7 @@ func TestMethodsThatRunTwiceHappenOnce(t *testing.T) {
 			db, err := snib.OpenTwice(filepath.Join(t.TempDir(), "accounts.db"), snibtest.Fast(&snib.Options{
 				Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
 				Roles:   snib.RolePolicy{Protected: []string{"admin"}},
+				Owned:   []string{"notes"},
 			}))
 			if err != nil {
 				t.Fatal(err)

@@ -174,12 +174,16 @@ func content(tb testing.TB, db *snib.DB) (records map[string]string, commits int
 	err := db.View(ctx, func(tx *snib.Tx) error {
 		commits = tx.Bolt().ID()
 		root := tx.Bolt().Bucket([]byte("snib"))
-		return root.ForEachBucket(func(space []byte) error {
+		err := root.ForEachBucket(func(space []byte) error {
 			return root.Bucket(space).ForEach(func(k, v []byte) error {
 				records[fmt.Sprintf("%s/%q", space, k)] = string(v)
 				return nil
 			})
 		})
+		for _, row := range rowsIn(tx, "notes") {
+			records["notes of the program/"+row] = ""
+		}
+		return err
 	})
 	if err != nil {
 		tb.Fatal(err)

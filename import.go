@@ -89,8 +89,9 @@ func PasswordSources() []string { return phc.Sources() }
 
 // ImportUser makes a user of another system's. [DB.ImportUsers] is for many.
 // ErrIdentityTaken (also when two spellings there are one identity here: report
-// both, merge neither), ErrAttributeTaken, ErrInvalidInput (ID if it is malformed
-// or a user's already; Provider, Identifier, LinkedAt, VerifiedAt, Others, PasswordHash,
+// both, merge neither), ErrAttributeTaken, ErrInvalidInput (ID if it is malformed,
+// a user's already or one of a user whose rows the sweep has still to remove;
+// Provider, Identifier, LinkedAt, VerifiedAt, Others, PasswordHash,
 // PasswordSource, PasswordKey, PasswordPepper, Roles, Attributes, DisabledReason,
 // CreatedAt, PasswordChangedAt); ErrBusy; ErrNoKey (with a password).
 //
@@ -212,6 +213,13 @@ func (tx *Tx) importID(id UserID) (string, error) {
 	taken, err := tx.rec.Has(records.SpaceUsers, string(id))
 	if err == nil && taken {
 		err = errIDTaken()
+	}
+	if err == nil {
+		if _, leaving, leavingErr := tx.rec.Leaving(string(id)); leaving {
+			err = &InputError{Field: "ID", Code: CodeTaken, Reason: "is of a deleted user whose rows are being removed"}
+		} else {
+			err = leavingErr
+		}
 	}
 	return string(id), err
 }

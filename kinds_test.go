@@ -1,6 +1,7 @@
 package snib_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -123,7 +124,7 @@ func TestEveryKindLivesAndEnds(t *testing.T) {
 			}
 			for name, step := range map[string]func(*testing.T, kindScene){
 				"created": kindCreated, "evicted": kindEvicted, "gone with its user": kindDeleted, "damaged": kindDamaged,
-				"swept": kindSwept, "occasions": kindOccasions, "restored": kindRestored,
+				"exported": kindExported, "swept": kindSwept, "occasions": kindOccasions, "restored": kindRestored,
 			} {
 				t.Run(name, func(t *testing.T) {
 					clock := snibtest.NewClock()
@@ -276,6 +277,26 @@ func kindDamaged(t *testing.T, s kindScene) {
 	if err := sound.use(s.db); err != nil {
 		t.Errorf("the one beside it: %v", err)
 	}
+}
+
+// kindExported: what the user is given names the record, and has no byte string of
+// it: neither as it is nor in hexadecimal digits, base64 or base32.
+func kindExported(t *testing.T, s kindScene) {
+	r, theirs := s.make(t), makers[s.Title](t, s.db, user(t, s.db, "bob"), time.Hour)
+	out := exported(t, s.db, s.user.ID)
+	if !strings.Contains(out, r.key) || strings.Contains(out, theirs.key) || !json.Valid([]byte(out)) {
+		t.Errorf("of the user's and another's record: %s", out)
+	}
+	value := rawGet(t, handle(t, s.db), s.Space, r.key)
+	if secret := leaked(out, value); secret != "" {
+		t.Errorf("bytes of the record: %s in %s", secret, out)
+	}
+	value[len(value)/2] ^= 1
+	rawPut(t, handle(t, s.db), s.Space, r.key, value)
+	if out := exported(t, s.db, s.user.ID); !strings.Contains(out, r.key) || !strings.Contains(out, `"unreadable":true`) {
+		t.Errorf("of a damaged record: %s", out)
+	}
+	must(s.db.Repair(ctx))(t)
 }
 
 func kindSwept(t *testing.T, s kindScene) {
@@ -454,6 +475,10 @@ func TestOneOwnerOfTwoUsersKeepsThemApart(t *testing.T) {
 		if l := must(c.db.Tokens().Use(ctx, c.links[i][0].Purpose, c.links[i][0].Token.Reveal()))(t); l.UserID != u.ID {
 			t.Errorf("a one-time token of %s, want %s", l.UserID, u.ID)
 		}
+	}
+	export := exported(t, c.db, c.ada.ID)
+	if strings.Contains(export, string(c.sessions[1][0].ID)) || strings.Count(export, `"id":"ses_`) != 6 {
+		t.Errorf("exported of ada: %s", export)
 	}
 	// What ada ends of bob's by its id is nothing.
 	for _, err := range []error{

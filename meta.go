@@ -65,7 +65,7 @@ func (db *DB) adopt(ctx context.Context) error {
 	}
 	db.checkClock()
 	after := db.declarations(before)
-	if !slices.Equal(after.Indexes, before.Indexes) || !slices.Equal(after.Providers, before.Providers) {
+	if !builtAlike(after, before) || !slices.Equal(after.Owned, before.Owned) {
 		return db.redeclare(ctx)
 	}
 	return nil

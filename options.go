@@ -48,6 +48,18 @@ type Options struct {
 	// The next Open removes what a crash leaves.
 	Indexes []Index
 
+	// Owned names top-level buckets of the program's own whose rows belong to
+	// users: a key is the user's id, a zero byte and anything, as [OwnedKey] makes
+	// it. The program reads and writes them with [Tx.Bolt]; they go with their
+	// user (see [DB.DeleteUser]), [DB.Check] counts those without one, and
+	// [DB.ExportUser] has them. A bucket among them is a row with all that is in
+	// it.
+	//
+	// The names are added to those that the file declares, and stay: a program
+	// that was not told of a bucket deletes its rows, too. A bucket that does not
+	// exist yet is empty. 1–64 bytes of text, not "snib"; at most 64 in a file.
+	Owned []string
+
 	// Keys are kept apart from the file; what is sealed under them cannot be
 	// read from a copy of it. The first is the current one, under which values
 	// are sealed; the others open older ones, until [DB.Reseal] has retired
@@ -60,8 +72,8 @@ type Options struct {
 	// that is lost takes with it what it has sealed: see [DB.Reseal].
 	Keys []Key
 
-	// SweepEvery is how often a goroutine removes records dead for a day (see
-	// [DB.Sweep]), the first time that long after Open. Default 1 h, from 1 s
+	// SweepEvery is how often a goroutine removes records dead for a day, and rows
+	// of deleted users (see [DB.Sweep]), the first time that long after Open. Default 1 h, from 1 s
 	// to 30 years; negative: only when Sweep is called. A program that runs for
 	// less calls Sweep now and then.
 	SweepEvery time.Duration
@@ -370,7 +382,7 @@ func (o *Options) settings() (*settings, error) {
 		s.Options = *o
 	}
 	s.Providers, s.Indexes = maps.Clone(s.Providers), slices.Clone(s.Indexes)
-	s.Keys = slices.Clone(s.Keys)
+	s.Keys, s.Owned = slices.Clone(s.Keys), slices.Clone(s.Owned)
 	s.Passwords.Names = slices.Clone(s.Passwords.Names)
 	s.fillDefaults()
 	if err := s.checkPolicies(); err != nil {
@@ -508,6 +520,9 @@ func (s *settings) checkDeclarations() error {
 		if !rule.valid() {
 			return &InputError{Field: "Options.Providers[" + name + "]", Code: CodeUnsupported, Reason: "must be one of the rules of this package"}
 		}
+	}
+	if err := s.checkOwned(); err != nil {
+		return err
 	}
 	if len(s.Indexes) > maxDeclared {
 		return &InputError{Field: "Options.Indexes", Code: CodeTooMany, Reason: "must be at most 64", Max: maxDeclared}

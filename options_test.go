@@ -121,6 +121,18 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 			}
 		},
 	},
+	"Owned": {
+		func(o *snib.Options) { o.Owned = []string{""} },
+		func(o *snib.Options) { o.Owned = []string{"notes", "snib"} },
+		func(o *snib.Options) { o.Owned = []string{"notes", "more", "notes"} },
+		func(o *snib.Options) { o.Owned = []string{"a\x00b"} },
+		func(o *snib.Options) { o.Owned = []string{strings.Repeat("n", 65)} },
+		func(o *snib.Options) {
+			for i := range 65 {
+				o.Owned = append(o.Owned, fmt.Sprint(i))
+			}
+		},
+	},
 	"Keys": {
 		func(o *snib.Options) { o.Keys = make([]snib.Key, 1) },
 		func(o *snib.Options) { o.Keys = []snib.Key{testKey("a", 1), testKey("b", 2), testKey("a", 3)} },

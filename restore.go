@@ -105,7 +105,7 @@ func (o *RestoreOptions) restore(ctx context.Context, backup, path string) (Rest
 
 // examine checks the copy and revokes the sessions and tokens in it.
 func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options) (report RestoreReport, err error) {
-	opts.Indexes, opts.Providers, opts.SweepEvery, opts.MaxSize = nil, nil, -1, 0
+	opts.Indexes, opts.Providers, opts.Owned, opts.SweepEvery, opts.MaxSize = nil, nil, nil, -1, 0
 	opts.InsecureNoSync = true // the file is synced when it is complete
 	db, err := prepare(&opts)
 	if err != nil {

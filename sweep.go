@@ -16,11 +16,13 @@ import (
 const (
 	sweepRead   = 1000 // records read in one snapshot
 	sweepDelete = 500  // records deleted, or written, in one transaction
+	sweepRows   = 2000 // rows of the application's, likewise: they lie together
 )
 
 // Sweep removes sessions, refresh tokens, one-time tokens and API keys that have
-// been dead for a day, and all that EndEverything or ResetClock ended; it returns
-// how many. It writes the last uses of API keys. Nothing depends on it but the size of the file: dead tokens are
+// been dead for a day, and all that EndEverything or ResetClock ended, and the rows
+// that deleted users have left in the buckets of Options.Owned; it returns
+// how many. It writes the last uses of API keys. Nothing else depends on it but the size of the file: dead tokens are
 // refused anyway. It reads and writes in small steps, between which others have
 // their turn and ctx is looked at; an interrupted sweep keeps the removals made
 // so far. It runs by itself every Options.SweepEvery.
@@ -38,7 +40,13 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 			return n, during("sweep", err)
 		}
 	}
-	if err := db.sweepQuarantine(ctx); err != nil {
+	removed, err := db.sweepLeaving(ctx)
+	n += removed
+	db.sweeper.swept.Add(int64(removed))
+	if err == nil {
+		err = db.sweepQuarantine(ctx)
+	}
+	if err != nil {
 		return n, during("sweep", err)
 	}
 	if err := db.storeKeyUses(ctx); err != nil {
@@ -124,6 +132,33 @@ func (db *DB) sweepBatch(ctx context.Context, k *records.Kind, keys []codec.Owne
 		}
 		return n, nil
 	})
+}
+
+// sweepLeaving removes the rows of users who are gone, as many in one step as
+// take a few milliseconds.
+func (db *DB) sweepLeaving(ctx context.Context) (int, error) {
+	n := 0
+	var from []byte
+	for {
+		var ids []string
+		next, err := db.scanPage(ctx, records.SpaceLeaving, from, func(_ *Tx, key, _ []byte) {
+			ids = append(ids, string(key))
+		})
+		for _, id := range ids {
+			for done := false; err == nil && !done; {
+				var removed int
+				removed, err = result(ctx, "", db.update, func(tx *Tx) (n int, err error) {
+					n, done, err = tx.rec.SweepLeaving(id, sweepRows)
+					return n, err
+				})
+				n += removed
+			}
+		}
+		if err != nil || next == nil {
+			return n, err
+		}
+		from = next
+	}
 }
 
 // sweepQuarantine removes records that have been in quarantine for 30 days. Keys

@@ -52,7 +52,7 @@ var (
 		"HashPassword": true, "AuthenticateUser": true, "LogIn": true, "ChangePassword": true, "Reauthenticate": true,
 		"Refresh": true, "Sweep": true, "Check": true, "Stats": true, "EndEverything": true, "ResetClock": true,
 		"Reseal": true, "Repair": true, "Backup": true, "BackupFile": true, "Compact": true, "CompactTo": true,
-		"Throttle": true, "Codes": true,
+		"Throttle": true, "ExportUser": true, "Codes": true,
 		"SetVerified": true, "ObserveHashes": true, "WrapStore": true, // of these tests
 	}
 

@@ -172,13 +172,16 @@ func readsUser(_ *DB, id UserID) []kv.Ref {
 }
 
 // DeleteUser removes the user and all that is the user's: identities, index
-// entries, roles, sessions, refresh and one-time tokens, API keys, in one transaction. From then
+// entries, roles, sessions, refresh and one-time tokens, API keys, and rows in the buckets of
+// Options.Owned, in one transaction. From then
 // on every token of the user fails, and the identities and unique values are
-// free. An unknown or malformed id is no error, nor is a record that is damaged.
+// free. Of rows the first 10,000 go at once and the rest in later, short
+// transactions of the sweep ([DB.Sweep]); until then the file keeps the id, which
+// ImportUser refuses, and goes on after a crash or a restore. An unknown or malformed id is no error, nor is a record that is damaged.
 // Of a record that damage has lost, sessions and tokens end; finding its
 // identities and unique values would be a walk through all users, so they stay
-// taken until Repair frees them. ErrLastHolder for the last enabled user with a
-// protected role ([RolePolicy]).
+// taken until Repair frees them; rows go. ErrLastHolder for the last enabled
+// user with a protected role ([RolePolicy]).
 func (db *DB) DeleteUser(ctx context.Context, id UserID) error {
 	return during("delete user", db.update(ctx, func(tx *Tx) error { return tx.DeleteUser(id) }))
 }

@@ -3,7 +3,8 @@ package codec
 // Declarations are the indexes and identifier rules that the keys of a file
 // were made with, under KeyDeclarations. Both lists keep their order.
 //
-//	offset 9  dc + 2 + Indexes, dc + 2 + Providers, cf + 8 Version
+//	offset 9  dc + 2 + Indexes, dc + 2 + Providers, cf + 8 Version,
+//	          dc + 2 + Owned, each a text
 type Declarations struct {
 	Indexes   []Index    // nil if empty
 	Providers []Provider // nil if empty
@@ -11,6 +12,11 @@ type Declarations struct {
 	// Version is raised by every change. 0 is not written: a file of format 1
 	// has no version.
 	Version uint64
+
+	// Owned are the application's buckets whose keys begin with a user id and a
+	// zero byte, strictly ascending. None are not written; where there are some,
+	// there is a Version.
+	Owned []string
 }
 
 // Index declares an attribute to be indexed: 93, text Name, c3 or c2 for
@@ -39,6 +45,9 @@ func (r *Declarations) Append(dst []byte) []byte {
 	if r.Version != 0 {
 		l.fields++
 	}
+	if len(r.Owned) > 0 {
+		l.fields++
+	}
 	dst = begin(dst, l)
 	dst = appendList(dst, len(r.Indexes))
 	for _, x := range r.Indexes {
@@ -56,6 +65,9 @@ func (r *Declarations) Append(dst []byte) []byte {
 	if r.Version != 0 {
 		dst = appendUint64(dst, r.Version)
 	}
+	if len(r.Owned) > 0 {
+		dst = appendNames(dst, r.Owned)
+	}
 	return seal(dst, start, l, "")
 }
 
@@ -72,6 +84,11 @@ func DecodeDeclarations(value []byte) (Declarations, error) {
 	if extra > 0 {
 		d.Version = r.uint64()
 		r.bad = r.bad || d.Version == 0
+		extra--
+	}
+	if extra > 0 {
+		d.Owned = r.names(t)
+		r.bad = r.bad || len(d.Owned) == 0
 		extra--
 	}
 	if !r.finish(extra) {

@@ -152,6 +152,12 @@ func FuzzDecodeUser(f *testing.F) {
 		func(r any, _ []byte) []byte { x := r.(User); return x.Append(nil) })
 }
 
+func FuzzDecodeLeaving(f *testing.F) {
+	fuzzDecode(f, SpaceLeaving,
+		func(k, v []byte) (any, error) { return anyOf(DecodeLeaving(k, v)) },
+		func(r any, _ []byte) []byte { x := r.(Leaving); return x.Append(nil) })
+}
+
 // FuzzViews holds views against decoders: one accepts what the other does, and
 // both say the same.
 func FuzzViews(f *testing.F) {

@@ -107,6 +107,10 @@ var (
 		Providers: []Provider{{"email", "email"}, {"username", "username"}},
 		Version:   12,
 	}
+	sampleDeclarationsOwned = Declarations{
+		Providers: []Provider{{"email", "email"}}, Version: 13, Owned: []string{"Memberships", "notes"},
+	}
+	sampleLeaving  = Leaving{ID: madeUser, LeftAt: 1_760_000_000_000, Buckets: []string{"Memberships", "notes"}}
 	sampleOwnerKey = OwnerKey{Key: digest(200)}
 	sampleOwned    = OwnedSpaces{Names: []string{"one_time_tokens", "passkeys2", "refresh_families", "sessions"}}
 	sampleSealKeys = SealKeys{Keys: []SealKey{{ID: "2026-11", Canary: digest(210), Uses: 1}, {ID: "k", Canary: digest(220)}}, Version: 7}
@@ -144,6 +148,10 @@ func samples() []sample {
 			[]any{[]any{"age", false, false}, []any{"nick", true, true}}, []any{[]any{"email", "email"}, []any{"username", "username"}}, uint64(12)),
 		metaSample("declarations_least", KeyDeclarations, Declarations{Version: 1}, func(r any) []byte { x := r.(Declarations); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) }, []any{}, []any{}, uint64(1)),
+		metaSample("declarations_owned", KeyDeclarations, sampleDeclarationsOwned, func(r any) []byte { x := r.(Declarations); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) },
+			[]any{}, []any{[]any{"email", "email"}}, uint64(13), []any{"Memberships", "notes"}),
+		leavingSample("leaving", sampleLeaving), leavingSample("leaving_imported", Leaving{ID: "u 1|~", Buckets: []string{strings.Repeat("b", 64)}}),
 		metaSample("owner_key", KeyOwners, sampleOwnerKey, func(r any) []byte { x := r.(OwnerKey); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeOwnerKey(v)) }, sampleOwnerKey.Key[:]),
 		metaSample("seal_keys", KeySealKeys, sampleSealKeys, func(r any) []byte { x := r.(SealKeys); return x.Append(nil) },
@@ -273,6 +281,19 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+func leavingSample(name string, l Leaving) sample {
+	buckets := []any{}
+	for _, name := range l.Buckets {
+		buckets = append(buckets, name)
+	}
+	return sample{
+		name: name, space: SpaceLeaving, key: l.ID, record: l,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeLeaving(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(Leaving); return x.Append(nil) },
+		fields: []any{l.LeftAt, buckets},
+	}
 }
 
 func userSample(name string, u User) sample {

@@ -16,6 +16,7 @@ const (
 	SpaceRoles      = "roles"            // pair (role, user id): empty
 	SpaceQuarantine = "quarantine"       // see [AppendQuarantineKey]
 	SpaceThrottle   = "throttle"         // number of a block: [Throttle]
+	SpaceLeaving    = "leaving"          // user id: [Leaving]
 )
 
 // Keys of the space meta.

@@ -12,6 +12,7 @@ package kv
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // A Space names one ordered set of keys. Spaces are independent of each other
@@ -83,6 +84,36 @@ type Reader interface {
 // need none of their own. It is a hint: results do not depend on it. The keys
 // must not be modified before the next read.
 type Wanter interface{ Want(refs []Ref) }
+
+// Rows is a Reader of an engine whose store the application shares: it reads
+// and removes rows of the application's own, in ordered sets of keys that have
+// names. An engine that stands alone has no such method. See [RowsOf].
+type Rows interface {
+	// ScanRows is Scan for a set; one that is missing is empty. The value of a
+	// set inside the set is nil; it is scanned under a longer path.
+	ScanRows(path []string, from, to []byte, limit int, visit func(key, value []byte) error) error
+
+	// DeleteRows removes the first keys in [from, to), at most limit of them,
+	// and returns how many. A set inside the set counts as one key and as those
+	// in it, which go first. The rows do not count against MaxWrites: they were
+	// put without it. ErrReadOnly outside of a Tx.
+	DeleteRows(set string, from, to []byte, limit int) (int, error)
+}
+
+// RowsOf returns the Rows of a Reader, under wrappers that have the method
+// Unwrap() Reader; errors.ErrUnsupported if the engine has none.
+func RowsOf(r Reader) (Rows, error) {
+	for {
+		if rows, ok := r.(Rows); ok {
+			return rows, nil
+		}
+		outer, ok := r.(interface{ Unwrap() Reader })
+		if !ok {
+			return nil, fmt.Errorf("rows beside the accounts: %w", errors.ErrUnsupported)
+		}
+		r = outer.Unwrap()
+	}
+}
 
 // Tx is a read-write transaction.
 //

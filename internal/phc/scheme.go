@@ -1,6 +1,9 @@
 package phc
 
-import "crypto/subtle"
+import (
+	"crypto/subtle"
+	"strings"
+)
 
 // A scheme is one algorithm as the stored syntax knows it. Schemes are compared
 // by pointer.
@@ -41,4 +44,13 @@ var schemes = func() map[string]*scheme {
 // that no mistake elsewhere turns an empty key into one that always matches.
 func equal(stored, computed []byte) bool {
 	return len(stored) >= minKey && subtle.ConstantTimeCompare(stored, computed) == 1
+}
+
+// Scheme returns the name of the algorithm of a stored hash, "" if it is none.
+func (h Hash) Scheme() string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(string(h), "$"), "$")
+	if schemes[name] == nil {
+		return ""
+	}
+	return name
 }

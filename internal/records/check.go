@@ -18,7 +18,12 @@ type Report struct {
 
 	Records map[*Kind]int // those of users, dead ones too until they are swept
 	Newer   int           // records of kinds that a later program has added
-	Newest  int64         // the latest time in a record
+	Leaving int           // deleted users with rows that are still to go
+	Rows    int           // of the application, in declared buckets
+
+	OrphanRows int       // those of them that are of no user
+	Orphans    []Orphans // by bucket and id; the first 1,000
+	Newest     int64     // the latest time in a record
 
 	Breaches []Breach // the first 1,000
 	Found    int      // how many there are
@@ -96,7 +101,7 @@ func (c *checker) run() error { return c.passes(c.meta, c.users) }
 func (c *checker) passes(meta, users func() error) error {
 	for _, pass := range []func() error{
 		meta, users, c.identities, c.attributes,
-		c.roles, c.owned, c.throttle,
+		c.roles, c.owned, c.throttle, c.leaving, c.rows,
 	} {
 		if err := pass(); err != nil {
 			return err
@@ -118,18 +123,6 @@ func (c *checker) counted(k *Kind) {
 		c.report.Records = make(map[*Kind]int)
 	}
 	c.report.Records[k]++
-}
-
-// attributesOf decodes those of a record, which were checked when it was read.
-func attributesOf(u *codec.User) map[string]any {
-	if u.Attributes == "" {
-		return map[string]any{}
-	}
-	m, err := codec.DecodeAttributes(u.Attributes)
-	if err != nil || m == nil {
-		return map[string]any{}
-	}
-	return m
 }
 
 // step is taken for each record.
@@ -404,7 +397,7 @@ func printable(space kv.Space, key []byte) string {
 	if k, ok := codec.ParseOwnedKey(key); ok && KindOf(space) != nil {
 		return KindOf(space).Token.ID(k)
 	}
-	if space == SpaceUsers && token.ValidUserID(string(id)) {
+	if (space == SpaceUsers || space == SpaceLeaving) && token.ValidUserID(string(id)) {
 		return id
 	}
 	return ""

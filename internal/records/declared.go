@@ -13,12 +13,13 @@ import (
 type Declared struct {
 	Version uint64 // as in codec.State
 	Indexes []codec.Index
+	Owned   []string          // the application's buckets
 	rules   map[string]string // by provider
 }
 
 // NewDeclared takes the declarations of a file.
 func NewDeclared(d codec.Declarations) *Declared {
-	out := &Declared{Version: d.Version, Indexes: d.Indexes, rules: make(map[string]string, len(d.Providers))}
+	out := &Declared{Version: d.Version, Indexes: d.Indexes, Owned: d.Owned, rules: make(map[string]string, len(d.Providers))}
 	for _, p := range d.Providers {
 		out.rules[p.Name] = p.Rule
 	}

@@ -32,6 +32,9 @@ func NewOrdered(w kv.Tx) *Ordered {
 	return o
 }
 
+// Unwrap returns the transaction underneath.
+func (o *Ordered) Unwrap() kv.Reader { return o.Tx }
+
 func (o *Ordered) holds(space kv.Space) bool { return SpaceUsers <= space && space <= SpaceAttributes }
 
 // Get implements kv.Reader.

@@ -176,6 +176,7 @@ func (c *checker) mendMeta() error {
 		declared.Version = state.Declarations + 1
 		if known := c.tx.File.Declared.Load(); known != nil { // the state may be lost too
 			declared.Version = max(declared.Version, known.Version+1)
+			declared.Owned = MergeNames(declared.Owned, known.Owned)
 		}
 		c.guessed = c.defaults.Guessed
 		c.note(Mendable, 1, SpaceMeta, "", "declarations were made anew, from the options")

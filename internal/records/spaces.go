@@ -5,6 +5,9 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
+// Bucket is the one top-level bucket of a file that is the library's.
+const Bucket = "snib"
+
 // The spaces of the file, one row of docs/FORMAT.md each.
 const (
 	SpaceMeta kv.Space = iota
@@ -18,6 +21,7 @@ const (
 	SpaceThrottle
 	SpaceAPIKeys
 	SpaceRoles
+	SpaceLeaving
 
 	// Built to take the place of those above: see internal/reindex.
 	ShadowUsers
@@ -39,6 +43,7 @@ var Spaces = []kv.SpaceSpec{
 	SpaceThrottle:   {Name: codec.SpaceThrottle},
 	SpaceAPIKeys:    {Name: codec.SpaceAPIKeys},
 	SpaceRoles:      {Name: codec.SpaceRoles},
+	SpaceLeaving:    {Name: codec.SpaceLeaving},
 
 	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
 	ShadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},
@@ -55,4 +60,5 @@ var Shared = map[kv.Space]string{
 	SpaceRoles:      "leads to the user, whose record lists it",
 	SpaceQuarantine: "what Repair could not read",
 	SpaceThrottle:   "counts of failed guesses, which name nobody",
+	SpaceLeaving:    "a deleted user, until the last row is removed",
 }

@@ -77,8 +77,17 @@ func (tx *Tx) PutUser(before, u *codec.User) error {
 
 // DeleteUser removes a user and all that is the user's. An unknown id is no
 // error, nor is a record that is damaged. Of a user whose record is gone, as
-// after a repair, it removes what is left under the owner.
+// after a repair, it removes the rest under the owner, and rows. Of rows it
+// removes MaxRows, the sweep the others.
 func (tx *Tx) DeleteUser(id string) error {
+	if err := tx.deleteUser(id); err != nil {
+		return err
+	}
+	_, err := tx.RemoveRows(id, MaxRows)
+	return tx.DoomIf(tx.Written, err)
+}
+
+func (tx *Tx) deleteUser(id string) error {
 	u, err := tx.User(id)
 	switch {
 	case errors.Is(err, ErrUserNotFound):

@@ -100,6 +100,22 @@ func (t *joinedTx) DeleteRange(i kv.Space, from, to []byte) (int, error) {
 	return t.tx.DeleteRange(i, from, to)
 }
 
+func (t *joinedTx) ScanRows(path []string, from, to []byte, limit int, visit func(key, value []byte) error) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	defer faultsPanic()()
+	return t.tx.ScanRows(path, from, to, limit, visit)
+}
+
+func (t *joinedTx) DeleteRows(set string, from, to []byte, limit int) (int, error) {
+	if err := t.check(); err != nil {
+		return 0, err
+	}
+	defer faultsPanic()()
+	return t.tx.DeleteRows(set, from, to, limit)
+}
+
 // Bolt returns the bolt transaction under a Reader of View, a Tx of Update,
 // Exclusive or Join, or a wrapper of one that has the method
 // Unwrap() kv.Reader; false for Pin and Apply, other engines, and after the

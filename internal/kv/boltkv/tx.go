@@ -83,7 +83,11 @@ func (r *reader) GetMany(refs []kv.Ref, visit func(i int, value []byte, ok bool)
 }
 
 // Scan implements kv.Reader.
-func (r *reader) Scan(i kv.Space, from, to []byte, limit int, visit func(key, value []byte) error) (err error) {
+func (r *reader) Scan(i kv.Space, from, to []byte, limit int, visit func(key, value []byte) error) error {
+	return r.scan(func() (*space, error) { return r.space(i) }, from, to, limit, visit)
+}
+
+func (r *reader) scan(find func() (*space, error), from, to []byte, limit int, visit func(key, value []byte) error) (err error) {
 	if err := r.usable(); err != nil {
 		return err
 	}
@@ -98,7 +102,7 @@ func (r *reader) Scan(i kv.Space, from, to []byte, limit int, visit func(key, va
 			err = r.fail(corrupt(p))
 		}
 	}()
-	s, err := r.space(i)
+	s, err := find()
 	if err != nil {
 		return r.fail(err)
 	}

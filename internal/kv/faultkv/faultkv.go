@@ -26,9 +26,9 @@ const garbage = 0xDB
 type Faults struct {
 	// Fail is the number, from 0, of the operation that fails; a negative
 	// number fails no operation. Operations are calls of Get, GetMany, Scan,
-	// Put, Delete and DeleteRange, and commits: a commit follows a closure of
-	// Update, Apply or Exclusive that returned nil. A closure that is run twice
-	// counts twice.
+	// Put, Delete, DeleteRange, ScanRows and DeleteRows, and commits: a commit
+	// follows a closure of Update, Apply or Exclusive that returned nil. A closure
+	// that is run twice counts twice.
 	Fail int64
 
 	// Again makes the error of that operation kv.ErrAgain: closures are run
@@ -207,6 +207,33 @@ func (r *reader) Scan(space kv.Space, from, to []byte, limit int, visit func(key
 	return r.in.Scan(space, from, to, limit, func(key, value []byte) error {
 		return visit(r.hand(key), r.hand(value))
 	})
+}
+
+// ScanRows implements kv.Rows, if the engine does.
+func (r *reader) ScanRows(path []string, from, to []byte, limit int, visit func(key, value []byte) error) error {
+	rows, err := kv.RowsOf(r.in)
+	if err == nil {
+		err = r.begin()
+	}
+	if err != nil {
+		return err
+	}
+	return rows.ScanRows(path, from, to, limit, func(key, value []byte) error {
+		return visit(r.hand(key), r.hand(value))
+	})
+}
+
+// DeleteRows implements kv.Rows, if the engine does.
+func (r *reader) DeleteRows(set string, from, to []byte, limit int) (int, error) {
+	rows, err := kv.RowsOf(r.in)
+	if err == nil {
+		err = r.begin()
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer r.end()
+	return rows.DeleteRows(set, from, to, limit)
 }
 
 // tx wraps a kv.Tx.
