@@ -257,7 +257,7 @@ func (e *AttributeTakenError) Unwrap() error { return ErrAttributeTaken }
 // LastHolderError names the protected role without another holder. It is an
 // [ErrLastHolder].
 type LastHolderError struct {
-	Role string
+	Role string // as in RolePolicy.Protected
 }
 
 // Error names the role.
