@@ -112,7 +112,7 @@ func (tx *Tx) keepInFamily(s *codec.Session, f *codec.Family) (Session, error) {
 // is the one that is set, as a user does. It is atomic: if the password changes
 // between the verification and the write, the call is refused. All sessions,
 // refresh tokens and one-time tokens of the user end in the same transaction, as
-// by UpdateUserPassword; the session comes back with a new Token and
+// by UpdateUserPassword, but no API key: show the list of them. The session comes back with a new Token and
 // authenticated now, as by Reauthenticate. Of one born of a refresh token, which
 // has ended, that is the last: it ends at the deadline that it has.
 //
@@ -144,7 +144,7 @@ func (db *DB) changePassword(ctx context.Context, token, current, password strin
 			if err != nil {
 				return Session{}, err
 			}
-			if _, err := tx.replacePassword(UserID(s.UserID), hash, records.EventPasswordChanged); err != nil {
+			if _, err := tx.replacePassword(UserID(s.UserID), hash, records.EventPasswordChanged, records.PasswordChanges); err != nil {
 				return Session{}, err
 			}
 			out, err := tx.keep(&s)

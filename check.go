@@ -22,6 +22,7 @@ type CheckReport struct {
 	Events        int // of users
 	Outbox        int // events that wait for their consumers
 	Devices       int // known devices, likewise
+	APIKeys       int // likewise
 	ForeignHashes int // users whose imported password hash is not replaced yet
 	SealedHashes  int // users whose password hash is sealed
 	Newer         int // records of kinds that a later program has added to the file
@@ -122,6 +123,8 @@ func (r *CheckReport) count(k *records.Kind) *int {
 		return &r.Events
 	case records.Devices:
 		return &r.Devices
+	case records.APIKeys:
+		return &r.APIKeys
 	}
 	panic("a kind without a count") // unreachable: TestEveryKindLivesAndEnds
 }

@@ -2,6 +2,7 @@ package snib_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +66,13 @@ func TestCheckINV7Bounds(t *testing.T) {
 				return t.Append(nil)
 			})
 			return breach{7, "one_time_tokens", user(c)}
+		},
+		"51 API keys": func(tb testing.TB, c *checked) breach {
+			c.fill(tb, "api_keys", snib.MaxAPIKeys+1, func(key codec.OwnedKey) []byte {
+				k := codec.APIKey{Key: key, UserID: user(c), Epoch: 1, Name: "n"}
+				return k.Append(nil)
+			})
+			return breach{7, "api_keys", user(c)}
 		},
 	})
 }
@@ -192,6 +200,36 @@ func TestCheckINV12OneTimeTokens(t *testing.T) {
 		"of nobody":       stray("one_time_tokens", 12, token.OneTime, "ghost", "ghost", record),
 		"under another's": stray("one_time_tokens", 12, token.OneTime, "ada", "eve", record),
 	})
+}
+
+func TestCheckINV20APIKeys(t *testing.T) {
+	record := func(key codec.OwnedKey, user string) []byte {
+		k := codec.APIKey{Key: key, UserID: user, Epoch: 1, Name: "n"}
+		return k.Append(nil)
+	}
+	broken := func(change func(*codec.APIKey)) func(testing.TB, *checked) breach {
+		return func(tb testing.TB, c *checked) breach {
+			k := must(c.db.APIKeys().CreateFor(ctx, c.ada.ID, snib.NewAPIKey{Name: "n", Scopes: []string{"a", "b"}, TTL: snib.Never}))(tb)
+			edit(tb, c, "api_keys", string(k.ID), codec.DecodeAPIKey, func(k *codec.APIKey) []byte { return k.Append(nil) }, change)
+			return breach{20, "api_keys", string(k.ID)}
+		}
+	}
+	breaking(t, map[string]func(testing.TB, *checked) breach{
+		"later epoch":       broken(func(k *codec.APIKey) { k.Epoch++ }),
+		"without a name":    broken(func(k *codec.APIKey) { k.Name = "" }),
+		"scopes not sorted": broken(func(k *codec.APIKey) { k.Scopes = []string{"b", "a"} }),
+		"a scope twice":     broken(func(k *codec.APIKey) { k.Scopes = []string{"a", "a"} }),
+		"a scope too wide":  broken(func(k *codec.APIKey) { k.Scopes = []string{"*"} }),
+		"17 scopes":         broken(func(k *codec.APIKey) { k.Scopes = strings.Split("abcdefghijklmnopq", "") }),
+		"of nobody":         stray("api_keys", 20, token.APIKey, "ghost", "ghost", record),
+		"under another's":   stray("api_keys", 20, token.APIKey, "ada", "eve", record),
+	})
+	c := newChecked(t) // of a disabled user it stays
+	must(c.db.APIKeys().CreateFor(ctx, c.bob.ID, snib.NewAPIKey{Name: "n", TTL: snib.Never}))(t)
+	must(c.db.DisableUser(ctx, c.bob.ID, ""))(t)
+	if report, err := c.db.Check(ctx); err != nil || report.APIKeys != 1 {
+		t.Errorf("%d keys, %v", report.APIKeys, err)
+	}
 }
 
 func TestCheckINV14SessionsAndFamilies(t *testing.T) {

@@ -37,6 +37,7 @@ type DB struct {
 	counts    *throttle.Keeper // of failed guesses
 	failed    failedLogIns     // of users
 	bell      bell             // rings when there is something in the outbox
+	keyUses   records.KeyUses  // of API keys, not written yet
 	closeOnce sync.Once
 	closeErr  error
 

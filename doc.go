@@ -33,6 +33,11 @@
 //
 // A [Device] is a browser from which a user has logged in before. Guesses of
 // strangers at the user's password do not keep it out, and it is no log-in by itself.
+// An [APIKey] lets a program act for a user, within scopes, until the time that
+// it was made for. It is never taken for a session.
+//
+// A user may have roles, which are names without meaning to the library:
+// [DB.Roles] grants them, [User].Roles has them.
 //
 // Each user has a credential version, which starts at a random number and rises
 // when the password is set or removed, the user disabled or enabled, an

@@ -151,7 +151,8 @@ func (db *DB) start(ctx context.Context, s store) (_ *DB, err error) {
 	return db, nil
 }
 
-// Close stores the clock and the counts of failed log-ins, ends the background sweep, waits for transactions
+// Close stores the clock, the counts of failed log-ins and the last uses of API
+// keys, ends the background sweep, waits for transactions
 // that are open and closes the file (a handle given to New stays open). Every
 // later call of a method that touches the file returns ErrClosed. A second Close returns what
 // the first did. Inside a closure it does nothing: ErrNested.
@@ -162,6 +163,7 @@ func (db *DB) Close() error {
 	db.closeOnce.Do(func() {
 		db.stopSweeper()
 		db.stopCounts()
+		db.stopKeyUses()
 		db.closeErr = during("close", db.store.Close())
 		db.bell.ring() // consumers of the outbox find it closed
 	})

@@ -15,12 +15,14 @@ var (
 	// ErrUserNotFound: no user has this id, identity or attribute; a malformed
 	// id is an unknown one. Returned by every method that takes the id of a
 	// user or looks one up, save DeleteUser, DeleteDeadUserSessions, the lists,
-	// and RevokeSession and Revoke of [RefreshTokens] and of [OneTimeTokens].
+	// and RevokeSession and Revoke of [RefreshTokens], [OneTimeTokens] and
+	// [APIKeys].
 	ErrUserNotFound = records.ErrUserNotFound
 
 	// ErrUserDisabled: the user exists and is disabled. Returned only by
 	// methods that take a user id and would let the user in: CreateSession,
-	// CreateRefreshToken, ChangePassword, and Create of [OneTimeTokens]. The
+	// CreateRefreshToken, ChangePassword, and Create of [OneTimeTokens] and
+	// [APIKeys]. The
 	// ErrInvalidCredentials of AuthenticateUser and LogIn is this too if the
 	// password was right.
 	ErrUserDisabled = errors.New("user is disabled")
@@ -36,6 +38,18 @@ var (
 	// UpdateUserAttributes, and as [ConflictError] by Open when a new unique
 	// index finds two. Nothing was written.
 	ErrAttributeTaken = errors.New("attribute is taken by another user")
+)
+
+// About roles.
+var (
+	// ErrLastHolder: the user is the last enabled one with a role of
+	// RolePolicy.Protected. Returned as [LastHolderError] by Roles.Withdraw,
+	// DeleteUser and DisableUser. Nothing was written. Grant it to another first.
+	ErrLastHolder = errors.New("last holder of a protected role")
+
+	// ErrRoleHeld: a user has the role, so it cannot be claimed. Returned by
+	// Claim and ClaimToken of [Roles].
+	ErrRoleHeld = errors.New("role is held")
 )
 
 // About presented credentials. Say no more than that they were refused.
@@ -57,8 +71,8 @@ var (
 	// ErrInvalidSession: the session token or id is malformed, unknown,
 	// ended, or not in a state that the method accepts. Returned by
 	// ValidateSession, ValidateSessionUser, RenewSession, ExtendSession,
-	// Reauthenticate and GetSession, and by CreateSession and
-	// CreateRefreshToken for a Session given as [Proof]. Ask to log in.
+	// Reauthenticate and GetSession, and by CreateSession, CreateRefreshToken and
+	// Create of [APIKeys] for a Session given as [Proof]. Ask to log in.
 	ErrInvalidSession = records.ErrInvalidSession
 
 	// ErrInvalidRefreshToken: the refresh token is malformed, unknown,
@@ -73,7 +87,7 @@ var (
 
 	// ErrInvalidOneTimeToken: the one-time token is malformed, unknown, expired,
 	// used, ended or for another purpose. Returned by Use and Peek of
-	// [OneTimeTokens].
+	// [OneTimeTokens], and by Claim of [Roles] for another text.
 	ErrInvalidOneTimeToken = records.ErrInvalidOneTimeToken
 
 	// ErrDeviceNotFound: the call carries no token of a known device of the
@@ -92,6 +106,22 @@ var (
 	// ErrGap: events are gone before a consumer has read them. Returned by Read
 	// and Consume of [Events] as [GapError], once for each gap.
 	ErrGap = errors.New("events are gone from the outbox")
+)
+
+// About API keys.
+var (
+	// ErrInvalidAPIKey: the API key is malformed, unknown, expired or revoked, or
+	// its user is disabled. Returned by Validate of [APIKeys].
+	ErrInvalidAPIKey = records.ErrInvalidAPIKey
+
+	// ErrAPIKeyLimit: the user has [MaxAPIKeys] live ones; none was made and none
+	// ended. Returned by Create and CreateFor of [APIKeys]. Revoke one.
+	ErrAPIKeyLimit = errors.New("limit of API keys")
+
+	// ErrNotFresh: the log-in of the session is more than [FreshFor] ago.
+	// Returned by Create of [APIKeys]. Ask for the password again, by
+	// [DB.Reauthenticate], or for a log-in.
+	ErrNotFresh = errors.New("log-in is too long ago")
 )
 
 // About arguments.
@@ -234,6 +264,18 @@ func (e *AttributeTakenError) Error() string {
 
 // Unwrap makes it an ErrAttributeTaken.
 func (e *AttributeTakenError) Unwrap() error { return ErrAttributeTaken }
+
+// LastHolderError names the protected role without another holder. It is an
+// [ErrLastHolder].
+type LastHolderError struct {
+	Role string // as in RolePolicy.Protected
+}
+
+// Error names the role.
+func (e *LastHolderError) Error() string { return "nobody else has the role " + e.Role }
+
+// Unwrap makes it an ErrLastHolder.
+func (e *LastHolderError) Unwrap() error { return ErrLastHolder }
 
 // ThrottledError says how long to wait. It is an [ErrThrottled].
 type ThrottledError struct {

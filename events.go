@@ -37,6 +37,10 @@ const (
 	EventUnlocked             EventKind = "unlocked"               // by Unlock or UnlockIdentity of [Throttle]
 	EventDeviceTrusted        EventKind = "device-trusted"         // Subject: the device; by Trust of [Devices]
 	EventDeviceRevoked        EventKind = "device-revoked"         // Subject: the device; by Revoke or RevokeAll of [Devices]
+	EventAPIKeyCreated        EventKind = "api-key-created"        // Subject: the key; Detail: its name
+	EventAPIKeyRevoked        EventKind = "api-key-revoked"        // Subject: the key; by Revoke, RevokeByID or RevokeAll of [APIKeys]
+	EventRoleGranted          EventKind = "role-granted"           // Detail: the role; by Grant or Claim of [Roles]
+	EventRoleWithdrawn        EventKind = "role-withdrawn"         // Detail: the role
 )
 
 // Events of log-ins, each with its Subject. The 100 newest of a user are kept.

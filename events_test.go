@@ -41,6 +41,9 @@ var eventsOf = map[string][]snib.EventKind{
 	"RevokeUserSessions": {"sessions-revoked"}, "RefreshTokens.RevokeAll": {"refresh-tokens-revoked"},
 	"Tokens.Create": {"token-created"}, "Tokens.Use": {"token-used"}, "Tokens.Revoke": nil, "Tokens.RevokeAll": nil,
 	"EndEverything": {"everything-ended"}, "ResetClock": {"everything-ended"},
+	"APIKeys.Create": {"api-key-created"}, "APIKeys.CreateFor": {"api-key-created"},
+	"APIKeys.Revoke": {"api-key-revoked"}, "APIKeys.RevokeByID": {"api-key-revoked"}, "APIKeys.RevokeAll": {"api-key-revoked"},
+	"Roles.Grant": {"role-granted"}, "Roles.Claim": {"role-granted"}, "Roles.Withdraw": {"role-withdrawn"},
 	"Devices.Remember": {"device-remembered"}, "Devices.Trust": {"device-trusted"},
 	"Devices.Revoke": {"device-revoked"}, "Devices.RevokeAll": {"device-revoked"},
 	"Events.Ack": nil, "Codes.Store": {"token-created"}, "Codes.Use": {"token-used", "log-in"},
@@ -56,7 +59,7 @@ func TestEveryChangeHasItsEvent(t *testing.T) {
 			t.Errorf("nothing is said of the events of %s", name)
 		}
 		t.Run(name, func(t *testing.T) {
-			db := snibtest.NewDB(t, &snib.Options{Outbox: []string{"mail", "notices"}, Sessions: snib.SessionPolicy{ExtendEvery: -1}})
+			db := snibtest.NewDB(t, &snib.Options{Outbox: []string{"mail", "notices"}, Sessions: snib.SessionPolicy{ExtendEvery: -1}, Roles: snib.RolePolicy{Protected: []string{"admin"}}})
 			s := newScene(t, db)
 			before := unread(t, db, "notices")
 			if err := write(s); err != nil {

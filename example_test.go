@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -505,4 +506,65 @@ func ExampleDB_Compact() {
 	report, err := db.Check(ctx)
 	fmt.Println(report.Found, err)
 	// Output: 0 <nil>
+}
+
+func ExampleAPIKeys_Validate() {
+	db, ada, done := example()
+	defer done()
+	ctx := context.Background()
+
+	session, _, err := db.LogIn(ctx, "email", "ada@example.com", "correct horse battery", snib.SessionOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	key, err := db.APIKeys().Create(ctx, session, snib.NewAPIKey{
+		Name: "nightly backup", Scopes: []string{"notes:read"}, TTL: 90 * 24 * time.Hour,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	shown := key.Token.Reveal() // once, to be copied into the other program
+
+	key, user, err := db.APIKeys().Validate(ctx, shown)
+	fmt.Println(user.ID == ada.ID, key.Name, key.HasScope("notes:read"), key.HasScope("notes:write"), err)
+	_, err = db.ValidateSession(ctx, shown)
+	fmt.Println(errors.Is(err, snib.ErrInvalidSession))
+	// Output:
+	// true nightly backup true false <nil>
+	// true
+}
+
+func ExampleRoles_Claim() {
+	path, remove := scratch()
+	defer remove()
+	ctx := context.Background()
+	db, err := snib.Open(path, &snib.Options{Roles: snib.RolePolicy{Protected: []string{"admin"}}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+
+	// At start, on the terminal, as long as there is no administrator.
+	token, err := db.Roles().ClaimToken(ctx, "admin")
+	if err != nil {
+		log.Fatal(err)
+	}
+	link := "/first-admin?token=" + token.Reveal()
+
+	ada, err := db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "ada@example.com", Password: "correct horse battery"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, presented, _ := strings.Cut(link, "=")
+	ada, err = db.Roles().Claim(ctx, ada, "admin", presented)
+	fmt.Println(ada.Roles, err)
+
+	_, err = db.Roles().Claim(ctx, ada, "admin", presented)
+	fmt.Println(errors.Is(err, snib.ErrRoleHeld))
+	_, err = db.DisableUser(ctx, ada.ID, "on leave")
+	fmt.Println(errors.Is(err, snib.ErrLastHolder))
+	// Output:
+	// [admin] <nil>
+	// true
+	// true
 }

@@ -54,6 +54,9 @@ func EventNames() (out []EventKind) {
 	return out
 }
 
+// ForgetKeyUses drops the uses of API keys that are not written yet.
+func ForgetKeyUses(db *DB) { db.keyUses.Take() }
+
 // WrapStore puts a store around the one underneath and returns what puts it
 // back.
 func (db *DB) WrapStore(wrap func(kv.Store) kv.Store) (restore func()) {
@@ -180,8 +183,9 @@ type Kind struct {
 
 // Occasions name what ends records, as docs/INVARIANTS.md does.
 var Occasions = [records.Occasions]string{
-	"password set, changed or removed", "user disabled", "identity replaced or unlinked",
+	"password changed by its user", "user disabled", "identity replaced or unlinked",
 	"`RevokeUserSessions`", "`RefreshTokens.RevokeAll`", "`EndEverything`, `ResetClock`, `Restore`",
+	"password set or removed without the old one",
 }
 
 // Kinds returns the table of kinds.

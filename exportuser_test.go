@@ -79,6 +79,8 @@ func portrait(tb testing.TB) (*snib.DB, snib.UserID) {
 		tb.Fatal(err)
 	}
 	must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, []byte("new@example.com")))(tb)
+	must(db.APIKeys().CreateFor(ctx, u.ID, snib.NewAPIKey{Name: "backup", Scopes: []string{"notes:read"}, TTL: snib.Never}))(tb)
+	must(db.Roles().Grant(ctx, u.ID, "support"))(tb)
 	err = db.Update(ctx, func(tx *snib.Tx) error {
 		b, err := tx.Bolt().CreateBucketIfNotExists([]byte("notes"))
 		if err != nil {

@@ -24,6 +24,8 @@ type scene struct {
 	family, spent        snib.RefreshToken
 	link, move           snib.OneTimeToken
 	drawn, code          snib.Code // the latter is stored
+	key                  snib.APIKey
+	claim                snib.Token
 	hash                 snib.PasswordHash
 	away                 snib.User // disabled
 	device               snib.Device
@@ -53,6 +55,9 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 		tb.Fatal(err)
 	}
 	s.link = must(db.Tokens().Create(ctx, s.user.ID, "reset", time.Hour, nil))(tb)
+	s.key = must(db.APIKeys().Create(ctx, s.session, snib.NewAPIKey{Name: "backup", Scopes: []string{"files"}, TTL: time.Hour}))(tb)
+	must(db.Roles().Grant(ctx, s.user.ID, "billing"))(tb)
+	s.claim, _ = db.Roles().ClaimToken(ctx, "admin") // if it is a role here
 	mover := must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "mover"}))(tb)
 	s.move = must(db.Identities().BeginMove(ctx, mover.ID, "x", "moved", time.Hour))(tb)
 	s.drawn = must(db.Codes().Begin(ctx, "sign-in", "email", "ada@example.com"))(tb)
@@ -75,7 +80,7 @@ var writes = map[string]func(*scene) error{
 		return err
 	},
 	"ImportUser": func(s *scene) error {
-		_, err := s.db.ImportUser(ctx, snib.UserImport{ID: "u1", Provider: "github", Identifier: "1", PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu"})
+		_, err := s.db.ImportUser(ctx, snib.UserImport{ID: "u1", Provider: "github", Identifier: "1", Roles: []string{"support"}, PasswordHash: "$2b$06$jWR0JbunbcW8Fi5tg6avBu5V3kVRzuZ5pxMc63R8joVdfu7vCldYu"})
 		return err
 	},
 	"ImportUsers": func(s *scene) error {
@@ -171,6 +176,22 @@ var writes = map[string]func(*scene) error{
 	"Devices.Trust":     func(s *scene) error { return second(s.db.Devices().Trust(on(s.device), s.session, time.Hour)) },
 	"Devices.Revoke":    func(s *scene) error { return s.db.Devices().Revoke(ctx, s.user.ID, s.device.ID) },
 	"Devices.RevokeAll": func(s *scene) error { return s.db.Devices().RevokeAll(ctx, s.user.ID) },
+	"APIKeys.Create": func(s *scene) error {
+		_, err := s.db.APIKeys().Create(ctx, s.session, snib.NewAPIKey{Name: "n", TTL: snib.Never})
+		return err
+	},
+	"APIKeys.CreateFor": func(s *scene) error {
+		_, err := s.db.APIKeys().CreateFor(ctx, s.user.ID, snib.NewAPIKey{Name: "n", TTL: snib.Never})
+		return err
+	},
+	"APIKeys.Revoke":     func(s *scene) error { return s.db.APIKeys().Revoke(ctx, s.user.ID, s.key.ID) },
+	"APIKeys.RevokeByID": func(s *scene) error { return s.db.APIKeys().RevokeByID(ctx, s.key.ID) },
+	"APIKeys.RevokeAll":  func(s *scene) error { return s.db.APIKeys().RevokeAll(ctx, s.user.ID) },
+	"Roles.Grant":        func(s *scene) error { return second(s.db.Roles().Grant(ctx, s.user.ID, "support")) },
+	"Roles.Withdraw":     func(s *scene) error { return second(s.db.Roles().Withdraw(ctx, s.user.ID, "billing")) },
+	"Roles.Claim": func(s *scene) error {
+		return second(s.db.Roles().Claim(ctx, s.session, "admin", s.claim.Reveal()))
+	},
 	"UnlinkIdentity": func(s *scene) error {
 		_, err := s.db.UnlinkIdentity(ctx, s.user.ID, "email", "ada@example.com")
 		return err
@@ -199,6 +220,7 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
+	"APIKeys.Validate": "reads", "APIKeys.List": "reads", "Roles.List": "reads", "Roles.ClaimToken": "reads",
 	"Tokens.Peek": "reads", "Tokens.List": "reads", "Devices.Current": "reads", "Devices.List": "reads", "RefreshTokens.List": "reads", "Logins.List": "reads", "Events.List": "reads", "Events.Read": "reads", "Events.Consume": "acknowledges by Events.Ack", "Codes.Begin": "reads",
 	"ExportUser": "reads", "View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
@@ -296,6 +318,7 @@ func TestAFailureAnywhereLeavesTheStateBefore(t *testing.T) {
 				Now:      clock.Now,
 				Sessions: snib.SessionPolicy{ExtendEvery: -1},
 				Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
+				Roles:    snib.RolePolicy{Protected: []string{"admin"}},
 				Owned:    []string{"notes"},
 				Outbox:   []string{"mail"},
 			})
@@ -340,6 +363,7 @@ func TestMethodsThatRunTwiceHappenOnce(t *testing.T) {
 			t.Parallel()
 			db, err := snib.OpenTwice(filepath.Join(t.TempDir(), "accounts.db"), snibtest.Fast(&snib.Options{
 				Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
+				Roles:   snib.RolePolicy{Protected: []string{"admin"}},
 				Owned:   []string{"notes"},
 				Outbox:  []string{"mail"},
 			}))

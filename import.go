@@ -48,6 +48,10 @@ type UserImport struct {
 	// followed the password when it was hashed, "" without a pepper.
 	PasswordPepper string
 
+	// Roles of a new user, as [Roles.Grant] gives them; a row that changes a
+	// user leaves them as they are.
+	Roles []string
+
 	Attributes     Attributes // within their bounds
 	Disabled       bool       // a disabled user stays disabled
 	DisabledReason string     // at most 256 bytes
@@ -88,7 +92,7 @@ func PasswordSources() []string { return phc.Sources() }
 // both, merge neither), ErrAttributeTaken, ErrInvalidInput (ID if it is malformed,
 // a user's already or one of a user whose rows the sweep has still to remove;
 // Provider, Identifier, LinkedAt, VerifiedAt, Others, PasswordHash,
-// PasswordSource, PasswordKey, PasswordPepper, Attributes, DisabledReason,
+// PasswordSource, PasswordKey, PasswordPepper, Roles, Attributes, DisabledReason,
 // CreatedAt, PasswordChangedAt); ErrBusy; ErrNoKey (with a password).
 //
 // A refusal of a hash names its kind and shows nothing else of it. Refused is
@@ -140,6 +144,10 @@ func (s *settings) prepare(i UserImport) (p *preparedImport, err error) {
 	}
 	if len(i.Others) >= MaxIdentities {
 		return nil, &InputError{Field: "Others", Code: CodeTooMany, Reason: "must be at most 15", Max: MaxIdentities - 1}
+	}
+	i.Roles = slices.Compact(slices.Sorted(slices.Values(i.Roles)))
+	if err := s.Roles.importable(i.Roles); err != nil {
+		return nil, err
 	}
 	i.Attributes = maps.Clone(i.Attributes)
 	maps.DeleteFunc(i.Attributes, isUnset)
@@ -257,6 +265,9 @@ func (tx *Tx) fillImport(u *codec.User, p *preparedImport, opened string) (err e
 	}
 	if u.Identities, err = tx.importIdentities(p.UserImport, &was); err != nil {
 		return err
+	}
+	if !here {
+		u.Roles = p.Roles
 	}
 	u.Attributes = p.attributes
 	u.Entries, err = tx.rec.Entries(tx.rec.Declared.Indexes, p.Attributes)

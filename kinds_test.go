@@ -23,13 +23,22 @@ import (
 type made struct {
 	key string
 	use func(*snib.DB) error
+	end func(*snib.DB) error // nil: use ends it
+}
+
+// ends uses a record up, or revokes it.
+func (m made) ends(db *snib.DB) error {
+	if m.end == nil {
+		return m.use(db)
+	}
+	return m.end(db)
 }
 
 // makers makes one record of each kind, for life.
 var makers = map[string]func(tb testing.TB, db *snib.DB, u snib.User, life time.Duration) made{
 	"session": func(tb testing.TB, db *snib.DB, u snib.User, _ time.Duration) made {
 		s := must(db.CreateSession(ctx, asNow(tb, db, u.ID), snib.SessionOptions{}))(tb)
-		return made{string(s.ID), func(db *snib.DB) error { return second(db.ValidateSession(ctx, s.Token.Reveal())) }}
+		return made{key: string(s.ID), use: func(db *snib.DB) error { return second(db.ValidateSession(ctx, s.Token.Reveal())) }}
 	},
 	"refresh token": func(tb testing.TB, db *snib.DB, u snib.User, _ time.Duration) made {
 		_, r, err := db.CreateRefreshToken(ctx, asNow(tb, db, u.ID), snib.SessionOptions{})
@@ -37,7 +46,7 @@ var makers = map[string]func(tb testing.TB, db *snib.DB, u snib.User, life time.
 			tb.Fatal(err)
 		}
 		token := r.Token.Reveal()
-		return made{string(r.ID), func(db *snib.DB) error {
+		return made{key: string(r.ID), use: func(db *snib.DB) error {
 			_, next, err := db.Refresh(ctx, token)
 			if err == nil {
 				token = next.Token.Reveal()
@@ -48,12 +57,30 @@ var makers = map[string]func(tb testing.TB, db *snib.DB, u snib.User, life time.
 	"one-time token": func(tb testing.TB, db *snib.DB, u snib.User, life time.Duration) made {
 		// One of each purpose: two of one are a minute apart.
 		l := must(db.Tokens().Create(ctx, u.ID, fmt.Sprint("purpose-", purposes.Add(1)), life, nil))(tb)
-		return made{string(l.ID), func(db *snib.DB) error { return second(db.Tokens().Use(ctx, l.Purpose, l.Token.Reveal())) }}
+		return made{key: string(l.ID), use: func(db *snib.DB) error { return second(db.Tokens().Use(ctx, l.Purpose, l.Token.Reveal())) }}
 	},
 	"known device": func(tb testing.TB, db *snib.DB, u snib.User, _ time.Duration) made {
 		d := must(db.Devices().Remember(ctx, session(tb, db, u.ID)))(tb)
-		return made{string(d.ID), func(db *snib.DB) error { return second(db.Devices().Current(on(d), u.ID)) }}
+		return made{key: string(d.ID), use: func(db *snib.DB) error { return second(db.Devices().Current(on(d), u.ID)) }}
 	},
+	"API key": func(tb testing.TB, db *snib.DB, u snib.User, life time.Duration) made {
+		k := must(db.APIKeys().CreateFor(ctx, u.ID, snib.NewAPIKey{Name: "a key", TTL: life}))(tb)
+		return made{key: string(k.ID), use: func(db *snib.DB) error { return validKey(db, k) },
+			end: func(db *snib.DB) error { return db.APIKeys().RevokeByID(ctx, k.ID) }}
+	},
+}
+
+// refusals try for one more at the bound of a kind that evicts none.
+var refusals = map[string]struct {
+	try  func(*snib.DB, snib.UserID) error
+	want error
+}{
+	"one-time token": {func(db *snib.DB, u snib.UserID) error {
+		return second(db.Tokens().Create(ctx, u, "one-more", time.Hour, nil))
+	}, snib.ErrOneTimeTokenLimit},
+	"API key": {func(db *snib.DB, u snib.UserID) error {
+		return second(db.APIKeys().CreateFor(ctx, u, snib.NewAPIKey{Name: "one more", TTL: time.Hour}))
+	}, snib.ErrAPIKeyLimit},
 }
 
 var purposes atomic.Int64
@@ -64,7 +91,7 @@ func init() { // it lists and makes by the table that it is in
 			tb.Fatal(err)
 		}
 		id := must(db.Events().List(ctx, u.ID))(tb)[0].ID
-		return made{string(id), func(db *snib.DB) error {
+		return made{key: string(id), use: func(db *snib.DB) error {
 			for _, e := range must(db.Events().List(ctx, u.ID))(tb) {
 				if e.ID == id {
 					return nil
@@ -86,7 +113,18 @@ func kindOptions(clock *snibtest.Clock) *snib.Options {
 
 // occasioned does what ends records, by the names of the table.
 var occasioned = map[string]func(*snib.DB, snib.User) error{
-	"password set, changed or removed": func(db *snib.DB, u snib.User) error {
+	"password changed by its user": func(db *snib.DB, u snib.User) error {
+		now, err := db.GetUser(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		s, err := db.CreateSession(ctx, now, snib.SessionOptions{})
+		if err != nil {
+			return err
+		}
+		return second(db.ChangePassword(ctx, s.Token.Reveal(), password, "another passphrase"))
+	},
+	"password set or removed without the old one": func(db *snib.DB, u snib.User) error {
 		return second(db.UpdateUserPassword(ctx, u.ID, "another passphrase"))
 	},
 	"user disabled": func(db *snib.DB, u snib.User) error {
@@ -222,10 +260,9 @@ func kindRefused(t *testing.T, s kindScene) {
 		t.Error("a dead one is still there, above the bound")
 	}
 	quiet(t, s.db, func() {
-		_, err := s.db.Tokens().Create(ctx, s.user.ID, "one-more", time.Hour, nil)
-		wantErr(t, err, snib.ErrOneTimeTokenLimit)
+		wantErr(t, refusals[s.Title].try(s.db, s.user.ID), refusals[s.Title].want)
 	})
-	if err := records[0].use(s.db); err != nil {
+	if err := records[0].ends(s.db); err != nil {
 		t.Fatal(err)
 	}
 	s.make(t)
@@ -333,7 +370,7 @@ func kindOccasions(t *testing.T, s kindScene) {
 		if act == nil {
 			t.Fatalf("occasioned has no %q", name)
 		}
-		s.user = user(t, s.db, fmt.Sprint("user", i))
+		s.user = must(s.db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: fmt.Sprint("user", i), Password: password}))(t)
 		r := makers[s.Title](t, s.db, s.user, time.Hour)
 		if err := act(s.db, s.user); err != nil {
 			t.Fatal(err)

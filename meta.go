@@ -214,10 +214,10 @@ func (db *DB) storeFloor() error {
 // closeTimeout bounds the last write of the clock, which is not worth more.
 const closeTimeout = time.Second
 
-// EndEverything ends all sessions, refresh tokens and one-time tokens of all
-// users, in one small durable write: after a file was restored from a copy, or
-// when a leak of tokens is suspected. Log-ins work at once. A sweep removes
-// the records.
+// EndEverything ends all sessions, refresh tokens, one-time tokens and API keys
+// of all users, in one small durable write: after a file was restored from a
+// copy, or when a leak of tokens is suspected. Log-ins work at once. A sweep
+// removes the records.
 func (db *DB) EndEverything(ctx context.Context) error {
 	return during("end everything", db.newEpoch(ctx, func(tx *Tx) int64 { return tx.rec.Now }))
 }

@@ -98,6 +98,10 @@ type Options struct {
 	// fails with ErrFull. Default: no bound; at least 1 MiB. Open only.
 	MaxSize int64
 
+	// Roles are the roles that can be granted, and those that must keep
+	// a holder. [DB.Roles] grants them.
+	Roles RolePolicy
+
 	// Throttle is how guessing of passwords is slowed down.
 	Throttle ThrottlePolicy
 
@@ -303,6 +307,11 @@ type PasswordPolicy struct {
 	// password. nil: there are no such hashes.
 	ForeignVerifier func(ctx context.Context, source, hash, password string) (bool, error)
 
+	// ResetKeepsAPIKeys lets API keys outlive a password that is set or removed
+	// without the old one. Without it a reset ends them, as it ends sessions: of
+	// an account that was taken over, a key may be the intruder's.
+	ResetKeepsAPIKeys bool
+
 	// Seal stores finished hashes sealed under the current one of Options.Keys:
 	// from a copy of the file without the key, no password can be tried. Hashes
 	// that are there are sealed at the next log-in, all at once by [DB.Reseal].
@@ -359,6 +368,7 @@ const (
 	MaxRefreshTokens = records.MaxFamilies      // 100 families of one user
 	MaxOneTimeTokens = records.MaxOneTimeTokens // 32 live ones of one user
 	MaxDevices       = records.MaxDevices       // 20 known ones of one user
+	MaxAPIKeys       = records.MaxAPIKeys       // 50 live ones of one user
 
 	MaxOneTimeTokensPerPurpose = records.MaxOneTimePerPurpose               // 3 live ones of one user and purpose
 	OneTimeTokenInterval       = records.OneTimeInterval * time.Millisecond // 60 s between two of one user and purpose
@@ -466,6 +476,9 @@ func fill[T comparable](field *T, def T) {
 }
 
 func (s *settings) checkPolicies() error {
+	if err := s.Roles.check(); err != nil {
+		return err
+	}
 	for _, d := range []struct {
 		field     string
 		value     time.Duration

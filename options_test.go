@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,13 +88,23 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 			}
 		},
 	},
-	"Passwords.ForeignVerifier": nil,
-	"Passwords.Seal":            {func(o *snib.Options) { o.Passwords.Seal = true }},
-	"Passwords.GateMemory":      nil,
-	"Passwords.Queue":           nil,
-	"Passwords.Blocklist":       nil,
-	"Passwords.Names":           nil,
-	"Passwords.QueueTime":       nil,
+	"Passwords.ForeignVerifier":   nil,
+	"Passwords.ResetKeepsAPIKeys": {},
+	"Roles.Protected": {
+		func(o *snib.Options) { o.Roles.Protected = []string{"Admin"} },
+		func(o *snib.Options) { o.Roles.Protected = strings.Split("abcdefghijklmnopq", "") },
+		func(o *snib.Options) { o.Roles.Protected, o.Roles.Known = []string{"admin"}, []string{"support"} },
+	},
+	"Roles.Known": {
+		func(o *snib.Options) { o.Roles.Known = []string{""} },
+		func(o *snib.Options) { o.Roles.Known = slices.Repeat([]string{"r"}, 65) },
+	},
+	"Passwords.Seal":       {func(o *snib.Options) { o.Passwords.Seal = true }},
+	"Passwords.GateMemory": nil,
+	"Passwords.Queue":      nil,
+	"Passwords.Blocklist":  nil,
+	"Passwords.Names":      nil,
+	"Passwords.QueueTime":  nil,
 	"Providers": {
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"": snib.Exact} },
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"e mail": snib.Email} },

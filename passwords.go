@@ -180,8 +180,8 @@ func (tx *Tx) openHash(u *codec.User) (string, error) {
 // (the reset of an administrator, or after a one-time token), and returns the
 // updated user. All sessions, refresh tokens and one-time tokens of the user
 // end in the same transaction. Users set their own by ChangePassword, or inside
-// ChangeCredentials, which gives their session back. Failed log-ins go on
-// counting: [Throttle.Unlock] ends their run.
+// ChangeCredentials, which gives their session back. API keys end too, unless
+// [PasswordPolicy].ResetKeepsAPIKeys says otherwise. Failed log-ins go on counting: [Throttle.Unlock] ends their run.
 //
 // ErrUserNotFound; ErrInvalidInput (Password as in HashPassword); ErrBusy;
 // ErrNoKey.
@@ -204,7 +204,7 @@ func (tx *Tx) UpdateUserPassword(id UserID, hash PasswordHash) (User, error) {
 	if hash.isZero() {
 		return User{}, missing("Password")
 	}
-	return tx.replacePassword(id, hash, records.EventPasswordSet)
+	return tx.replacePassword(id, hash, records.EventPasswordSet, tx.resetOccasion())
 }
 
 // RemoveUserPassword takes the user's password away: afterwards every password
@@ -218,12 +218,21 @@ func (db *DB) RemoveUserPassword(ctx context.Context, id UserID) (User, error) {
 
 // RemoveUserPassword is [DB.RemoveUserPassword] in this transaction.
 func (tx *Tx) RemoveUserPassword(id UserID) (User, error) {
-	return tx.replacePassword(id, PasswordHash{}, records.EventPasswordRemoved)
+	return tx.replacePassword(id, PasswordHash{}, records.EventPasswordRemoved, tx.resetOccasion())
+}
+
+// resetOccasion is that of a password which is set or removed without the old
+// one.
+func (tx *Tx) resetOccasion() records.Occasion {
+	if tx.db.o.Passwords.ResetKeepsAPIKeys {
+		return records.PasswordChanges
+	}
+	return records.PasswordReset
 }
 
 // replacePassword sets or removes a password and revokes the credentials that
 // depend on it.
-func (tx *Tx) replacePassword(id UserID, hash PasswordHash, kind records.EventKind) (User, error) {
+func (tx *Tx) replacePassword(id UserID, hash PasswordHash, kind records.EventKind, occasion records.Occasion) (User, error) {
 	if err := tx.writing(); err != nil {
 		return User{}, err
 	}
@@ -241,7 +250,7 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, kind records.EventKi
 		}
 		u.CredentialVersion++
 		c.Note(kind, records.About{})
-		return c.On(&tx.rec, records.PasswordChanges)
+		return c.On(&tx.rec, occasion)
 	})
 }
 

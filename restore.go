@@ -16,7 +16,7 @@ type RestoreOptions struct {
 	// must not be open. Without it that is an error that is fs.ErrExist.
 	Replace bool
 
-	// KeepSessions lets sessions and refresh tokens go on as of the backup,
+	// KeepSessions lets sessions, refresh tokens and API keys go on as of the backup,
 	// those too that were ended since. One-time tokens and known devices end in
 	// any case: one that was used since would be accepted again, and one that
 	// was revoked since, trusted again. It has no effect on a backup of format 1,
@@ -39,8 +39,8 @@ type RestoreOptions struct {
 type RestoreReport struct {
 	CheckReport // of the restored file; Newest is as of when it is
 
-	// Ended counts the sessions, refresh tokens, one-time tokens and known
-	// devices that came back dead, and the records of kinds that a later program has added.
+	// Ended counts the sessions, refresh tokens, one-time tokens, known devices
+	// and API keys that came back dead, and the records of kinds that a later program has added.
 	// These are removed: a program that does not know them cannot tell what
 	// must not be usable again. Of a backup of format 1 it counts none: its
 	// upgrade ends all without reading them.

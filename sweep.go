@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,14 +15,14 @@ import (
 // Bounds of one step of a sweep, so that it is never in anybody's way.
 const (
 	sweepRead   = 1000 // records read in one snapshot
-	sweepDelete = 500  // records deleted in one transaction
+	sweepDelete = 500  // records deleted, or written, in one transaction
 	sweepRows   = 2000 // rows of the application's, likewise: they lie together
 )
 
-// Sweep removes sessions, refresh tokens and one-time tokens that have been
-// dead for a day, and all that EndEverything or ResetClock ended, and the rows
+// Sweep removes sessions, refresh tokens, one-time tokens and API keys that have
+// been dead for a day, and all that EndEverything or ResetClock ended, and the rows
 // that deleted users have left in the buckets of Options.Owned; it returns
-// how many. Nothing else depends on it but the size of the file: dead tokens are
+// how many. It writes the last uses of API keys. Nothing else depends on it but the size of the file: dead tokens are
 // refused anyway. It reads and writes in small steps, between which others have
 // their turn and ctx is looked at; an interrupted sweep keeps the removals made
 // so far. It runs by itself every Options.SweepEvery.
@@ -46,6 +47,9 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 		err = errors.Join(db.sweepQuarantine(ctx), db.sweepOutbox(ctx))
 	}
 	if err != nil {
+		return n, during("sweep", err)
+	}
+	if err := db.storeKeyUses(ctx); err != nil {
 		return n, during("sweep", err)
 	}
 	db.sweeper.sweeps.Add(1)
@@ -199,6 +203,36 @@ func (db *DB) endQuarantine(ctx context.Context, keys [][]byte) error {
 func quarantineOver(tx *Tx, value []byte) bool {
 	at, _, ok := codec.SplitQuarantineValue(value)
 	return !ok || tx.rec.Now-at >= records.QuarantineAge
+}
+
+// storeKeyUses writes the last uses that are in memory. Those that could not be
+// written stay there.
+func (db *DB) storeKeyUses(ctx context.Context) error {
+	uses := db.keyUses.Take()
+	for len(uses) > 0 {
+		batch := make(map[codec.OwnedKey]int64, min(len(uses), sweepDelete))
+		for key, at := range uses {
+			if batch[key] = at; len(batch) == sweepDelete {
+				break
+			}
+		}
+		if err := db.update(ctx, func(tx *Tx) error { return tx.rec.PutKeyUses(batch) }); err != nil {
+			db.keyUses.Return(uses)
+			return err
+		}
+		maps.DeleteFunc(uses, func(key codec.OwnedKey, _ int64) bool { _, done := batch[key]; return done })
+	}
+	return nil
+}
+
+// stopKeyUses stores the last uses that are left. A failure is not worth failing
+// Close for.
+func (db *DB) stopKeyUses() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := db.storeKeyUses(ctx); err != nil && !errors.Is(err, ErrReadOnly) {
+		db.o.Logger.Warn("snib: the last uses of API keys were not stored", "error", err)
+	}
 }
 
 func (db *DB) startSweeper() {

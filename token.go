@@ -33,6 +33,8 @@ type (
 	// DeviceID names a known device of a user: "dev_" and 32 characters, as of
 	// SessionID.
 	DeviceID string
+	// APIKeyID names an API key: "key_" and 32 characters, as of SessionID.
+	APIKeyID string
 )
 
 // validUserID reports whether id could be a user's. One that could not is
@@ -40,7 +42,7 @@ type (
 func validUserID(id UserID) bool { return token.ValidUserID(string(id)) }
 
 // A Token is the secret text that its bearer presents: a session's, a refresh
-// token's, a one-time token's or a known device's. It is shown once, by the method that made it;
+// token's, a one-time token's, a known device's or an API key's. It is shown once, by the method that made it;
 // the file holds only a hash.
 //
 // It prints as REDACTED with the verbs of fmt, in slog, as text and as JSON,

@@ -15,7 +15,7 @@ import (
 var tokenKinds = []struct {
 	name string
 	kind token.Kind
-}{{"session", token.Session}, {"refresh", token.Family}, {"one-time", token.OneTime}}
+}{{"session", token.Session}, {"refresh", token.Family}, {"one-time", token.OneTime}, {"api-key", token.APIKey}}
 
 // sample returns a good token of a kind.
 func sample(tb testing.TB, k token.Kind) string {
@@ -52,6 +52,9 @@ func refusal(text string) string {
 	}
 	if _, err := tx.presentedOneTime("reset", text); err != ErrInvalidOneTimeToken {
 		return "presented as a one-time token: not refused"
+	}
+	if _, err := tx.presentedAPIKey(text); err != ErrInvalidAPIKey {
+		return "presented as an API key: not refused"
 	}
 	if lookups != 0 {
 		return "was looked up"

@@ -26,6 +26,7 @@ var (
 		"session":  regexp.MustCompile(`^sn(ses_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
 		"refresh":  regexp.MustCompile(`^sn(rft_[0-9a-z]{32})\.([0-9a-z]{77})([0-9a-z]{7})$`),
 		"one-time": regexp.MustCompile(`^sn(ott_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
+		"api-key":  regexp.MustCompile(`^sn(key_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
 	}
 )
 
@@ -74,6 +75,7 @@ func issue(tb testing.TB, db *snib.DB) []issued {
 		tb.Fatal(err)
 	}
 	link := must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil))(tb)
+	key := must(db.APIKeys().CreateFor(ctx, u.ID, snib.NewAPIKey{Name: "n", TTL: time.Hour}))(tb)
 	return []issued{
 		{"session", string(s.ID), s.Token.Reveal(), snib.ErrInvalidSession, func(token string) error {
 			_, err := db.ValidateSession(ctx, token)
@@ -85,6 +87,10 @@ func issue(tb testing.TB, db *snib.DB) []issued {
 		}},
 		{"one-time", string(link.ID), link.Token.Reveal(), snib.ErrInvalidOneTimeToken, func(token string) error {
 			_, err := db.Tokens().Use(ctx, "reset", token)
+			return err
+		}},
+		{"api-key", string(key.ID), key.Token.Reveal(), snib.ErrInvalidAPIKey, func(token string) error {
+			_, _, err := db.APIKeys().Validate(ctx, token)
 			return err
 		}},
 	}
@@ -115,19 +121,21 @@ func TestFileHoldsHashesUnderLabelsOfTheirKind(t *testing.T) {
 		s, err1 := codec.DecodeSession(rawKey(kinds[0].id), get("sessions", kinds[0].id))
 		f, err2 := codec.DecodeFamily(rawKey(kinds[1].id), get("refresh_families", kinds[1].id))
 		o, err3 := codec.DecodeOneTimeToken(rawKey(kinds[2].id), get("one_time_tokens", kinds[2].id))
+		k, err4 := codec.DecodeAPIKey(rawKey(kinds[3].id), get("api_keys", kinds[3].id))
 		x := secretOf(t, kinds[1].token)
 		for name, c := range map[string]struct{ got, want [32]byte }{
 			"session":  {s.SecretHash, hash("session", secretOf(t, kinds[0].token))},
 			"family":   {f.FamilyHash, hash("family", x[:16])},
 			"current":  {f.Current, hash("refresh", x[16:])},
 			"one-time": {o.SecretHash, hash("one-time", secretOf(t, kinds[2].token))},
+			"api-key":  {k.SecretHash, hash("api-key", secretOf(t, kinds[3].token))},
 			"previous": {f.Previous, [32]byte{}},
 		} {
 			if c.got != c.want {
 				t.Errorf("%s: stored %x, want %x", name, c.got, c.want)
 			}
 		}
-		return errors.Join(err1, err2, err3)
+		return errors.Join(err1, err2, err3, err4)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +145,7 @@ func TestFileHoldsHashesUnderLabelsOfTheirKind(t *testing.T) {
 func TestAlteredTokensAreRefused(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	for _, k := range issue(t, db) {
-		other := map[string]string{"session": "ott_", "refresh": "ses_", "one-time": "ses_"}[k.kind]
+		other := map[string]string{"session": "ott_", "refresh": "ses_", "one-time": "ses_", "api-key": "ses_"}[k.kind]
 		secret := secretOf(t, k.token)
 		all := []string{
 			"", k.id, k.token[2:], k.token + "\x00", "\x00" + k.token, k.token + "\n", k.token + " ", strings.ToUpper(k.token),

@@ -63,10 +63,13 @@ var (
 		"RefreshTokens.List": true, "Events.List": true, "Events.Read": true, "Events.Consume": true,
 		"Tokens.Peek": true, "Tokens.List": true, "Logins.List": true,
 		"Devices.Current": true, "Devices.List": true,
+		"APIKeys.Validate": true, "APIKeys.List": true, "Roles.List": true, "Roles.ClaimToken": true,
 	}
 
 	// handles are the methods that return methods.
 	handles = map[string]reflect.Type{
+		"APIKeys":       reflect.TypeFor[snib.APIKeys](),
+		"Roles":         reflect.TypeFor[snib.Roles](),
 		"Codes":         reflect.TypeFor[snib.Codes](),
 		"Events":        reflect.TypeFor[snib.Events](),
 		"Identities":    reflect.TypeFor[snib.Identities](),

@@ -3,6 +3,7 @@ package snib
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -49,6 +50,8 @@ type User struct {
 	DisabledAt     time.Time // zero: not disabled
 	DisabledReason string    // as it was given
 
+	Roles []string // ascending, at most 16; see [Roles]
+
 	attributes string   // encoded; checked when the record was read
 	login      evidence // of AuthenticateUser, for prove; nil otherwise
 }
@@ -63,6 +66,9 @@ type evidence interface {
 // Disabled reports whether the user is disabled: cannot authenticate and has
 // no sessions.
 func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
+
+// HasRole reports whether role is one of the user's, compared bytewise.
+func (u User) HasRole(role string) bool { return slices.Contains(u.Roles, role) }
 
 // Attributes returns the user's attributes, a private copy decoded at each
 // call, never nil. [Attr] gets one of them with its type.
@@ -83,6 +89,7 @@ func newUser(u codec.User) User {
 		PasswordChangedAt: clock.Time(u.PasswordChangedAt),
 		DisabledAt:        clock.Time(u.DisabledAt),
 		DisabledReason:    u.DisabledReason,
+		Roles:             u.Roles,
 		attributes:        u.Attributes,
 	}
 	for i, x := range u.Identities {
@@ -165,7 +172,7 @@ func readsUser(_ *DB, id UserID) []kv.Ref {
 }
 
 // DeleteUser removes the user and all that is the user's: identities, index
-// entries, sessions, refresh and one-time tokens, and rows in the buckets of
+// entries, roles, sessions, refresh and one-time tokens, API keys, and rows in the buckets of
 // Options.Owned, in one transaction. From then
 // on every token of the user fails, and the identities and unique values are
 // free. Of rows the first 10,000 go at once and the rest in later, short
@@ -173,7 +180,8 @@ func readsUser(_ *DB, id UserID) []kv.Ref {
 // ImportUser refuses, and goes on after a crash or a restore. An unknown or malformed id is no error, nor is a record that is damaged.
 // Of a record that damage has lost, sessions and tokens end; finding its
 // identities and unique values would be a walk through all users, so they stay
-// taken until Repair frees them; rows go.
+// taken until Repair frees them; rows go. ErrLastHolder for the last enabled
+// user with a protected role ([RolePolicy]).
 func (db *DB) DeleteUser(ctx context.Context, id UserID) error {
 	return during("delete user", db.update(ctx, func(tx *Tx) error { return tx.DeleteUser(id) }))
 }
@@ -185,6 +193,16 @@ func (tx *Tx) DeleteUser(id UserID) error {
 	}
 	if !validUserID(id) {
 		return nil
+	}
+	if len(tx.db.o.Roles.Protected) > 0 {
+		switch u, err := tx.user(id); {
+		case err == nil:
+			if err := tx.mayLose(&u, u.Roles...); err != nil {
+				return err
+			}
+		case !errors.Is(err, ErrUserNotFound) && !errors.Is(err, ErrCorrupt): // which keeps nobody in
+			return err
+		}
 	}
 	return tx.rec.DeleteUser(string(id))
 }
@@ -201,9 +219,9 @@ func checkReason(field, reason string) error {
 // DisableUser shuts the user out: every session, refresh token and one-time
 // token ends in the same transaction, and nothing authenticates until
 // EnableUser. Identities and unique values stay reserved, and all updates
-// work. reason is for the operator, at most 256 bytes of text, or "". Doing
+// work. API keys are refused until then, and stay. reason is for the operator, at most 256 bytes of text, or "". Doing
 // it again only replaces the reason. It returns the updated user.
-// ErrUserNotFound, ErrInvalidInput (Reason).
+// ErrUserNotFound; ErrLastHolder; ErrInvalidInput (Reason).
 func (db *DB) DisableUser(ctx context.Context, id UserID, reason string) (User, error) {
 	return result(ctx, "disable user", db.update, func(tx *Tx) (User, error) { return tx.DisableUser(id, reason) })
 }
@@ -218,11 +236,35 @@ func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
 		if u.DisabledAt != 0 {
 			return nil
 		}
+		if err := tx.mayLose(u, u.Roles...); err != nil {
+			return err
+		}
 		u.DisabledAt = tx.rec.Now
 		u.CredentialVersion++
 		c.Note(records.EventUserDisabled, records.About{})
 		return c.On(&tx.rec, records.UserDisabled)
 	})
+}
+
+// mayLose returns a LastHolderError if u is the last enabled user with one of
+// these roles that is protected.
+func (tx *Tx) mayLose(u *codec.User, roles ...string) error {
+	if u.DisabledAt != 0 {
+		return nil // holds none that counts
+	}
+	for _, role := range roles {
+		if !slices.Contains(tx.db.o.Roles.Protected, role) || !slices.Contains(u.Roles, role) {
+			continue
+		}
+		held, err := tx.rec.Held(role, u.ID, true)
+		if err == nil && !held {
+			err = &LastHolderError{Role: role}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // EnableUser lets the user in again and returns the updated user. Nothing that

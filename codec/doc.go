@@ -55,7 +55,7 @@
 //	attributes  a map, see below
 //
 // The types say where their fields are: [Session], [Family], [OneTimeToken],
-// [Device], [User], [UserRef], [Format], [State], [Declarations], [OwnerKey],
+// [Device], [APIKey], [User], [UserRef], [Format], [State], [Declarations], [OwnerKey],
 // [OwnedSpaces].
 //
 // Append cannot fail. The caller must have checked the fields (lengths, valid

@@ -158,6 +158,12 @@ func FuzzDecodeDevice(f *testing.F) {
 		func(r any, _ []byte) []byte { x := r.(Device); return x.Append(nil) })
 }
 
+func FuzzDecodeAPIKey(f *testing.F) {
+	fuzzDecode(f, SpaceAPIKeys,
+		func(k, v []byte) (any, error) { return anyOf(DecodeAPIKey(k, v)) },
+		func(r any, _ []byte) []byte { x := r.(APIKey); return x.Append(nil) })
+}
+
 func FuzzDecodeUser(f *testing.F) {
 	fuzzDecode(f, SpaceUsers,
 		func(k, v []byte) (any, error) { return anyOf(DecodeUser(k, v)) },
@@ -179,7 +185,7 @@ func FuzzViews(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, key, value []byte, user string) {
-		for _, space := range []string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceDevices} {
+		for _, space := range []string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceDevices, SpaceAPIKeys} {
 			if len(value) >= offFields {
 				value = reseal(space, string(key), bytes.Clone(value))
 			}
@@ -202,6 +208,11 @@ func FuzzViews(f *testing.F) {
 			if v, errView := ViewDevice(key, value); errView != err || err == nil && (v.Key() != d.Key ||
 				v.IsUser(user) != (d.UserID == user) || !v.IsUser(d.UserID) || v.ExpiresAt() != d.ExpiresAt || v.TrustedUntil() != d.TrustedUntil) {
 				t.Fatalf("device % x: %#v, %v; %#v, %v", value, v, errView, d, err)
+			}
+			k, err := DecodeAPIKey(key, value)
+			if v, errView := ViewAPIKey(key, value); errView != err || err == nil && (v.Key() != k.Key ||
+				v.IsUser(user) != (k.UserID == user) || !v.IsUser(k.UserID) || v.ExpiresAt() != k.ExpiresAt || v.LastUsedAt() != k.LastUsedAt) {
+				t.Fatalf("API key % x: %#v, %v; %#v, %v", value, v, errView, k, err)
 			}
 		}
 	})

@@ -92,6 +92,10 @@ var (
 		Key: sampleKey(7), UserID: madeUser, SecretHash: digest(130), Epoch: 3, Flags: 4,
 		LastUsedAt: 1_760_086_400_000, ExpiresAt: 1_775_638_400_000, TrustedUntil: 1_762_678_400_000, Attributes: sampleAttributes,
 	}
+	sampleAPIKey = APIKey{
+		Key: sampleKey(7), UserID: madeUser, Name: "nightly backup №2", Scopes: []string{"backup:read", "files"},
+		SecretHash: digest(150), Epoch: 9, Flags: 1, ExpiresAt: 1_767_776_000_000, LastUsedAt: 1_760_003_600_000,
+	}
 	sampleUser = User{
 		ID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y", CreatedAt: 1_760_000_000_000, UpdatedAt: 1_760_000_000_500,
 		CredentialVersion: 4, DisabledAt: 1_760_000_000_400, DisabledReason: "abuse, ticket №7",
@@ -107,6 +111,7 @@ var (
 		},
 		Attributes: sampleAttributes,
 	}
+	sampleUserRoles    = User{ID: "u", CreatedAt: 1, Roles: []string{"admin", "support"}}
 	sampleFormat       = Format{Application: "snib", Version: 2, MinReader: 2, CreatedAt: 1_760_000_000_000, Unicode: "15.0.0"}
 	sampleState        = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12}
 	sampleStateKeys    = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12, Keys: 7, Sealed: 1}
@@ -155,7 +160,8 @@ func samples() []sample {
 			fields: []any{uint64(1 << 60)},
 		},
 		deviceSample("device", sampleDevice), deviceSample("device_least", Device{}),
-		userSample("user", sampleUser), userSample("user_least", User{ID: "u"}),
+		apiKeySample("api_key", sampleAPIKey), apiKeySample("api_key_least", APIKey{ExpiresAt: Never, LastUsedAt: Never}),
+		userSample("user", sampleUser), userSample("user_roles", sampleUserRoles), userSample("user_least", User{ID: "u"}),
 		userSample("user_verified", User{ID: "u", Identities: []Identity{
 			{Provider: "username", Key: "ada", Identifier: "Ada", LinkedAt: 1_760_000_000_000},
 			{Provider: "email", Key: "a@x", Identifier: "A@x", LinkedAt: 1_760_000_000_000, VerifiedAt: 1_760_000_000_500},
@@ -192,7 +198,7 @@ func samples() []sample {
 	}
 	for i := range list {
 		list[i].version = 1
-		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceDevices}, list[i].space) || list[i].key == KeyState {
+		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceDevices, SpaceAPIKeys}, list[i].space) || list[i].key == KeyState {
 			list[i].version = 2
 		}
 		list[i].value = list[i].encode(list[i].record, list[i].key)
@@ -275,6 +281,21 @@ func deviceSample(name string, d Device) sample {
 	}
 }
 
+func apiKeySample(name string, k APIKey) sample {
+	scopes := []any{}
+	for _, s := range k.Scopes {
+		scopes = append(scopes, s)
+	}
+	made := k.Key.Time()
+	fixed := packed(k.SecretHash, k.Epoch, k.Flags, offset(made, k.ExpiresAt), offset(made, k.LastUsedAt))
+	return sample{
+		name: name, space: SpaceAPIKeys, key: string(k.Key[:]), record: k,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeAPIKey(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(APIKey); return x.Append(nil) },
+		fields: []any{fixed, userOf(k.UserID), k.Name, scopes},
+	}
+}
+
 // madeUser has the form of the ids that the library makes.
 const madeUser = "usr_01j9zk3m4n5p6q7r8s9t0v1w2w"
 
@@ -353,13 +374,21 @@ func userSample(name string, u User) sample {
 	for _, e := range u.Entries {
 		entries = append(entries, []any{e.Name, []byte(e.Value), e.Unique})
 	}
-	return sample{
+	var roles []any
+	for _, role := range u.Roles {
+		roles = append(roles, role)
+	}
+	s := sample{
 		name: name, space: SpaceUsers, key: u.ID, record: u,
 		decode: func(k, v []byte) (any, error) { return anyOf(DecodeUser(k, v)) },
 		encode: func(r any, _ string) []byte { x := r.(User); return x.Append(nil) },
 		fields: []any{u.CreatedAt, u.UpdatedAt, u.CredentialVersion, u.DisabledAt, u.PasswordChangedAt,
 			u.HashClass, u.PepperID, u.PasswordHash, u.DisabledReason, identities, entries, attributesOf(u.Attributes)},
 	}
+	if roles != nil {
+		s.fields = append(s.fields, roles)
+	}
+	return s
 }
 
 func refSample(name, space, key string) sample {

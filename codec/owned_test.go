@@ -151,6 +151,10 @@ func TestViews(t *testing.T) {
 			v := must(ViewDevice(key, s.value))
 			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.UserID(), v.IsUser(r.UserID), v.LastUsedAt(), v.ExpiresAt(), v.TrustedUntil()},
 				[]any{r.Key, r.Epoch, r.Flags, r.SecretHash, r.UserID, true, r.LastUsedAt, r.ExpiresAt, r.TrustedUntil})
+		case APIKey:
+			v := must(ViewAPIKey(key, s.value))
+			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.UserID(), v.IsUser(r.UserID), v.ExpiresAt(), v.LastUsedAt()},
+				[]any{r.Key, r.Epoch, r.Flags, r.SecretHash, r.UserID, true, r.ExpiresAt, r.LastUsedAt})
 		}
 	}
 }
@@ -171,6 +175,8 @@ func TestViewsRefuse(t *testing.T) {
 			view, err = anyOf(ViewOneTimeToken([]byte(s.key), v))
 		case Device:
 			view, err = anyOf(ViewDevice([]byte(s.key), v))
+		case APIKey:
+			view, err = anyOf(ViewAPIKey([]byte(s.key), v))
 		default:
 			continue
 		}

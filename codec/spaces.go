@@ -13,6 +13,8 @@ const (
 	SpaceFamilies   = "refresh_families" // [OwnedKey]: [Family]
 	SpaceOneTime    = "one_time_tokens"  // [OwnedKey]: [OneTimeToken]
 	SpaceDevices    = "devices"          // [OwnedKey]: [Device]
+	SpaceAPIKeys    = "api_keys"         // [OwnedKey]: [APIKey]
+	SpaceRoles      = "roles"            // pair (role, user id): empty
 	SpaceQuarantine = "quarantine"       // see [AppendQuarantineKey]
 	SpaceThrottle   = "throttle"         // number of a block: [Throttle]
 	SpaceLeaving    = "leaving"          // user id: [Leaving]

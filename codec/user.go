@@ -11,7 +11,8 @@ package codec
 //	       54  cf + 8  HashClass
 //	       63  cf + 8  PepperID
 //	       72  text    PasswordHash, then text DisabledReason,
-//	                   dc + 2 + Identities, dc + 2 + Entries, Attributes
+//	                   dc + 2 + Identities, dc + 2 + Entries, Attributes,
+//	                   then dc + 2 + Roles, each a text, if there are any
 type User struct {
 	ID                string // the key; not in the value
 	CreatedAt         int64
@@ -26,6 +27,7 @@ type User struct {
 	Identities        []Identity   // the primary one first; may be nil
 	Entries           []IndexEntry // the keys that the record owns in the space attributes
 	Attributes        string       // as AppendAttributes made them; "" is no attributes
+	Roles             []string     // nil without any
 }
 
 // Identity is a way to name a user: 94, text Provider, text Key, text
@@ -54,6 +56,7 @@ const (
 	identityBytes = 1 + 3*2 + 9 // the least that one takes
 	entryParts    = 3
 	entryBytes    = 1 + 2*2 + 1
+	roleBytes     = 2
 )
 
 var userLayout = layout{seed(SpaceUsers), 1, 12}
@@ -61,8 +64,11 @@ var userLayout = layout{seed(SpaceUsers), 1, 12}
 // Append appends the value of r to dst.
 func (r *User) Append(dst []byte) []byte {
 	dst = grow(dst, r.size())
-	start := len(dst)
-	dst = begin(dst, userLayout)
+	start, l := len(dst), userLayout
+	if len(r.Roles) > 0 {
+		l.fields++
+	}
+	dst = begin(dst, l)
 	dst = appendInt64(dst, r.CreatedAt)
 	dst = appendInt64(dst, r.UpdatedAt)
 	dst = appendUint64(dst, r.CredentialVersion)
@@ -81,7 +87,13 @@ func (r *User) Append(dst []byte) []byte {
 		dst = r.Entries[i].append(dst)
 	}
 	dst = appendAttributes(dst, r.Attributes)
-	return seal(dst, start, userLayout, r.ID)
+	if len(r.Roles) > 0 {
+		dst = appendList(dst, len(r.Roles))
+		for _, role := range r.Roles {
+			dst = appendText(dst, role)
+		}
+	}
+	return seal(dst, start, l, r.ID)
 }
 
 func (x *Identity) append(dst []byte) []byte {
@@ -117,19 +129,22 @@ func (r *User) size() int {
 	for i := range r.Entries {
 		n += entryBytes + 6 + len(r.Entries[i].Name) + len(r.Entries[i].Value)
 	}
+	for _, role := range r.Roles {
+		n += roleBytes + len(role)
+	}
 	return n
 }
 
-// DecodeUser decodes the value of a user, with at most three allocations: the
-// strings and the two lists. Errors are ErrCorrupt and ErrNewer.
+// DecodeUser decodes the value of a user, with at most four allocations: the
+// strings and the three lists. Errors are ErrCorrupt and ErrNewer.
 func DecodeUser(key, value []byte) (User, error) {
 	var u User
 	err := u.Decode(key, value)
 	return u, err
 }
 
-// Decode is DecodeUser into u, whose lists it uses again if they are long
-// enough. After an error u is zero but for them.
+// Decode is DecodeUser into u, whose lists but Roles it uses again if they are
+// long enough. After an error u is zero but for them.
 func (u *User) Decode(key, value []byte) error {
 	identities, entries := u.Identities[:0], u.Entries[:0]
 	*u = User{Identities: identities, Entries: entries}
@@ -159,6 +174,10 @@ func (u *User) Decode(key, value []byte) error {
 	u.Identities = r.identities(t, identities)
 	u.Entries = r.entries(t, entries)
 	u.Attributes = t.attributes(r.attributes())
+	if extra > 0 {
+		u.Roles = r.roles(t)
+		extra--
+	}
 	if !r.finish(extra) {
 		*u = User{Identities: identities, Entries: entries}
 		return errStructure
@@ -190,6 +209,16 @@ func (r *reader) identities(t text, spare []Identity) []Identity {
 			r.bad = r.bad || out[i].VerifiedAt == 0 // not as Append writes it
 		}
 	}
+	return out
+}
+
+// roles takes the list of a user who has some; that of others is not written.
+func (r *reader) roles(t text) []string {
+	out := make([]string, r.list(roleBytes))
+	for i := range out {
+		out[i] = t.at(r.text())
+	}
+	r.bad = r.bad || len(out) == 0
 	return out
 }
 

@@ -265,6 +265,7 @@ var (
 		"refresh":  regexp.MustCompile(`^sn(rft_[0-9a-z]{32})\.([0-9a-z]{77})([0-9a-z]{7})$`),
 		"one-time": regexp.MustCompile(`^sn(ott_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
 		"device":   regexp.MustCompile(`^sn(dev_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
+		"api-key":  regexp.MustCompile(`^sn(key_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
 	}
 )
 

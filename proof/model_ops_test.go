@@ -36,6 +36,8 @@ type methods interface {
 	Identities() snib.Identities
 	Tokens() snib.OneTimeTokens
 	Devices() snib.Devices
+	APIKeys() snib.APIKeys
+	Roles() snib.Roles
 }
 
 var _ methods = (*snib.Tx)(nil)
@@ -98,6 +100,8 @@ func (x direct) Identities() snib.Identities       { return x.db.Identities() }
 func (x direct) RefreshTokens() snib.RefreshTokens { return x.db.RefreshTokens() }
 func (x direct) Tokens() snib.OneTimeTokens        { return x.db.Tokens() }
 func (x direct) Devices() snib.Devices             { return x.db.Devices() }
+func (x direct) APIKeys() snib.APIKeys             { return x.db.APIKeys() }
+func (x direct) Roles() snib.Roles                 { return x.db.Roles() }
 
 // Small spaces to choose from, so that choices collide.
 var (
@@ -169,6 +173,10 @@ func (r *run) text(kind string) string {
 	case "sndev_":
 		for _, id := range slices.Sorted(maps.Keys(r.m.Devices)) {
 			known = append(known, r.m.Devices[id].Token)
+		}
+	case "snkey_":
+		for _, id := range slices.Sorted(maps.Keys(r.m.Keys)) {
+			known = append(known, r.m.Keys[id].Token)
 		}
 	}
 	if len(known) > 0 && r.rng.IntN(4) > 0 {

@@ -100,6 +100,7 @@ func newDriver(t *testing.T, seed uint64, on *engineOptions) *driver {
 		Now:      d.clock.Now,
 		Rand:     rand.NewChaCha8([32]byte(fmt.Appendf(nil, "%-32d", seed))),
 		Sessions: snib.SessionPolicy{Active: time.Hour, Idle: 2 * time.Hour, Absolute: 12 * time.Hour, ExtendEvery: 10 * time.Minute, MaxPerUser: 4, KnownDevice: 6 * time.Hour},
+		Roles:    snib.RolePolicy{Protected: []string{"admin"}},
 		Refresh:  snib.RefreshPolicy{Idle: 3 * time.Hour, Absolute: 12 * time.Hour, Session: 30 * time.Minute, Grace: 30 * time.Second, MaxPerUser: 3},
 		Throttle: snib.ThrottlePolicy{InsecureOff: true}, // the model counts no failures
 		Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
@@ -108,7 +109,7 @@ func newDriver(t *testing.T, seed uint64, on *engineOptions) *driver {
 	s, r := d.o.Sessions, d.o.Refresh
 	d.m = model.New(model.Policy{
 		Active: ms(s.Active), Idle: ms(s.Idle), Absolute: ms(s.Absolute), ExtendEvery: ms(s.ExtendEvery), MaxSessions: s.MaxPerUser,
-		DeviceLife: ms(s.KnownDevice), RefreshIdle: ms(r.Idle), RefreshAbsolute: ms(r.Absolute), RefreshSession: ms(r.Session), Grace: ms(r.Grace), MaxFamilies: r.MaxPerUser,
+		DeviceLife: ms(s.KnownDevice), Protected: "admin", RefreshIdle: ms(r.Idle), RefreshAbsolute: ms(r.Absolute), RefreshSession: ms(r.Session), Grace: ms(r.Grace), MaxFamilies: r.MaxPerUser,
 	}, d.clock.Now().UnixMilli())
 	d.open()
 	d.hashes = map[string]snib.PasswordHash{}
@@ -294,7 +295,10 @@ var outcomes = []struct{ got, want error }{
 	{snib.ErrIdentityTaken, model.ErrIdentityTaken}, {snib.ErrAttributeTaken, model.ErrAttributeTaken},
 	{snib.ErrInvalidCredentials, model.ErrInvalidCredentials}, {snib.ErrInvalidSession, model.ErrInvalidSession},
 	{snib.ErrInvalidRefreshToken, model.ErrInvalidRefresh}, {snib.ErrRefreshTokenReused, model.ErrReused},
-	{snib.ErrInvalidOneTimeToken, model.ErrInvalidOneTimeToken}, {snib.ErrOneTimeTokenLimit, model.ErrOneTimeTokenLimit}, {snib.ErrInvalidInput, model.ErrInvalidInput}, {snib.ErrDeviceNotFound, model.ErrDeviceNotFound}, {snib.ErrTooLarge, model.ErrTooLarge},
+	{snib.ErrDeviceNotFound, model.ErrDeviceNotFound},
+	{snib.ErrInvalidOneTimeToken, model.ErrInvalidOneTimeToken}, {snib.ErrOneTimeTokenLimit, model.ErrOneTimeTokenLimit},
+	{snib.ErrInvalidAPIKey, model.ErrInvalidAPIKey}, {snib.ErrAPIKeyLimit, model.ErrAPIKeyLimit}, {snib.ErrNotFresh, model.ErrNotFresh}, {snib.ErrLastHolder, model.ErrLastHolder},
+	{snib.ErrInvalidInput, model.ErrInvalidInput}, {snib.ErrTooLarge, model.ErrTooLarge},
 }
 
 // agree fails the test unless the two errors are of one kind, and reports
@@ -344,9 +348,9 @@ func (d *driver) check() {
 	if err != nil && len(report.Problems) == 0 {
 		d.t.Errorf("step %d: check: %v", d.step, err)
 	}
-	got := [5]int{report.Users, report.Sessions, report.RefreshTokens, report.OneTimeTokens, report.Devices}
-	if want := [5]int{len(d.m.Users), len(d.m.Sessions), len(d.m.Families), len(d.m.Links), len(d.m.Devices)}; got != want {
-		d.t.Errorf("step %d: users, sessions, families, one-time tokens, devices %v, want %v", d.step, got, want)
+	got := [6]int{report.Users, report.Sessions, report.RefreshTokens, report.OneTimeTokens, report.Devices, report.APIKeys}
+	if want := [6]int{len(d.m.Users), len(d.m.Sessions), len(d.m.Families), len(d.m.Links), len(d.m.Devices), len(d.m.Keys)}; got != want {
+		d.t.Errorf("step %d: users, sessions, families, one-time tokens, devices, API keys %v, want %v", d.step, got, want)
 	}
 }
 
@@ -390,8 +394,18 @@ func (d *driver) compare() {
 			}
 		}
 	}
+	for _, role := range roles {
+		var want []snib.UserID
+		for _, id := range d.m.Holders(role) {
+			want = append(want, snib.UserID(id))
+		}
+		if got := ids(d.t, d.db.Roles().List(ctx, role, snib.ListOptions{})); !slices.Equal(got, want) {
+			d.t.Errorf("step %d: %s is of %v, want %v", d.step, role, got, want)
+		}
+	}
 	for _, text := range d.texts {
 		r.validate(text)
+		r.validateKey(text)
 	}
 	for _, id := range d.sessions {
 		s, err := d.db.GetSession(ctx, snib.SessionID(id))
@@ -455,7 +469,7 @@ func (r *run) sameUser(u snib.User, want *model.User) {
 	got := model.User{
 		ID: string(u.ID), Attributes: u.Attributes(), Version: u.CredentialVersion, Disabled: u.Disabled(), Reason: u.DisabledReason,
 		Created: u.CreatedAt.UnixMilli(), Update: u.UpdatedAt.UnixMilli(),
-		Password: want.Password, Imported: want.Imported, // AuthenticateUser tells
+		Roles: u.Roles, Password: want.Password, Imported: want.Imported, // AuthenticateUser tells
 		Identities: []model.Identity{},
 	}
 	for _, x := range u.Identities {

@@ -224,6 +224,52 @@ func TestUseOneTimeTokenRacesHaveOneWinner(t *testing.T) {
 	}
 }
 
+// TestRevokedAPIKeyIsRefusedFromThenOn: whoever asks after the call that ended
+// the key has returned is refused, while others ask all the time.
+func TestRevokedAPIKeyIsRefusedFromThenOn(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := user(t, db, "ada")
+	for round, end := range []func(k snib.APIKey) error{
+		func(k snib.APIKey) error { return db.APIKeys().RevokeByID(ctx, k.ID) },
+		func(snib.APIKey) error { return db.APIKeys().RevokeAll(ctx, u.ID) },
+		func(snib.APIKey) error { _, err := db.UpdateUserPassword(ctx, u.ID, "a passphrase"); return err },
+		func(snib.APIKey) error { _, err := db.DisableUser(ctx, u.ID, ""); return err },
+	} {
+		k := must(db.APIKeys().CreateFor(ctx, u.ID, snib.NewAPIKey{Name: "n", TTL: snib.Never}))(t)
+		var over atomic.Bool
+		errs := together(t, racers, func(i int) error {
+			if i == 0 {
+				err := end(k)
+				over.Store(true)
+				return err
+			}
+			for refused := false; ; {
+				asked := over.Load()
+				_, _, err := db.APIKeys().Validate(ctx, k.Token.Reveal())
+				switch {
+				case err == nil && (asked || refused):
+					return errors.New("a key that has ended was accepted")
+				case errors.Is(err, snib.ErrInvalidAPIKey):
+					refused = true
+				case err != nil:
+					return err
+				}
+				if asked {
+					return nil
+				}
+				if i == 1 { // whose use of the key must not bring it back
+					if _, err := db.Sweep(ctx); err != nil {
+						return err
+					}
+				}
+			}
+		})
+		if err := errors.Join(errs...); err != nil {
+			t.Errorf("round %d: %v", round, err)
+		}
+	}
+}
+
 func TestRenewSessionRacesHaveOneWinner(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := user(t, db, "ada")

@@ -27,18 +27,19 @@ func presentations(db *snib.DB) []presentation {
 		{"ExtendSession", func(s string) error { _, err := db.ExtendSession(ctx, s); return err }, snib.ErrInvalidSession},
 		{"Refresh", func(s string) error { _, _, err := db.Refresh(ctx, s); return err }, snib.ErrInvalidRefreshToken},
 		{"UseOneTimeToken", func(s string) error { _, err := db.Tokens().Use(ctx, "reset", s); return err }, snib.ErrInvalidOneTimeToken},
+		{"ValidateAPIKey", func(s string) error { _, _, err := db.APIKeys().Validate(ctx, s); return err }, snib.ErrInvalidAPIKey},
 		{"RevokeToken", func(s string) error { return db.RevokeToken(ctx, s) }, nil},
 	}
 }
 
-// tokensOf gives a user a session, a family (its session and token) and a
-// one-time token, which lives an hour.
+// tokensOf gives a user a session, a family (its session and token), a one-time
+// token and an API key, which live an hour.
 func tokensOf(tb testing.TB, db *snib.DB, id snib.UserID) []string {
 	tb.Helper()
 	return tokensFor(tb, db, id, time.Hour)
 }
 
-// tokensFor is tokensOf with another life of the one-time token.
+// tokensFor is tokensOf with another life of the last two.
 func tokensFor(tb testing.TB, db *snib.DB, id snib.UserID, ttl time.Duration) []string {
 	tb.Helper()
 	s := must(db.CreateSession(ctx, asNow(tb, db, id), snib.SessionOptions{}))(tb)
@@ -47,7 +48,8 @@ func tokensFor(tb testing.TB, db *snib.DB, id snib.UserID, ttl time.Duration) []
 		tb.Fatal(err)
 	}
 	link := must(db.Tokens().Create(ctx, id, "reset", ttl, nil))(tb)
-	return []string{s.Token.Reveal(), born.Token.Reveal(), family.Token.Reveal(), link.Token.Reveal()}
+	key := must(db.APIKeys().CreateFor(ctx, id, snib.NewAPIKey{Name: "n", TTL: ttl}))(tb)
+	return []string{s.Token.Reveal(), born.Token.Reveal(), family.Token.Reveal(), link.Token.Reveal(), key.Token.Reveal()}
 }
 
 // madeUp returns tokens that were never issued: malformed ones, and with a
@@ -91,7 +93,8 @@ func ended(tb testing.TB, path string, clock *snibtest.Clock) (db *snib.DB, gone
 	must(db.DisableUser(ctx, disabled.ID, ""))(tb)
 	spent := tokensOf(tb, db, u.ID)
 	must(db.Tokens().Use(ctx, "reset", spent[3]))(tb)
-	err := errors.Join(db.DeleteUser(ctx, deleted.ID), db.RevokeToken(ctx, spent[0]), db.RevokeToken(ctx, spent[2]))
+	err := errors.Join(db.DeleteUser(ctx, deleted.ID), db.RevokeToken(ctx, spent[0]), db.RevokeToken(ctx, spent[2]),
+		db.APIKeys().RevokeByID(ctx, snib.APIKeyID(spent[4][2:38])))
 	if err != nil {
 		tb.Fatal(err)
 	}

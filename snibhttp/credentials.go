@@ -77,3 +77,6 @@ func cookieValues(lines []string, name string, most int) (values []string, count
 	}
 	return values, count
 }
+
+// looksLikeKey reports whether a bearer token is for RequireKey to judge.
+func looksLikeKey(token string) bool { return strings.HasPrefix(token, "snkey_") }

@@ -15,7 +15,8 @@
 // [Manager.Error], unless the handler has its own answer.
 //
 // [Manager.Require] lets only signed-in requests through, [Manager.RequireFresh]
-// only those with a recent log-in, [Manager.Optional] all; behind them,
+// only those with a recent log-in, [Manager.RequireRole] only those of users with
+// a role, [Manager.Optional] all; behind them,
 // [FromContext] returns the session and user. [Manager.Reauthenticate] asks for
 // the password and makes the log-in recent. [Manager.ChangePassword] and
 // [Manager.ChangeCredentials] change the ways in and set a new cookie, so that a
@@ -94,6 +95,13 @@
 // down guesses at many accounts. The address is [AttrAddress] among the
 // attributes of [Manager.SessionOptions], which heeds Options.TrustedProxies, as
 // a text for [netip.ParseAddr].
+//
+// # API keys
+//
+// Programs that act for a user present an API key ([snib.APIKeys]) as a bearer
+// token. [Manager.RequireKey] is the middleware of their routes, and [KeyFrom]
+// what it finds. A key is never taken for a session: a handler that asks
+// [FromContext] for the user serves no key, and so deletes no account by one.
 //
 // # Caches, streams and failures
 //

@@ -24,9 +24,17 @@ var (
 	ErrBearerToken = errors.New("bearer token is not valid")
 
 	// ErrNotFresh: the request is signed in, and its log-in is too long ago for
-	// the handler: see [Manager.RequireFresh]. 401, with the challenge of
-	// RFC 9470.
-	ErrNotFresh = errors.New("log-in is too long ago")
+	// the handler: see [Manager.RequireFresh]. It is the error of package snib
+	// of that name. 401, with the challenge of RFC 9470.
+	ErrNotFresh = snib.ErrNotFresh
+
+	// ErrRole: the request is signed in, and its user does not have the role that
+	// the handler needs: see [Manager.RequireRole]. 403.
+	ErrRole = errors.New("user without the role")
+
+	// ErrScope: the request has an API key without the scope that the handler
+	// needs. Always a [ScopeError]. 403, with the challenge of RFC 6750.
+	ErrScope = errors.New("API key without the scope")
 
 	// ErrCrossOrigin: a request that may change something does not show that
 	// a page of this program, or of a trusted origin, has sent it. 403.
@@ -45,6 +53,17 @@ var (
 	ErrMethod = errors.New("method is a safe one")
 )
 
+// ScopeError names the scope that an API key lacks. It is an [ErrScope].
+type ScopeError struct {
+	Scope string // as RequireKey was given it
+}
+
+// Error names the scope.
+func (e *ScopeError) Error() string { return "API key without the scope " + e.Scope }
+
+// Unwrap makes it an ErrScope.
+func (e *ScopeError) Unwrap() error { return ErrScope }
+
 // statuses are the answers to errors that say something about the request. Any
 // other error says something about the database: 503.
 var statuses = []struct {
@@ -60,12 +79,18 @@ var statuses = []struct {
 	{snib.ErrUserDisabled, http.StatusUnauthorized},
 	{snib.ErrInvalidRefreshToken, http.StatusUnauthorized},
 	{snib.ErrRefreshTokenReused, http.StatusUnauthorized},
+	{snib.ErrInvalidAPIKey, http.StatusUnauthorized},
 	{ErrCrossOrigin, http.StatusForbidden},
+	{ErrScope, http.StatusForbidden},
+	{ErrRole, http.StatusForbidden},
 	{ErrHost, http.StatusMisdirectedRequest},
 	{ErrAuthorization, http.StatusBadRequest},
 	{snib.ErrInvalidInput, http.StatusBadRequest},
 	{snib.ErrInvalidOneTimeToken, http.StatusBadRequest},
 	{snib.ErrIdentityTaken, http.StatusConflict},
+	{snib.ErrAPIKeyLimit, http.StatusConflict},
+	{snib.ErrLastHolder, http.StatusConflict},
+	{snib.ErrRoleHeld, http.StatusConflict},
 	{snib.ErrAttributeTaken, http.StatusConflict},
 	{snib.ErrThrottled, http.StatusTooManyRequests},
 	{ErrMethod, http.StatusMethodNotAllowed},
@@ -81,7 +106,7 @@ const retryAfter = "1"
 // status is the one that the error names; of the database's, 401 for refused
 // credentials and for a user who is gone or disabled, 400 for an argument out of
 // its bounds or a one-time token that is not good, 409 for a taken identity or
-// attribute, 429 with Retry-After for too many attempts, 429 for the limit of
+// attribute, for the limit of API keys and for the last holder of a role, 429 with Retry-After for too many attempts, 429 for the limit of
 // one-time tokens (which a stranger must not see: it tells of an account), and
 // 503 with Retry-After for everything else, which is the database's own trouble
 // and is logged. The answer is that of Options.Refuse, or of [WriteStatus]; it
@@ -100,6 +125,10 @@ func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 	switch status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", challenge(err))
+	case http.StatusForbidden:
+		if e, ok := errors.AsType[*ScopeError](err); ok {
+			h.Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope=`+strconv.Quote(e.Scope))
+		}
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", http.MethodPost)
 	case http.StatusTooManyRequests:
@@ -147,7 +176,7 @@ func gone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Ca
 // 3). Browsers show no dialog for this scheme.
 func challenge(err error) string {
 	switch {
-	case errors.Is(err, ErrBearerToken):
+	case errors.Is(err, ErrBearerToken), errors.Is(err, snib.ErrInvalidAPIKey):
 		return `Bearer error="invalid_token"`
 	case errors.Is(err, ErrNotFresh):
 		return `Bearer error="insufficient_user_authentication"`

@@ -30,6 +30,13 @@ func TestStatusOfErrors(t *testing.T) {
 		snibhttp.ErrCrossOrigin:                   403,
 		snibhttp.ErrMethod:                        405,
 		snib.ErrIdentityTaken:                     409,
+		snib.ErrInvalidAPIKey:                     401,
+		snibhttp.ErrNotFresh:                      401,
+		&snibhttp.ScopeError{Scope: "s"}:          403,
+		snibhttp.ErrRole:                          403,
+		snib.ErrAPIKeyLimit:                       409,
+		&snib.LastHolderError{Role: "admin"}:      409,
+		snib.ErrRoleHeld:                          409,
 		&snib.AttributeTakenError{Name: "n"}:      409,
 		snibhttp.ErrHost:                          421,
 		snibhttp.ErrAuthorization:                 400,
@@ -57,7 +64,7 @@ func TestStatusOfErrors(t *testing.T) {
 		if strings.Contains(text, err.Error()) || strings.Contains(text, "secret-path") || len(text) < 20 {
 			t.Errorf("%v: body %q", err, text)
 		}
-		for name, present := range map[string]bool{"Retry-After": want == 503, "WWW-Authenticate": want == 401, "Allow": want == 405} {
+		for name, present := range map[string]bool{"Retry-After": want == 503, "WWW-Authenticate": want == 401 || errors.Is(err, snibhttp.ErrScope), "Allow": want == 405} {
 			if (res.Header.Get(name) != "") != present {
 				t.Errorf("%v: %s %q", err, name, res.Header.Get(name))
 			}

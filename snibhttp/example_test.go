@@ -275,3 +275,36 @@ func ExampleManager_RequireFresh() {
 	// POST /address 401 Unauthorized. Sign in to go on.
 	// POST /address 200 changed
 }
+
+func ExampleManager_RequireKey() {
+	db, user, done := open()
+	defer done()
+	m, err := snibhttp.New(db, &snibhttp.Options{App: "notes"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	notes := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		key, user, _ := snibhttp.KeyFrom(r.Context())
+		fmt.Fprintln(w, key.Name, "acts for", user.Identities[0].Identifier)
+	})
+	mux.Handle("GET /api/notes", m.RequireKey("notes:read", notes))
+	mux.Handle("POST /api/notes", m.RequireKey("notes:write", notes))
+
+	key, err := db.APIKeys().CreateFor(context.Background(), user.ID, snib.NewAPIKey{
+		Name: "the backup", Scopes: []string{"notes:read"}, TTL: snib.Never,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, method := range []string{"GET", "POST"} {
+		r := httptest.NewRequest(method, "https://notes.example/api/notes", nil)
+		r.Header.Set("Authorization", "Bearer "+key.Token.Reveal())
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"), strings.TrimSpace(w.Body.String()))
+	}
+	// Output:
+	// 200  the backup acts for ada@example.com
+	// 403 Bearer error="insufficient_scope", scope="notes:write" Forbidden. This is not allowed, or the request came from another site.
+}

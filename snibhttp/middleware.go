@@ -35,7 +35,8 @@ func (m *Manager) Protect(next http.Handler) http.Handler {
 // Options.Sessions.ExtendEvery of the database. The cookie stays as it is.
 // Answers to signed-in requests are Cache-Control: no-store unless next says
 // otherwise. A bearer token that is not valid is refused with 401, an invalid
-// cookie is ignored.
+// cookie is ignored. A request with an API key is not signed in: see
+// [Manager.RequireKey].
 func (m *Manager) Optional(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r, _, ok := m.look(w, r); ok {
@@ -162,6 +163,8 @@ func (m *Manager) find(w http.ResponseWriter, r *http.Request) (*visit, error) {
 	}
 	token := c.token
 	switch {
+	case c.bearer && looksLikeKey(token):
+		return v, nil // for RequireKey inside, if there is one; no session
 	case c.bearer:
 	case c.count == 0:
 		return v, nil

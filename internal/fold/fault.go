@@ -24,6 +24,7 @@ func (f Fault) Found() bool { return f.Code != "" }
 const (
 	Required    = "required"
 	TooLong     = "too_long"
+	TooMany     = "too_many"
 	Malformed   = "malformed"
 	NotAllowed  = "not_allowed"
 	Unsupported = "unsupported"

@@ -68,6 +68,9 @@ func username(name string) (key string, fault Fault) {
 // Name reports whether s names a purpose: 1–32 bytes of [a-z0-9_-].
 func Name(s string) bool { return made(s, 32, "_-", 'a') }
 
+// Scope reports whether s names a scope: 1–32 bytes of [a-z0-9_:.-].
+func Scope(s string) bool { return made(s, 32, "_:.-", 'a') }
+
 // Provider looks whether s names a provider: 1–64 bytes of [A-Za-z0-9._:-].
 func Provider(s string) Fault {
 	switch {

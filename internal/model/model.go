@@ -25,6 +25,10 @@ var (
 	ErrInvalidOneTimeToken = errors.New("invalid token")
 	ErrDeviceNotFound      = errors.New("device not found")
 	ErrOneTimeTokenLimit   = errors.New("limit of tokens")
+	ErrInvalidAPIKey       = errors.New("invalid API key")
+	ErrAPIKeyLimit         = errors.New("limit of API keys")
+	ErrLastHolder          = errors.New("last holder")
+	ErrNotFresh            = errors.New("not fresh")
 	ErrInvalidInput        = errors.New("invalid input")
 	ErrTooLarge            = errors.New("too large")
 )
@@ -35,6 +39,7 @@ type Policy struct {
 	RefreshIdle, RefreshAbsolute, RefreshSession, Grace int64
 	MaxSessions, MaxFamilies                            int
 	DeviceLife                                          int64
+	Protected                                           string // role
 }
 
 // Bounds that no option moves.
@@ -62,6 +67,7 @@ type Model struct {
 	Families map[string]*Family
 	Links    map[string]*Link // one-time tokens
 	Devices  map[string]*Device
+	Keys     map[string]*APIKey
 }
 
 // User is an account.
@@ -72,6 +78,7 @@ type User struct {
 	Password        string // "" is no password
 	Imported        bool   // its hash came from another system
 	Version         uint64
+	Roles           []string // ascending
 	Disabled        bool
 	Reason          string
 	Created, Update int64
@@ -81,7 +88,7 @@ type User struct {
 func New(p Policy, now int64) *Model {
 	return &Model{
 		Policy: p, Now: now, Memory: NewMemory(),
-		Users: map[string]*User{}, Sessions: map[string]*Session{}, Families: map[string]*Family{}, Links: map[string]*Link{}, Devices: map[string]*Device{},
+		Users: map[string]*User{}, Sessions: map[string]*Session{}, Families: map[string]*Family{}, Links: map[string]*Link{}, Devices: map[string]*Device{}, Keys: map[string]*APIKey{},
 	}
 }
 
@@ -125,14 +132,16 @@ func (x *Memory) watches(user, session string) bool {
 func (m *Model) Clone() *Model {
 	c := *m
 	c.Users, c.Sessions = map[string]*User{}, map[string]*Session{}
-	c.Families, c.Links, c.Devices = map[string]*Family{}, map[string]*Link{}, map[string]*Device{}
+	c.Families, c.Links, c.Devices, c.Keys = map[string]*Family{}, map[string]*Link{}, map[string]*Device{}, map[string]*APIKey{}
 	for id, d := range m.Devices {
 		copied := *d
 		c.Devices[id] = &copied
 	}
+	c.Families, c.Links, c.Keys = map[string]*Family{}, map[string]*Link{}, map[string]*APIKey{}
 	for id, u := range m.Users {
 		copied := *u
 		copied.Identities, copied.Attributes = slices.Clone(u.Identities), maps.Clone(u.Attributes)
+		copied.Roles = slices.Clone(u.Roles)
 		c.Users[id] = &copied
 	}
 	for id, s := range m.Sessions {
@@ -147,6 +156,10 @@ func (m *Model) Clone() *Model {
 	for id, l := range m.Links {
 		copied := *l
 		c.Links[id] = &copied
+	}
+	for id, k := range m.Keys {
+		copied := *k
+		c.Keys[id] = &copied
 	}
 	return &c
 }
@@ -242,6 +255,7 @@ func (m *Model) update(id string, change func(u *User) error) error {
 	}
 	before := *u
 	before.Identities, before.Attributes = slices.Clone(u.Identities), maps.Clone(u.Attributes)
+	before.Roles = slices.Clone(u.Roles)
 	if err := change(u); err != nil {
 		return err
 	}
@@ -258,6 +272,7 @@ func (m *Model) DeleteUser(id string) {
 	maps.DeleteFunc(m.Families, func(_ string, f *Family) bool { return f.User == id })
 	m.endLinks(id)
 	m.endDevices(id)
+	m.endKeys(id)
 }
 
 func (m *Model) endLinks(user string) {
@@ -275,8 +290,18 @@ func (m *Model) UpdateAttributes(id string, changes map[string]any) error {
 	})
 }
 
-// SetPassword sets or, with "", removes a password and ends all sessions.
+// SetPassword sets or, with "", removes a password without the old one, and ends
+// all that it opened.
 func (m *Model) SetPassword(id, password string) error {
+	err := m.setPassword(id, password)
+	if err == nil {
+		m.endKeys(id)
+	}
+	return err
+}
+
+// setPassword is SetPassword by the user, who has given the old one.
+func (m *Model) setPassword(id, password string) error {
 	return m.update(id, func(u *User) error {
 		u.Password, u.Imported = password, false
 		u.Version++
@@ -291,6 +316,9 @@ func (m *Model) SetPassword(id, password string) error {
 // Disable shuts a user out.
 func (m *Model) Disable(id, reason string) error {
 	return m.update(id, func(u *User) error {
+		if err := m.MayGo(id); err != nil {
+			return err
+		}
 		u.Reason = reason
 		if !u.Disabled {
 			u.Disabled = true

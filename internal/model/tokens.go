@@ -280,7 +280,7 @@ func (m *Model) Reauthenticate(token, password, id, newToken string) error {
 func (m *Model) ChangePassword(token, current, password, id, newToken string) error {
 	s, err := m.bearer(token, current)
 	if err == nil {
-		err = m.SetPassword(s.User, password)
+		err = m.setPassword(s.User, password)
 	}
 	if err == nil {
 		m.keep(s, id, newToken)
@@ -659,13 +659,13 @@ func (m *Model) UseLink(purpose, token string) (user string, err error) {
 	return l.User, nil
 }
 
-// EndEverything ends all sessions, families, one-time tokens and devices.
+// EndEverything ends all sessions, families, one-time tokens, devices and API keys.
 func (m *Model) EndEverything() { m.Epoch++ }
 
 // Sweep removes the records that have been dead for a day and returns how many.
 func (m *Model) Sweep() int {
 	old := func(epoch int, until int64) bool { return epoch != m.Epoch || m.Now-until >= day }
-	n := len(m.Sessions) + len(m.Families) + len(m.Links) + len(m.Devices)
+	n := len(m.Sessions) + len(m.Families) + len(m.Links) + len(m.Devices) + len(m.Keys)
 	maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return old(s.Epoch, s.IdleUntil) })
 	maps.DeleteFunc(m.Families, func(_ string, f *Family) bool {
 		if f.Revoked {
@@ -675,5 +675,8 @@ func (m *Model) Sweep() int {
 	})
 	maps.DeleteFunc(m.Links, func(_ string, l *Link) bool { return old(l.Epoch, l.Expires) })
 	maps.DeleteFunc(m.Devices, func(_ string, d *Device) bool { return old(d.Epoch, d.Expires) })
-	return n - len(m.Sessions) - len(m.Families) - len(m.Links) - len(m.Devices)
+	maps.DeleteFunc(m.Keys, func(_ string, k *APIKey) bool {
+		return k.Epoch != m.Epoch || k.Expires != 0 && m.Now-k.Expires >= day
+	})
+	return n - len(m.Sessions) - len(m.Families) - len(m.Links) - len(m.Devices) - len(m.Keys)
 }

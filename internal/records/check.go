@@ -102,7 +102,7 @@ func (c *checker) run() error { return c.passes(c.meta, c.users) }
 func (c *checker) passes(meta, users func() error) error {
 	for _, pass := range []func() error{
 		meta, users, c.identities, c.attributes,
-		c.owned, c.throttle, c.leaving, c.rows, c.outbox,
+		c.roles, c.owned, c.throttle, c.leaving, c.rows, c.outbox,
 	} {
 		if err := pass(); err != nil {
 			return err
@@ -242,7 +242,7 @@ func (c *checker) future(epoch uint32) bool {
 	return c.tx.State.Epoch != 0 && epoch > c.tx.State.Epoch
 }
 
-// users checks INV-2, INV-3 and INV-5.
+// users checks INV-2, INV-3, INV-5 and INV-22.
 func (c *checker) users() error {
 	return c.each(SpaceUsers, func(key, value []byte) error {
 		c.report.Users++
@@ -267,6 +267,9 @@ func (c *checker) users() error {
 			if err := c.leads(3, SpaceIdentities, PairKey(x.Provider, x.Key), u.ID); err != nil {
 				return err
 			}
+		}
+		if err := c.userRoles(&u); err != nil {
+			return err
 		}
 		return c.entries(&u)
 	})

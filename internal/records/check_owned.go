@@ -104,7 +104,7 @@ func (c *checker) member(run *ownerRun, m member, l Life, value []byte) error {
 		return c.end(m, m.Invariant, "is of a later epoch than the file")
 	case !run.exists:
 		return c.end(m, m.Invariant, "belongs to a user who is missing")
-	case run.disabled && !l.Revoked && !m.History:
+	case run.disabled && !l.Revoked && m.Ends&UserDisabled != 0:
 		return c.end(m, 7, "is of a disabled user")
 	case c.repair != nil && slices.Contains(run.excess, m.key):
 		return c.tx.DeleteOwned(m.Kind, m.key)
@@ -119,6 +119,8 @@ func (c *checker) member(run *ownerRun, m member, l Life, value []byte) error {
 		return c.family(m.key, value)
 	case Devices:
 		return c.device(m.key, value)
+	case APIKeys:
+		return c.apiKey(m.key, value)
 	}
 	return nil
 }

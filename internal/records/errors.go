@@ -17,6 +17,7 @@ var (
 	ErrInvalidRefreshToken = errors.New("invalid refresh token")
 	ErrInvalidOneTimeToken = errors.New("invalid one-time token")
 	ErrDeviceNotFound      = errors.New("device not found")
+	ErrInvalidAPIKey       = errors.New("invalid API key")
 	ErrNewerFormat         = errors.New("written by a newer version")
 	ErrNoKey               = errors.New("key is not given")
 	ErrForeignFile         = kv.ErrForeign

@@ -44,6 +44,10 @@ const (
 	EventDeviceRemembered EventKind = 25
 	EventDeviceTrusted    EventKind = 26
 	EventDeviceRevoked    EventKind = 27
+	EventAPIKeyCreated    EventKind = 28
+	EventAPIKeyRevoked    EventKind = 29
+	EventRoleGranted      EventKind = 30
+	EventRoleWithdrawn    EventKind = 31
 )
 
 // EventRow describes a kind of event.
@@ -83,6 +87,10 @@ var eventRows = []EventRow{
 	EventDeviceRemembered: {Name: "device-remembered", Class: LogInEvents, Subject: &token.Device},
 	EventDeviceTrusted:    {Name: "device-trusted", Class: CredentialEvents, Subject: &token.Device},
 	EventDeviceRevoked:    {Name: "device-revoked", Class: CredentialEvents, Subject: &token.Device},
+	EventAPIKeyCreated:    {Name: "api-key-created", Class: CredentialEvents, Subject: &token.APIKey},
+	EventAPIKeyRevoked:    {Name: "api-key-revoked", Class: CredentialEvents, Subject: &token.APIKey},
+	EventRoleGranted:      {Name: "role-granted", Class: CredentialEvents},
+	EventRoleWithdrawn:    {Name: "role-withdrawn", Class: CredentialEvents},
 }
 
 // Row returns that of a kind. One of a later program is named by its number.

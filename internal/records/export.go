@@ -86,7 +86,7 @@ func exportedUser(u *codec.User, password any) Object {
 	return Object{
 		{"id", u.ID}, {"created_at", Instant(u.CreatedAt)}, {"updated_at", Instant(u.UpdatedAt)},
 		{"disabled_at", Instant(u.DisabledAt)}, {"disabled_reason", u.DisabledReason},
-		{"password", password}, {"identities", identities}, {"attributes", attributesOf(u)},
+		{"password", password}, {"identities", identities}, {"roles", texts(u.Roles)}, {"attributes", attributesOf(u)},
 	}
 }
 

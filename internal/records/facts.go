@@ -23,6 +23,8 @@ func facts(k *Kind, key, value []byte) (Object, error) {
 		return eventFacts(key, value)
 	case Devices:
 		return deviceFacts(key, value)
+	case APIKeys:
+		return apiKeyFacts(key, value)
 	}
 	panic("a kind without facts") // unreachable: TestEveryKindLivesAndEnds
 }
@@ -106,6 +108,22 @@ func deviceFacts(key, value []byte) (Object, error) {
 		{"last_used_at", Instant(d.LastUsedAt)}, {"expires_at", Instant(d.ExpiresAt)}, {"trusted_until", Instant(trusted)},
 		{"attributes", exportedAttributes(d.Attributes)},
 	}, err
+}
+
+func apiKeyFacts(key, value []byte) (Object, error) {
+	k, err := codec.DecodeAPIKey(key, value)
+	return Object{
+		{"name", k.Name}, {"scopes", texts(k.Scopes)}, {"expires_at", Instant(k.ExpiresAt)}, {"last_used_at", Instant(k.LastUsedAt)},
+	}, err
+}
+
+// texts is a list of texts, empty for nil.
+func texts(list []string) []any {
+	out := []any{}
+	for _, s := range list {
+		out = append(out, s)
+	}
+	return out
 }
 
 // attributesOf decodes those of a record, which were checked when it was read.

@@ -17,6 +17,7 @@ var withheld = map[string]string{
 	"Family.Epoch": "of the file", "Family.ForeignRun": "follows from the clients", "Family.Nonce": "a secret", "Family.KeyID": "of the program",
 	"Family.Client":    "a hash of a network",
 	"OneTimeToken.Key": "the id", "OneTimeToken.UserID": "the user", "OneTimeToken.SecretHash": "a secret", "OneTimeToken.Epoch": "of the file",
+	"APIKey.Key": "the id", "APIKey.UserID": "the user", "APIKey.SecretHash": "a secret", "APIKey.Epoch": "of the file", "APIKey.Flags": "reserved",
 	"OneTimeToken.Flags": "reserved", "OneTimeToken.CredentialVersion": "a part of proofs",
 	"Device.Key": "the id", "Device.UserID": "the user", "Device.SecretHash": "a secret", "Device.Epoch": "of the file", "Device.Flags": "reserved",
 }
@@ -64,6 +65,10 @@ func TestEveryFieldIsExportedOrWithheld(t *testing.T) {
 		d := r.(codec.Device)
 		return export(facts(Devices, key[:], d.Append(nil)))
 	})
+	each(codec.APIKey{Key: key, UserID: "u", ExpiresAt: later, LastUsedAt: codec.Never}, func(r any) string {
+		k := r.(codec.APIKey)
+		return export(facts(APIKeys, key[:], k.Append(nil)))
+	})
 	each(codec.User{ID: "u", CreatedAt: at}, func(r any) string {
 		u := r.(codec.User)
 		u.ID = "u"
@@ -85,6 +90,8 @@ func change(f reflect.Value, at int64) {
 	case *codec.OwnedKey: // of the caller's key
 	case *string:
 		*v = "\x81\xa1x\x01" // attributes, and text
+	case *[]string:
+		*v = []string{"s"}
 	case *[]byte:
 		*v = []byte("data")
 	case *[]codec.Identity:

@@ -38,12 +38,13 @@ type Occasion uint
 
 // The occasions.
 const (
-	PasswordChanges      Occasion = 1 << iota // set, changed or removed
+	PasswordChanges      Occasion = 1 << iota // by its user, who has given the old one
 	UserDisabled                              // until EnableUser
 	IdentityMoves                             // replaced or unlinked
 	SessionsRevoked                           // all of a user's
 	RefreshTokensRevoked                      // all of a user's
 	EpochRaised                               // EndEverything, ResetClock, Restore
+	PasswordReset                             // set or removed without the old one
 	Occasions            = iota               // how many there are
 )
 
@@ -54,11 +55,12 @@ const (
 	MaxTombstones    = 20 // of families; the newest stay
 	MaxOneTimeTokens = 32
 	MaxDevices       = 20
+	MaxAPIKeys       = 50
 )
 
 // Kinds is the table. Sessions come before refresh tokens: Repair decides about
 // a family by its session.
-var Kinds = []*Kind{Sessions, Families, OneTimeTokens, Events, Devices}
+var Kinds = []*Kind{Sessions, Families, OneTimeTokens, Events, Devices, APIKeys}
 
 // The kinds.
 var (
@@ -66,7 +68,7 @@ var (
 		Title: "session", Space: SpaceSessions, Token: token.Session,
 		Most: MaxSessions, Bound: func(c *Config) int { return c.MaxSessions },
 		Invariant: 8,
-		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | EpochRaised,
+		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | EpochRaised,
 		Missing:   ErrInvalidSession,
 		Life:      sessionLife,
 	}
@@ -74,7 +76,7 @@ var (
 		Title: "refresh token", Space: SpaceFamilies, Token: token.Family,
 		Most: MaxFamilies, Bound: func(c *Config) int { return c.MaxFamilies }, MostRevoked: MaxTombstones,
 		Invariant: 10,
-		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
+		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
 		Missing:   ErrInvalidRefreshToken,
 		Life:      familyLife,
 	}
@@ -82,7 +84,7 @@ var (
 		Title: "one-time token", Space: SpaceOneTime, Token: token.OneTime,
 		Most: MaxOneTimeTokens, Refuses: true,
 		Invariant: 12,
-		Ends:      PasswordChanges | UserDisabled | IdentityMoves | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
+		Ends:      PasswordChanges | PasswordReset | UserDisabled | IdentityMoves | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
 		UsedOnce:  true,
 		Missing:   ErrInvalidOneTimeToken,
 		Life:      oneTimeLife,
@@ -99,10 +101,18 @@ var (
 		Title: "known device", Space: SpaceDevices, Token: token.Device,
 		Most: MaxDevices, Bound: func(*Config) int { return MaxDevices },
 		Invariant: 18,
-		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | EpochRaised,
+		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | EpochRaised,
 		UsedOnce:  true,
 		Missing:   ErrDeviceNotFound,
 		Life:      deviceLife,
+	}
+	APIKeys = &Kind{
+		Title: "API key", Space: SpaceAPIKeys, Token: token.APIKey,
+		Most: MaxAPIKeys, Refuses: true,
+		Invariant: 20,
+		Ends:      PasswordReset | EpochRaised,
+		Missing:   ErrInvalidAPIKey,
+		Life:      apiKeyLife,
 	}
 )
 
@@ -170,6 +180,18 @@ func deviceLife(key, value []byte) (Life, error) {
 		return Life{}, err
 	}
 	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.LastUsedAt()}, nil
+}
+
+func apiKeyLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewAPIKey(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	l := Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.Key().Time()}
+	if at := v.LastUsedAt(); at != clock.Never {
+		l.Newest = at
+	}
+	return l, nil
 }
 
 // remembered reports whether a record is a tombstone that still answers.

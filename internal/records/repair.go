@@ -219,7 +219,7 @@ func (c *checker) mendOwners(state *codec.State) (codec.OwnerKey, error) {
 	return owners, c.tx.UseOwners(owners)
 }
 
-// mendUsers keeps INV-2, INV-3 and INV-5.
+// mendUsers keeps INV-2, INV-3, INV-5 and INV-22.
 func (c *checker) mendUsers() error { return c.each(SpaceUsers, c.mendUser) }
 
 func (c *checker) mendUser(key, value []byte) error {
@@ -248,14 +248,18 @@ func (c *checker) mendUser(key, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if lostIdentity || lostValue {
+	lostRole, err := c.mendRoles(&u)
+	if err != nil {
+		return err
+	}
+	if lostIdentity || lostValue || lostRole {
 		u.CredentialVersion++ // as when an identity is unlinked
 		if err := c.quarantine(SpaceUsers, c.tx.Owner(u.ID), key, value); err != nil {
 			return err
 		}
 	}
 	if u.HashClass == before.HashClass && u.PasswordHash == before.PasswordHash && u.Attributes == before.Attributes &&
-		slices.Equal(u.Identities, before.Identities) && slices.Equal(u.Entries, before.Entries) {
+		slices.Equal(u.Identities, before.Identities) && slices.Equal(u.Entries, before.Entries) && slices.Equal(u.Roles, before.Roles) {
 		return nil
 	}
 	return c.tx.Put(SpaceUsers, u.ID, u.Append(nil))

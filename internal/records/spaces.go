@@ -19,6 +19,8 @@ const (
 	SpaceOneTime
 	SpaceQuarantine
 	SpaceThrottle
+	SpaceAPIKeys
+	SpaceRoles
 	SpaceLeaving
 	SpaceEvents
 	SpaceOutbox
@@ -43,6 +45,8 @@ var Spaces = []kv.SpaceSpec{
 	SpaceOneTime:    {Name: codec.SpaceOneTime},
 	SpaceQuarantine: {Name: codec.SpaceQuarantine},
 	SpaceThrottle:   {Name: codec.SpaceThrottle},
+	SpaceAPIKeys:    {Name: codec.SpaceAPIKeys},
+	SpaceRoles:      {Name: codec.SpaceRoles},
 	SpaceLeaving:    {Name: codec.SpaceLeaving},
 	SpaceEvents:     {Name: codec.SpaceEvents},
 	SpaceOutbox:     {Name: codec.SpaceOutbox, Ascending: true},
@@ -61,6 +65,7 @@ var Shared = map[kv.Space]string{
 	SpaceUsers:      "the user",
 	SpaceIdentities: "leads to the user, whose record lists it",
 	SpaceAttributes: "leads to the user, whose record lists it",
+	SpaceRoles:      "leads to the user, whose record lists it",
 	SpaceQuarantine: "what Repair could not read",
 	SpaceThrottle:   "counts of failed guesses, which name nobody",
 	SpaceLeaving:    "a deleted user, until the last row is removed",

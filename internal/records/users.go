@@ -66,6 +66,9 @@ func (tx *Tx) PutUser(before, u *codec.User) error {
 			}
 		}
 	}
+	if err := tx.moveRoles(before, u); err != nil {
+		return err
+	}
 	if err := tx.MarkUse(PasswordHashes, u.PasswordHash); err != nil {
 		return err
 	}
@@ -127,6 +130,15 @@ func (tx *Tx) salvage(id string) (codec.User, error) {
 		}
 		return nil
 	})
+	if err != nil {
+		return codec.User{}, err
+	}
+	err = tx.R.Scan(SpaceRoles, nil, nil, 0, func(key, _ []byte) error {
+		if role, owner, ok := codec.SplitPair(key); ok && string(owner) == u.ID {
+			u.Roles = append(u.Roles, string(role))
+		}
+		return nil
+	})
 	return u, err
 }
 
@@ -142,7 +154,7 @@ func (tx *Tx) deleteReferences(u *codec.User) error {
 			return err
 		}
 	}
-	return nil
+	return tx.moveRoles(u, &codec.User{ID: u.ID})
 }
 
 // IdentityOwner returns the id of the user with an identity.

@@ -77,8 +77,9 @@ var (
 	OneTime = Kind{"ott_", 32, "snib/v1/one-time\x00"}
 	Event   = Kind{Prefix: "evt_"} // an id only
 	Device  = Kind{"dev_", 32, "snib/v1/device\x00"}
+	APIKey  = Kind{"key_", 32, "snib/v1/api-key\x00"}
 
-	all = [...]Kind{Session, Family, OneTime, Device}
+	all = [...]Kind{Session, Family, OneTime, Device, APIKey}
 )
 
 // FamilyLabel is for the part of a refresh token that stays through the

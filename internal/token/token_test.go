@@ -18,7 +18,7 @@ import (
 var kinds = []struct {
 	name string
 	kind Kind
-}{{"session", Session}, {"refresh", Family}, {"one-time", OneTime}}
+}{{"session", Session}, {"refresh", Family}, {"one-time", OneTime}, {"api-key", APIKey}}
 
 // refusal reports, if text is a token of some kind, of which.
 func refusal(text string) string {

@@ -1,0 +1,149 @@
+package records
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/kv"
+)
+
+// MaxRoles bounds those of one user.
+const MaxRoles = 16
+
+// RoleKey is the key of a user's entry in the space roles. Neither part has a
+// zero byte.
+func RoleKey(role, id string) string { return PairKey(role, id) }
+
+// RolesFault looks at the roles of a record: at most 16 names, ascending.
+func RolesFault(roles []string) fold.Fault {
+	if len(roles) > MaxRoles {
+		return fold.Fault{Code: fold.TooMany, Max: MaxRoles, Reason: "must be at most 16"}
+	}
+	for i, r := range roles {
+		if !fold.Name(r) || i > 0 && roles[i-1] >= r {
+			return fold.Fault{Code: fold.Malformed, Reason: "must each be 1–32 of [a-z0-9_-]"}
+		}
+	}
+	return fold.Fault{}
+}
+
+// moveRoles makes the entries of before those of u.
+func (tx *Tx) moveRoles(before, u *codec.User) error {
+	for _, r := range before.Roles {
+		if !slices.Contains(u.Roles, r) {
+			if err := tx.Delete(SpaceRoles, RoleKey(r, before.ID)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, r := range u.Roles {
+		if !slices.Contains(before.Roles, r) {
+			if err := tx.Put(SpaceRoles, RoleKey(r, u.ID), nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// EachHolder visits the ids of the users with a role behind after ("": all), in
+// order, at most n (0: all).
+func (tx *Tx) EachHolder(role, after string, n int, visit func(id string) error) error {
+	from, to := codec.PairRange(role)
+	if after != "" {
+		from = append([]byte(RoleKey(role, after)), 0)
+	}
+	return tx.R.Scan(SpaceRoles, from, to, n, func(key, _ []byte) error {
+		_, id, ok := codec.SplitPair(key)
+		if !ok {
+			return tx.Damaged(SpaceRoles, codec.ErrCorrupt)
+		}
+		return visit(string(id))
+	})
+}
+
+// Held reports whether a user other than the one with the id except has a role,
+// and is not disabled if enabled says so. A record that cannot be read holds
+// none: its user cannot act by it.
+func (tx *Tx) Held(role, except string, enabled bool) (held bool, err error) {
+	err = tx.EachHolder(role, "", 0, func(id string) error {
+		if id == except {
+			return nil
+		}
+		u, err := tx.User(id)
+		switch {
+		case errors.Is(err, ErrUserNotFound), errors.Is(err, kv.ErrCorrupt):
+			return nil
+		case err != nil:
+			return err
+		}
+		if slices.Contains(u.Roles, role) && (!enabled || u.DisabledAt == 0) {
+			held = true
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return held, err
+}
+
+var errFound = errors.New("found")
+
+// userRoles checks INV-22 for a user: the roles can be, and have their entries.
+func (c *checker) userRoles(u *codec.User) error {
+	if RolesFault(u.Roles).Found() {
+		c.note(LosesData, 22, SpaceUsers, u.ID, "has roles that nobody can have")
+	}
+	for _, r := range u.Roles {
+		ok, err := c.tx.Has(SpaceRoles, RoleKey(r, u.ID))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			c.note(Mendable, 22, SpaceRoles, u.ID, "entry of the user is missing")
+		}
+	}
+	return nil
+}
+
+// mendRoles keeps INV-22 for a user, who loses the roles that cannot be.
+func (c *checker) mendRoles(u *codec.User) (lost bool, err error) {
+	if RolesFault(u.Roles).Found() {
+		sound := slices.DeleteFunc(slices.Clone(u.Roles), func(r string) bool { return !fold.Name(r) })
+		slices.Sort(sound)
+		sound = slices.Compact(sound)
+		u.Roles = sound[:min(len(sound), MaxRoles)]
+		c.note(LosesData, 22, SpaceUsers, u.ID, "roles were dropped that nobody can have")
+		lost = true
+	}
+	for _, r := range u.Roles {
+		key := RoleKey(r, u.ID)
+		ok, err := c.tx.Has(SpaceRoles, key)
+		if err == nil && !ok {
+			c.note(Mendable, 22, SpaceRoles, u.ID, "entry was made")
+			err = c.tx.Put(SpaceRoles, key, nil)
+		}
+		if err != nil {
+			return lost, err
+		}
+	}
+	return lost, nil
+}
+
+// roles checks INV-22 from the other side: every entry is of a user with that
+// role.
+func (c *checker) roles() error {
+	return c.each(SpaceRoles, func(key, value []byte) error {
+		role, id, ok := codec.SplitPair(key)
+		if !ok || len(value) > 0 {
+			c.found(2, SpaceRoles, "", "record cannot be read")
+			return c.remove(SpaceRoles, bytes.Clone(key))
+		}
+		return c.owner(22, SpaceRoles, key, string(id), func(u *codec.User) bool { return slices.Contains(u.Roles, string(role)) })
+	})
+}
