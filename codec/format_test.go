@@ -27,7 +27,7 @@ func TestFormatNamesEverySpace(t *testing.T) {
 	page := readFormat(t)
 	for _, name := range []string{
 		SpaceMeta, SpaceUsers, SpaceIdentities, SpaceAttributes, SpaceSessions,
-		SpaceFamilies, SpaceOneTime, SpaceQuarantine, "meta` | `" + KeyFormat,
+		SpaceFamilies, SpaceOneTime, SpaceFactors, SpaceQuarantine, "meta` | `" + KeyFormat,
 		"meta` | `" + KeyState, "meta` | `" + KeyDeclarations, "meta` | `" + KeyOwners, "meta` | `" + KeyOwnedSpaces, "meta` | `" + KeySealKeys,
 	} {
 		if !strings.Contains(page, "\n| `"+name+"` | ") {

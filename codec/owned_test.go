@@ -147,6 +147,10 @@ func TestViews(t *testing.T) {
 			v := must(ViewOneTimeToken(key, s.value))
 			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.UserID(), v.IsUser(r.UserID), v.ExpiresAt(), v.CredentialVersion(), v.IsPurpose(r.Purpose), v.IsPurpose("x" + r.Purpose)},
 				[]any{r.Key, r.Epoch, r.Flags, r.SecretHash, r.UserID, true, r.ExpiresAt, r.CredentialVersion, true, false})
+		case Factor:
+			v := must(ViewFactor(key, s.value))
+			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.UserID(), v.IsUser(r.UserID), v.Type(), v.ExpiresAt(), v.UsedAt(), v.Codes()},
+				[]any{r.Key, r.Epoch, r.Flags, r.UserID, true, r.Type, r.ExpiresAt, r.UsedAt, len(r.Codes) / 32})
 		}
 	}
 }
@@ -165,6 +169,8 @@ func TestViewsRefuse(t *testing.T) {
 			view, err = anyOf(ViewFamily([]byte(s.key), v))
 		case OneTimeToken:
 			view, err = anyOf(ViewOneTimeToken([]byte(s.key), v))
+		case Factor:
+			view, err = anyOf(ViewFactor([]byte(s.key), v))
 		default:
 			continue
 		}

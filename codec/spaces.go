@@ -12,6 +12,7 @@ const (
 	SpaceSessions   = "sessions"         // [OwnedKey]: [Session]
 	SpaceFamilies   = "refresh_families" // [OwnedKey]: [Family]
 	SpaceOneTime    = "one_time_tokens"  // [OwnedKey]: [OneTimeToken]
+	SpaceFactors    = "factors"          // [OwnedKey]: [Factor]
 	SpaceQuarantine = "quarantine"       // see [AppendQuarantineKey]
 	SpaceThrottle   = "throttle"         // number of a block: [Throttle]
 	SpaceLeaving    = "leaving"          // user id: [Leaving]
