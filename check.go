@@ -19,6 +19,7 @@ type CheckReport struct {
 	Sessions      int // records, dead ones too until they are swept
 	RefreshTokens int // families, likewise
 	OneTimeTokens int // likewise
+	Factors       int // second factors, and lists of recovery codes
 	ForeignHashes int // users whose imported password hash is not replaced yet
 	SealedHashes  int // users whose password hash is sealed
 	Newer         int // records of kinds that a later program has added to the file
@@ -115,6 +116,8 @@ func (r *CheckReport) count(k *records.Kind) *int {
 		return &r.RefreshTokens
 	case records.OneTimeTokens:
 		return &r.OneTimeTokens
+	case records.Factors:
+		return &r.Factors
 	}
 	panic("a kind without a count") // unreachable: TestEveryKindLivesAndEnds
 }

@@ -76,6 +76,32 @@ var (
 	// [OneTimeTokens].
 	ErrInvalidOneTimeToken = records.ErrInvalidOneTimeToken
 
+	// ErrSecondFactor: the first step was right, and the user has a second factor.
+	// There is no session yet. Always a [SecondFactorError], whose Pending goes to
+	// [Factors.FinishLogIn] with a code. Returned by LogIn, Reauthenticate,
+	// CreateSession and CreateRefreshToken.
+	ErrSecondFactor = errors.New("second factor is needed")
+
+	// ErrInvalidPending: the pending log-in of a [SecondFactorError] is malformed,
+	// of another database, expired or void. Returned by FinishLogIn and
+	// FinishRefreshToken of [Factors]. Ask to log in.
+	ErrInvalidPending = errors.New("invalid pending log-in")
+
+	// ErrFactorsClosed: ten codes of an authenticator in a row were wrong, and
+	// another one is not looked at. Somebody knows the password: tell the user.
+	// Returned by FinishLogIn and FinishRefreshToken, which take a recovery code
+	// all the same. [Throttle.Unlock] and [Factors.Reset] open it.
+	ErrFactorsClosed = errors.New("too many wrong codes")
+
+	// ErrNotFresh: the proof of a change of factors is of a log-in that is too long
+	// ago, or without the second factor that the user has. Returned by methods of
+	// [Factors]. Call Reauthenticate.
+	ErrNotFresh = errors.New("log-in is too long ago or without second factor")
+
+	// ErrFactorNotFound: the user has no such factor, or none that waits to be
+	// confirmed. Returned by methods of [Factors].
+	ErrFactorNotFound = records.ErrFactorNotFound
+
 	// ErrOneTimeTokenLimit: the user has as many one-time tokens as there may
 	// be, or got one of this purpose less than a minute ago; none was made and
 	// none ended. Returned by Create of [OneTimeTokens] as

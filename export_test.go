@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"crypto/rand"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -155,6 +156,7 @@ type Kind struct {
 	Most, Invariant int
 	Refuses         bool
 	UsedOnce        bool
+	Lasts           bool
 	Ends            map[string]bool // by occasion
 }
 
@@ -162,6 +164,7 @@ type Kind struct {
 var Occasions = [records.Occasions]string{
 	"password set, changed or removed", "user disabled", "identity replaced or unlinked",
 	"`RevokeUserSessions`", "`RefreshTokens.RevokeAll`", "`EndEverything`, `ResetClock`, `Restore`",
+	"second factor added or removed", "`Factors.Reset`",
 }
 
 // Kinds returns the table of kinds.
@@ -169,7 +172,7 @@ func Kinds() (out []Kind) {
 	for _, k := range records.Kinds {
 		row := Kind{
 			Title: k.Title, Space: records.Spaces[k.Space].Name,
-			Most: k.Most, Invariant: k.Invariant, UsedOnce: k.UsedOnce, Refuses: k.Refuses, Ends: map[string]bool{},
+			Most: k.Most, Invariant: k.Invariant, UsedOnce: k.UsedOnce, Lasts: k.Lasts, Refuses: k.Refuses, Ends: map[string]bool{},
 		}
 		for i, name := range Occasions {
 			row.Ends[name] = k.Ends&(1<<i) != 0
@@ -188,3 +191,6 @@ func SpaceNames() (out []string) {
 	}
 	return out
 }
+
+// WallOf is the time of the wall, as the options of db have it.
+func WallOf(db *DB) time.Time { return db.clock.Wall() }

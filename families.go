@@ -131,12 +131,21 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
+	return tx.newFamily(p, o)
+}
+
+// newFamily makes a family and its first session.
+func (tx *Tx) newFamily(p proven, o SessionOptions) (Session, RefreshToken, error) {
 	attributes, err := o.encode()
+	if err == nil {
+		err = tx.complete(&p, pendingFor(goalFamily, p.session, attributes, o.Replaces))
+	}
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
 	f := codec.Family{
-		UserID: p.user.ID, Epoch: tx.rec.State.Epoch, Attributes: attributes,
+		Methods: p.methods,
+		UserID:  p.user.ID, Epoch: tx.rec.State.Epoch, Attributes: attributes,
 		AuthTime: p.at, RotatedAt: tx.rec.Now, RevokedAt: clock.Never,
 		AbsoluteUntil: min(clock.After(tx.rec.Now, tx.db.o.Refresh.Absolute), p.until),
 	}
@@ -210,7 +219,7 @@ func withToken(f *codec.Family, x *familySecret) RefreshToken {
 func (tx *Tx) familySession(f *codec.Family) codec.Session {
 	until := min(clock.After(tx.rec.Now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
 	return codec.Session{
-		Key: f.Key.With(f.Session), UserID: f.UserID, Family: f.Key.OwnID(), Attributes: f.Attributes,
+		Key: f.Key.With(f.Session), UserID: f.UserID, Family: f.Key.OwnID(), Attributes: f.Attributes, Methods: f.Methods,
 		AuthTime: f.AuthTime, LastUsedAt: tx.rec.Now,
 		ActiveUntil: until, IdleUntil: until, AbsoluteUntil: f.AbsoluteUntil,
 	}

@@ -77,20 +77,27 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 		return Session{}, User{}, during("log in", err)
 	}
 	var s Session
+	var second error
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
 		return result(ctx, "", db.update, func(tx *Tx) (User, error) {
 			u, err := v.recheck(tx)
 			if err != nil {
 				return User{}, err
 			}
-			created, err := tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never}, o)
+			second = nil
+			s, err = tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never, methods: records.MethodPassword}, o)
+			if isSecondStep(err) && v.upgrade != "" {
+				second, err = err, nil // the hash is upgraded all the same
+			}
 			if err != nil {
 				return User{}, err
 			}
-			s = created
 			return v.apply(tx, u)
 		})
 	})
+	if err == nil {
+		err = second
+	}
 	if err != nil {
 		return Session{}, User{}, during("log in", err)
 	}

@@ -23,6 +23,10 @@ import (
 //     its time of log-in and does not outlive its AbsoluteUntil. If it has
 //     ended meanwhile: ErrInvalidSession.
 //
+// Of a user with a second factor it must include that: a Session of a log-in with
+// one does, a User does not. Otherwise [SecondFactorError]; [FactorNotNeeded]
+// makes an exception.
+//
 // ErrUserNotFound, ErrUserDisabled; ErrInvalidInput (Proof) for nil and for a
 // User or Session that no method returned.
 type Proof interface {
@@ -37,6 +41,8 @@ type proven struct {
 	until int64 // a bound on the new credential
 
 	session codec.OwnedKey // which is the proof; zero without one
+	methods uint16         // by which the user was proven, as far as that is known
+	waived  bool           // a second factor is not needed
 }
 
 // proven verifies proof in this transaction.
@@ -73,7 +79,11 @@ func (u User) prove(tx *Tx) (proven, error) {
 			return proven{}, err
 		}
 	}
-	return proven{user: record, at: tx.rec.Now, until: clock.Never}, nil
+	p := proven{user: record, at: tx.rec.Now, until: clock.Never}
+	if u.login != nil {
+		p.methods = records.MethodPassword
+	}
+	return p, nil
 }
 
 func (s Session) prove(tx *Tx) (proven, error) {
@@ -87,10 +97,10 @@ func (s Session) prove(tx *Tx) (proven, error) {
 	if err != nil {
 		return proven{}, err
 	}
-	at, until, key := v.AuthTime(), v.AbsoluteUntil(), v.Key()
+	at, until, key, methods := v.AuthTime(), v.AbsoluteUntil(), v.Key(), v.Methods()
 	u, err := tx.user(s.UserID)
 	if errors.Is(err, ErrUserNotFound) {
 		err = tx.rec.Orphan(records.SpaceSessions, err)
 	}
-	return proven{user: u, at: at, until: until, session: key}, err
+	return proven{user: u, at: at, until: until, session: key, methods: methods}, err
 }

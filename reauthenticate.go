@@ -6,6 +6,7 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/records"
 )
 
 // Reauthenticate asks the bearer of an active session for the password again,
@@ -18,6 +19,10 @@ import (
 // identity is, with the session as [WithProof]: failures of strangers do not
 // count, those of the session do. The commit decides anew whether session and
 // password still hold. A hash is not upgraded.
+//
+// Of a user with a second factor it is the first step: [SecondFactorError], whose
+// Pending is good for this session only, and [Factors.FinishLogIn] returns the new
+// one.
 //
 // ErrInvalidSession, also for a session born of a refresh token, which Refresh
 // replaces: such a client logs in, with its tokens as SessionOptions.Replaces.
@@ -78,11 +83,12 @@ func (tx *Tx) authenticatedNow(token string, password *opened) (Session, error) 
 	if err == nil && !password.holds(tx, &u) {
 		err = ErrInvalidCredentials
 	}
+	p := proven{user: u, at: tx.rec.Now, until: clock.Never, session: s.Key, methods: records.MethodPassword}
+	if err == nil {
+		err = tx.complete(&p, pendingFor(goalAgain, s.Key, "", nil))
+	}
 	if err != nil {
 		return Session{}, err
 	}
-	s.AuthTime = tx.rec.Now
-	s.AbsoluteUntil = clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute)
-	tx.setDeadlines(&s)
-	return tx.issue(&s, s.Key)
+	return tx.signInAgain(&p)
 }

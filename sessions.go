@@ -253,10 +253,14 @@ func (tx *Tx) CreateSession(proof Proof, o SessionOptions) (Session, error) {
 // newSession makes a session of its own (of no family).
 func (tx *Tx) newSession(p proven, o SessionOptions) (out Session, err error) {
 	attributes, err := o.encode()
+	if err == nil {
+		err = tx.complete(&p, pendingFor(goalSession, p.session, attributes, o.Replaces))
+	}
 	if err != nil {
 		return Session{}, err
 	}
 	s := codec.Session{
+		Methods:       p.methods,
 		UserID:        p.user.ID,
 		AuthTime:      p.at,
 		AbsoluteUntil: min(clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute), p.until),

@@ -61,12 +61,13 @@ var (
 		"ListUsers": true, "ListUsersByAttribute": true,
 		"ValidateSession": true, "ValidateSessionUser": true, "GetSession": true, "ListUserSessions": true,
 		"RefreshTokens.List": true,
-		"Tokens.Peek":        true, "Tokens.List": true,
+		"Tokens.Peek":        true, "Tokens.List": true, "Factors.List": true,
 	}
 
 	// handles are the methods that return methods.
 	handles = map[string]reflect.Type{
 		"Codes":         reflect.TypeFor[snib.Codes](),
+		"Factors":       reflect.TypeFor[snib.Factors](),
 		"Identities":    reflect.TypeFor[snib.Identities](),
 		"RefreshTokens": reflect.TypeFor[snib.RefreshTokens](),
 		"Tokens":        reflect.TypeFor[snib.OneTimeTokens](),

@@ -26,6 +26,7 @@ type Kind struct {
 
 	Ends     Occasion // the occasions that end all of a user's; deletion always does
 	UsedOnce bool     // Restore ends it always: one used since would be good again
+	Lasts    bool     // no epoch ends it and Repair drops none: without it the account is open
 
 	Missing error // of a record that is not there
 	Life    func(key, value []byte) (Life, error)
@@ -43,6 +44,8 @@ const (
 	SessionsRevoked                           // all of a user's
 	RefreshTokensRevoked                      // all of a user's
 	EpochRaised                               // EndEverything, ResetClock, Restore
+	FactorsChange                             // one added or removed, recovery codes made
+	FactorsReset                              // by an operator
 	Occasions            = iota               // how many there are
 )
 
@@ -52,11 +55,14 @@ const (
 	MaxFamilies      = 100
 	MaxTombstones    = 20 // of families; the newest stay
 	MaxOneTimeTokens = 32
+
+	MaxAuthenticators = 8                     // factors, one of which may wait to be confirmed
+	MaxFactors        = MaxAuthenticators + 1 // and the recovery codes
 )
 
 // Kinds is the table. Sessions come before refresh tokens: Repair decides about
 // a family by its session.
-var Kinds = []*Kind{Sessions, Families, OneTimeTokens}
+var Kinds = []*Kind{Sessions, Families, OneTimeTokens, Factors}
 
 // The kinds.
 var (
@@ -64,7 +70,7 @@ var (
 		Title: "session", Space: SpaceSessions, Token: token.Session,
 		Most: MaxSessions, Bound: func(c *Config) int { return c.MaxSessions },
 		Invariant: 8,
-		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | EpochRaised,
+		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | EpochRaised | FactorsChange | FactorsReset,
 		Missing:   ErrInvalidSession,
 		Life:      sessionLife,
 	}
@@ -72,7 +78,7 @@ var (
 		Title: "refresh token", Space: SpaceFamilies, Token: token.Family,
 		Most: MaxFamilies, Bound: func(c *Config) int { return c.MaxFamilies }, MostRevoked: MaxTombstones,
 		Invariant: 10,
-		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
+		Ends:      PasswordChanges | UserDisabled | SessionsRevoked | RefreshTokensRevoked | EpochRaised | FactorsChange | FactorsReset,
 		Missing:   ErrInvalidRefreshToken,
 		Life:      familyLife,
 	}
@@ -80,10 +86,19 @@ var (
 		Title: "one-time token", Space: SpaceOneTime, Token: token.OneTime,
 		Most: MaxOneTimeTokens, Refuses: true,
 		Invariant: 12,
-		Ends:      PasswordChanges | UserDisabled | IdentityMoves | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
+		Ends:      PasswordChanges | UserDisabled | IdentityMoves | SessionsRevoked | RefreshTokensRevoked | EpochRaised | FactorsChange | FactorsReset,
 		UsedOnce:  true,
 		Missing:   ErrInvalidOneTimeToken,
 		Life:      oneTimeLife,
+	}
+	Factors = &Kind{
+		Title: "second factor", Space: SpaceFactors, Token: token.Factor,
+		Most: MaxFactors, Refuses: true,
+		Invariant: 19,
+		Ends:      FactorsReset,
+		Lasts:     true,
+		Missing:   ErrFactorNotFound,
+		Life:      factorLife,
 	}
 )
 
@@ -102,6 +117,7 @@ func KindOf(space kv.Space) *Kind {
 type Life struct {
 	Who     codec.Who
 	Epoch   uint32
+	Lasts   bool  // in any epoch
 	Until   int64 // usable before this
 	Revoked bool  // not usable, and remembered
 	Kept    int64 // remembered until this
@@ -136,6 +152,14 @@ func oneTimeLife(key, value []byte) (Life, error) {
 	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.Key().Time()}, nil
 }
 
+func factorLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewFactor(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	return Life{Who: v.Who(), Epoch: v.Epoch(), Lasts: true, Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.UsedAt()}, nil
+}
+
 // remembered reports whether a record is a tombstone that still answers.
 func (tx *Tx) remembered(l Life) bool {
 	return l.Revoked && l.Epoch == tx.State.Epoch && tx.Now < l.Kept
@@ -145,7 +169,7 @@ func (tx *Tx) remembered(l Life) bool {
 // that answer no more and records of an earlier epoch, then by deadline, which
 // has expired ones before the others.
 func (tx *Tx) rank(l Life) int64 {
-	if l.Revoked || l.Epoch != tx.State.Epoch {
+	if l.Revoked || tx.ended(l) {
 		return 0
 	}
 	return l.Until
@@ -159,5 +183,8 @@ const SweepAfter = 24 * 3600 * 1000
 // LongDead reports whether a record can be removed: it has been of no use, and
 // not remembered either, for a day. Nothing of an earlier epoch can come back.
 func (tx *Tx) LongDead(l Life) bool {
-	return l.Epoch != tx.State.Epoch || tx.Now-l.Kept >= SweepAfter
+	return tx.ended(l) || l.Kept != clock.Never && tx.Now-l.Kept >= SweepAfter
 }
+
+// ended reports whether a record is of an epoch that is over.
+func (tx *Tx) ended(l Life) bool { return !l.Lasts && l.Epoch != tx.State.Epoch }

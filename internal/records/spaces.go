@@ -20,6 +20,7 @@ const (
 	SpaceQuarantine
 	SpaceThrottle
 	SpaceLeaving
+	SpaceFactors
 
 	// Built to take the place of those above: see internal/reindex.
 	ShadowUsers
@@ -40,6 +41,7 @@ var Spaces = []kv.SpaceSpec{
 	SpaceQuarantine: {Name: codec.SpaceQuarantine},
 	SpaceThrottle:   {Name: codec.SpaceThrottle},
 	SpaceLeaving:    {Name: codec.SpaceLeaving},
+	SpaceFactors:    {Name: codec.SpaceFactors},
 
 	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
 	ShadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},

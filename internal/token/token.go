@@ -76,7 +76,10 @@ var (
 	Family  = Kind{"rft_", 16 + 32, "snib/v1/refresh\x00"}
 	OneTime = Kind{"ott_", 32, "snib/v1/one-time\x00"}
 
-	all = [...]Kind{Session, Family, OneTime}
+	// Factor has ids only.
+	Factor = Kind{Prefix: "fac_"}
+
+	all = [...]Kind{Session, Family, OneTime, Factor}
 )
 
 // FamilyLabel is for the part of a refresh token that stays through the
