@@ -90,6 +90,7 @@ func newHolder(tb testing.TB, o snib.Options) *holder {
 	email(tb, h.db, "ada@example.com")
 	h.session = logIn(tb, h.db, "ada@example.com")
 	h.phone = enrol(tb, h.db, h.session)
+	h.clock.Advance(tick) // so that the factor is the older one
 	for _, c := range must(h.db.Factors().CreateRecoveryCodes(ctx, h.session))(tb) {
 		h.codes = append(h.codes, c.Reveal())
 	}
