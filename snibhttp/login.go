@@ -51,7 +51,9 @@ func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Sess
 // session in addition to those of [Manager.SessionOptions].
 //
 // The session that the request carries ends in the same commit. It returns the
-// new one without its Token, which is in the cookie. When to call it, and
+// new one without its Token, which is in the cookie. Of a user with a second
+// factor it makes none, and returns snib.ErrSecondFactor: see [Manager.SecondStep].
+// When to call it, and
 // other errors, are as of SetSession and [snib.DB.CreateSession].
 func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, u snib.User, attributes snib.Attributes) (snib.Session, error) {
 	o := m.SessionOptions(r)
@@ -61,6 +63,9 @@ func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, u snib.User, att
 		return snib.Session{}, err
 	}
 	s, err := m.db.CreateSession(r.Context(), u, o)
+	if m.SecondStep(w, r, err) {
+		return snib.Session{}, err
+	}
 	if err != nil {
 		return snib.Session{}, err
 	}
