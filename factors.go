@@ -40,7 +40,7 @@ const (
 // TOTPEnrolment is a second factor that has begun. It becomes one when
 // [Factors.ConfirmTOTP] is given a code of it, and is forgotten otherwise.
 type TOTPEnrolment struct {
-	ID        FactorID
+	ID        FactorID  // for ConfirmTOTP
 	Secret    Token     // the seed in base32, for typing; shown this once
 	URI       Token     // otpauth://totp/…, for a QR code; shown this once
 	ExpiresAt time.Time // must be confirmed before this
