@@ -42,7 +42,8 @@ var (
 var (
 	// ErrInvalidCredentials: unknown identity, no password, a disabled user
 	// and a wrong password, which are one error at one cost. Returned by
-	// AuthenticateUser, LogIn, ChangePassword and Reauthenticate, and by
+	// AuthenticateUser, LogIn, ChangePassword and Reauthenticate, for a wrong code
+	// by FinishLogIn, FinishRefreshToken and ConfirmTOTP of [Factors], and by
 	// CreateSession and CreateRefreshToken when the credentials of the User given
 	// as [Proof] have changed since it was read. Ask to log in (again).
 	ErrInvalidCredentials = errors.New("invalid credentials")
@@ -50,7 +51,8 @@ var (
 	// ErrThrottled: too many failures before this attempt, of the account or of
 	// the network of the client; the password was not looked at. Always a
 	// [ThrottledError], which says how long to wait. Returned by
-	// AuthenticateUser, LogIn, ChangePassword, Reauthenticate and Throttle.Begin.
+	// AuthenticateUser, LogIn, ChangePassword, Reauthenticate, Throttle.Begin, and
+	// FinishLogIn and FinishRefreshToken of [Factors].
 	// Say it: it is the same for accounts that do not exist.
 	ErrThrottled = errors.New("too many attempts")
 
@@ -118,7 +120,7 @@ var (
 	ErrInvalidInput = errors.New("invalid input")
 
 	// ErrTooLarge: a user may have no more of this (LinkIdentity, the 17th
-	// identity), or a closure wrote more than one transaction may hold, and
+	// identity; BeginTOTP, the 9th factor), or a closure wrote more than one transaction may hold, and
 	// nothing of it is kept, even if the closure returns nil.
 	ErrTooLarge = kv.ErrTooLarge
 )
@@ -129,8 +131,9 @@ var (
 	// not have, or one is to be sealed and the current key is not there, maybe
 	// because another process has made its own the current one. Nothing was
 	// looked up or written, and it is no verdict on a password. Returned by
-	// every method that verifies or sets a password, for all users alike, and by
-	// Reseal. The text names the id of the key, unless Options.Keys is empty.
+	// every method that verifies or sets a password, for all users alike, by
+	// Reseal, by BeginTOTP of [Factors] without Options.Keys, and by methods that
+	// need a second factor whose key is not there. The text names the id of the key, unless Options.Keys is empty.
 	// Open with it.
 	ErrNoKey = records.ErrNoKey
 )

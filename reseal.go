@@ -19,7 +19,7 @@ const (
 // ResealReport is the result of Reseal.
 type ResealReport struct {
 	Sealed  int            // values that were sealed anew, or for the first time
-	Removed int            // passwords that were removed, of keys that are lost
+	Removed int            // passwords that were removed and factors that were lost, of keys that are lost
 	Retired []string       // ids of keys that nothing in the file needs any more
 	Left    map[string]int // values under other keys than the current one, by key id
 }

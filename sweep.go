@@ -19,7 +19,7 @@ const (
 )
 
 // Sweep removes sessions, refresh tokens and one-time tokens that have been
-// dead for a day, and all that EndEverything or ResetClock ended, and the rows
+// dead for a day, second factors that were not confirmed, all that EndEverything or ResetClock ended, and the rows
 // that deleted users have left in the buckets of Options.Owned; it returns
 // how many. Nothing else depends on it but the size of the file: dead tokens are
 // refused anyway. It reads and writes in small steps, between which others have
