@@ -225,7 +225,8 @@ func TestAPendingLogInIsVoid(t *testing.T) {
 	wantErr(t, err, snib.ErrInvalidPending) // of a session that has ended
 }
 
-// TestAPendingLogInIsOfItsFileAlone, also where files share a key and an id.
+// TestAPendingLogInIsOfItsFileAlone, also where files share a key, an id and a
+// credential version.
 func TestAPendingLogInIsOfItsFileAlone(t *testing.T) {
 	h := newHolder(t, snib.Options{})
 	pending := h.pend(t)
@@ -242,6 +243,7 @@ func TestAPendingLogInIsOfItsFileAlone(t *testing.T) {
 	other, _ := clocked(t, snib.Options{Keys: []snib.Key{testKey("k1", 1)}})
 	must(other.ImportUser(ctx, snib.UserImport{ID: h.user.ID, Provider: "email", Identifier: "ada@example.com"}))(t)
 	phone := enrol(t, other, asNow(t, other, h.user.ID))
+	rawPut(t, handle(t, other), "users", string(h.user.ID), rawGet(t, handle(t, h.db), "users", string(h.user.ID))) // and a version
 	_, _, err := other.Factors().FinishLogIn(ctx, pending, phone.at(phone.last+1))
 	wantErr(t, err, snib.ErrInvalidPending)
 }
