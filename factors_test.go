@@ -159,12 +159,15 @@ func TestBeginTOTPIsNoFactorUntilACodeConfirmsIt(t *testing.T) {
 	if got := must(db.Factors().List(ctx, u.ID))(t); len(got) != 1 || got[0] != f {
 		t.Errorf("listed %+v, want %+v", got, f)
 	}
+	_, _, err := db.LogIn(ctx, "email", "ada@example.com", password, snib.SessionOptions{})
+	_, _, err = db.Factors().FinishLogIn(ctx, pendingOf(t, err), phone.at(phone.last))
+	wantErr(t, err, snib.ErrInvalidCredentials) // it was spent
 	valid(t, db, s)
 	invalid(t, db, other) // it may be a thief's
 	if asNow(t, db, u.ID).CredentialVersion != u.CredentialVersion+1 {
 		t.Error("the credential version is as before")
 	}
-	_, err := db.Factors().ConfirmTOTP(ctx, s, e.ID, phone.code(db))
+	_, err = db.Factors().ConfirmTOTP(ctx, s, e.ID, phone.code(db))
 	wantErr(t, err, snib.ErrFactorNotFound)
 }
 

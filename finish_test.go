@@ -223,6 +223,13 @@ func TestAPendingLogInIsVoid(t *testing.T) {
 	}
 	_, err := h.finish(again, h.codes[0])
 	wantErr(t, err, snib.ErrInvalidPending) // of a session that has ended
+
+	h = newHolder(t, snib.Options{Sessions: snib.SessionPolicy{Active: 5 * time.Minute}})
+	s = h.logIn(t)
+	again = pendingOf(t, second(h.db.Reauthenticate(ctx, s.Token.Reveal(), password)))
+	h.clock.Advance(5 * time.Minute)
+	_, err = h.finish(again, h.codes[0])
+	wantErr(t, err, snib.ErrInvalidPending) // of one that is idle
 }
 
 // TestAPendingLogInIsOfItsFileAlone, also where files share a key, an id and a

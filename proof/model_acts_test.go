@@ -49,7 +49,8 @@ func init() { // it refers to itself
 		"AuthenticateUser": {do: (*run).authenticate, direct: true}, "LogIn": {do: (*run).logIn, direct: true},
 		"ChangePassword": {do: (*run).changePassword, direct: true},
 		"Reauthenticate": {do: (*run).reauthenticate, direct: true},
-		"Sweep":          {do: (*run).sweep, direct: true}, "EndEverything": {do: (*run).endEverything, direct: true, rare: 5},
+		"add a factor":   {do: (*run).addFactor, rare: 3}, "Factors.Reset": {do: (*run).resetFactors, rare: 2},
+		"Sweep": {do: (*run).sweep, direct: true}, "EndEverything": {do: (*run).endEverything, direct: true, rare: 5},
 	}
 }
 
@@ -199,7 +200,15 @@ func (r *run) sessionFor(id snib.UserID) bool {
 	version := r.version(id)
 	o, replaced := r.carried()
 	s, err := r.on.CreateSession(snib.User{ID: id, CredentialVersion: version}, o)
-	return r.made(s, err, r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal(), replaced...))
+	create := func() error {
+		return r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal(), replaced...)
+	}
+	finish := func(pending, code string) (err error) {
+		s, _, err = r.on.Factors().FinishLogIn(ctx, pending, code)
+		return err
+	}
+	err, want := r.second(string(id), err, create(), finish, create)
+	return r.made(s, err, want)
 }
 
 // carried are the options of a client that carries up to two tokens, of anybody
@@ -280,7 +289,14 @@ func (r *run) familyFor(id snib.UserID) bool {
 	version := r.version(id)
 	o, replaced := r.carried()
 	s, f, err := r.on.CreateRefreshToken(snib.User{ID: id, CredentialVersion: version}, o)
-	want := r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal(), replaced...)
+	create := func() error {
+		return r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal(), replaced...)
+	}
+	finish := func(pending, code string) (err error) {
+		s, f, err = r.on.Factors().FinishRefreshToken(ctx, pending, code)
+		return err
+	}
+	err, want := r.second(string(id), err, create(), finish, create)
 	return r.madeFamily(s, f, err, want)
 }
 
@@ -545,7 +561,14 @@ func (r *run) logIn() bool {
 	s, u, err := r.on.(direct).db.LogIn(ctx, x.Provider, x.Identifier, password, o)
 	mu, want := r.m.Authenticate(x, password)
 	if want == nil {
-		want = r.m.CreateSession(mu.ID, mu.Version, string(s.ID), s.Token.Reveal(), replaced...)
+		create := func() error {
+			return r.m.CreateSession(mu.ID, mu.Version, string(s.ID), s.Token.Reveal(), replaced...)
+		}
+		finish := func(pending, code string) (err error) {
+			s, u, err = r.on.Factors().FinishLogIn(ctx, pending, code)
+			return err
+		}
+		err, want = r.second(mu.ID, err, create(), finish, create)
 	}
 	return r.made(s, err, want) && r.updated(u, err, want)
 }

@@ -34,6 +34,7 @@ type methods interface {
 	RefreshTokens() snib.RefreshTokens
 	Identities() snib.Identities
 	Tokens() snib.OneTimeTokens
+	Factors() snib.Factors
 }
 
 var _ methods = (*snib.Tx)(nil)
@@ -92,6 +93,7 @@ func (x direct) CreateRefreshToken(p snib.Proof, o snib.SessionOptions) (snib.Se
 func (x direct) Identities() snib.Identities       { return x.db.Identities() }
 func (x direct) RefreshTokens() snib.RefreshTokens { return x.db.RefreshTokens() }
 func (x direct) Tokens() snib.OneTimeTokens        { return x.db.Tokens() }
+func (x direct) Factors() snib.Factors             { return x.db.Factors() }
 
 // Small spaces to choose from, so that choices collide.
 var (

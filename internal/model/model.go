@@ -54,6 +54,7 @@ type Model struct {
 	Process int // which one it is: another has another refresh key
 	Epoch   int
 	Memory  *Memory // of the process
+	proven  string  // the user whose second step is being taken
 
 	Users    map[string]*User
 	Sessions map[string]*Session
@@ -70,6 +71,8 @@ type User struct {
 	Imported        bool   // its hash came from another system
 	Version         uint64
 	Disabled        bool
+	Seed            string // of a second factor; "" without one
+	Step            int64  // of its last code
 	Reason          string
 	Created, Update int64
 }

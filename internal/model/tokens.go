@@ -133,8 +133,11 @@ func (m *Model) presentedFamily(token string) *Family {
 // enter says whether a user may get a session.
 func (m *Model) enter(user string, version uint64) (*User, error) {
 	u, err := m.admitted(user)
-	if err == nil && version != u.Version {
+	switch {
+	case err == nil && version != u.Version:
 		return nil, ErrInvalidCredentials
+	case err == nil && m.second(u):
+		return nil, ErrSecondFactor
 	}
 	return u, err
 }
@@ -219,6 +222,8 @@ func (m *Model) Reauthenticate(token, password, id, newToken string) error {
 		return ErrInvalidSession
 	case password == "" || m.Users[old.User].Password != password:
 		return ErrInvalidCredentials
+	case m.second(m.Users[old.User]):
+		return ErrSecondFactor
 	}
 	m.succeed(old, id, newToken, m.Now, m.Now+m.Absolute)
 	return nil
