@@ -606,3 +606,20 @@ func TestWrongCodesCountInTheNetworkOfTheClient(t *testing.T) {
 		}
 	}
 }
+
+// TestAMailedCodeIsTheFirstStepOfAHolder, and is used up by it.
+func TestAMailedCodeIsTheFirstStepOfAHolder(t *testing.T) {
+	h := newHolder(t, snib.Options{})
+	code := must(h.db.Codes().Begin(ctx, "sign-in", "email", "ada@example.com"))(t)
+	if err := h.db.Codes().Store(ctx, code); err != nil {
+		t.Fatal(err)
+	}
+	signIn := func() error {
+		return h.db.Codes().Use(ctx, "sign-in", code.Handle.Reveal(), code.Digits.Reveal(), func(tx *snib.Tx, u snib.User) error {
+			return second(tx.CreateSession(u, snib.SessionOptions{}))
+		})
+	}
+	pending := pendingOf(t, signIn())
+	wantErr(t, signIn(), snib.ErrInvalidOneTimeToken)
+	must(h.finish(pending, h.phone.code(h.db)))(t)
+}

@@ -8,7 +8,9 @@ import (
 )
 
 // SecondFactorError is the first step of a log-in that needs a second one. It is
-// an [ErrSecondFactor]. No formatting, log or JSON of it shows the token.
+// an [ErrSecondFactor]. No formatting, log or JSON of it shows the token. In a
+// closure of Update that has used a one-time token, note it and return nil, so that
+// the token is used up.
 type SecondFactorError struct {
 	// Pending is for the client, which presents it with a code to
 	// [Factors.FinishLogIn] within 10 minutes. It proves the first step: keep it

@@ -87,7 +87,7 @@ func TestFormatTables(t *testing.T) {
 		}
 		samplesOf[typ.Name()]++
 	}
-	if tested < 120 || len(samplesOf) != 12 {
+	if tested < 120 || len(samplesOf) != 13 {
 		t.Errorf("only %d rows of %v found", tested, samplesOf)
 	}
 }

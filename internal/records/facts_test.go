@@ -17,6 +17,8 @@ var withheld = map[string]string{
 	"Family.Epoch": "of the file", "Family.ForeignRun": "follows from the clients", "Family.Nonce": "a secret", "Family.KeyID": "of the program",
 	"Family.Client":    "a hash of a network",
 	"OneTimeToken.Key": "the id", "OneTimeToken.UserID": "the user", "OneTimeToken.SecretHash": "a secret", "OneTimeToken.Epoch": "of the file",
+	"Factor.Key": "the id", "Factor.UserID": "the user", "Factor.Hash": "reserved", "Factor.Epoch": "of the file", "Factor.Flags": "reserved",
+	"Factor.Counter": "follows from the last use", "Factor.Secret": "a secret",
 	"OneTimeToken.Flags": "reserved", "OneTimeToken.CredentialVersion": "a part of proofs",
 }
 
@@ -58,6 +60,13 @@ func TestEveryFieldIsExportedOrWithheld(t *testing.T) {
 	each(codec.OneTimeToken{Key: key, UserID: "u", ExpiresAt: later}, func(r any) string {
 		o := r.(codec.OneTimeToken)
 		return export(facts(OneTimeTokens, key[:], o.Append(nil)))
+	})
+	each(codec.Factor{Key: key, UserID: "u", ExpiresAt: codec.Never, UsedAt: later}, func(r any) string {
+		f := r.(codec.Factor)
+		if f.Codes != nil {
+			f.Codes = make([]byte, 32)
+		}
+		return export(facts(Factors, key[:], f.Append(nil)))
 	})
 	each(codec.User{ID: "u", CreatedAt: at}, func(r any) string {
 		u := r.(codec.User)
