@@ -23,7 +23,7 @@ type Factor struct {
 	Kind       FactorKind // of proof
 	Name       string     // as the user calls it
 	CreatedAt  time.Time  // when it was begun
-	LastUsedAt time.Time  // zero: never; of recovery codes also if none is left
+	LastUsedAt time.Time  // zero: never
 	Left       int        // recovery codes that are not used yet
 }
 
@@ -246,8 +246,8 @@ func (f Factors) Remove(ctx context.Context, proof Proof, id FactorID) error {
 }
 
 // Reset removes all factors and recovery codes of a user, for an operator: the
-// way back for somebody without phone and codes, whose identity the operator has
-// made sure of. It ends every session, refresh token and one-time token, raises
+// way back for a user without phone and codes, after the operator has verified
+// the identity. It ends every session, refresh token and one-time token, raises
 // the credential version in the same commit, and opens the second step if wrong
 // codes had closed it. The password is as it was. It returns the updated user.
 // ErrUserNotFound.
@@ -321,8 +321,8 @@ func (c *factorChange) factor(id FactorID) (*codec.Factor, error) {
 	return nil, ErrFactorNotFound
 }
 
-// changeFactors ends what depends on the factors as they were, but for the
-// session that is the proof, to which it adds methods, then writes the change.
+// changeFactors ends the credentials of before, but for the session that is the
+// proof, to which it adds methods, then writes the change.
 func (tx *Tx) changeFactors(c factorChange, methods uint16, write func() error) error {
 	if err := tx.writing(); err != nil {
 		return err

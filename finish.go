@@ -12,12 +12,12 @@ import (
 )
 
 // closeFactors is how many wrong codes in a row close the second step. It is
-// less than for passwords: who comes here knows the password.
+// less than for passwords: the guesser knows the password.
 const closeFactors = 10
 
 // FinishLogIn is the second step of LogIn, CreateSession and Reauthenticate. For
 // the Pending of their [SecondFactorError] and a code it makes the session, in
-// one commit that spends the code: of many who present one code at once, one gets
+// one commit that spends the code: of many calls with one code at once, one makes
 // a session. The session has the options given to the first step and is
 // authenticated as of then; of Reauthenticate it takes the place of the old one.
 //
@@ -33,10 +33,10 @@ const closeFactors = 10
 // Wrong codes of an authenticator count for the account, over all pending
 // log-ins and in the networks of the client in ctx: five are free, then
 // [ThrottledError], and after ten in a row ErrFactorsClosed. [Throttle.Unlock],
-// [Factors.Reset] and a recovery code, which nobody guesses, open it again.
+// [Factors.Reset] and a recovery code, of 120 random bits, open it again.
 // ErrBusy; ErrNoKey.
 //
-// On a Tx, a wrong code counts whatever becomes of the transaction.
+// On a Tx, a wrong code counts even if the transaction fails.
 func (f Factors) FinishLogIn(ctx context.Context, pending, code string) (Session, User, error) {
 	var s Session
 	var u User
@@ -167,7 +167,7 @@ func (db *DB) admitCode(ctx context.Context, user string, c *typedCode) (*thrott
 }
 
 // settleCode ends the run of a user after a right code. An attempt stays counted
-// if the code was wrong, and is taken back if nobody has learned whether it was.
+// if the code was wrong, and is taken back if the call gave no verdict.
 func (db *DB) settleCode(user string, a *throttle.Attempt, err error) {
 	switch {
 	case err == nil && a != nil:

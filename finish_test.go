@@ -118,6 +118,15 @@ func TestNothingElseLetsAHolderIn(t *testing.T) {
 	pendingOf(t, second(h.db.CreateSession(ctx, asNow(t, h.db, u.ID), o)))
 }
 
+// TestFinishLogInTakesNoCodeOfAFactorThatWaits to be confirmed: a thief with the
+// session could have begun it.
+func TestFinishLogInTakesNoCodeOfAFactorThatWaits(t *testing.T) {
+	h := newHolder(t, snib.Options{})
+	e := must(h.db.Factors().BeginTOTP(ctx, h.logIn(t), "Notes", "tablet"))(t)
+	_, err := h.finish(h.pend(t), authenticatorOf(e).code(h.db))
+	wantErr(t, err, snib.ErrInvalidCredentials)
+}
+
 func TestFinishLogInTakesACodeOnce(t *testing.T) {
 	h := newHolder(t, snib.Options{})
 	code := h.phone.code(h.db)

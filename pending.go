@@ -11,8 +11,8 @@ import (
 
 // A pendingLogIn is the first step of a log-in, as its bearer carries it to the
 // second one: sealed under the current key, so that nothing is stored for it. A
-// stranger with the password makes as many as he likes; they fill no table, and
-// none evicts the owner's.
+// stranger with the password makes as many as he likes: they fill no table and
+// evict no pending log-in of the owner.
 type pendingLogIn struct {
 	goal       byte // of the second step
 	user       string
@@ -158,7 +158,7 @@ func (tx *Tx) openPending(text string) (p pendingLogIn, ok bool) {
 	return decodePending(plain)
 }
 
-// proof is what the first step has proven.
+// proof returns the result of the first step.
 func (p *pendingLogIn) proof(u codec.User) proven {
 	return proven{user: u, at: p.at, until: p.until, session: p.session, methods: p.methods}
 }

@@ -18,7 +18,7 @@ type SecondFactorError struct {
 	// credentials changes.
 	Pending Token
 
-	UserID UserID       // of the user who was recognised
+	UserID UserID       // whose first step it was
 	Kinds  []FactorKind // that the user can prove, each once
 }
 
@@ -33,7 +33,7 @@ func (e *SecondFactorError) Unwrap() error { return ErrSecondFactor }
 // It is for evidence that is as good: a provider that has asserted a second
 // factor itself, a setup that an operator watches. Write it at the place where
 // that was seen; it is no setting to be passed around, so that each place can be
-// found. LogIn takes none.
+// found. LogIn has no such parameter.
 func FactorNotNeeded(proof Proof) Proof { return withoutFactor{proof} }
 
 type withoutFactor struct{ Proof }
@@ -45,7 +45,7 @@ func (w withoutFactor) prove(tx *Tx) (proven, error) {
 }
 
 // factorNeeded is the one place that decides whether a log-in needs a second
-// step. It returns the user's factors if so, and none if the proof is complete.
+// step. It returns the user's factors if so, and nil if the proof is complete.
 func (tx *Tx) factorNeeded(p *proven) (records.FactorSet, error) {
 	if p.waived || p.methods&records.SecondFactors != 0 {
 		return nil, nil
