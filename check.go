@@ -20,6 +20,8 @@ type CheckReport struct {
 	RefreshTokens int // families, likewise
 	OneTimeTokens int // likewise
 	Factors       int // second factors, and lists of recovery codes
+	Events        int // of users
+	Outbox        int // events that wait for their consumers
 	ForeignHashes int // users whose imported password hash is not replaced yet
 	SealedHashes  int // users whose password hash is sealed
 	Newer         int // records of kinds that a later program has added to the file
@@ -95,7 +97,7 @@ func (db *DB) Check(ctx context.Context) (CheckReport, error) {
 func newCheckReport(r records.Report) CheckReport {
 	out := CheckReport{
 		Users: r.Users, Passwords: r.Passwords, Disabled: r.Disabled, ForeignHashes: r.ForeignHashes, SealedHashes: r.SealedHashes,
-		Newer: r.Newer, Newest: clock.Time(r.Newest), Leaving: r.Leaving, Rows: r.Rows, OrphanRows: r.OrphanRows,
+		Newer: r.Newer, Outbox: r.Outbox, Newest: clock.Time(r.Newest), Leaving: r.Leaving, Rows: r.Rows, OrphanRows: r.OrphanRows,
 		Problems: problems(r.Breaches), Found: r.Found,
 	}
 	for k, n := range r.Records {
@@ -118,6 +120,8 @@ func (r *CheckReport) count(k *records.Kind) *int {
 		return &r.OneTimeTokens
 	case records.Factors:
 		return &r.Factors
+	case records.Events:
+		return &r.Events
 	}
 	panic("a kind without a count") // unreachable: TestEveryKindLivesAndEnds
 }

@@ -154,7 +154,7 @@ func TestCheckCountsAndFindsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	report.Problems, report.Newest = nil, time.Time{}
-	want := snib.CheckReport{Users: 3, Passwords: 2, Sessions: 3, RefreshTokens: 1, OneTimeTokens: 1, ForeignHashes: 1}
+	want := snib.CheckReport{Users: 3, Passwords: 2, Sessions: 3, RefreshTokens: 1, OneTimeTokens: 1, Events: 7, ForeignHashes: 1}
 	if fmt.Sprint(report) != fmt.Sprint(want) {
 		t.Errorf("%+v, want %+v", report, want)
 	}

@@ -49,7 +49,26 @@ func stored(b codec.Throttle) throttle.Record {
 
 // storeCounts stores blocks in one transaction.
 func (db *DB) storeCounts(ctx context.Context, blocks []throttle.Record) error {
+	failed := db.failed.take()
+	err := db.storeFailed(ctx, blocks, failed)
+	switch {
+	case len(failed) == 0:
+	case errors.Is(err, ErrCorrupt): // the counts must not be lost with the events
+		err = db.storeFailed(ctx, blocks, nil)
+	case err != nil:
+		db.failed.back(failed)
+	}
+	return err
+}
+
+// storeFailed stores blocks and the events of failed log-ins in one transaction.
+func (db *DB) storeFailed(ctx context.Context, blocks []throttle.Record, failed map[string]failure) error {
 	return db.update(ctx, func(tx *Tx) error {
+		for user, f := range failed {
+			if err := tx.rec.NoteFailures(user, records.EventLogInFailed, f.n, f.last, f.from); err != nil {
+				return err
+			}
+		}
 		for _, r := range blocks {
 			b := codec.Throttle{Block: r.Block, Faded: r.Faded}
 			for _, c := range r.Cells {
@@ -69,4 +88,9 @@ func (db *DB) stopCounts() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	db.counts.Stop(ctx)
+	if db.failed.some() {
+		if err := db.storeCounts(ctx, nil); err != nil {
+			db.counts.Failed(err)
+		}
+	}
 }

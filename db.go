@@ -35,6 +35,8 @@ type DB struct {
 	batch     reindex.Batch // smaller in tests
 	sweeper   sweeper
 	counts    *throttle.Keeper // of failed guesses
+	failed    failedLogIns     // of users
+	bell      bell             // rings when there is something in the outbox
 	closeOnce sync.Once
 	closeErr  error
 
@@ -101,17 +103,24 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if fn == nil {
 		return during("update", missing("fn"))
 	}
-	return db.store.Update(ctx, func(w kv.Tx) error {
+	by, published := by(ctx), false
+	err := db.store.Update(ctx, func(w kv.Tx) error {
 		tx, err := db.begin(w, w)
 		if err != nil {
 			return during("update", err)
 		}
 		defer tx.end()
+		tx.rec.By = by
 		if err := fn(tx); err != nil {
 			return err
 		}
+		published = tx.rec.Published
 		return during("update", tx.rec.Doomed)
 	})
+	if published {
+		db.bell.ring()
+	}
+	return err
 }
 
 // read runs fn on a snapshot, again if the engine asks for it: the form of
@@ -180,13 +189,21 @@ func (db *DB) view(ctx context.Context, fn func(*Tx) error) error {
 // update runs fn in a transaction of its own: the form of every writing method
 // of DB. fn may run more than once.
 func (db *DB) update(ctx context.Context, fn func(*Tx) error) error {
-	return db.store.Apply(ctx, func(w kv.Tx) error {
+	by, published := by(ctx), false
+	err := db.store.Apply(ctx, func(w kv.Tx) error {
 		tx, err := db.begin(w, w)
 		if err != nil {
 			return err
 		}
-		return fn(tx)
+		tx.rec.By = by
+		err = fn(tx)
+		published = tx.rec.Published
+		return err
 	})
+	if published {
+		db.bell.ring()
+	}
+	return err
 }
 
 // updateIfNeeded is update for calls that usually, and from a stranger always,

@@ -125,6 +125,7 @@ func prepare(opts *Options) (*DB, error) {
 	db.file = &records.File{Config: records.Config{
 		Failures: failures, Clock: db.clock, Rand: s.Rand,
 		MaxSessions: s.Sessions.MaxPerUser, MaxFamilies: s.Refresh.MaxPerUser,
+		MaxOutbox: records.MaxOutbox,
 	}}
 	if _, err := rand.Read(db.processKey[:]); err != nil {
 		return nil, fmt.Errorf("reading random bytes: %w", err)
@@ -162,6 +163,7 @@ func (db *DB) Close() error {
 		db.stopSweeper()
 		db.stopCounts()
 		db.closeErr = during("close", db.store.Close())
+		db.bell.ring() // consumers of the outbox find it closed
 	})
 	return db.closeErr
 }
@@ -192,6 +194,9 @@ func (db *DB) Join(btx *bolt.Tx) (*Tx, error) {
 	// What a method can answer without the engine, such as a malformed id,
 	// must not be answered either when btx has ended.
 	tx.gone = func() bool { return btx.DB() == nil }
+	if writer != nil {
+		btx.OnCommit(db.bell.ring)
+	}
 	return tx, nil
 }
 

@@ -111,6 +111,13 @@ var (
 	ErrOneTimeTokenLimit = errors.New("limit of one-time tokens")
 )
 
+// About the outbox.
+var (
+	// ErrGap: events are gone before a consumer has read them. Returned by Read
+	// and Consume of [Events] as [GapError], once for each gap.
+	ErrGap = errors.New("events are gone from the outbox")
+)
+
 // About arguments.
 var (
 	// ErrInvalidInput: an argument or option is outside its bounds. Always

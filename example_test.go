@@ -211,6 +211,40 @@ func ExampleDB_Refresh() {
 	// 0 <nil>
 }
 
+func ExampleEvents_Consume() {
+	dir, err := os.MkdirTemp("", "snib")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	db, err := snib.Open(filepath.Join(dir, "accounts.db"), &snib.Options{Outbox: []string{"mail"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	ada, err := db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "ada@example.com"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := db.UpdateUserProviderID(ctx, ada.ID, "email", "ada@example.org"); err != nil {
+		log.Fatal(err)
+	}
+
+	// A program does this in a goroutine of its own, until it ends.
+	err = db.Events().Consume(ctx, "mail", func(ctx context.Context, e snib.Event) error {
+		if e.Kind == snib.EventIdentityMoved {
+			fmt.Println("tell", e.Detail)
+			stop()
+		}
+		return nil
+	})
+	fmt.Println(errors.Is(err, context.Canceled))
+	// Output:
+	// tell email ada@example.com
+	// true
+}
+
 func ExampleOneTimeTokens_Use() {
 	db, ada, done := example()
 	defer done()

@@ -36,6 +36,25 @@ func Forget(db *DB) {
 	db.given = witness.Table{}
 }
 
+// SetMaxOutbox bounds the events that wait for consumers.
+func SetMaxOutbox(db *DB, n uint64) { db.file.MaxOutbox = n }
+
+// StoreFailures stores what the background would.
+func StoreFailures(db *DB) error { return db.storeCounts(context.Background(), nil) }
+
+// AddFailure is a failed log-in of a user, and Failures how many users have some
+// that are not stored.
+func AddFailure(db *DB, id UserID) { db.failed.add(string(id), [16]byte{}, db.clock.Latest()) }
+func Failures(db *DB) int          { return len(db.failed.of) }
+
+// EventNames returns the names of all kinds of events in the file.
+func EventNames() (out []EventKind) {
+	for n := records.EventKind(1); n.Row().Class != 0 || n == records.EventUserDeleted || n == records.EventEverythingEnded; n++ {
+		out = append(out, EventKind(n.Row().Name))
+	}
+	return out
+}
+
 // WrapStore puts a store around the one underneath and returns what puts it
 // back.
 func (db *DB) WrapStore(wrap func(kv.Store) kv.Store) (restore func()) {
@@ -157,6 +176,7 @@ type Kind struct {
 	Refuses         bool
 	UsedOnce        bool
 	Lasts           bool
+	History         bool
 	Ends            map[string]bool // by occasion
 }
 
@@ -172,7 +192,7 @@ func Kinds() (out []Kind) {
 	for _, k := range records.Kinds {
 		row := Kind{
 			Title: k.Title, Space: records.Spaces[k.Space].Name,
-			Most: k.Most, Invariant: k.Invariant, UsedOnce: k.UsedOnce, Lasts: k.Lasts, Refuses: k.Refuses, Ends: map[string]bool{},
+			Most: k.Most, Invariant: k.Invariant, UsedOnce: k.UsedOnce, Lasts: k.Lasts, History: k.History, Refuses: k.Refuses, Ends: map[string]bool{},
 		}
 		for i, name := range Occasions {
 			row.Ends[name] = k.Ends&(1<<i) != 0

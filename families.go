@@ -151,8 +151,10 @@ func (tx *Tx) newFamily(p proven, o SessionOptions) (Session, RefreshToken, erro
 	}
 	var out pair
 	err = tx.replacing(p, o.Replaces, func() (err error) {
-		out.session, out.refresh, err = tx.startFamily(&f)
-		return err
+		if out.session, out.refresh, err = tx.startFamily(&f); err != nil {
+			return err
+		}
+		return tx.rec.Note(f.UserID, records.EventRefreshCreated, records.About{Subject: f.Key.OwnID(), Methods: p.methods})
 	})
 	return out.session, out.refresh, err
 }
@@ -293,6 +295,7 @@ func (r RefreshTokens) RevokeAll(ctx context.Context, user UserID) error {
 	return during("revoke refresh tokens", r.at.update(ctx, func(tx *Tx) error {
 		_, err := tx.updateUser(user, func(u *codec.User, c *records.Cascade) error {
 			u.CredentialVersion++
+			c.Note(records.EventRefreshRevoked, records.About{})
 			if err := c.On(&tx.rec, records.RefreshTokensRevoked); err != nil {
 				return err
 			}

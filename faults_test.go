@@ -175,6 +175,7 @@ var writes = map[string]func(*scene) error{
 	"RefreshTokens.RevokeByID": func(s *scene) error { return s.db.RefreshTokens().RevokeByID(ctx, s.family.ID) },
 	"RefreshTokens.Revoke":     func(s *scene) error { return s.db.RefreshTokens().Revoke(ctx, s.user.ID, s.family.ID) },
 	"RefreshTokens.RevokeAll":  func(s *scene) error { return s.db.RefreshTokens().RevokeAll(ctx, s.user.ID) },
+	"Events.Ack":               func(s *scene) error { return s.db.Events().Ack(ctx, "mail", 3) },
 	"Tokens.Revoke":            func(s *scene) error { return s.db.Tokens().Revoke(ctx, s.user.ID, s.link.ID) },
 	"Tokens.RevokeAll":         func(s *scene) error { return s.db.Tokens().RevokeAll(ctx, s.user.ID, "reset") },
 	"Tokens.Create": func(s *scene) error {
@@ -240,7 +241,7 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
-	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Codes.Begin": "reads", "Factors.List": "reads",
+	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Events.List": "reads", "Events.Read": "reads", "Events.Consume": "acknowledges by Events.Ack", "Codes.Begin": "reads", "Factors.List": "reads",
 	"ExportUser": "reads", "View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",
@@ -339,6 +340,7 @@ func TestAFailureAnywhereLeavesTheStateBefore(t *testing.T) {
 				Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
 				Owned:    []string{"notes"},
 				Keys:     []snib.Key{testKey("k1", 1)},
+				Outbox:   []string{"mail"},
 			})
 			s := newScene(t, db)
 			clock.Advance(2 * time.Minute) // so that the clock is due to be stored
@@ -383,6 +385,7 @@ func TestMethodsThatRunTwiceHappenOnce(t *testing.T) {
 				Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
 				Owned:   []string{"notes"},
 				Keys:    []snib.Key{testKey("k1", 1)},
+				Outbox:  []string{"mail"},
 			}))
 			if err != nil {
 				t.Fatal(err)

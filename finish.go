@@ -191,5 +191,10 @@ func (tx *Tx) signInAgain(p *proven) (Session, error) {
 	s.AuthTime, s.Methods = p.at, p.methods
 	s.AbsoluteUntil = clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute)
 	tx.setDeadlines(&s)
-	return tx.issue(&s, s.Key)
+	out, err := tx.issue(&s, s.Key)
+	if err != nil {
+		return Session{}, err
+	}
+	about := records.About{Subject: s.Key.OwnID(), Methods: p.methods}
+	return out, tx.rec.Note(s.UserID, records.EventReauthenticated, about)
 }

@@ -380,6 +380,11 @@ func mentions(tb testing.TB, db *snib.DB, text string) (keys []string) {
 	return keys
 }
 
+// withoutEvents returns mentions but for events, which name what is gone.
+func withoutEvents(keys []string) []string {
+	return slices.DeleteFunc(keys, func(key string) bool { return strings.HasPrefix(key, "events/") })
+}
+
 // leastAllocs is [testing.AllocsPerRun], which counts what the whole process
 // allocates, over again until it is not above enough, ten times at most: the
 // least is what f itself allocates, however busy the machine is.

@@ -115,6 +115,7 @@ func (tx *Tx) move(u *codec.User, c *records.Cascade, x codec.Identity) (old cod
 	if err == nil {
 		err = tx.claim(x, u.ID)
 	}
+	kind, about := records.EventIdentityLinked, aboutIdentity(x)
 	switch {
 	case err != nil:
 		return old, err
@@ -125,9 +126,17 @@ func (tx *Tx) move(u *codec.User, c *records.Cascade, x codec.Identity) (old cod
 		return old, nil
 	default:
 		old, u.Identities[i] = u.Identities[i], x
+		kind, about = records.EventIdentityMoved, aboutIdentity(old)
 	}
 	u.CredentialVersion++
+	c.Note(kind, about)
 	return old, c.On(&tx.rec, records.IdentityMoves)
+}
+
+// aboutIdentity is the part of an event that tells an identity. Of one that is
+// gone, a notice to the old address is made from it.
+func aboutIdentity(x codec.Identity) records.About {
+	return records.About{Detail: x.Provider + " " + x.Identifier}
 }
 
 // renew writes an identity over the same one, which may be spelled otherwise.
@@ -172,7 +181,7 @@ func (db *DB) LinkIdentity(ctx context.Context, id UserID, provider, identifier 
 
 // LinkIdentity is [DB.LinkIdentity] in this transaction.
 func (tx *Tx) LinkIdentity(id UserID, provider, identifier string) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, _ *records.Cascade) error {
+	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
 		x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
 		if err != nil {
 			return err
@@ -180,6 +189,7 @@ func (tx *Tx) LinkIdentity(id UserID, provider, identifier string) (User, error)
 		if records.FindIdentity(u, x) >= 0 {
 			return nil
 		}
+		c.Note(records.EventIdentityLinked, aboutIdentity(x))
 		return tx.link(u, x)
 	})
 }
@@ -221,6 +231,7 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 		case len(u.Identities) == 1:
 			return &InputError{Field: "Identifier", Code: CodeNotAllowed, Reason: "is the user's last identity"}
 		}
+		c.Note(records.EventIdentityRemoved, aboutIdentity(u.Identities[i]))
 		u.Identities = slices.Delete(u.Identities, i, i+1)
 		u.CredentialVersion++
 		return c.On(&tx.rec, records.IdentityMoves)
@@ -265,16 +276,18 @@ func (x Identities) Verify(ctx context.Context, user UserID, provider, identifie
 }
 
 func (tx *Tx) verifyIdentity(user UserID, provider, identifier string) (User, error) {
-	return tx.updateUser(user, func(u *codec.User, _ *records.Cascade) error {
+	return tx.updateUser(user, func(u *codec.User, c *records.Cascade) error {
 		x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
 		if err != nil {
 			return err
 		}
 		x.VerifiedAt = tx.rec.Now
 		if i := records.FindIdentity(u, x); i >= 0 {
+			c.Note(records.EventIdentityProven, aboutIdentity(x))
 			renew(&u.Identities[i], x)
 			return nil
 		}
+		c.Note(records.EventIdentityLinked, aboutIdentity(x))
 		return tx.link(u, x)
 	})
 }
@@ -301,11 +314,15 @@ func (tx *Tx) claim(x codec.Identity, id string) error {
 		case u.Identities[i].VerifiedAt != 0:
 			return ErrIdentityTaken
 		}
+		about := aboutIdentity(u.Identities[i])
+		about.Library = true
+		c.Note(records.EventIdentityClaimed, about)
 		u.Identities = slices.Delete(u.Identities, i, i+1)
 		u.CredentialVersion++
 		ends := records.IdentityMoves
 		if len(u.Identities) == 0 && u.DisabledAt == 0 {
 			u.DisabledAt, u.DisabledReason = tx.rec.Now, identityClaimed
+			c.Note(records.EventUserDisabled, records.About{Library: true})
 			ends |= records.UserDisabled
 		}
 		return c.On(&tx.rec, ends)
@@ -375,6 +392,9 @@ func (x Identities) FinishMove(ctx context.Context, token string) (User, Identit
 		})
 		if err == nil {
 			err = tx.rec.DeleteOwned(records.OneTimeTokens, t.Key)
+		}
+		if err == nil {
+			err = tx.rec.Note(t.UserID, records.EventTokenUsed, aboutOneTime(&t))
 		}
 		return u, err
 	})

@@ -181,6 +181,9 @@ func (tx *Tx) importUser(p *preparedImport) (User, error) {
 	if err := tx.addImported(&u, p); err != nil {
 		return User{}, err
 	}
+	if err := tx.rec.Note(u.ID, records.EventUserImported, aboutIdentity(u.Identities[0])); err != nil {
+		return User{}, err
+	}
 	return newUser(u), nil
 }
 

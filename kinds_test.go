@@ -74,6 +74,23 @@ func versionOf(db *snib.DB, id snib.UserID) uint64 {
 
 var purposes atomic.Int64
 
+func init() { // it lists and makes by the table that it is in
+	makers["event"] = func(tb testing.TB, db *snib.DB, u snib.User, _ time.Duration) made {
+		if err := db.Throttle().Unlock(ctx, u.ID); err != nil {
+			tb.Fatal(err)
+		}
+		id := must(db.Events().List(ctx, u.ID))(tb)[0].ID
+		return made{string(id), func(db *snib.DB) error {
+			for _, e := range must(db.Events().List(ctx, u.ID))(tb) {
+				if e.ID == id {
+					return nil
+				}
+			}
+			return errors.New("not listed")
+		}}
+	}
+}
+
 // kindOptions give every kind the life of two hours.
 func kindOptions(clock *snibtest.Clock) *snib.Options {
 	return &snib.Options{
@@ -123,10 +140,16 @@ func TestEveryKindLivesAndEnds(t *testing.T) {
 			if create == nil {
 				t.Fatalf("makers has no %q: this suite shows nothing of the kind", k.Title)
 			}
-			for name, step := range map[string]func(*testing.T, kindScene){
+			steps := map[string]func(*testing.T, kindScene){
 				"created": kindCreated, "evicted": kindEvicted, "gone with its user": kindDeleted, "damaged": kindDamaged,
 				"exported": kindExported, "swept": kindSwept, "occasions": kindOccasions, "restored": kindRestored,
-			} {
+			}
+			if k.History {
+				steps["swept"] = historySwept
+				delete(steps, "evicted") // by class, see TestEventsAreBoundedByClass
+				delete(steps, "damaged") // no damage of one ends a log-in, see TestADamagedEvent
+			}
+			for name, step := range steps {
 				t.Run(name, func(t *testing.T) {
 					clock := snibtest.NewClock()
 					path := filepath.Join(t.TempDir(), "a.db")
@@ -318,6 +341,21 @@ func kindSwept(t *testing.T, s kindScene) {
 	}
 }
 
+// historySwept: a year, and a day to spare.
+func historySwept(t *testing.T, s kindScene) {
+	r := s.make(t)
+	for _, x := range []struct {
+		after time.Duration
+		there bool
+	}{{364 * 24 * time.Hour, true}, {47 * time.Hour, true}, {time.Hour, false}} {
+		s.clock.Advance(x.after)
+		must(s.db.Sweep(ctx))(t)
+		if s.has(t, r.key) != x.there {
+			t.Fatalf("after %v more: there %t", x.after, !x.there)
+		}
+	}
+}
+
 func kindOccasions(t *testing.T, s kindScene) {
 	for i, name := range snib.Occasions {
 		act := occasioned[name]
@@ -353,7 +391,7 @@ func kindRestored(t *testing.T, s kindScene) {
 		if s.clock.Advance(90 * time.Second); s.Lasts {
 			keep = true
 		}
-		if err := r.use(db); (err == nil) != (keep && !s.UsedOnce) {
+		if err := r.use(db); (err == nil) != (s.History || keep && !s.UsedOnce) {
 			t.Errorf("keeping sessions %t: %v; used once %t", keep, err, s.UsedOnce)
 		}
 	}

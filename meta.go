@@ -54,6 +54,9 @@ func (db *DB) adopt(ctx context.Context) error {
 	if err := db.startCounts(ctx); err != nil {
 		return err
 	}
+	if err := db.adoptOutbox(ctx); err != nil {
+		return err
+	}
 	if err := db.dropLeftover(ctx); err != nil {
 		return err
 	}
@@ -236,6 +239,7 @@ func (db *DB) ResetClock(ctx context.Context) error {
 // epoch that is not durable yet.
 func (db *DB) newEpoch(ctx context.Context, floor func(*Tx) int64) error {
 	var state codec.State
+	by := by(ctx)
 	err := db.store.Exclusive(ctx, func(w kv.Tx) error {
 		tx, err := db.begin(w, w)
 		if err != nil {
@@ -245,11 +249,16 @@ func (db *DB) newEpoch(ctx context.Context, floor func(*Tx) int64) error {
 			s.Epoch++
 			s.Floor = floor(tx)
 		})
+		if err == nil {
+			tx.rec.By, tx.rec.Written = by, true // the floor is what it must be
+			err = tx.rec.Announce("", records.EventEverythingEnded)
+		}
 		state = tx.rec.State
 		return err
 	})
 	if err == nil {
 		db.clock.Now(state.Epoch, state.Floor) // the new epoch's clock runs from here
+		db.bell.ring()
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
 )
 
@@ -85,6 +86,9 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 		return User{}, err
 	}
 	if err := tx.addUser(&u); err != nil {
+		return User{}, err
+	}
+	if err := tx.rec.Note(u.ID, records.EventUserCreated, aboutIdentity(x)); err != nil {
 		return User{}, err
 	}
 	return newUser(u), nil

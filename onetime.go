@@ -139,9 +139,16 @@ func (tx *Tx) putOneTime(t *codec.OneTimeToken, dead []codec.OwnedKey) (OneTimeT
 	if err := tx.rec.PutOwned(records.OneTimeTokens, t.Key, t.Append(nil)); err != nil {
 		return OneTimeToken{}, err
 	}
+	if err := tx.rec.Note(t.UserID, records.EventTokenCreated, aboutOneTime(t)); err != nil {
+		return OneTimeToken{}, err
+	}
 	out := newOneTimeToken(t)
 	out.Token = newToken(token.OneTime, t.Key, secret[:])
 	return out, nil
+}
+
+func aboutOneTime(t *codec.OneTimeToken) records.About {
+	return records.About{Subject: t.Key.OwnID(), Detail: t.Purpose}
 }
 
 func newOneTimeToken(t *codec.OneTimeToken) OneTimeToken {
@@ -179,6 +186,9 @@ func (o OneTimeTokens) Use(ctx context.Context, purpose, token string) (OneTimeT
 		t, err := tx.presentedOneTime(purpose, token)
 		if err == nil {
 			err = tx.rec.DeleteOwned(records.OneTimeTokens, t.Key)
+		}
+		if err == nil {
+			err = tx.rec.Note(t.UserID, records.EventTokenUsed, aboutOneTime(&t))
 		}
 		if err != nil {
 			return OneTimeToken{}, err

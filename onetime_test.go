@@ -63,7 +63,7 @@ func TestUseOneTimeTokenOnceForItsPurpose(t *testing.T) {
 		t.Errorf("used %+v", used)
 	}
 	unusable(t, db, l)
-	if left := mentions(t, db, string(l.ID)); left != nil {
+	if left := withoutEvents(mentions(t, db, string(l.ID))); len(left) > 0 {
 		t.Errorf("a used token is in %q", left)
 	}
 }
@@ -334,7 +334,7 @@ func TestCreateOneTimeTokenAfterASignOutEverywhere(t *testing.T) {
 	if err := db.RevokeUserSessions(ctx, u.ID); err != nil {
 		t.Fatal(err)
 	}
-	if left := mentions(t, db, string(old.ID)); left != nil {
+	if left := withoutEvents(mentions(t, db, string(old.ID))); len(left) > 0 {
 		t.Errorf("the dead one is in %q", left)
 	}
 	l := link(t, db, u, "reset", time.Hour)

@@ -73,6 +73,13 @@ type Options struct {
 	// that is lost takes with it what it has sealed: see [DB.Reseal].
 	Keys []Key
 
+	// Outbox names the consumers of the outbox, 1–32 of [a-z0-9_-], at most 8:
+	// see [Events]. nil keeps those of the file, in a new file none. Non-nil,
+	// also empty, replaces them at Open: a new one begins with the next event,
+	// and one that is not named any more is forgotten. Events wait for the
+	// slowest, 30 days and 1,000,000 of them at most.
+	Outbox []string
+
 	// SweepEvery is how often a goroutine removes records dead for a day, and rows
 	// of deleted users (see [DB.Sweep]), the first time that long after Open. Default 1 h, from 1 s
 	// to 30 years; negative: only when Sweep is called. A program that runs for
@@ -373,7 +380,7 @@ func (o *Options) settings() (*settings, error) {
 		s.Options = *o
 	}
 	s.Providers, s.Indexes = maps.Clone(s.Providers), slices.Clone(s.Indexes)
-	s.Keys, s.Owned = slices.Clone(s.Keys), slices.Clone(s.Owned)
+	s.Keys, s.Owned, s.Outbox = slices.Clone(s.Keys), slices.Clone(s.Owned), slices.Clone(s.Outbox)
 	s.Passwords.Names = slices.Clone(s.Passwords.Names)
 	s.fillDefaults()
 	if err := s.checkPolicies(); err != nil {
@@ -525,7 +532,7 @@ func (s *settings) checkDeclarations() error {
 		}
 		seen[x.Name] = true
 	}
-	return nil
+	return checkOutbox(s.Outbox)
 }
 
 // lockedReader makes a caller's Rand safe for concurrent use.

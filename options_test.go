@@ -59,6 +59,13 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 	"Passwords.Parallelism":   {func(o *snib.Options) { o.Passwords.MemoryKiB, o.Passwords.Parallelism = 8, 2 }},
 	"Passwords.MaxHashMemory": {func(o *snib.Options) { o.Passwords.MemoryKiB, o.Passwords.MaxHashMemory = 64, 1024 }},
 	"Passwords.MaxImportTime": nil,
+	"Outbox": {
+		func(o *snib.Options) { o.Outbox = []string{""} },
+		func(o *snib.Options) { o.Outbox = []string{"Mail"} },
+		func(o *snib.Options) { o.Outbox = []string{strings.Repeat("x", 33)} },
+		func(o *snib.Options) { o.Outbox = []string{"mail", "mail"} },
+		func(o *snib.Options) { o.Outbox = strings.Split("abcdefghi", "") },
+	},
 	"Passwords.ForeignPeppers": {
 		func(o *snib.Options) { o.Passwords.ForeignPeppers = map[string]string{"": "pepper"} },
 		func(o *snib.Options) { o.Passwords.ForeignPeppers = map[string]string{"Old": "pepper"} },

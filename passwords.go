@@ -205,7 +205,7 @@ func (tx *Tx) UpdateUserPassword(id UserID, hash PasswordHash, keep ...SessionID
 	if hash.isZero() {
 		return User{}, missing("Password")
 	}
-	return tx.replacePassword(id, hash, keep, func(*codec.User) error { return nil })
+	return tx.replacePassword(id, hash, keep, records.EventPasswordSet, func(*codec.User) error { return nil })
 }
 
 // RemoveUserPassword takes the user's password away: afterwards every password
@@ -219,7 +219,7 @@ func (db *DB) RemoveUserPassword(ctx context.Context, id UserID, keep ...Session
 
 // RemoveUserPassword is [DB.RemoveUserPassword] in this transaction.
 func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
-	return tx.replacePassword(id, PasswordHash{}, keep, func(*codec.User) error { return nil })
+	return tx.replacePassword(id, PasswordHash{}, keep, records.EventPasswordRemoved, func(*codec.User) error { return nil })
 }
 
 // ChangePassword sets the user's password if current is the one that is set, as
@@ -275,7 +275,7 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, password string, 
 	db.afterVerify()
 	id, verified := UserID(u.ID), opened{u.CredentialVersion, u.PasswordHash}
 	return result(ctx, "", db.update, func(tx *Tx) (User, error) {
-		return tx.replacePassword(id, hash, keep, func(u *codec.User) error {
+		return tx.replacePassword(id, hash, keep, records.EventPasswordChanged, func(u *codec.User) error {
 			switch {
 			case u.DisabledAt != 0:
 				return ErrUserDisabled
@@ -289,7 +289,7 @@ func (db *DB) swapPassword(ctx context.Context, u *codec.User, password string, 
 
 // replacePassword sets or removes a password and revokes the credentials that
 // depend on it, after allowed has agreed.
-func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, allowed func(*codec.User) error) (User, error) {
+func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, kind records.EventKind, allowed func(*codec.User) error) (User, error) {
 	if err := tx.writing(); err != nil {
 		return User{}, err
 	}
@@ -313,6 +313,7 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, al
 			return err
 		}
 		u.CredentialVersion++
+		c.Note(kind, records.About{})
 		for _, s := range kept {
 			if !s.Family.IsZero() {
 				// Its family ends. It lives to the deadline it has, and no

@@ -41,7 +41,7 @@ type proven struct {
 	until int64 // a bound on the new credential
 
 	session codec.OwnedKey // which is the proof; zero without one
-	methods uint16         // by which the user was proven, as far as that is known
+	methods uint16         // what was verified: see records.MethodPassword
 	waived  bool           // a second factor is not needed
 }
 
@@ -64,6 +64,10 @@ func (u User) prove(tx *Tx) (proven, error) {
 	if u.CredentialVersion == 0 {
 		return proven{}, &InputError{Field: "Proof", Code: CodeMalformed, Reason: "must be a User that was read"}
 	}
+	var methods uint16
+	if u.login != nil {
+		methods = records.MethodPassword
+	}
 	record, err := tx.user(u.ID)
 	switch {
 	case err != nil:
@@ -79,11 +83,7 @@ func (u User) prove(tx *Tx) (proven, error) {
 			return proven{}, err
 		}
 	}
-	p := proven{user: record, at: tx.rec.Now, until: clock.Never}
-	if u.login != nil {
-		p.methods = records.MethodPassword
-	}
-	return p, nil
+	return proven{user: record, at: tx.rec.Now, until: clock.Never, methods: methods}, nil
 }
 
 func (s Session) prove(tx *Tx) (proven, error) {

@@ -258,6 +258,10 @@ func (tx *Tx) revoke(f *codec.Family) error {
 	if err := tx.rec.PutOwned(records.Families, f.Key, f.Append(nil)); err != nil {
 		return err
 	}
+	about := records.About{Subject: f.Key.OwnID(), Library: true}
+	if err := tx.rec.Note(f.UserID, records.EventRefreshReuse, about); err != nil {
+		return err
+	}
 	return reuse(f)
 }
 

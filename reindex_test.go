@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -36,8 +37,22 @@ func (a *accounts) options(o snib.Options) *snib.Options {
 	var key [32]byte
 	key[0], key[1] = byte(a.seed), byte(a.seed>>8)
 	a.clock = snibtest.NewClock()
-	o.Now, o.Rand = a.clock.Now, rand.NewChaCha8(key)
+	o.Now, o.Rand = a.clock.Now, &drawn{rand.NewChaCha8(key), rand.NewChaCha8([32]byte{})}
 	return snibtest.Fast(&o)
+}
+
+// drawn are random bytes of which events, 2 at a time, take none: the rules of
+// identifiers decide which changes are events.
+type drawn struct {
+	io.Reader
+	events io.Reader
+}
+
+func (d *drawn) Read(p []byte) (int, error) {
+	if len(p) == 2 {
+		return d.events.Read(p)
+	}
+	return d.Reader.Read(p)
 }
 
 // fill makes n users with spellings that fold together within a user, and

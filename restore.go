@@ -108,7 +108,7 @@ func (o *RestoreOptions) restore(ctx context.Context, backup, path string) (Rest
 
 // examine checks the copy and revokes the sessions and tokens in it.
 func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options) (report RestoreReport, err error) {
-	opts.Indexes, opts.Providers, opts.Owned, opts.SweepEvery, opts.MaxSize = nil, nil, nil, -1, 0
+	opts.Indexes, opts.Providers, opts.Owned, opts.Outbox, opts.SweepEvery, opts.MaxSize = nil, nil, nil, nil, -1, 0
 	opts.InsecureNoSync = true // the file is synced when it is complete
 	db, err := prepare(&opts)
 	if err != nil {
@@ -122,12 +122,12 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 	if report.CheckReport, err = db.Check(ctx); err != nil {
 		return report, err
 	}
-	if err := o.removeTrees(ctx, db); err != nil {
+	if err := errors.Join(o.removeTrees(ctx, db), db.restartOutbox(ctx)); err != nil {
 		return report, err
 	}
 	report.Ended = report.Newer
 	for _, k := range records.Kinds {
-		if k.Lasts || o.KeepSessions && !k.UsedOnce {
+		if k.Lasts || k.History || o.KeepSessions && !k.UsedOnce {
 			continue
 		}
 		report.Ended += *report.count(k)

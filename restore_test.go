@@ -72,7 +72,7 @@ func TestRestoreBringsBackUsersAndNoSession(t *testing.T) {
 	again := filepath.Join(filepath.Dir(l.path), "again.db")
 	report := must(snib.Restore(ctx, l.backup, again, &snib.RestoreOptions{Options: o}))(t)
 	want := snib.RestoreReport{Ended: 7, CheckReport: snib.CheckReport{
-		Users: 2, Passwords: 1, Sessions: 4, RefreshTokens: 1, OneTimeTokens: 2, Newest: l.used.CreatedAt}}
+		Users: 2, Passwords: 1, Sessions: 4, RefreshTokens: 1, OneTimeTokens: 2, Events: 8, Newest: l.used.CreatedAt}}
 	if fmt.Sprintf("%+v", report) != fmt.Sprintf("%+v", want) {
 		t.Errorf("report\n%+v, want\n%+v", report, want)
 	}

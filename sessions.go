@@ -268,8 +268,10 @@ func (tx *Tx) newSession(p proven, o SessionOptions) (out Session, err error) {
 	}
 	tx.setDeadlines(&s)
 	err = tx.replacing(p, o.Replaces, func() (err error) {
-		out, err = tx.issue(&s, codec.OwnedKey{})
-		return err
+		if out, err = tx.issue(&s, codec.OwnedKey{}); err != nil {
+			return err
+		}
+		return tx.rec.Note(s.UserID, records.EventLogIn, records.About{Subject: s.Key.OwnID(), Methods: p.methods})
 	})
 	return out, err
 }

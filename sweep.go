@@ -43,7 +43,7 @@ func (db *DB) Sweep(ctx context.Context) (int, error) {
 	n += removed
 	db.sweeper.swept.Add(int64(removed))
 	if err == nil {
-		err = db.sweepQuarantine(ctx)
+		err = errors.Join(db.sweepQuarantine(ctx), db.sweepOutbox(ctx))
 	}
 	if err != nil {
 		return n, during("sweep", err)

@@ -7,6 +7,7 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/phc"
+	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/throttle"
 )
 
@@ -15,6 +16,8 @@ type guess struct {
 	db      *DB
 	attempt *throttle.Attempt // nil if nothing counts
 	turn    *phc.Turn
+	user    string   // whose account it is; "" for a name without one
+	from    [16]byte // the client; zero if it is not known
 }
 
 // admit counts the attempt on an account, as failed, and returns a context in
@@ -24,7 +27,7 @@ func (g *guess) admit(ctx context.Context, u *codec.User, provider, key string) 
 	if err != nil {
 		return ctx, err
 	}
-	g.turn = c.turn()
+	g.turn, g.user, g.from = c.turn(), u.ID, c.from
 	r := throttle.Request{Now: g.db.clock.Latest(), From: c.from}
 	switch {
 	case c.login != "" && c.user == u.ID:
@@ -76,6 +79,8 @@ func (g *guess) settle(right bool, err error) {
 		g.attempt.Succeed()
 	case !g.turn.Began(), right && !errors.Is(err, ErrInvalidCredentials):
 		g.attempt.Refund()
+	case errors.Is(err, ErrInvalidCredentials):
+		g.db.failed.add(g.user, g.from, g.db.clock.Latest())
 	}
 	g.db.counts.Changed()
 }
@@ -112,11 +117,15 @@ func (t Throttle) Begin(ctx context.Context, purpose, key string) error {
 func (t Throttle) Reset(purpose, key string) { t.forget("purpose", purpose, key) }
 
 // Unlock ends the run of failures of a user, with passwords and with codes of a
-// second factor: strangers have five free tries again. It is durable a second later, or at Close. ErrUserNotFound.
+// second factor: strangers have five free tries again. It is durable a second
+// later, or at Close. ErrUserNotFound.
 func (t Throttle) Unlock(ctx context.Context, id UserID) error {
-	err := t.db.view(ctx, func(tx *Tx) error {
-		_, err := tx.user(id)
-		return err
+	err := t.db.update(ctx, func(tx *Tx) error {
+		u, err := tx.user(id)
+		if err != nil {
+			return err
+		}
+		return tx.rec.Note(u.ID, records.EventUnlocked, records.About{})
 	})
 	if err == nil {
 		t.forget("user", string(id))
@@ -130,11 +139,10 @@ func (t Throttle) UnlockIdentity(ctx context.Context, provider, identifier strin
 	u, err := result(ctx, "unlock", t.db.view, func(tx *Tx) (codec.User, error) {
 		return tx.userByIdentity(provider, identifier)
 	})
-	if err == nil {
-		t.forget("user", u.ID)
-		t.forget("factor", u.ID)
+	if err != nil {
+		return err
 	}
-	return err
+	return t.Unlock(ctx, UserID(u.ID))
 }
 
 func (t Throttle) forget(name ...string) {

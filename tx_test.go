@@ -60,14 +60,15 @@ var (
 		"GetUser": true, "GetUserByProviderID": true, "GetUserByAttribute": true,
 		"ListUsers": true, "ListUsersByAttribute": true,
 		"ValidateSession": true, "ValidateSessionUser": true, "GetSession": true, "ListUserSessions": true,
-		"RefreshTokens.List": true,
-		"Tokens.Peek":        true, "Tokens.List": true, "Factors.List": true,
+		"RefreshTokens.List": true, "Events.List": true, "Events.Read": true, "Events.Consume": true,
+		"Tokens.Peek": true, "Tokens.List": true, "Factors.List": true,
 	}
 
 	// handles are the methods that return methods.
 	handles = map[string]reflect.Type{
 		"Codes":         reflect.TypeFor[snib.Codes](),
 		"Factors":       reflect.TypeFor[snib.Factors](),
+		"Events":        reflect.TypeFor[snib.Events](),
 		"Identities":    reflect.TypeFor[snib.Identities](),
 		"RefreshTokens": reflect.TypeFor[snib.RefreshTokens](),
 		"Tokens":        reflect.TypeFor[snib.OneTimeTokens](),

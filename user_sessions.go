@@ -276,6 +276,7 @@ func (tx *Tx) RevokeUserSessions(id UserID, except ...SessionID) error {
 			return err
 		}
 		u.CredentialVersion++
+		c.Note(records.EventSessionsRevoked, records.About{})
 		return c.On(&tx.rec, records.SessionsRevoked, append(keysOf(kept), familiesOf(kept)...)...)
 	})
 	return err

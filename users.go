@@ -221,6 +221,7 @@ func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
 		}
 		u.DisabledAt = tx.rec.Now
 		u.CredentialVersion++
+		c.Note(records.EventUserDisabled, records.About{})
 		return c.On(&tx.rec, records.UserDisabled)
 	})
 }
@@ -233,10 +234,11 @@ func (db *DB) EnableUser(ctx context.Context, id UserID) (User, error) {
 
 // EnableUser is [DB.EnableUser] in this transaction.
 func (tx *Tx) EnableUser(id UserID) (User, error) {
-	return tx.updateUser(id, func(u *codec.User, _ *records.Cascade) error {
+	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
 		if u.DisabledAt != 0 {
 			u.DisabledAt, u.DisabledReason = 0, ""
 			u.CredentialVersion++
+			c.Note(records.EventUserEnabled, records.About{})
 		}
 		return nil
 	})

@@ -13,7 +13,7 @@ import (
 // TestMain lets the test's binary stand for the harness where the harness
 // calls itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "-probe" || len(os.Args) == 2 && os.Args[1] == "-serve" {
+	if len(os.Args) == 3 && (os.Args[1] == "-probe" || os.Args[1] == "-import") || len(os.Args) == 2 && os.Args[1] == "-serve" {
 		main()
 		return
 	}
@@ -25,7 +25,7 @@ func TestRunFromEndToEnd(t *testing.T) {
 	dir := t.TempDir()
 	json, html := filepath.Join(dir, "r.json"), filepath.Join(dir, "html")
 	var out strings.Builder
-	args := []string{"-suite", "read,write,size,check,pages", "-peers", "snib,scs-bbolt", "-n", "100", "-writers", "1,4", "-rounds", "1",
+	args := []string{"-suite", "read,write,size,check,pages,import", "-peers", "snib,scs-bbolt", "-n", "100", "-writers", "1,4", "-rounds", "1",
 		"-sample", "2ms", "-dir", filepath.Join(dir, "stores"), "-json", json, "-html", html}
 	if err := run(args, &out, io.Discard); err != nil {
 		t.Fatal(err)

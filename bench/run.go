@@ -29,13 +29,14 @@ type config struct {
 	seed             uint64
 	dir              string
 	json, html, doc  string
-	probe, before    string
+	probe, importing string
+	before           string
 	serve, alone     bool
 	progress, output io.Writer
 }
 
 // suites are all there are, in the order they run.
-var suites = []string{"limits", "read", "write", "mixed", "contention", "closures", "login", "size", "check", "pages", "sweep"}
+var suites = []string{"limits", "read", "write", "mixed", "contention", "closures", "login", "size", "check", "pages", "sweep", "import"}
 
 func parse(args []string, stdout, stderr io.Writer) (*config, error) {
 	c := &config{progress: stderr, output: stdout}
@@ -54,6 +55,7 @@ func parse(args []string, stdout, stderr io.Writer) (*config, error) {
 	f.StringVar(&c.html, "html", "", "write a page of plots into this folder")
 	f.StringVar(&c.doc, "doc", "", "measure nothing: put the figures of this result into ../docs/PERFORMANCE.md")
 	f.StringVar(&c.probe, "probe", "", "measure nothing but the memory of this store; the harness calls itself so")
+	f.StringVar(&c.importing, "import", "", "measure nothing but an import of N,DIR; the harness calls itself so")
 	f.BoolVar(&c.alone, "alone", false, "leave out the floor and "+peers.Checked+" unless they are named: for figures that need no ratio, of large stores")
 	f.StringVar(&c.before, "before", "", "measure snib of this commit too, by turns in the same run, and print the ratio of each row")
 	f.BoolVar(&c.serve, "serve", false, "measure what another process of the harness asks for; the harness calls itself so")
@@ -119,6 +121,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return err
 	case c.probe != "":
 		return load.Probe(c.probe, stdout)
+	case c.importing != "":
+		return load.ImportInto(c.importing, stdout)
 	case c.serve:
 		return load.Serve(os.Stdin, stdout)
 	case c.doc != "":

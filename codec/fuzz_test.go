@@ -146,6 +146,18 @@ func FuzzDecodeFactor(f *testing.F) {
 		func(r any, _ []byte) []byte { x := r.(Factor); return x.Append(nil) })
 }
 
+func FuzzDecodeEvent(f *testing.F) {
+	fuzzDecode(f, SpaceEvents,
+		func(k, v []byte) (any, error) { return anyOf(DecodeEvent(k, v)) },
+		func(r any, _ []byte) []byte { x := r.(Event); return x.Append(nil) })
+}
+
+func FuzzDecodeOutboxEntry(f *testing.F) {
+	fuzzDecode(f, SpaceOutbox,
+		func(k, v []byte) (any, error) { return anyOf(DecodeOutboxEntry(k, v)) },
+		func(r any, _ []byte) []byte { x := r.(OutboxEntry); return x.Append(nil) })
+}
+
 func FuzzDecodeUser(f *testing.F) {
 	fuzzDecode(f, SpaceUsers,
 		func(k, v []byte) (any, error) { return anyOf(DecodeUser(k, v)) },

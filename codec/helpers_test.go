@@ -87,7 +87,16 @@ var (
 		Key: sampleKey(8), UserID: "auth0|5f7c8ec7c33c6c004bbafe82", Hash: digest(9), Epoch: 1, Type: 2, ExpiresAt: sampleTime + 900_000, UsedAt: sampleTime,
 		Codes: slices.Concat(digestBytes(10), digestBytes(20)),
 	}
-	sampleUser = User{
+	sampleEvent = Event{
+		Key: MakeOwnedKey(sampleOwner, NewEventID(sampleTime, 1, 2, [2]byte{3, 4})), UserID: madeUser, Kind: 12, Actor: 1, Methods: 0x8001,
+		Count: 3, Last: sampleTime + 60_000, Subject: sampleKey(1).OwnID(), Client: [16]byte{10: 0xff, 11: 0xff, 12: 192, 14: 2, 15: 7}, Detail: "email",
+	}
+	sampleEventIPv6 = Event{
+		Key: sampleEvent.Key, UserID: "auth0|5f7c8ec7c33c6c004bbafe82", Kind: 21, Count: 1, Last: sampleTime, Client: [16]byte{0x20, 1, 0xd, 0xb8, 15: 1},
+	}
+	sampleOutboxEntry = OutboxEntry{Position: 1 << 40, Kind: 5, Actor: 2, Event: sampleEvent.Key, UserID: madeUser}
+	sampleOutboxHead  = OutboxHead{First: 3, Next: 1 << 50, Consumers: 2}
+	sampleUser        = User{
 		ID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y", CreatedAt: 1_760_000_000_000, UpdatedAt: 1_760_000_000_500,
 		CredentialVersion: 4, DisabledAt: 1_760_000_000_400, DisabledReason: "abuse, ticket №7",
 		PasswordHash:      "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g",
@@ -131,6 +140,25 @@ func samples() []sample {
 		familySample("family", sampleFamily), familySample("family_fresh", sampleFamilyFresh), familySample("family_least", Family{}),
 		oneTimeSample("one_time_token", sampleOneTime), oneTimeSample("one_time_token_least", OneTimeToken{}),
 		factorSample("factor", sampleFactor), factorSample("factor_codes", sampleFactorCodes), factorSample("factor_least", Factor{}),
+		eventSample("event", sampleEvent), eventSample("event_ipv6", sampleEventIPv6), eventSample("event_least", Event{}),
+		outboxSample("outbox_entry", sampleOutboxEntry), outboxSample("outbox_entry_least", OutboxEntry{}),
+		{
+			name: "outbox_head", space: SpaceOutbox, key: "\xff\xff\xff\xff\xff\xff\xff\xff", record: sampleOutboxHead,
+			decode: func(k, v []byte) (any, error) {
+				if n, ok := ParsePosition(k); !ok || n != OutboxHeadKey {
+					return OutboxHead{}, ErrCorrupt
+				}
+				return anyOf(DecodeOutboxHead(v))
+			},
+			encode: func(r any, _ string) []byte { x := r.(OutboxHead); return x.Append(nil) },
+			fields: []any{uint64(3), uint64(1 << 50), uint32(2)},
+		},
+		{
+			name: "cursor", space: SpaceCursors, key: "mail", record: Cursor{Position: 1 << 60},
+			decode: func(k, v []byte) (any, error) { return anyOf(DecodeCursor(k, v)) },
+			encode: func(r any, key string) []byte { x := r.(Cursor); return x.Append(nil, key) },
+			fields: []any{uint64(1 << 60)},
+		},
 		userSample("user", sampleUser), userSample("user_least", User{ID: "u"}),
 		userSample("user_verified", User{ID: "u", Identities: []Identity{
 			{Provider: "username", Key: "ada", Identifier: "Ada", LinkedAt: 1_760_000_000_000},
@@ -230,6 +258,28 @@ func factorSample(name string, x Factor) sample {
 }
 
 func digestBytes(n byte) []byte { d := digest(n); return d[:] }
+
+func eventSample(name string, e Event) sample {
+	client := present(e.Client[:])
+	if bytes.HasPrefix(client, []byte("\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff")) {
+		client = client[12:]
+	}
+	return sample{
+		name: name, space: SpaceEvents, key: string(e.Key[:]), record: e,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeEvent(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(Event); return x.Append(nil) },
+		fields: []any{packed(e.Kind, e.Actor, e.Methods, e.Count, offset(e.Key.Time(), e.Last), e.Subject), userOf(e.UserID), client, e.Detail},
+	}
+}
+
+func outboxSample(name string, o OutboxEntry) sample {
+	return sample{
+		name: name, space: SpaceOutbox, key: string(binary.BigEndian.AppendUint64(nil, o.Position)), record: o,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeOutboxEntry(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(OutboxEntry); return x.Append(nil) },
+		fields: []any{packed(o.Kind, o.Actor, o.Event), o.UserID},
+	}
+}
 
 // madeUser has the form of the ids that the library makes.
 const madeUser = "usr_01j9zk3m4n5p6q7r8s9t0v1w2w"

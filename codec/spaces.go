@@ -16,6 +16,9 @@ const (
 	SpaceQuarantine = "quarantine"       // see [AppendQuarantineKey]
 	SpaceThrottle   = "throttle"         // number of a block: [Throttle]
 	SpaceLeaving    = "leaving"          // user id: [Leaving]
+	SpaceEvents     = "events"           // [OwnedKey]: [Event]
+	SpaceOutbox     = "outbox"           // position: [OutboxEntry]; OutboxHeadKey: [OutboxHead]
+	SpaceCursors    = "cursors"          // name of a consumer: [Cursor]
 )
 
 // Keys of the space meta.

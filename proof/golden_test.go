@@ -123,6 +123,18 @@ func makeGoldenFile(t *testing.T, name string) {
 	}
 }
 
+// dumpIdentities writes the time of a verification where there is one.
+func dumpIdentities(u snib.User) (out []string) {
+	for _, x := range u.Identities {
+		text := fmt.Sprintf("{%s %s %v", x.Provider, x.Identifier, x.LinkedAt)
+		if !x.VerifiedAt.IsZero() {
+			text += fmt.Sprintf(" verified %v", x.VerifiedAt)
+		}
+		out = append(out, text+"}")
+	}
+	return out
+}
+
 // dumpAccounts writes what can be seen of all accounts.
 func dumpAccounts(t *testing.T, db *snib.DB) string {
 	var out strings.Builder
@@ -130,7 +142,7 @@ func dumpAccounts(t *testing.T, db *snib.DB) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&out, "user %s %v\n  created %v updated %v version %d password %t %v disabled %v %q\n  %v\n", u.ID, u.Identities,
+		fmt.Fprintf(&out, "user %s %v\n  created %v updated %v version %d password %t %v disabled %v %q\n  %v\n", u.ID, dumpIdentities(u),
 			u.CreatedAt.UTC(), u.UpdatedAt.UTC(), u.CredentialVersion, u.HasPassword, u.PasswordChangedAt.UTC(), u.DisabledAt.UTC(), u.DisabledReason, u.Attributes())
 		for _, s := range must(db.ListUserSessions(ctx, u.ID))(t) {
 			fmt.Fprintf(&out, "  session %s of %q %v created %v active %v idle %v absolute %v %v\n", s.ID, s.RefreshTokenID, s.State,

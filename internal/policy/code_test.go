@@ -40,6 +40,7 @@ var forbidden = map[string]string{
 var exemptions = []struct{ path, uses, reason string }{
 	{"internal/clock/clock.go", "time.Now", "the one place that reads the clock"},
 	{"sweep.go", "time.NewTimer time.NewTicker time.AfterFunc", "the sweep rests between rounds"},
+	{"outbox.go", "time.NewTimer", "a consumer looks for events of other processes now and then"},
 	{"internal/phc/pace.go", "time.Now time.Since", "measures how fast this machine hashes"},
 	{"internal/phc/after.go", "time.NewTimer", "how long a caller waits at the gate"},
 	{"internal/throttle/keeper.go", "time.AfterFunc", "counts are stored in the background, once a minute"},

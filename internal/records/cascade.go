@@ -17,9 +17,19 @@ type Cascade struct {
 	UserID   string
 	Detached []codec.Session // that stay and lose their family
 
+	notes []note  // events
 	whole []*Kind // all that the user has of these
 	keys  map[*Kind][]codec.OwnedKey
 }
+
+// A note is an event to be written.
+type note struct {
+	kind  EventKind
+	about About
+}
+
+// Note gathers an event, which is written if there is an update at all.
+func (c *Cascade) Note(kind EventKind, about About) { c.notes = append(c.notes, note{kind, about}) }
 
 // Add gathers the records of one kind for which ends returns true, and the
 // records that cannot be read.
@@ -65,7 +75,7 @@ func (c *Cascade) On(tx *Tx, o Occasion, kept ...codec.OwnedKey) error {
 	return nil
 }
 
-// Write removes the records that were gathered.
+// Write removes the records that were gathered, and writes the events.
 func (c *Cascade) Write(tx *Tx) error {
 	for _, k := range c.whole {
 		if err := tx.deleteOwner(k.Space, tx.Owner(c.UserID)); err != nil {
@@ -80,6 +90,11 @@ func (c *Cascade) Write(tx *Tx) error {
 	for i := range c.Detached {
 		s := &c.Detached[i]
 		if err := tx.PutOwned(Sessions, s.Key, s.Append(nil)); err != nil {
+			return err
+		}
+	}
+	for _, n := range c.notes {
+		if err := tx.Note(c.UserID, n.kind, n.about); err != nil {
 			return err
 		}
 	}

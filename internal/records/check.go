@@ -23,6 +23,7 @@ type Report struct {
 
 	OrphanRows int       // those of them that are of no user
 	Orphans    []Orphans // by bucket and id; the first 1,000
+	Outbox     int       // events that wait for consumers
 	Newest     int64     // the latest time in a record
 
 	Breaches []Breach // the first 1,000
@@ -64,7 +65,7 @@ func Check(ctx context.Context, f *File, r kv.Reader, told func(done, total int6
 // severity is that of a breach seen in a space.
 func severity(invariant int, space kv.Space) Severity {
 	switch {
-	case space == SpaceUsers && invariant != 5:
+	case space == SpaceUsers && invariant != 5, space == SpaceEvents:
 		return LosesData
 	case invariant == 1, invariant == 7, KindOf(space) != nil:
 		return EndsLogin
@@ -103,7 +104,7 @@ func (c *checker) run() error { return c.passes(c.meta, c.users) }
 func (c *checker) passes(meta, users func() error) error {
 	for _, pass := range []func() error{
 		meta, users, c.identities, c.attributes,
-		c.owned, c.throttle, c.leaving, c.rows,
+		c.owned, c.throttle, c.leaving, c.rows, c.outbox,
 	} {
 		if err := pass(); err != nil {
 			return err

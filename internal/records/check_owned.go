@@ -86,6 +86,12 @@ func (c *checker) enter(run *ownerRun, m member, l Life) error {
 	if c.ownersLost || run.misplaced {
 		return nil
 	}
+	if m.Kind == Events {
+		if run.excess, err = c.tx.excessEvents(run.owner); len(run.excess) > 0 {
+			c.found(17, m.Space, run.userID, "more than a user may have")
+		}
+		return err
+	}
 	if run.excess, err = c.tx.lowest(m.Kind, run.userID, m.Most, m.MostRevoked, codec.OwnedKey{}); len(run.excess) > 0 {
 		c.found(7, m.Space, run.userID, "more than a user may have")
 	}
@@ -103,7 +109,7 @@ func (c *checker) member(run *ownerRun, m member, l Life, value []byte) error {
 		return c.end(m, m.Invariant, "is of a later epoch than the file")
 	case !run.exists:
 		return c.end(m, m.Invariant, "belongs to a user who is missing")
-	case run.disabled && !l.Revoked && m.Ends&UserDisabled != 0:
+	case run.disabled && !l.Revoked && !m.History && !m.Lasts:
 		return c.end(m, 7, "is of a disabled user")
 	case c.repair != nil && slices.Contains(run.excess, m.key):
 		return c.tx.DeleteOwned(m.Kind, m.key)

@@ -20,6 +20,8 @@ var (
 	ErrNewerFormat         = errors.New("written by a newer version")
 	ErrNoKey               = errors.New("key is not given")
 	ErrForeignFile         = kv.ErrForeign
+
+	errNoEvent = errors.New("no such event")
 )
 
 // Failures makes the errors that are types of the root package.

@@ -20,6 +20,8 @@ func facts(k *Kind, key, value []byte) (Object, error) {
 		return oneTimeFacts(key, value)
 	case Factors:
 		return factorFacts(key, value)
+	case Events:
+		return eventFacts(key, value)
 	}
 	panic("a kind without facts") // unreachable: TestEveryKindLivesAndEnds
 }
@@ -46,6 +48,23 @@ func linked(k token.Kind, key codec.OwnedKey, id codec.OwnID) any {
 }
 
 func exportedAttributes(raw string) any { return attributesOf(&codec.User{Attributes: raw}) }
+
+func eventFacts(key, value []byte) (Object, error) {
+	e, err := codec.DecodeEvent(key, value)
+	row := EventKind(e.Kind).Row()
+	subject := any(nil)
+	if row.Subject != nil {
+		subject = linked(*row.Subject, e.Key, e.Subject)
+	}
+	client := any(nil)
+	if e.Client != [16]byte{} {
+		client = e.Client[:]
+	}
+	return Object{
+		{"kind", row.Name}, {"actor", e.Actor}, {"methods", methodNames(e.Methods)}, {"count", e.Count}, {"last_at", Instant(e.Last)},
+		{"subject", subject}, {"client", client}, {"detail", e.Detail},
+	}, err
+}
 
 func sessionFacts(key, value []byte) (Object, error) {
 	s, err := codec.DecodeSession(key, value)

@@ -18,6 +18,8 @@ type Config struct {
 	Rand  io.Reader // safe for concurrent use
 
 	MaxSessions, MaxFamilies int // of one user; at most the bounds of the kinds
+
+	MaxOutbox uint64 // events that wait for consumers; the constant but in tests
 }
 
 // File is shared by all transactions on one file. Its fields are set before the

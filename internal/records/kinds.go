@@ -27,6 +27,7 @@ type Kind struct {
 	Ends     Occasion // the occasions that end all of a user's; deletion always does
 	UsedOnce bool     // Restore ends it always: one used since would be good again
 	Lasts    bool     // no epoch ends it and Repair drops none: without it the account is open
+	History  bool     // it gives its bearer nothing: no occasion and no epoch ends it
 
 	Missing error // of a record that is not there
 	Life    func(key, value []byte) (Life, error)
@@ -62,7 +63,7 @@ const (
 
 // Kinds is the table. Sessions come before refresh tokens: Repair decides about
 // a family by its session.
-var Kinds = []*Kind{Sessions, Families, OneTimeTokens, Factors}
+var Kinds = []*Kind{Sessions, Families, OneTimeTokens, Events, Factors}
 
 // The kinds.
 var (
@@ -90,6 +91,14 @@ var (
 		UsedOnce:  true,
 		Missing:   ErrInvalidOneTimeToken,
 		Life:      oneTimeLife,
+	}
+	Events = &Kind{
+		Title: "event", Space: SpaceEvents, Token: token.Event,
+		Most:      MaxEvents, // by class: see MostEvents
+		Invariant: 17,
+		History:   true,
+		Missing:   errNoEvent,
+		Life:      eventLife,
 	}
 	Factors = &Kind{
 		Title: "second factor", Space: SpaceFactors, Token: token.Factor,
@@ -122,6 +131,7 @@ type Life struct {
 	Revoked bool  // not usable, and remembered
 	Kept    int64 // remembered until this
 	Newest  int64 // the latest time in the record
+	History bool  // of no epoch
 }
 
 func sessionLife(key, value []byte) (Life, error) {
@@ -160,6 +170,14 @@ func factorLife(key, value []byte) (Life, error) {
 	return Life{Who: v.Who(), Epoch: v.Epoch(), Lasts: true, Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.UsedAt()}, nil
 }
 
+func eventLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewEvent(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	return Life{Who: v.Who(), History: true, Kept: v.Last() + EventAge, Newest: v.Last()}, nil
+}
+
 // remembered reports whether a record is a tombstone that still answers.
 func (tx *Tx) remembered(l Life) bool {
 	return l.Revoked && l.Epoch == tx.State.Epoch && tx.Now < l.Kept
@@ -187,4 +205,4 @@ func (tx *Tx) LongDead(l Life) bool {
 }
 
 // ended reports whether a record is of an epoch that is over.
-func (tx *Tx) ended(l Life) bool { return !l.Lasts && l.Epoch != tx.State.Epoch }
+func (tx *Tx) ended(l Life) bool { return !l.Lasts && !l.History && l.Epoch != tx.State.Epoch }

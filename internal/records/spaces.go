@@ -20,6 +20,9 @@ const (
 	SpaceQuarantine
 	SpaceThrottle
 	SpaceLeaving
+	SpaceEvents
+	SpaceOutbox
+	SpaceCursors
 	SpaceFactors
 
 	// Built to take the place of those above: see internal/reindex.
@@ -41,6 +44,9 @@ var Spaces = []kv.SpaceSpec{
 	SpaceQuarantine: {Name: codec.SpaceQuarantine},
 	SpaceThrottle:   {Name: codec.SpaceThrottle},
 	SpaceLeaving:    {Name: codec.SpaceLeaving},
+	SpaceEvents:     {Name: codec.SpaceEvents},
+	SpaceOutbox:     {Name: codec.SpaceOutbox, Ascending: true},
+	SpaceCursors:    {Name: codec.SpaceCursors},
 	SpaceFactors:    {Name: codec.SpaceFactors},
 
 	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
@@ -58,4 +64,6 @@ var Shared = map[kv.Space]string{
 	SpaceQuarantine: "what Repair could not read",
 	SpaceThrottle:   "counts of failed guesses, which name nobody",
 	SpaceLeaving:    "a deleted user, until the last row is removed",
+	SpaceOutbox:     "positions of events, whose records go with the user",
+	SpaceCursors:    "the consumers of the outbox",
 }

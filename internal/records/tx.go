@@ -21,6 +21,9 @@ type Tx struct {
 	// commit, even if the closure ignores the error.
 	Doomed error
 
+	By        By   // what the context of the call tells
+	Published bool // something was put into the outbox
+
 	// Written says that something was written, and that the high-water mark of
 	// the clock need not be stored any more.
 	Written bool

@@ -101,7 +101,10 @@ func (tx *Tx) deleteUser(id string) error {
 	if err := tx.deleteReferences(&u); err != nil {
 		return err
 	}
-	return tx.Delete(SpaceUsers, u.ID)
+	if err := tx.Delete(SpaceUsers, u.ID); err != nil {
+		return err
+	}
+	return tx.Announce(u.ID, EventUserDeleted)
 }
 
 // salvage returns the part of a user's record that is known without reading it:

@@ -75,6 +75,7 @@ var (
 	Session = Kind{"ses_", 32, "snib/v1/session\x00"}
 	Family  = Kind{"rft_", 16 + 32, "snib/v1/refresh\x00"}
 	OneTime = Kind{"ott_", 32, "snib/v1/one-time\x00"}
+	Event   = Kind{Prefix: "evt_"} // an id only
 
 	// Factor has ids only.
 	Factor = Kind{Prefix: "fac_"}

@@ -25,6 +25,7 @@ func Figures() []Figure {
 		{Suite: "size", Name: "memory", Once: true, Ours: true, figure: MemoryOf},
 		{Suite: "check", Name: "check", Ours: true, figure: Check},
 		{Suite: "sweep", Name: "sweep", Once: true, Ours: true, Most: 100_000, figure: Sweep},
+		{Suite: "import", Name: "import", Once: true, Ours: true, figure: Import},
 		{Suite: "pages", Name: "pages", Once: true, Ours: true, After: true, figure: Pages},
 	}
 }

@@ -23,6 +23,8 @@ var goals = []goal{
 	{"1 M sessions of 100 k users: file / open / heap after opening", "≤ 270 MB / 50 ms / 16 MB", []part{
 		{figure("file", 1_000_000, 0), 270e6, false, size}, {figure("open", 1_000_000, 0), 50e6, false, duration}, {figure("heap after open", 1_000_000, 0), 16e6, false, size}}},
 	{"Check of 1 M sessions", "≤ 1.5 s", []part{{figure("check of all", 1_000_000, 0), 1.5e9, false, duration}}},
+	{"ImportUsers of 1 M users: time / memory", "≤ 2 min / 100 MB", []part{
+		{figure("import of as many users", 1_000_000, 0), 120e9, false, duration}, {figure("most memory of an import, without the file's pages", 1_000_000, 0), 100e6, false, size}}},
 	{"creates by 64 beside 1 / 8 / 64 closures that fail, of the creates beside none", "≥ 0.50×", []part{
 		part50("create beside 1 closures that fail"), part50("create beside 8 closures that fail"), part50("create beside 64 closures that fail")}},
 	{"the same, beside a closure that sleeps 20 ms", "≥ 0.50×", []part{part50("create beside a closure that sleeps 20 ms")}},
