@@ -41,6 +41,8 @@ var eventsOf = map[string][]snib.EventKind{
 	"Tokens.Create": {"token-created"}, "Tokens.Use": {"token-used"}, "Tokens.Revoke": nil, "Tokens.RevokeAll": nil,
 	"EndEverything": {"everything-ended"}, "ResetClock": {"everything-ended"},
 	"Events.Ack": nil, "Codes.Store": nil, "Codes.Use": {"identity-verified"},
+	"Factors.BeginTOTP": nil, "Factors.ConfirmTOTP": nil, "Factors.CreateRecoveryCodes": nil, "Factors.Remove": nil, "Factors.Reset": nil,
+	"Factors.FinishLogIn": {"log-in"}, "Factors.FinishRefreshToken": {"refresh-token-created"},
 }
 
 // TestEveryChangeHasItsEvent: in the outbox, and in the list of its user. That
@@ -53,7 +55,7 @@ func TestEveryChangeHasItsEvent(t *testing.T) {
 			t.Errorf("nothing is said of the events of %s", name)
 		}
 		t.Run(name, func(t *testing.T) {
-			db := snibtest.NewDB(t, &snib.Options{Outbox: []string{"mail", "notices"}, Sessions: snib.SessionPolicy{ExtendEvery: -1}})
+			db := snibtest.NewDB(t, &snib.Options{Outbox: []string{"mail", "notices"}, Sessions: snib.SessionPolicy{ExtendEvery: -1}, Keys: []snib.Key{testKey("k1", 1)}})
 			s := newScene(t, db)
 			before := unread(t, db, "notices")
 			if err := write(s); err != nil {

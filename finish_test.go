@@ -137,8 +137,14 @@ func TestFinishLogInTakesACodeOnce(t *testing.T) {
 		_, err = h.finish(h.pend(t), h.phone.at(h.phone.last-1)) // an older one neither
 		wantErr(t, err, snib.ErrInvalidCredentials)
 	})
+	old := h.codes[0]
+	for i, c := range must(h.db.Factors().CreateRecoveryCodes(ctx, h.logIn(t)))(t) { // in the place of those
+		h.codes[i] = c.Reveal()
+	}
+	_, err := h.finish(h.pend(t), old)
+	wantErr(t, err, snib.ErrInvalidCredentials)
 	must(h.finish(h.pend(t), h.codes[0]))(t)
-	_, err := h.finish(h.pend(t), h.codes[0])
+	_, err = h.finish(h.pend(t), h.codes[0])
 	wantErr(t, err, snib.ErrInvalidCredentials)
 	must(h.finish(h.pend(t), strings.ToUpper(strings.ReplaceAll(h.codes[1], "-", " "))))(t)
 	if f := must(h.db.Factors().List(ctx, h.user.ID))(t)[1]; f.Left != 8 {
