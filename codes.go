@@ -173,7 +173,10 @@ func (c Codes) Store(ctx context.Context, code Code) error {
 		if err := tx.rec.DeleteOwned(records.OneTimeTokens, dead...); err != nil {
 			return err
 		}
-		return tx.rec.PutOwned(records.OneTimeTokens, code.record.Key, code.record.Append(nil))
+		if err := tx.rec.PutOwned(records.OneTimeTokens, code.record.Key, code.record.Append(nil)); err != nil {
+			return err
+		}
+		return tx.rec.Note(u.ID, records.EventTokenCreated, aboutOneTime(&code.record))
 	}))
 }
 
@@ -221,6 +224,9 @@ func (c Codes) use(ctx context.Context, purpose, handle, digits string, do func(
 			return err
 		}
 		if err := tx.rec.DeleteOwned(records.OneTimeTokens, t.Key); err != nil {
+			return err
+		}
+		if err := tx.rec.Note(u.ID, records.EventTokenUsed, aboutOneTime(&t)); err != nil {
 			return err
 		}
 		if err = do(tx, newUser(u)); isSecondStep(err) {

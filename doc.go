@@ -41,7 +41,13 @@
 // refresh tokens are revoked. A [User] holds the version as of its read. Given to [DB.CreateSession] or
 // [DB.CreateRefreshToken] as [Proof], it is refused once the version has
 // changed: no session comes of old credentials. [DB.LogIn] and
-// [DB.ChangePassword] see to that themselves.
+// [DB.ChangePassword] see to that themselves. A used [OneTimeToken] and an active
+// [Session] are proofs too.
+//
+// Users change their own ways in by [DB.ChangePassword] and
+// [DB.ChangeCredentials], which give their session another token, so that a
+// stolen one is worth nothing; [DB.Reauthenticate] asks for the password before
+// that.
 //
 // # Guarantees
 //

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -18,10 +19,9 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/snibtest"
+	bolt "go.etcd.io/bbolt"
 )
 
 // exported is ExportUser, as text.
@@ -97,11 +97,18 @@ func portrait(tb testing.TB) (*snib.DB, snib.UserID) {
 	return db, u.ID
 }
 
+var updateExport = flag.Bool("update", false, "rewrite testdata/export.json")
+
 // TestExportUserIsAlwaysTheSame: everything that the file knows, in one order,
 // and JSON by another reader.
 func TestExportUserIsAlwaysTheSame(t *testing.T) {
 	db, id := portrait(t)
 	got := exported(t, db, id)
+	if *updateExport {
+		if err := os.WriteFile("testdata/export.json", []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if want := string(must(os.ReadFile("testdata/export.json"))(t)); got != want {
 		t.Errorf("exported\n%s\nwant\n%s", got, want)
 	}

@@ -302,7 +302,7 @@ func (tx *Tx) changingFactors(proof Proof) (c factorChange, err error) {
 		return c, err
 	}
 	old := tx.rec.Now-c.at > FactorProofAge.Milliseconds()
-	bare := c.all.Needed() && c.methods&records.ProvenFactors == 0 && !c.waived
+	bare := c.all.Needed() && uint16(c.methods)&records.ProvenFactors == 0 && !c.waived
 	if old || bare {
 		err = ErrNotFresh
 	}

@@ -23,6 +23,9 @@ type RefreshToken struct {
 	// CreateRefreshToken or Refresh has just made it.
 	Token Token
 
+	Methods    Methods // how the user was authenticated at the log-in
+	Persistent bool    // SessionOptions.Persistent
+
 	CreatedAt       time.Time // of the family
 	AuthenticatedAt time.Time // of the log-in
 	RotatedAt       time.Time // of the last use that gave new tokens
@@ -43,6 +46,8 @@ func newRefreshToken(f *codec.Family) RefreshToken {
 		ID:              RefreshTokenID(token.Family.ID(f.Key)),
 		UserID:          UserID(f.UserID),
 		SessionID:       SessionID(token.Session.ID(f.Key.With(f.Session))),
+		Methods:         Methods(f.Methods),
+		Persistent:      f.Flags&codec.SessionPersistent != 0,
 		CreatedAt:       clock.Time(f.Key.Time()),
 		AuthenticatedAt: clock.Time(f.AuthTime),
 		RotatedAt:       clock.Time(f.RotatedAt),
@@ -137,24 +142,28 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 // newFamily makes a family and its first session.
 func (tx *Tx) newFamily(p proven, o SessionOptions) (Session, RefreshToken, error) {
 	attributes, err := o.encode()
+	if err != nil {
+		return Session{}, RefreshToken{}, err
+	}
+	absolute, err := o.familyLife(&tx.db.o.Refresh)
 	if err == nil {
-		err = tx.complete(&p, pendingFor(goalFamily, p.session, attributes, o.Replaces))
+		err = tx.complete(p.with(o.Methods), pendingFor(goalFamily, p.session, attributes, &o))
 	}
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
 	f := codec.Family{
-		Methods: p.methods,
-		UserID:  p.user.ID, Epoch: tx.rec.State.Epoch, Attributes: attributes,
+		UserID: p.user.ID, Epoch: tx.rec.State.Epoch, Attributes: attributes,
+		Flags: o.flags() & codec.SessionPersistent, Methods: uint16(p.methods | o.Methods),
 		AuthTime: p.at, RotatedAt: tx.rec.Now, RevokedAt: clock.Never,
-		AbsoluteUntil: min(clock.After(tx.rec.Now, tx.db.o.Refresh.Absolute), p.until),
+		AbsoluteUntil: min(clock.After(tx.rec.Now, absolute), p.until),
 	}
 	var out pair
 	err = tx.replacing(p, o.Replaces, func() (err error) {
 		if out.session, out.refresh, err = tx.startFamily(&f); err != nil {
 			return err
 		}
-		return tx.rec.Note(f.UserID, records.EventRefreshCreated, records.About{Subject: f.Key.OwnID(), Methods: p.methods})
+		return tx.rec.Note(f.UserID, records.EventRefreshCreated, records.About{Subject: f.Key.OwnID(), Methods: uint16(p.methods)})
 	})
 	return out.session, out.refresh, err
 }
@@ -221,31 +230,37 @@ func withToken(f *codec.Family, x *familySecret) RefreshToken {
 func (tx *Tx) familySession(f *codec.Family) codec.Session {
 	until := min(clock.After(tx.rec.Now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
 	return codec.Session{
-		Key: f.Key.With(f.Session), UserID: f.UserID, Family: f.Key.OwnID(), Attributes: f.Attributes, Methods: f.Methods,
+		Key: f.Key.With(f.Session), UserID: f.UserID, Family: f.Key.OwnID(), Attributes: f.Attributes,
+		Flags: f.Flags & codec.SessionPersistent, Methods: f.Methods,
 		AuthTime: f.AuthTime, LastUsedAt: tx.rec.Now,
 		ActiveUntil: until, IdleUntil: until, AbsoluteUntil: f.AbsoluteUntil,
 	}
 }
 
 // List returns the user's refresh tokens that can be used, oldest first: at most
-// 100, an empty list for an unknown user. With the sessions that have none it is
-// the whole list of devices: see ListUserSessions.
+// 100, an empty list for an unknown user. For the list of a user's devices see
+// [Logins].
 func (r RefreshTokens) List(ctx context.Context, user UserID) ([]RefreshToken, error) {
 	return result(ctx, "list refresh tokens", r.at.view, func(tx *Tx) (out []RefreshToken, err error) {
 		if !validUserID(user) {
 			return nil, nil
 		}
-		err = tx.rec.ScanOwner(records.SpaceFamilies, tx.rec.Owner(string(user)), 0, func(key codec.OwnedKey, value []byte) error {
-			f, err := codec.DecodeFamily(key[:], value)
-			if err != nil {
-				return tx.rec.Damaged(records.SpaceFamilies, err)
-			}
-			if f.UserID == string(user) && !records.Revoked(&f) && tx.familyLive(&f) {
-				out = append(out, newRefreshToken(&f))
-			}
-			return nil
-		})
+		err = tx.eachFamily(user, func(f *codec.Family) { out = append(out, newRefreshToken(f)) })
 		return out, err
+	})
+}
+
+// eachFamily visits the families of a user whose token can be used, by age.
+func (tx *Tx) eachFamily(id UserID, visit func(*codec.Family)) error {
+	return tx.rec.ScanOwner(records.SpaceFamilies, tx.rec.Owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
+		f, err := codec.DecodeFamily(key[:], value)
+		if err != nil {
+			return tx.rec.Damaged(records.SpaceFamilies, err)
+		}
+		if f.UserID == string(id) && !records.Revoked(&f) && tx.familyLive(&f) {
+			visit(&f)
+		}
+		return nil
 	})
 }
 

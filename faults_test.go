@@ -133,12 +133,19 @@ var writes = map[string]func(*scene) error{
 	},
 	"LinkIdentity": func(s *scene) error { _, err := s.db.LinkIdentity(ctx, s.user.ID, "github", "1"); return err },
 	"UpdateUserPassword": func(s *scene) error {
-		_, err := s.db.UpdateUserPassword(ctx, s.user.ID, "another passphrase", s.session.ID, s.born.ID)
+		_, err := s.db.UpdateUserPassword(ctx, s.user.ID, "another passphrase")
 		return err
 	},
 	"RemoveUserPassword": func(s *scene) error { _, err := s.db.RemoveUserPassword(ctx, s.user.ID); return err },
 	"ChangePassword": func(s *scene) error {
-		_, err := s.db.ChangePassword(ctx, s.user.ID, password, "another passphrase")
+		_, err := s.db.ChangePassword(ctx, s.session.Token.Reveal(), password, "another passphrase")
+		return err
+	},
+	"ChangeCredentials": func(s *scene) error {
+		_, err := s.db.ChangeCredentials(ctx, s.born.Token.Reveal(), func(tx *snib.Tx, own snib.Session) error {
+			_, err := tx.UnlinkIdentity(own.UserID, "google", "second")
+			return err
+		})
 		return err
 	},
 	"Reauthenticate": func(s *scene) error {
@@ -223,6 +230,7 @@ var writes = map[string]func(*scene) error{
 		_, err := s.db.UpdateSessionAttributes(ctx, s.user.ID, s.born.ID, snib.Attributes{"room": "kitchen"})
 		return err
 	},
+	"Logins.Revoke": func(s *scene) error { return s.db.Logins().Revoke(ctx, s.user.ID, s.born.LoginID()) },
 	"RevokeSession": func(s *scene) error {
 		return s.db.RevokeSession(ctx, s.user.ID, s.born.ID)
 	},
@@ -241,7 +249,7 @@ var writes = map[string]func(*scene) error{
 
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
-	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Events.List": "reads", "Events.Read": "reads", "Events.Consume": "acknowledges by Events.Ack", "Codes.Begin": "reads", "Factors.List": "reads",
+	"Tokens.Peek": "reads", "Tokens.List": "reads", "RefreshTokens.List": "reads", "Logins.List": "reads", "Events.List": "reads", "Events.Read": "reads", "Events.Consume": "acknowledges by Events.Ack", "Codes.Begin": "reads", "Factors.List": "reads",
 	"ExportUser": "reads", "View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",

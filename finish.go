@@ -142,7 +142,7 @@ func (tx *Tx) spend(p *proven, c *typedCode) error {
 	if err == nil && !right {
 		err = ErrInvalidCredentials
 	}
-	p.methods |= c.method
+	p.methods |= Methods(c.method)
 	return err
 }
 
@@ -188,13 +188,9 @@ func (tx *Tx) signInAgain(p *proven) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	s.AuthTime, s.Methods = p.at, p.methods
-	s.AbsoluteUntil = clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute)
-	tx.setDeadlines(&s)
-	out, err := tx.issue(&s, s.Key)
-	if err != nil {
-		return Session{}, err
+	s.AuthTime, s.Methods = p.at, s.Methods|uint16(p.methods)
+	if s.Flags&codec.SessionOwnLife == 0 && s.Family.IsZero() {
+		s.AbsoluteUntil = clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute)
 	}
-	about := records.About{Subject: s.Key.OwnID(), Methods: p.methods}
-	return out, tx.rec.Note(s.UserID, records.EventReauthenticated, about)
+	return tx.keepAuthenticated(&s, p.methods)
 }

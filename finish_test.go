@@ -638,3 +638,33 @@ func TestAMailedCodeIsTheFirstStepOfAHolder(t *testing.T) {
 	wantErr(t, signIn(), snib.ErrInvalidOneTimeToken)
 	must(h.finish(pending, h.phone.code(h.db)))(t)
 }
+
+// TestASecondStepKeepsTheOptionsOfTheFirst, and a factor that the program names
+// itself is one.
+func TestASecondStepKeepsTheOptionsOfTheFirst(t *testing.T) {
+	h := newHolder(t, snib.Options{})
+	o := snib.SessionOptions{Persistent: true, Active: time.Hour, Idle: 2 * time.Hour, Absolute: 4 * time.Hour, Methods: snib.MethodProvider}
+	_, _, err := h.db.LogIn(ctx, "email", "ada@example.com", password, o)
+	s := must(h.finish(pendingOf(t, err), h.phone.code(h.db)))(t)
+	now := h.clock.Now()
+	if !s.Persistent || !s.ActiveUntil.Equal(now.Add(time.Hour)) || !s.IdleUntil.Equal(now.Add(3*time.Hour)) || !s.AbsoluteUntil.Equal(now.Add(4*time.Hour)) ||
+		s.Methods != snib.MethodPassword|snib.MethodProvider|snib.MethodTOTP {
+		t.Errorf("%+v", s)
+	}
+	o.Methods |= snib.MethodPasskey
+	valid(t, h.db, must(h.db.CreateSession(ctx, h.user, o))(t))
+}
+
+// TestChangePasswordMakesNoSessionFresh of a holder: a thief with session and
+// password could change the factors.
+func TestChangePasswordMakesNoSessionFresh(t *testing.T) {
+	h := newHolder(t, snib.Options{})
+	s := h.logIn(t)
+	h.clock.Advance(time.Hour)
+	s = must(h.db.ChangePassword(ctx, s.Token.Reveal(), password, "another passphrase"))(t)
+	if h.clock.Now().Sub(s.AuthenticatedAt) < time.Hour {
+		t.Error("it is authenticated now")
+	}
+	_, err := h.db.Factors().BeginTOTP(ctx, s, "Notes", "x")
+	wantErr(t, err, snib.ErrNotFresh)
+}

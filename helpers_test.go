@@ -226,6 +226,21 @@ func newSession(tb testing.TB, db *snib.DB, u snib.User) snib.Session {
 	return must(db.CreateSession(ctx, u, snib.SessionOptions{}))(tb)
 }
 
+// changePassword changes the password of a user by a session of its own.
+func changePassword(tb testing.TB, db *snib.DB, id snib.UserID, current, password string) (snib.Session, error) {
+	tb.Helper()
+	return db.ChangePassword(ctx, newSession(tb, db, asNow(tb, db, id)).Token.Reveal(), current, password)
+}
+
+// removePassword removes the password of the bearer of s, and returns the
+// session in its place.
+func removePassword(db *snib.DB, s snib.Session) (snib.Session, error) {
+	return db.ChangeCredentials(ctx, s.Token.Reveal(), func(tx *snib.Tx, s snib.Session) error {
+		_, err := tx.RemoveUserPassword(s.UserID)
+		return err
+	})
+}
+
 // sessionIDs lists the user's sessions.
 func sessionIDs(tb testing.TB, db *snib.DB, id snib.UserID) []snib.SessionID {
 	tb.Helper()

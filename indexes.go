@@ -74,12 +74,12 @@ func readsAttribute(db *DB, x attribute) []kv.Ref {
 // attribute, in order of their ids, with the promises of ListUsers. The error
 // is ErrInvalidInput (Name) if the attribute is not declared.
 func (db *DB) ListUsersByAttribute(ctx context.Context, name string, value any, o ListOptions) iter.Seq2[User, error] {
-	return db.pages(ctx, "list users by attribute", o, attributePage(name, value))
+	return db.pages(ctx, "list users by attribute", o, o.only(attributePage(name, value)))
 }
 
 // ListUsersByAttribute is [DB.ListUsersByAttribute] in this transaction.
 func (tx *Tx) ListUsersByAttribute(name string, value any, o ListOptions) iter.Seq2[User, error] {
-	return tx.pages(o, attributePage(name, value))
+	return tx.pages(o, o.only(attributePage(name, value)))
 }
 
 func attributePage(name string, value any) page {

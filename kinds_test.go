@@ -523,7 +523,7 @@ func TestOneOwnerOfTwoUsersKeepsThemApart(t *testing.T) {
 		}
 	}
 	export := exported(t, c.db, c.ada.ID)
-	if strings.Contains(export, string(c.sessions[1][0].ID)) || strings.Count(export, `"id":"ses_`) != 6 {
+	if strings.Contains(export, fmt.Sprintf(`"id":%q`, c.sessions[1][0].ID)) || strings.Count(export, `"id":"ses_`) != 6 {
 		t.Errorf("exported of ada: %s", export)
 	}
 	// What ada ends of bob's by its id is nothing.

@@ -10,8 +10,15 @@ import (
 
 // ListOptions bounds a list.
 type ListOptions struct {
-	After UserID // begin behind this id; "" begins with the first
+	After UserID // begin behind this user; "" begins with the first
 	Limit int    // at most so many; 0 and less are all
+
+	// Provider and Prefix, of ListUsers alone, choose the users with an identity
+	// of the provider that begins with the prefix, each once, in the order of
+	// these identities, compared by the provider's rule: "ada.l" of
+	// "email", as an operator types it. An empty Prefix is all of the provider.
+	// After must then be a user of the list.
+	Provider, Prefix string
 }
 
 // pageSize is how many users are read in one transaction of a list.
@@ -21,15 +28,16 @@ const pageSize = 256
 // order of creation, imported ones among them bytewise. It reads pages of 256
 // and has no transaction open while the body runs, so the body may call any
 // method of db, and the list is not one snapshot. An error comes once, with
-// the zero User, and ends the list; so does the end of ctx.
+// the zero User, and ends the list; so does the end of ctx. ErrInvalidInput
+// (Provider, After).
 func (db *DB) ListUsers(ctx context.Context, o ListOptions) iter.Seq2[User, error] {
-	return db.pages(ctx, "list users", o, (*Tx).userPage)
+	return func(yield func(User, error) bool) { db.pages(ctx, "list users", o, o.page())(yield) }
 }
 
 // ListUsers is [DB.ListUsers] in this transaction: on its snapshot and, in an
 // Update, its own writes.
 func (tx *Tx) ListUsers(o ListOptions) iter.Seq2[User, error] {
-	return tx.pages(o, (*Tx).userPage)
+	return func(yield func(User, error) bool) { tx.pages(o, o.page())(yield) }
 }
 
 // A page reads at most n users whose ids come behind after.

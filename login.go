@@ -91,6 +91,9 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 	if _, err := o.encode(); err != nil {
 		return Session{}, User{}, during("log in", err)
 	}
+	if _, err := o.life(&db.o.Sessions); err != nil {
+		return Session{}, User{}, during("log in", err)
+	}
 	var s Session
 	var second error
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
@@ -100,7 +103,7 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 				return User{}, err
 			}
 			second = nil
-			s, err = tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never, methods: records.MethodPassword}, o)
+			s, err = tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never, methods: MethodPassword}, o)
 			if isSecondStep(err) && v.upgrade != "" {
 				second, err = err, nil // the hash is upgraded all the same
 			}

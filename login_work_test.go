@@ -277,7 +277,7 @@ func TestLogInByAnImportedHashTakesItsOwnTimeUntilReplaced(t *testing.T) {
 		}
 		foreign(5 - i)
 	}
-	must(db.ChangePassword(ctx, users["change"].ID, password, "a new passphrase"))(t)
+	must(changePassword(t, db, users["change"].ID, password, "a new passphrase"))(t)
 	foreign(3)
 	must(db.RemoveUserPassword(ctx, users["remove"].ID))(t)
 	foreign(2)

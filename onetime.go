@@ -28,6 +28,8 @@ type OneTimeToken struct {
 	CreatedAt time.Time // when it was made
 	ExpiresAt time.Time // accepted before this
 	Data      []byte    // as it was given: the new e-mail address, say
+
+	used uint64 // the credential version of the user when Use accepted it; 0 of any other
 }
 
 // Bounds of one-time tokens.
@@ -193,7 +195,9 @@ func (o OneTimeTokens) Use(ctx context.Context, purpose, token string) (OneTimeT
 		if err != nil {
 			return OneTimeToken{}, err
 		}
-		return newOneTimeToken(&t), nil
+		out := newOneTimeToken(&t)
+		out.used = t.CredentialVersion
+		return out, nil
 	})
 }
 

@@ -380,8 +380,8 @@ var forOneTimeTokens = []struct {
 		_, err := db.UpdateUserPassword(ctx, id, password)
 		return err
 	}},
-	{"ChangePassword, session kept", true, func(db *snib.DB, id snib.UserID, s snib.Session) error {
-		_, err := db.ChangePassword(ctx, id, password, password, s.ID)
+	{"ChangePassword", true, func(db *snib.DB, _ snib.UserID, s snib.Session) error {
+		_, err := db.ChangePassword(ctx, s.Token.Reveal(), password, password)
 		return err
 	}},
 	{"RemoveUserPassword", true, func(db *snib.DB, id snib.UserID, _ snib.Session) error {

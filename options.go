@@ -185,7 +185,8 @@ type ThrottlePolicy struct {
 
 // SessionPolicy bounds the life of sessions. Deadlines are written into a
 // session when it is made, extended or renewed; the absolute one stays as it
-// was made. A changed policy reaches a session then.
+// was made. A changed policy reaches a session then. [AAL1], [AAL2], [AAL3] and
+// [Desktop] return policies.
 type SessionPolicy struct {
 	// Active is how long a session is valid without being extended or
 	// renewed. Default 24 h, at least 1 s. As an extension is written only

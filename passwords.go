@@ -180,116 +180,51 @@ func (tx *Tx) openHash(u *codec.User) (string, error) {
 // UpdateUserPassword sets the user's password without asking for the old one
 // (the reset of an administrator, or after a one-time token), and returns the
 // updated user. All sessions, refresh tokens and one-time tokens of the user
-// end in the same transaction, except the sessions in keep. A kept session that
-// was born of a refresh token loses it, and ends at the deadline it has. Failed
-// log-ins go on counting: [Throttle.Unlock] ends their run.
+// end in the same transaction. Users set their own by ChangePassword, or inside
+// ChangeCredentials, which gives their session back. Failed log-ins go on
+// counting: [Throttle.Unlock] ends their run.
 //
-// ErrUserNotFound; ErrInvalidInput (Password as in HashPassword, Keep if one
-// is a session of another user); ErrBusy; ErrNoKey.
-func (db *DB) UpdateUserPassword(ctx context.Context, id UserID, password string, keep ...SessionID) (User, error) {
+// ErrUserNotFound; ErrInvalidInput (Password as in HashPassword); ErrBusy;
+// ErrNoKey.
+func (db *DB) UpdateUserPassword(ctx context.Context, id UserID, password string) (User, error) {
 	hash, err := db.hashPassword(ctx, password)
 	if err != nil {
 		return User{}, during("update password", err)
 	}
 	return result(ctx, "update password", db.update, func(tx *Tx) (User, error) {
-		return tx.UpdateUserPassword(id, hash, keep...)
+		return tx.UpdateUserPassword(id, hash)
 	})
 }
 
 // UpdateUserPassword is [DB.UpdateUserPassword] in this transaction, with a
 // hash from [DB.HashPassword]; the zero hash is ErrInvalidInput.
-func (tx *Tx) UpdateUserPassword(id UserID, hash PasswordHash, keep ...SessionID) (User, error) {
+func (tx *Tx) UpdateUserPassword(id UserID, hash PasswordHash) (User, error) {
 	if err := tx.writing(); err != nil {
 		return User{}, err
 	}
 	if hash.isZero() {
 		return User{}, missing("Password")
 	}
-	return tx.replacePassword(id, hash, keep, records.EventPasswordSet, func(*codec.User) error { return nil })
+	return tx.replacePassword(id, hash, records.EventPasswordSet)
 }
 
 // RemoveUserPassword takes the user's password away: afterwards every password
 // is refused. It returns the updated user, and revokes the same sessions and
-// tokens as UpdateUserPassword. ErrUserNotFound, ErrInvalidInput (Keep).
-func (db *DB) RemoveUserPassword(ctx context.Context, id UserID, keep ...SessionID) (User, error) {
+// tokens as UpdateUserPassword. ErrUserNotFound.
+func (db *DB) RemoveUserPassword(ctx context.Context, id UserID) (User, error) {
 	return result(ctx, "remove password", db.update, func(tx *Tx) (User, error) {
-		return tx.RemoveUserPassword(id, keep...)
+		return tx.RemoveUserPassword(id)
 	})
 }
 
 // RemoveUserPassword is [DB.RemoveUserPassword] in this transaction.
-func (tx *Tx) RemoveUserPassword(id UserID, keep ...SessionID) (User, error) {
-	return tx.replacePassword(id, PasswordHash{}, keep, records.EventPasswordRemoved, func(*codec.User) error { return nil })
-}
-
-// ChangePassword sets the user's password if current is the one that is set, as
-// a user does, and returns the updated user. It is atomic: if the password
-// changes between the verification and the write, the call is refused. It
-// revokes the same sessions and tokens as UpdateUserPassword. It calls
-// Options.BeforeAuth and is throttled as a log-in by the primary identity is;
-// give the session of the user by [WithProof], or strangers' failures count.
-//
-// ErrUserNotFound, ErrUserDisabled, ErrInvalidCredentials (current is wrong or
-// cannot be a password, or was changed meanwhile; a sign-out meanwhile is no
-// reason), ErrInvalidInput (Password, Keep), [ThrottledError], ErrBusy, ErrNoKey.
-func (db *DB) ChangePassword(ctx context.Context, id UserID, current, password string, keep ...SessionID) (User, error) {
-	u, err := db.changePassword(ctx, id, current, password, keep)
-	return u, during("change password", err)
-}
-
-func (db *DB) changePassword(ctx context.Context, id UserID, current, password string, keep []SessionID) (User, error) {
-	if _, err := db.checkNew(password); err != nil {
-		return User{}, err
-	}
-	if err := db.passwordKeys(ctx); err != nil {
-		return User{}, err
-	}
-	verified, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) {
-		u, err := tx.user(id)
-		if err == nil {
-			u.PasswordHash, err = tx.openHash(&u)
-		}
-		return u, err
-	})
-	if err != nil {
-		return User{}, err
-	}
-	if verified.DisabledAt != 0 {
-		return User{}, ErrUserDisabled
-	}
-	var u User
-	err = db.verifyAgain(ctx, &verified, current, func() (err error) {
-		u, err = db.swapPassword(ctx, &verified, password, keep)
-		return err
-	})
-	return u, err
-}
-
-// swapPassword sets another password for u, whose current one was right, unless
-// another was set in between or the user disabled.
-func (db *DB) swapPassword(ctx context.Context, u *codec.User, password string, keep []SessionID) (User, error) {
-	hash, err := db.hashPassword(ctx, password)
-	if err != nil {
-		return User{}, err
-	}
-	db.afterVerify()
-	id, verified := UserID(u.ID), opened{u.CredentialVersion, u.PasswordHash}
-	return result(ctx, "", db.update, func(tx *Tx) (User, error) {
-		return tx.replacePassword(id, hash, keep, records.EventPasswordChanged, func(u *codec.User) error {
-			switch {
-			case u.DisabledAt != 0:
-				return ErrUserDisabled
-			case !verified.holds(tx, u):
-				return ErrInvalidCredentials
-			}
-			return nil
-		})
-	})
+func (tx *Tx) RemoveUserPassword(id UserID) (User, error) {
+	return tx.replacePassword(id, PasswordHash{}, records.EventPasswordRemoved)
 }
 
 // replacePassword sets or removes a password and revokes the credentials that
-// depend on it, after allowed has agreed.
-func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, kind records.EventKind, allowed func(*codec.User) error) (User, error) {
+// depend on it.
+func (tx *Tx) replacePassword(id UserID, hash PasswordHash, kind records.EventKind) (User, error) {
 	if err := tx.writing(); err != nil {
 		return User{}, err
 	}
@@ -299,14 +234,7 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, ki
 		}
 	}
 	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
-		if err := allowed(u); err != nil {
-			return err
-		}
 		if err := tx.db.checkOwnNames(hash, u.Identities); err != nil {
-			return err
-		}
-		kept, err := tx.keptSessions(u.ID, "Keep", keep)
-		if err != nil {
 			return err
 		}
 		if err := tx.setPassword(u, hash); err != nil {
@@ -314,15 +242,7 @@ func (tx *Tx) replacePassword(id UserID, hash PasswordHash, keep []SessionID, ki
 		}
 		u.CredentialVersion++
 		c.Note(kind, records.About{})
-		for _, s := range kept {
-			if !s.Family.IsZero() {
-				// Its family ends. It lives to the deadline it has, and no
-				// longer.
-				s.Family, s.AbsoluteUntil = codec.OwnID{}, s.IdleUntil
-				c.Detached = append(c.Detached, s)
-			}
-		}
-		return c.On(&tx.rec, records.PasswordChanges, keysOf(kept)...)
+		return c.On(&tx.rec, records.PasswordChanges)
 	})
 }
 

@@ -14,15 +14,11 @@ import (
 	"github.com/snibdb/snib/snibtest"
 )
 
-func TestUpdateUserPasswordEndsEverythingButTheKept(t *testing.T) {
+func TestUpdateUserPasswordEndsEverything(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
-	kept, gone := logIn(t, db, "a@example.com"), logIn(t, db, "a@example.com")
+	gone := logIn(t, db, "a@example.com")
 	famSession, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keptFam, keptFamily, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,29 +26,16 @@ func TestUpdateUserPasswordEndsEverythingButTheKept(t *testing.T) {
 	stranger := email(t, db, "b@example.com")
 	theirs := logIn(t, db, "b@example.com")
 
-	_, err = db.UpdateUserPassword(ctx, u.ID, "a new passphrase", theirs.ID)
-	wantField(t, err, "Keep")
-	for _, s := range []snib.Session{kept, gone, famSession} {
-		valid(t, db, s) // nothing was written
-	}
 	_, err = db.UpdateUserPassword(ctx, u.ID, "short")
 	wantField(t, err, "Password")
 
-	got := must(db.UpdateUserPassword(ctx, u.ID, "a new passphrase", kept.ID, keptFam.ID))(t)
+	got := must(db.UpdateUserPassword(ctx, u.ID, "a new passphrase"))(t)
 	if got.CredentialVersion != u.CredentialVersion+1 {
 		t.Errorf("version %d", got.CredentialVersion)
 	}
-	valid(t, db, kept)
-	valid(t, db, keptFam)
 	invalid(t, db, gone)
 	invalid(t, db, famSession)
-	for _, f := range []snib.RefreshToken{family, keptFamily} {
-		_, _, err := db.Refresh(ctx, f.Token.Reveal())
-		wantErr(t, err, snib.ErrInvalidRefreshToken)
-	}
-	if s := must(db.GetSession(ctx, keptFam.ID))(t); s.RefreshTokenID != "" || !s.ActiveUntil.Equal(keptFam.ActiveUntil) {
-		t.Errorf("the kept session is of family %q until %v, want none until %v", s.RefreshTokenID, s.ActiveUntil, keptFam.ActiveUntil)
-	}
+	refused(t, db, family.Token.Reveal(), snib.ErrInvalidRefreshToken)
 	_, err = db.Tokens().Use(ctx, "reset", link.Token.Reveal())
 	wantErr(t, err, snib.ErrInvalidOneTimeToken)
 	_, err = db.AuthenticateUser(ctx, "email", "a@example.com", password)
@@ -64,7 +47,6 @@ func TestUpdateUserPasswordEndsEverythingButTheKept(t *testing.T) {
 	if got.HasPassword {
 		t.Error("still has a password")
 	}
-	invalid(t, db, kept)
 	for _, p := range []string{"a new passphrase", password, "x"} {
 		_, err = db.AuthenticateUser(ctx, "email", "a@example.com", p)
 		wantErr(t, err, snib.ErrInvalidCredentials)
@@ -72,10 +54,10 @@ func TestUpdateUserPasswordEndsEverythingButTheKept(t *testing.T) {
 	must(db.AuthenticateUser(ctx, "email", stranger.Identities[0].Identifier, password))(t)
 }
 
-func TestRemoveUserPasswordEndsEverythingButTheKept(t *testing.T) {
+func TestRemoveUserPasswordEndsEverything(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := email(t, db, "a@example.com")
-	kept, gone := logIn(t, db, "a@example.com"), logIn(t, db, "a@example.com")
+	gone := logIn(t, db, "a@example.com")
 	_, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -83,15 +65,11 @@ func TestRemoveUserPasswordEndsEverythingButTheKept(t *testing.T) {
 	link := must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil))(t)
 	email(t, db, "b@example.com")
 	theirs := logIn(t, db, "b@example.com")
-	_, err = db.RemoveUserPassword(ctx, u.ID, theirs.ID)
-	wantField(t, err, "Keep")
-	valid(t, db, gone) // nothing was written
 
-	got := must(db.RemoveUserPassword(ctx, u.ID, kept.ID))(t)
+	got := must(db.RemoveUserPassword(ctx, u.ID))(t)
 	if got.HasPassword || got.CredentialVersion != u.CredentialVersion+1 {
 		t.Errorf("has a password %t, version %d", got.HasPassword, got.CredentialVersion)
 	}
-	valid(t, db, kept)
 	valid(t, db, theirs)
 	invalid(t, db, gone)
 	_, _, err = db.Refresh(ctx, family.Token.Reveal())
@@ -181,10 +159,10 @@ func TestChangePasswordIsThrottledAsALogInIs(t *testing.T) {
 		},
 	})
 	u := email(t, db, "A@example.com")
-	_, err := db.ChangePassword(ctx, u.ID, "wrong password", "a new passphrase")
+	_, err := changePassword(t, db, u.ID, "wrong password", "a new passphrase")
 	wantErr(t, err, snib.ErrInvalidCredentials)
-	must(db.ChangePassword(ctx, u.ID, password, "a new passphrase"))(t)
-	_, err = db.ChangePassword(ctx, u.ID, "a new passphrase", password)
+	must(changePassword(t, db, u.ID, password, "a new passphrase"))(t)
+	_, err = changePassword(t, db, u.ID, "a new passphrase", password)
 	wantErr(t, err, stop)
 	if got := fmt.Sprint(asked); got != "[email:a@example.com email:a@example.com email:a@example.com]" {
 		t.Errorf("asked %v", got)
@@ -216,7 +194,7 @@ func TestChangePasswordVerifiesWhateverIsStored(t *testing.T) {
 	for _, name := range []string{"active", "none", "removed", "corrupt", "huge"} {
 		u := must(db.GetUserByProviderID(ctx, "email", name+"@example.com"))(t)
 		got := passes.during(func() {
-			_, err := db.ChangePassword(ctx, u.ID, "a wrong passphrase", "a new passphrase")
+			_, err := changePassword(t, db, u.ID, "a wrong passphrase", "a new passphrase")
 			wantErr(t, err, snib.ErrInvalidCredentials)
 		})
 		if !slices.Equal(got, want) {
@@ -228,28 +206,28 @@ func TestChangePasswordVerifiesWhateverIsStored(t *testing.T) {
 func TestChangePasswordIsACompareAndSwap(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Throttle: snib.ThrottlePolicy{InsecureOff: true}})
 	u := email(t, db, "a@example.com")
-	none := user(t, db, "none")
-	off := user(t, db, "off")
-	must(db.DisableUser(ctx, off.ID, ""))(t)
-	other := newSession(t, db, none)
+	s, none := newSession(t, db, u), newSession(t, db, user(t, db, "none"))
+	off := newSession(t, db, user(t, db, "off"))
+	must(db.DisableUser(ctx, off.UserID, ""))(t)
+	change := func(s snib.Session, current, password string) (snib.Session, error) {
+		return db.ChangePassword(ctx, s.Token.Reveal(), current, password)
+	}
 	quiet(t, db, func() {
-		_, err := db.ChangePassword(ctx, u.ID, "a wrong password", "a new passphrase")
+		_, err := change(s, "a wrong password", "a new passphrase")
 		wantErr(t, err, snib.ErrInvalidCredentials)
-		_, err = db.ChangePassword(ctx, none.ID, password, "a new passphrase")
+		_, err = change(none, password, "a new passphrase")
 		wantErr(t, err, snib.ErrInvalidCredentials)
-		_, err = db.ChangePassword(ctx, off.ID, password, "a new passphrase")
-		wantErr(t, err, snib.ErrUserDisabled)
-		_, err = db.ChangePassword(ctx, u.ID, password, "short")
+		_, err = change(off, password, "a new passphrase")
+		wantErr(t, err, snib.ErrInvalidSession)
+		_, err = change(s, password, "short")
 		wantField(t, err, "Password")
 		passes := observe(t, db)
 		for _, current := range []string{"", "nul\x00", "\xff", strings.Repeat("x", 1025)} {
-			got := passes.during(func() { _, err = db.ChangePassword(ctx, u.ID, current, "a new passphrase") })
+			got := passes.during(func() { _, err = change(s, current, "a new passphrase") })
 			if !errors.Is(err, snib.ErrInvalidCredentials) || len(got) != 1 {
 				t.Errorf("current %.10q: %v after %d passes, want it wrong after one", current, err, len(got))
 			}
 		}
-		_, err = db.ChangePassword(ctx, u.ID, password, "a new passphrase", other.ID)
-		wantField(t, err, "Keep")
 	})
 	for _, o := range raising {
 		t.Run(o.name, func(t *testing.T) {
@@ -263,12 +241,10 @@ func TestChangePasswordIsACompareAndSwap(t *testing.T) {
 				}
 				after, _ = content(t, db)
 			})
-			_, err := db.ChangePassword(ctx, u.ID, password, "the passphrase that lost")
+			_, err := db.ChangePassword(ctx, s.Token.Reveal(), password, "the passphrase that lost")
 			switch {
-			case o.name == "DisableUser":
-				wantErr(t, err, snib.ErrUserDisabled)
-			case strings.Contains(o.name, "Password"):
-				wantErr(t, err, snib.ErrInvalidCredentials)
+			case o.name == "DisableUser", strings.Contains(o.name, "Password"):
+				wantErr(t, err, snib.ErrInvalidSession) // as the session has ended
 			default: // says nothing of the password
 				if err != nil {
 					t.Fatal(err)
@@ -281,15 +257,16 @@ func TestChangePasswordIsACompareAndSwap(t *testing.T) {
 			}
 		})
 	}
-	kept, gone := logIn(t, db, "a@example.com"), logIn(t, db, "a@example.com")
-	changed := must(db.ChangePassword(ctx, u.ID, password, "a new passphrase", kept.ID))(t)
-	if changed.CredentialVersion != u.CredentialVersion+1 {
-		t.Errorf("version %d", changed.CredentialVersion)
+	gone := logIn(t, db, "a@example.com")
+	changed := must(change(s, password, "a new passphrase"))(t)
+	if now := asNow(t, db, u.ID); now.CredentialVersion != u.CredentialVersion+1 {
+		t.Errorf("version %d", now.CredentialVersion)
 	}
-	valid(t, db, kept)
+	valid(t, db, changed)
+	invalid(t, db, s)
 	invalid(t, db, gone)
 	must(db.AuthenticateUser(ctx, "email", "a@example.com", "a new passphrase"))(t)
-	_, err := db.ChangePassword(ctx, u.ID, password, "another passphrase")
+	_, err := change(changed, password, "another passphrase")
 	wantErr(t, err, snib.ErrInvalidCredentials)
 }
 
@@ -306,7 +283,6 @@ func TestPasswordPolicy(t *testing.T) {
 	}})
 	u := email(t, db, "ada.lovelace@example.com")
 	must(db.LinkIdentity(ctx, u.ID, "username", "countess_lovelace"))(t)
-	s := newSession(t, db, u)
 	for _, c := range []struct{ password, reason string }{
 		{"short", "must have 10 characters or more"}, {"ninechars", "must have 10 characters or more"},
 		{"\ufdfaabcdefgh", "must have 10 characters or more"}, // 26 in NFKC, and 9 as it is
@@ -319,9 +295,10 @@ func TestPasswordPolicy(t *testing.T) {
 		{"ada.lovelace@example.co", ""},
 	} {
 		for name, set := range map[string]func() error{
-			"UpdateUserPassword": func() error { _, err := db.UpdateUserPassword(ctx, u.ID, c.password, s.ID); return err },
+			"UpdateUserPassword": func() error { _, err := db.UpdateUserPassword(ctx, u.ID, c.password); return err },
 			"ChangePassword": func() error {
-				_, err := db.ChangePassword(snib.AsOperator(ctx), u.ID, password, c.password, s.ID)
+				s := newSession(t, db, asNow(t, db, u.ID))
+				_, err := db.ChangePassword(snib.AsOperator(ctx), s.Token.Reveal(), password, c.password)
 				return err
 			},
 		} {
@@ -331,7 +308,7 @@ func TestPasswordPolicy(t *testing.T) {
 				t.Errorf("%s %q: %v, want %q", name, c.password, err, c.reason)
 			}
 			if c.reason == "" {
-				must(db.UpdateUserPassword(ctx, u.ID, password, s.ID))(t)
+				must(db.UpdateUserPassword(ctx, u.ID, password))(t)
 			}
 		}
 	}

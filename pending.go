@@ -3,6 +3,7 @@ package snib
 import (
 	"encoding/binary"
 	"strings"
+	"time"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/records"
@@ -21,6 +22,11 @@ type pendingLogIn struct {
 	expires    int64
 	at, until  int64 // as of proven
 	methods    uint16
+	asked      uint16 // of the options, as the next four
+	persistent byte
+	active     int64 // nanoseconds
+	idle       int64
+	absolute   int64
 	session    codec.OwnedKey // that must be active: the proof, or the one to replace; zero without one
 	attributes string         // encoded
 	replaces   []string       // tokens
@@ -38,7 +44,7 @@ const pendingLife = 10 * 60_000
 
 const (
 	pendingPrefix = "snpen_"
-	pendingFixed  = 1 + 8 + 4 + 8 + 8 + 8 + 2 + codec.OwnedKeyBytes
+	pendingFixed  = 1 + 8 + 4 + 3*8 + 2 + 2 + 1 + 3*8 + codec.OwnedKeyBytes
 	maxPending    = 16 << 10 // bytes of text; 16 tokens and 4 KiB of attributes take 8 KiB
 )
 
@@ -51,6 +57,10 @@ func (p *pendingLogIn) encode() string {
 		b = binary.BigEndian.AppendUint64(b, uint64(t))
 	}
 	b = binary.BigEndian.AppendUint16(b, p.methods)
+	b = append(binary.BigEndian.AppendUint16(b, p.asked), p.persistent)
+	for _, d := range []int64{p.active, p.idle, p.absolute} {
+		b = binary.BigEndian.AppendUint64(b, uint64(d))
+	}
 	b = append(b, p.session[:]...)
 	for _, text := range append([]string{p.user, p.attributes}, p.replaces...) {
 		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
@@ -71,6 +81,10 @@ func decodePending(text string) (p pendingLogIn, ok bool) {
 		*t, b = int64(binary.BigEndian.Uint64(b)), b[8:]
 	}
 	p.methods, b = binary.BigEndian.Uint16(b), b[2:]
+	p.asked, p.persistent, b = binary.BigEndian.Uint16(b), b[2], b[3:]
+	for _, d := range []*int64{&p.active, &p.idle, &p.absolute} {
+		*d, b = int64(binary.BigEndian.Uint64(b)), b[8:]
+	}
 	b = b[copy(p.session[:], b):]
 	var texts []string
 	for len(b) > 0 {
@@ -93,6 +107,8 @@ func decodePending(text string) (p pendingLogIn, ok bool) {
 // options are those with which the log-in began.
 func (p *pendingLogIn) options() (o SessionOptions) {
 	o.Attributes = decodeAttributes(p.attributes)
+	o.Methods, o.Persistent = Methods(p.asked), p.persistent == 1
+	o.Active, o.Idle, o.Absolute = time.Duration(p.active), time.Duration(p.idle), time.Duration(p.absolute)
 	for _, text := range p.replaces {
 		o.Replaces = append(o.Replaces, PresentedToken(text))
 	}
@@ -160,5 +176,5 @@ func (tx *Tx) openPending(text string) (p pendingLogIn, ok bool) {
 
 // proof returns the result of the first step.
 func (p *pendingLogIn) proof(u codec.User) proven {
-	return proven{user: u, at: p.at, until: p.until, session: p.session, methods: p.methods}
+	return proven{user: u, at: p.at, until: p.until, session: p.session, methods: Methods(p.methods)}
 }

@@ -32,7 +32,7 @@ func FuzzDecodePending(f *testing.F) {
 // TestPendingKeepsAllItsFields, and no text that is shorter or longer is one.
 func TestPendingKeepsAllItsFields(t *testing.T) {
 	p := pendingLogIn{
-		goal: goalFamily, user: "u", version: 1, epoch: 2, expires: 3, at: 4, until: 5, methods: 6,
+		goal: goalFamily, user: "u", version: 1, epoch: 2, expires: 3, at: 4, until: 5, methods: 6, asked: 8, persistent: 1, active: 9, idle: 10, absolute: 11,
 		session: codec.OwnedKey{7}, attributes: "a", replaces: []string{"b"},
 	}
 	v := reflect.ValueOf(p)

@@ -9,26 +9,28 @@ import (
 )
 
 // Proof says for whom, and on which evidence, a session or refresh token is
-// made. It is one of two:
+// made. It is one of three:
 //
 //   - A [User], as a method returned it when the person was authenticated: by
 //     AuthenticateUser, by CreateUser, by UpdateUserPassword after a reset by a
-//     one-time token, or by GetUser before another one-time token was used or an
-//     OAuth provider was asked. If the user's credential version has changed
-//     since, that evidence is void: ErrInvalidCredentials. That of
-//     AuthenticateUser is so only if the password was changed or the identity
-//     moved.
+//     one-time token, or by GetUser before an OAuth provider was asked. If the
+//     user's credential version has changed since, that evidence is void:
+//     ErrInvalidCredentials. That of AuthenticateUser is so only if the password
+//     was changed or the identity moved. Only AuthenticateUser shows a method;
+//     the program names others as SessionOptions.Methods.
+//   - A [OneTimeToken], as Use of [OneTimeTokens] returned it: a log-in by a
+//     mailed link. Void as a User is; best in the transaction that uses it.
 //   - A [Session] that is active: one log-in carried to another place (a second
 //     device, a desktop program that opens a browser). The new credential has
-//     its time of log-in and does not outlive its AbsoluteUntil. If it has
-//     ended meanwhile: ErrInvalidSession.
+//     its time of log-in and Methods and does not outlive its AbsoluteUntil. If
+//     it has ended meanwhile: ErrInvalidSession.
 //
 // Of a user with a second factor it must include that: a Session of a log-in with
 // one does, a User does not. Otherwise [SecondFactorError]; [FactorNotNeeded]
 // makes an exception.
 //
 // ErrUserNotFound, ErrUserDisabled; ErrInvalidInput (Proof) for nil and for a
-// User or Session that no method returned.
+// User, Session or OneTimeToken that no method returned, or that is not used.
 type Proof interface {
 	// prove looks at the evidence in tx.
 	prove(tx *Tx) (proven, error)
@@ -36,12 +38,12 @@ type Proof interface {
 
 // proven is the content of a verified Proof.
 type proven struct {
-	user  codec.User
-	at    int64 // when the user was authenticated
-	until int64 // a bound on the new credential
+	user    codec.User
+	methods Methods // by which the user was authenticated
+	at      int64   // when
+	until   int64   // a bound on the new credential
 
 	session codec.OwnedKey // which is the proof; zero without one
-	methods uint16         // what was verified: see records.MethodPassword
 	waived  bool           // a second factor is not needed
 }
 
@@ -64,9 +66,9 @@ func (u User) prove(tx *Tx) (proven, error) {
 	if u.CredentialVersion == 0 {
 		return proven{}, &InputError{Field: "Proof", Code: CodeMalformed, Reason: "must be a User that was read"}
 	}
-	var methods uint16
+	var methods Methods
 	if u.login != nil {
-		methods = records.MethodPassword
+		methods = MethodPassword
 	}
 	record, err := tx.user(u.ID)
 	switch {
@@ -83,7 +85,18 @@ func (u User) prove(tx *Tx) (proven, error) {
 			return proven{}, err
 		}
 	}
-	return proven{user: record, at: tx.rec.Now, until: clock.Never, methods: methods}, nil
+	return proven{user: record, methods: methods, at: tx.rec.Now, until: clock.Never}, nil
+}
+
+func (t OneTimeToken) prove(tx *Tx) (proven, error) {
+	if t.used == 0 {
+		return proven{}, &InputError{Field: "Proof", Code: CodeMalformed, Reason: "must be a OneTimeToken that was used"}
+	}
+	u, err := tx.user(t.UserID)
+	if err == nil && u.DisabledAt == 0 && u.CredentialVersion != t.used {
+		err = ErrInvalidCredentials
+	}
+	return proven{user: u, methods: MethodOneTimeToken, at: tx.rec.Now, until: clock.Never}, err
 }
 
 func (s Session) prove(tx *Tx) (proven, error) {
@@ -97,10 +110,10 @@ func (s Session) prove(tx *Tx) (proven, error) {
 	if err != nil {
 		return proven{}, err
 	}
-	at, until, key, methods := v.AuthTime(), v.AbsoluteUntil(), v.Key(), v.Methods()
+	at, until, key, methods := v.AuthTime(), v.AbsoluteUntil(), v.Key(), Methods(v.Methods())
 	u, err := tx.user(s.UserID)
 	if errors.Is(err, ErrUserNotFound) {
 		err = tx.rec.Orphan(records.SpaceSessions, err)
 	}
-	return proven{user: u, at: at, until: until, session: key, methods: methods}, err
+	return proven{user: u, methods: methods, at: at, until: until, session: key}, err
 }

@@ -103,9 +103,9 @@ var raising = []op{
 	onUser("UpdateUserPassword to the same", func(db *snib.DB, id snib.UserID) (snib.User, error) {
 		return db.UpdateUserPassword(ctx, id, password)
 	}),
-	onUser("ChangePassword", func(db *snib.DB, id snib.UserID) (snib.User, error) {
-		return db.ChangePassword(ctx, id, password, "a new passphrase")
-	}),
+	{"ChangePassword", func(db *snib.DB, _ snib.UserID, s snib.Session) error {
+		return second(db.ChangePassword(ctx, s.Token.Reveal(), password, "a new passphrase"))
+	}},
 	onUser("RemoveUserPassword", func(db *snib.DB, id snib.UserID) (snib.User, error) { return db.RemoveUserPassword(ctx, id) }),
 	onUser("DisableUser", func(db *snib.DB, id snib.UserID) (snib.User, error) { return db.DisableUser(ctx, id, "spam") }),
 	onUser("UpdateUserProviderID", func(db *snib.DB, id snib.UserID) (snib.User, error) {

@@ -2,11 +2,11 @@ package snib
 
 import (
 	"context"
-	"errors"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // Reauthenticate asks the bearer of an active session for the password again,
@@ -14,6 +14,12 @@ import (
 // with its Token, authenticated now, whose life begins anew with the same
 // attributes; the old token is refused after the same commit. Nothing else of
 // the user ends.
+//
+// Of a session born of a refresh token, the new one takes its place there. The
+// refresh token stays as it is, and so does the time of its log-in: the sessions
+// that it gives later are as old as that again. So the bearer of a stolen refresh
+// token gains nothing by the owner's password. A client that wants all of its
+// sessions authenticated now logs in, with its tokens as SessionOptions.Replaces.
 //
 // It calls Options.BeforeAuth and is throttled as a log-in by the primary
 // identity is, with the session as [WithProof]: failures of strangers do not
@@ -24,71 +30,45 @@ import (
 // Pending is good for this session only, and [Factors.FinishLogIn] returns the new
 // one.
 //
-// ErrInvalidSession, also for a session born of a refresh token, which Refresh
-// replaces: such a client logs in, with its tokens as SessionOptions.Replaces.
-// ErrInvalidCredentials for a wrong password, for one that cannot be, and for a
-// user without one; the session stays. [ThrottledError], ErrBusy, ErrNoKey,
-// Options.BeforeAuth's error.
+// ErrInvalidSession. ErrInvalidCredentials for a wrong password, for one that
+// cannot be, and for a user without one; the session stays. [ThrottledError],
+// ErrBusy, ErrNoKey, Options.BeforeAuth's error.
 func (db *DB) Reauthenticate(ctx context.Context, token, password string) (Session, error) {
 	s, err := db.reauthenticate(WithProof(ctx, token), token, password)
 	return s, during("reauthenticate", err)
 }
 
-func (db *DB) reauthenticate(ctx context.Context, token, password string) (Session, error) {
-	if err := db.passwordKeys(ctx); err != nil {
-		return Session{}, err
-	}
-	verified, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) {
-		_, u, err := tx.ownSession(token)
-		if err == nil {
-			u.PasswordHash, err = tx.openHash(&u)
-		}
-		return u, err
-	})
-	if err != nil {
-		return Session{}, err
-	}
-	var s Session
-	err = db.verifyAgain(ctx, &verified, password, func() (err error) {
+func (db *DB) reauthenticate(ctx context.Context, text, password string) (s Session, err error) {
+	err = db.bearerVerified(ctx, text, password, func(verified *opened) error {
 		db.afterVerify()
-		opened := opened{verified.CredentialVersion, verified.PasswordHash}
-		s, err = result(ctx, "", db.update, func(tx *Tx) (Session, error) { return tx.authenticatedNow(token, &opened) })
+		s, err = result(ctx, "", db.update, func(tx *Tx) (Session, error) {
+			s, err := tx.verifiedSession(text, verified)
+			if err != nil {
+				return Session{}, err
+			}
+			u, err := tx.user(UserID(s.UserID))
+			if err != nil {
+				return Session{}, err
+			}
+			p := proven{user: u, methods: MethodPassword, at: tx.rec.Now, until: clock.Never}
+			if err := tx.complete(&p, pendingFor(goalAgain, s.Key, "", &SessionOptions{})); err != nil {
+				return Session{}, err
+			}
+			return tx.keepAuthenticated(&s, MethodPassword)
+		})
 		return err
 	})
 	return s, err
 }
 
-// ownSession returns the active session of a token, born of no refresh token,
-// and its user.
-func (tx *Tx) ownSession(token string) (s codec.Session, u codec.User, err error) {
-	v, err := tx.presented(token)
-	if err == nil && (tx.stateOf(&v) != SessionActive || !v.Family().IsZero()) {
-		err = ErrInvalidSession
-	}
-	if err != nil {
-		return s, u, err
-	}
-	v.Decode(&s)
-	u, err = tx.user(UserID(s.UserID))
-	if errors.Is(err, ErrUserNotFound) || err == nil && u.DisabledAt != 0 {
-		err = ErrInvalidSession // a damaged file: Check says more
-	}
-	return s, u, err
-}
-
-// authenticatedNow replaces the session of a token by one whose log-in is now,
-// if the password that was verified is still that of the user.
-func (tx *Tx) authenticatedNow(token string, password *opened) (Session, error) {
-	s, u, err := tx.ownSession(token)
-	if err == nil && !password.holds(tx, &u) {
-		err = ErrInvalidCredentials
-	}
-	p := proven{user: u, at: tx.rec.Now, until: clock.Never, session: s.Key, methods: records.MethodPassword}
-	if err == nil {
-		err = tx.complete(&p, pendingFor(goalAgain, s.Key, "", nil))
-	}
+// keepAuthenticated gives a session that has been authenticated by some methods
+// another token.
+func (tx *Tx) keepAuthenticated(s *codec.Session, methods Methods) (Session, error) {
+	out, err := tx.keep(s)
 	if err != nil {
 		return Session{}, err
 	}
-	return tx.signInAgain(&p)
+	key, _ := token.Session.ParseID(string(out.ID))
+	about := records.About{Subject: key.OwnID(), Methods: uint16(methods)}
+	return out, tx.rec.Note(s.UserID, records.EventReauthenticated, about)
 }

@@ -65,20 +65,15 @@ func TestReauthenticateRefusesWhatIsNotGoodNow(t *testing.T) {
 	})
 	valid(t, db, s)
 
-	born, family, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, text := range []snib.Token{born.Token, family.Token} {
-		_, err := db.Reauthenticate(ctx, text.Reveal(), password)
-		wantErr(t, err, snib.ErrInvalidSession)
-	}
+	_, family := family(t, db, u)
+	_, err := db.Reauthenticate(ctx, family.Token.Reveal(), password)
+	wantErr(t, err, snib.ErrInvalidSession)
 	clock.Advance(25 * time.Hour) // idle: to be renewed, and not to be trusted
 	_, err = db.Reauthenticate(ctx, s.Token.Reveal(), password)
 	wantErr(t, err, snib.ErrInvalidSession)
 
 	s = logIn(t, db, "a@example.com")
-	must(db.RemoveUserPassword(ctx, u.ID, s.ID))(t)
+	s = must(removePassword(db, s))(t)
 	_, err = db.Reauthenticate(ctx, s.Token.Reveal(), password)
 	wantErr(t, err, snib.ErrInvalidCredentials)
 	must(db.DisableUser(ctx, u.ID, ""))(t)
@@ -94,13 +89,13 @@ func TestReauthenticateDecidesAnewAtTheCommit(t *testing.T) {
 		want     error // nil: it goes on
 	}{
 		"another password": {func(db *snib.DB, s snib.Session) error {
-			_, err := db.UpdateUserPassword(ctx, s.UserID, "a new passphrase", s.ID)
+			_, err := db.UpdateUserPassword(ctx, s.UserID, "a new passphrase")
 			return err
-		}, snib.ErrInvalidCredentials},
-		"no password": {func(db *snib.DB, s snib.Session) error {
-			_, err := db.RemoveUserPassword(ctx, s.UserID, s.ID)
+		}, snib.ErrInvalidSession},
+		"a change with a new token": {func(db *snib.DB, s snib.Session) error {
+			_, err := removePassword(db, s)
 			return err
-		}, snib.ErrInvalidCredentials},
+		}, snib.ErrInvalidSession},
 		"a sign-out": {func(db *snib.DB, s snib.Session) error {
 			return db.RevokeToken(ctx, s.Token.Reveal())
 		}, snib.ErrInvalidSession},

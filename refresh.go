@@ -175,7 +175,9 @@ const maxForeignRun = 2
 // repeat gives the answer of the last use again; if another process gave that,
 // others in its place. It writes only if the client is another one, or if the
 // session has ended meanwhile (it was evicted, or lives shorter than the
-// grace): no ended secret comes back, the same refresh token gets a new session.
+// grace, or has a token that its user got by Reauthenticate): no ended secret
+// comes back and no later one is given away, the same refresh token gets a new
+// session.
 func (tx *Tx) repeat(f *codec.Family, x *familySecret, client []byte) (answer, error) {
 	d, successor := tx.derive(f, x)
 	if !token.Equal(token.Family.Hash(successor.s()), f.Current) {
@@ -193,7 +195,7 @@ func (tx *Tx) repeat(f *codec.Family, x *familySecret, client []byte) (answer, e
 	switch {
 	case err != nil && !records.DamagedOrMissing(err):
 		return answer{}, err
-	case err != nil || tx.stateOf(&v) != SessionActive:
+	case err != nil || tx.stateOf(&v) != SessionActive || !token.Equal(token.Session.Hash(d.Session(f.Session)), v.SecretHash()):
 		return tx.sessionAgain(f, &successor, &d)
 	}
 	s := tx.publicSession(&v)

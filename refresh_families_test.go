@@ -244,18 +244,23 @@ func TestCreateRefreshTokenEvictsAnExpiredOneFirst(t *testing.T) {
 	}
 }
 
-func TestUpdateUserPasswordDetachesTheKeptSession(t *testing.T) {
+// TestChangePasswordDetachesTheSession: its family ends, and it lives to the
+// deadline that it has, under its new token.
+func TestChangePasswordDetachesTheSession(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := email(t, db, "a@example.com")
 	s, r := family(t, db, u)
 	clock.Advance(10 * time.Minute)
-	must(db.ChangePassword(ctx, u.ID, password, "a new passphrase", s.ID))(t)
+	invalidated := s
+	s = must(db.ChangePassword(ctx, s.Token.Reveal(), password, "a new passphrase"))(t)
+	invalid(t, db, invalidated)
 
 	refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
 	got := must(db.ValidateSession(ctx, s.Token.Reveal()))(t)
 	want := s
-	want.Token, want.RefreshTokenID, want.ReadAt = snib.Token{}, "", clock.Now()
-	want.AbsoluteUntil = want.IdleUntil // it cannot be extended beyond what it had
+	want.Token, want.RefreshTokenID, want.ActiveUntil = snib.Token{}, "", invalidated.ActiveUntil
+	want.IdleUntil, want.AbsoluteUntil = want.ActiveUntil, want.ActiveUntil // it cannot be extended beyond what it had
+	want.AuthenticatedAt, want.Methods = clock.Now(), snib.MethodPassword
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("kept %+v, want %+v", got, want)
 	}

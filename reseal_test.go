@@ -219,7 +219,7 @@ func TestResealBesideLogIns(t *testing.T) {
 	k1, k2 := testKey("k1", 1), testKey("k2", 2)
 	other := open(k1, k2)
 	const n = 60
-	ids := people(t, other, n)
+	people(t, other, n)
 	db := open(k2, k1)
 	var stop atomic.Bool
 	var done atomic.Int64
@@ -229,13 +229,14 @@ func TestResealBesideLogIns(t *testing.T) {
 		workers.Go(func() {
 			for i := w; !stop.Load(); i = (i + 4) % n {
 				name := fmt.Sprint(i)
-				if _, _, err := from.LogIn(ctx, "x", name, password, snib.SessionOptions{}); err != nil {
+				s, _, err := from.LogIn(ctx, "x", name, password, snib.SessionOptions{})
+				if err != nil {
 					t.Errorf("log in %s: %v", name, err)
 					return
 				}
 				done.Add(1)
 				if i%3 == 0 {
-					if _, err := from.ChangePassword(ctx, ids[i], password, password); err != nil {
+					if _, err := from.ChangePassword(ctx, s.Token.Reveal(), password, password); err != nil {
 						t.Errorf("change %s: %v", name, err)
 						return
 					}
@@ -349,10 +350,11 @@ func TestLogInOutlivesResealAndASignOut(t *testing.T) {
 	ids := people(t, db, 2)
 	closeDB(t, db)
 	db = openFile(t, path, sealing(testKey("k2", 2), testKey("k1", 1)))
+	var own []snib.SessionID
 	meanwhile := func() {
 		db.SetVerified(nil)
 		must(db.Reseal(ctx))(t)
-		if err := db.RevokeUserSessions(ctx, ids[0]); err != nil {
+		if err := db.RevokeUserSessions(ctx, ids[0], own...); err != nil {
 			t.Error(err)
 		}
 	}
@@ -363,7 +365,9 @@ func TestLogInOutlivesResealAndASignOut(t *testing.T) {
 	wantSealed(t, db, ids[0], "k2")
 	closeDB(t, db)
 	db = openFile(t, path, sealing(testKey("k1", 1), testKey("k2", 2)))
+	s := newSession(t, db, asNow(t, db, ids[0]))
+	own = append(own, s.ID)
 	db.SetVerified(meanwhile)
-	must(db.ChangePassword(ctx, ids[0], password, "another passphrase"))(t)
+	must(db.ChangePassword(ctx, s.Token.Reveal(), password, "another passphrase"))(t)
 	wantSealed(t, db, ids[0], "k1")
 }

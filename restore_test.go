@@ -52,7 +52,7 @@ func newLived(tb testing.TB) *lived {
 	if err := l.db.RevokeSessionByID(ctx, l.revoked.ID); err != nil {
 		tb.Fatal(err)
 	}
-	must(l.db.UpdateUserPassword(ctx, l.ada.ID, "another passphrase", l.session.ID))(tb)
+	must(l.db.ChangePassword(ctx, l.session.Token.Reveal(), password, "another passphrase"))(tb)
 	must(l.db.DisableUser(ctx, l.bob.ID, "left"))(tb)
 	return l
 }

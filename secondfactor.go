@@ -47,7 +47,7 @@ func (w withoutFactor) prove(tx *Tx) (proven, error) {
 // factorNeeded is the one place that decides whether a log-in needs a second
 // step. It returns the user's factors if so, and nil if the proof is complete.
 func (tx *Tx) factorNeeded(p *proven) (records.FactorSet, error) {
-	if p.waived || p.methods&records.SecondFactors != 0 {
+	if p.waived || uint16(p.methods)&records.SecondFactors != 0 {
 		return nil, nil
 	}
 	all, err := tx.rec.Factors(p.user.ID)
@@ -64,7 +64,7 @@ func (tx *Tx) complete(p *proven, next pendingLogIn) error {
 	if err != nil || all == nil {
 		return err
 	}
-	next.at, next.until, next.methods = p.at, p.until, p.methods
+	next.at, next.until, next.methods = p.at, p.until, uint16(p.methods)&^next.asked
 	e := &SecondFactorError{UserID: UserID(p.user.ID)}
 	for i := range all {
 		if k := kindOfFactor(&all[i]); records.Confirmed(&all[i]) && k != FactorLost && !containsKind(e.Kinds, k) {
@@ -88,12 +88,24 @@ func containsKind(kinds []FactorKind, k FactorKind) bool {
 }
 
 // pendingFor is a pending log-in with some options.
-func pendingFor(goal byte, session codec.OwnedKey, attributes string, replaces []Token) pendingLogIn {
-	p := pendingLogIn{goal: goal, session: session, attributes: attributes}
-	for _, t := range replaces {
+func pendingFor(goal byte, session codec.OwnedKey, attributes string, o *SessionOptions) pendingLogIn {
+	p := pendingLogIn{
+		goal: goal, session: session, attributes: attributes, asked: uint16(o.Methods),
+		active: int64(o.Active), idle: int64(o.Idle), absolute: int64(o.Absolute),
+	}
+	if o.Persistent {
+		p.persistent = 1
+	}
+	for _, t := range o.Replaces {
 		p.replaces = append(p.replaces, t.Reveal())
 	}
 	return p
+}
+
+// with is a proof to which the options of a log-in add methods.
+func (p proven) with(m Methods) *proven {
+	p.methods |= m
+	return &p
 }
 
 // isSecondStep reports whether the first step has succeeded and no more.

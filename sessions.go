@@ -36,6 +36,8 @@ type Session struct {
 	ActiveUntil     time.Time    // valid before this
 	IdleUntil       time.Time    // can be renewed or extended before this
 	AbsoluteUntil   time.Time    // no deadline goes beyond this; zero: never
+	Methods         Methods      // how the user was authenticated
+	Persistent      bool         // SessionOptions.Persistent
 
 	// ExtendDue says that ExtendSession would have written when this was
 	// read. A program that validates on each request calls ExtendSession
@@ -86,6 +88,24 @@ type SessionOptions struct {
 	// ignored, and so is the session that is given as the [Proof], with its
 	// family. snibhttp's Manager.SessionOptions fills it.
 	Replaces []Token
+
+	// Methods are proofs that the program has seen to itself, such as the
+	// answer of a provider; they are added to those of the [Proof] or password.
+	Methods Methods
+
+	// Persistent lets the session outlive the browser: its cookie is kept until
+	// the absolute deadline ("remember me"). Otherwise snibhttp's cookie ends
+	// with the browser; the session itself goes on to its deadlines.
+	// snibhttp's Manager.SessionOptions sets it by its own options.
+	Persistent bool
+
+	// Active, Idle and Absolute shorten the life that the policy gives: of a
+	// session at a kiosk, say. 0 is the policy's, which no other value may
+	// exceed; from 1 s, and a negative Idle is no idle state. They stay with the session
+	// when it is extended, renewed or reauthenticated, and its absolute deadline
+	// never moves. A lowered policy reaches it too, a raised one does not.
+	// A refresh token takes Absolute alone, within Options.Refresh.Absolute.
+	Active, Idle, Absolute time.Duration
 }
 
 // maxReplaced is how many tokens a new session replaces: each is a lookup.
@@ -95,6 +115,9 @@ const maxReplaced = 16
 func (o *SessionOptions) encode() (attributes string, err error) {
 	if len(o.Replaces) > maxReplaced {
 		return "", &InputError{Field: "Replaces", Code: CodeTooMany, Reason: "must be at most 16", Max: maxReplaced}
+	}
+	if o.Methods&^knownMethods != 0 {
+		return "", &InputError{Field: "Methods", Code: CodeUnsupported, Reason: "must be of the constants of this package"}
 	}
 	return encodeAttributes(o.Attributes, sessionBounds)
 }
@@ -142,6 +165,8 @@ func (tx *Tx) publicSession(v *codec.SessionView) Session {
 		ActiveUntil:     clock.Time(v.ActiveUntil()),
 		IdleUntil:       clock.Time(v.IdleUntil()),
 		AbsoluteUntil:   clock.Time(v.AbsoluteUntil()),
+		Methods:         Methods(v.Methods()),
+		Persistent:      v.Flags()&codec.SessionPersistent != 0,
 		ExtendDue:       tx.extendDue(v),
 		attributes:      all[born:],
 	}
@@ -233,7 +258,8 @@ func (tx *Tx) ValidateSessionUser(token string) (Session, User, error) {
 // returns it with its Token, this once. It evicts another session of the
 // user's if there would be more than Options.Sessions.MaxPerUser. Of a log-in
 // in a browser, give the token that this carried as o.Replaces. Errors are those
-// of [Proof], and ErrInvalidInput (Attributes, Replaces).
+// of [Proof], and ErrInvalidInput (Attributes, Replaces, Methods, Active, Idle,
+// Absolute).
 func (db *DB) CreateSession(ctx context.Context, proof Proof, o SessionOptions) (Session, error) {
 	return result(ctx, "create session", db.update, func(tx *Tx) (Session, error) { return tx.CreateSession(proof, o) })
 }
@@ -253,25 +279,30 @@ func (tx *Tx) CreateSession(proof Proof, o SessionOptions) (Session, error) {
 // newSession makes a session of its own (of no family).
 func (tx *Tx) newSession(p proven, o SessionOptions) (out Session, err error) {
 	attributes, err := o.encode()
+	if err != nil {
+		return Session{}, err
+	}
+	l, err := o.life(&tx.db.o.Sessions)
 	if err == nil {
-		err = tx.complete(&p, pendingFor(goalSession, p.session, attributes, o.Replaces))
+		err = tx.complete(p.with(o.Methods), pendingFor(goalSession, p.session, attributes, &o))
 	}
 	if err != nil {
 		return Session{}, err
 	}
 	s := codec.Session{
-		Methods:       p.methods,
 		UserID:        p.user.ID,
+		Flags:         o.flags(),
+		Methods:       uint16(p.methods | o.Methods),
 		AuthTime:      p.at,
-		AbsoluteUntil: min(clock.After(tx.rec.Now, tx.db.o.Sessions.Absolute), p.until),
+		AbsoluteUntil: min(clock.After(tx.rec.Now, l.absolute), p.until),
 		Attributes:    attributes,
 	}
-	tx.setDeadlines(&s)
+	tx.setLife(&s, l)
 	err = tx.replacing(p, o.Replaces, func() (err error) {
 		if out, err = tx.issue(&s, codec.OwnedKey{}); err != nil {
 			return err
 		}
-		return tx.rec.Note(s.UserID, records.EventLogIn, records.About{Subject: s.Key.OwnID(), Methods: p.methods})
+		return tx.rec.Note(s.UserID, records.EventLogIn, records.About{Subject: s.Key.OwnID(), Methods: uint16(p.methods)})
 	})
 	return out, err
 }
@@ -288,14 +319,6 @@ func (tx *Tx) replacing(p proven, tokens []Token, create func() error) error {
 		}
 	}
 	return tx.rec.DoomIf(written, create())
-}
-
-// setDeadlines starts the session's life anew, within its absolute one.
-func (tx *Tx) setDeadlines(s *codec.Session) {
-	p := &tx.db.o.Sessions
-	s.LastUsedAt = tx.rec.Now
-	s.ActiveUntil = min(clock.After(tx.rec.Now, p.Active), s.AbsoluteUntil)
-	s.IdleUntil = min(clock.After(s.ActiveUntil, max(0, p.Idle)), s.AbsoluteUntil)
 }
 
 // issue gives a session a key and a secret, and writes it in the place of
@@ -431,6 +454,7 @@ func (tx *Tx) extendDue(v *codec.SessionView) bool {
 	}
 	// At the latest when half of the active life is over, or a session in
 	// constant use would end where ExtendEvery is no shorter than that.
-	every := min(max(0, tx.db.o.Sessions.ExtendEvery), tx.db.o.Sessions.Active/2).Milliseconds()
+	l := tx.db.o.Sessions.lifeOf(v.Flags(), v.LastUsedAt(), v.ActiveUntil(), v.IdleUntil())
+	every := min(max(0, tx.db.o.Sessions.ExtendEvery), l.active/2).Milliseconds()
 	return tx.rec.Now-v.LastUsedAt() >= every
 }

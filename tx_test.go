@@ -61,7 +61,7 @@ var (
 		"ListUsers": true, "ListUsersByAttribute": true,
 		"ValidateSession": true, "ValidateSessionUser": true, "GetSession": true, "ListUserSessions": true,
 		"RefreshTokens.List": true, "Events.List": true, "Events.Read": true, "Events.Consume": true,
-		"Tokens.Peek": true, "Tokens.List": true, "Factors.List": true,
+		"Tokens.Peek": true, "Tokens.List": true, "Factors.List": true, "Logins.List": true,
 	}
 
 	// handles are the methods that return methods.
@@ -70,6 +70,7 @@ var (
 		"Factors":       reflect.TypeFor[snib.Factors](),
 		"Events":        reflect.TypeFor[snib.Events](),
 		"Identities":    reflect.TypeFor[snib.Identities](),
+		"Logins":        reflect.TypeFor[snib.Logins](),
 		"RefreshTokens": reflect.TypeFor[snib.RefreshTokens](),
 		"Tokens":        reflect.TypeFor[snib.OneTimeTokens](),
 	}
@@ -312,9 +313,9 @@ func TestUpdateGoesOnAfterAMethodThatFailed(t *testing.T) {
 			"CreateUser, password":   second(tx.CreateUser(snib.NewUser{Provider: "username", Identifier: "eve", Password: password})),
 			"ImportUser":             second(tx.ImportUser(snib.UserImport{ID: u.ID, Provider: "username", Identifier: "eve"})),
 			"UpdateUserProviderID":   second(tx.UpdateUserProviderID(u.ID, "username", "bob")),
-			"UpdateUserPassword":     second(tx.UpdateUserPassword(u.ID, hash, theirs.ID)),
+			"UpdateUserPassword":     second(tx.UpdateUserPassword(theirs.UserID+"x", hash)),
 			"UpdateUserPassword, no": second(tx.UpdateUserPassword(u.ID, snib.PasswordHash{})),
-			"RemoveUserPassword":     second(tx.RemoveUserPassword(u.ID, theirs.ID)),
+			"RemoveUserPassword":     second(tx.RemoveUserPassword(theirs.UserID + "x")),
 			"UpdateUserAttributes":   second(tx.UpdateUserAttributes(u.ID, snib.Attributes{"ok": 1, "nick": "b"})),
 			"LinkIdentity":           second(tx.LinkIdentity(u.ID, "github", "the 17th")),
 			"LinkIdentity, taken":    second(tx.LinkIdentity(other.ID, "github", "1")),

@@ -51,9 +51,7 @@ func readsSessionID(_ *DB, id SessionID) []kv.Ref {
 // at most 1,000, an empty list for an unknown user.
 //
 // A device with a refresh token whose last session has run out is not among
-// them, and can come back. A whole list of devices is the sessions here without
-// a RefreshTokenID, and List of [RefreshTokens], whose Revoke ends a device of
-// the second kind.
+// them, and can come back: for the list of a user's devices see [Logins].
 func (db *DB) ListUserSessions(ctx context.Context, id UserID) ([]Session, error) {
 	return read(ctx, db, "list sessions", nil, (*Tx).ListUserSessions, id)
 }

@@ -70,7 +70,6 @@ func TestUpdateUserMethodsOfAnUnknownUser(t *testing.T) {
 			"UpdateUserProviderID": func() error { _, err := db.UpdateUserProviderID(ctx, id, "github", "1"); return err },
 			"UpdateUserPassword":   func() error { _, err := db.UpdateUserPassword(ctx, id, password); return err },
 			"RemoveUserPassword":   func() error { _, err := db.RemoveUserPassword(ctx, id); return err },
-			"ChangePassword":       func() error { _, err := db.ChangePassword(ctx, id, password, password); return err },
 			"UpdateUserAttributes": func() error { _, err := db.UpdateUserAttributes(ctx, id, nil); return err },
 			"LinkIdentity":         func() error { _, err := db.LinkIdentity(ctx, id, "github", "1"); return err },
 			"UnlinkIdentity":       func() error { _, err := db.UnlinkIdentity(ctx, id, "github", "1"); return err },
@@ -165,8 +164,6 @@ func TestDisableUserShutsOutAndNothingComesBack(t *testing.T) {
 		_, err = db.CreateSession(ctx, u, snib.SessionOptions{})
 		wantErr(t, err, snib.ErrUserDisabled)
 		_, _, err = db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
-		wantErr(t, err, snib.ErrUserDisabled)
-		_, err = db.ChangePassword(ctx, u.ID, password, "a new passphrase")
 		wantErr(t, err, snib.ErrUserDisabled)
 		_, err = db.DisableUser(ctx, u.ID, strings.Repeat("x", 257))
 		wantField(t, err, "Reason")
@@ -308,9 +305,10 @@ func fillUp(tb testing.TB, db *snib.DB, id snib.UserID) {
 	for _, s := range sessions[:101] {
 		keep = append(keep, s.ID)
 	}
-	_, err := db.UpdateUserPassword(ctx, id, password, keep...)
-	wantField(tb, err, "Keep")
-	must(db.UpdateUserPassword(ctx, id, password, keep[:100]...))(tb)
+	wantField(tb, db.RevokeUserSessions(ctx, id, keep...), "Except")
+	if err := db.RevokeUserSessions(ctx, id, keep[:100]...); err != nil {
+		tb.Fatal(err)
+	}
 	u := asNow(tb, db, id)
 	fill := func(tx *snib.Tx) error { // again, for the next cascade
 		for range 100 {
@@ -393,9 +391,9 @@ func TestChangePasswordOfAUserWithoutIdentity(t *testing.T) {
 		asked = append(asked, a.Provider+":"+a.Identifier)
 		return nil
 	}})
-	_, err := db.ChangePassword(ctx, bob.ID, "not the password", "another passphrase")
+	_, err := changePassword(t, db, bob.ID, "not the password", "another passphrase")
 	wantErr(t, err, snib.ErrInvalidCredentials)
-	must(db.ChangePassword(ctx, bob.ID, password, "another passphrase"))(t)
+	must(changePassword(t, db, bob.ID, password, "another passphrase"))(t)
 	if want := ":" + string(bob.ID); strings.Join(asked, " ") != want+" "+want {
 		t.Errorf("BeforeAuth was asked %q", asked)
 	}
@@ -435,7 +433,7 @@ func TestManagerLogsInAUserWithoutIdentity(t *testing.T) {
 	m := must(snibhttp.New(db, &snibhttp.Options{App: "notes", Hosts: []string{"example.com"}}))(t)
 	w, r := httptest.NewRecorder(), httptest.NewRequest("POST", "https://example.com/", nil)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	s := must(m.LogIn(w, r, bob, nil))(t)
+	s := must(m.LogIn(w, r, bob, m.SessionOptions(r)))(t)
 	if s.UserID != bob.ID || len(w.Result().Cookies()) == 0 {
 		t.Errorf("a session of %s, cookies %v", s.UserID, w.Result().Cookies())
 	}

@@ -29,6 +29,16 @@ func PairRange(a string) (from, to []byte) {
 	return from, to
 }
 
+// PairPrefixRange returns the range [from, to) of exactly the pairs whose first
+// part is a and whose second one begins with prefix.
+func PairPrefixRange(a, prefix string) (from, to []byte) {
+	if prefix == "" {
+		return PairRange(a)
+	}
+	from = AppendPair(nil, a, prefix)
+	return from, afterPrefix(from)
+}
+
 // AppendUniqueKey appends to dst the key of a unique attribute in the space
 // attributes: name 00 value, where value was made by AppendIndexValue and name
 // has no zero byte.

@@ -24,7 +24,7 @@ type Session struct {
 	Family        OwnID    // of the same owner; zero if the session has no refresh family
 	SecretHash    [32]byte // of the token's secret
 	Epoch         uint32   // epoch of the file when the session was made
-	Flags         uint8    // SessionPersistent; other bits are kept
+	Flags         uint8    // SessionPersistent, SessionOwnLife; other bits are kept
 	Methods       uint16   // one bit for each proven method; given no meaning here
 	ActiveUntil   int64    // Never, or a deadline
 	IdleUntil     int64
@@ -34,9 +34,11 @@ type Session struct {
 	Attributes    string // as AppendAttributes made them; "" is no attributes
 }
 
-// SessionPersistent is the bit of Session.Flags for a session that outlives
-// the browser.
-const SessionPersistent = 1
+// The bits of Session.Flags.
+const (
+	SessionPersistent = 1 // the session outlives the browser
+	SessionOwnLife    = 2 // its active and idle life are its own, not the policy's
+)
 
 const (
 	offSessionMethods = offOwn

@@ -28,6 +28,7 @@ type familyState struct {
 	session             string
 	epoch               int  // the opening on which current was made
 	revoked             bool // for reuse, which is remembered
+	replaced            bool // its session has a token that its bearer got since
 }
 
 const lost = "?" // what a lost answer had
@@ -67,6 +68,11 @@ var rules = map[string]func(a *accountState, c *request, r *answer) string{
 	"DisableUser":             ruleDisable,
 	"EnableUser":              ruleEnable,
 	"UpdateUserPassword":      rulePassword,
+	"RemoveUserPassword":      rulePassword,
+	"ChangePassword":          ruleChangePassword,
+	"ChangeCredentials":       ruleChangeCredentials,
+	"Reauthenticate":          ruleReauthenticate,
+	"EndEverything":           ruleEndEverything,
 	"LogIn":                   ruleLogIn,
 	"CreateSession":           ruleCreateSession,
 	"ValidateSession":         ruleValidate,
@@ -153,19 +159,21 @@ func ruleEnable(a *accountState, _ *request, r *answer) string {
 	return a.saw(r)
 }
 
-// rulePassword: a kept session loses its family.
 func rulePassword(a *accountState, c *request, r *answer) string {
 	if !a.there {
 		return answerMissing
 	}
-	kept := a.kept(c.Keep)
 	a.endAll()
-	for _, s := range kept {
-		a.add(s.id, s.token, "")
-	}
-	a.password = c.Password
+	a.password = c.Next
 	a.raise()
 	return a.saw(r)
+}
+
+// ruleEndEverything forgets reuse too.
+func ruleEndEverything(a *accountState, _ *request, _ *answer) string {
+	a.endAll()
+	a.families = nil
+	return answerOK
 }
 
 // kept returns the session of an id, if there is one.

@@ -26,9 +26,25 @@ var historyOps = map[string]historyOp{
 	"DeleteUser":  {1, "", func(db *snib.DB, c *request) (answer, error) { return answer{}, db.DeleteUser(ctx, c.id()) }},
 	"DisableUser": {1, "", func(db *snib.DB, c *request) (answer, error) { return userAnswer(db.DisableUser(ctx, c.id(), "")) }},
 	"EnableUser":  {6, "", func(db *snib.DB, c *request) (answer, error) { return userAnswer(db.EnableUser(ctx, c.id())) }},
-	"UpdateUserPassword": {4, "keep", func(db *snib.DB, c *request) (answer, error) {
-		return userAnswer(db.UpdateUserPassword(ctx, c.id(), c.Password, c.keep()...))
+	"UpdateUserPassword": {4, "next", func(db *snib.DB, c *request) (answer, error) {
+		return userAnswer(db.UpdateUserPassword(ctx, c.id(), c.Next))
 	}},
+	"RemoveUserPassword": {1, "", func(db *snib.DB, c *request) (answer, error) {
+		return userAnswer(db.RemoveUserPassword(ctx, c.id()))
+	}},
+	"ChangePassword": {5, "bearer, next", func(db *snib.DB, c *request) (answer, error) {
+		s, err := db.ChangePassword(ctx, c.Token, c.Password, c.Next)
+		return sessionAnswer(s), err
+	}},
+	"ChangeCredentials": {5, "session", func(db *snib.DB, c *request) (answer, error) {
+		s, err := db.ChangeCredentials(ctx, c.Token, func(tx *snib.Tx, s snib.Session) error { return tx.RevokeUserSessions(s.UserID, s.ID) })
+		return sessionAnswer(s), err
+	}},
+	"Reauthenticate": {8, "bearer", func(db *snib.DB, c *request) (answer, error) {
+		s, err := db.Reauthenticate(ctx, c.Token, c.Password)
+		return sessionAnswer(s), err
+	}},
+	"EndEverything": {1, "", func(db *snib.DB, c *request) (answer, error) { return answer{}, db.EndEverything(ctx) }},
 	"LogIn":         {14, "password", doLogIn},
 	"CreateSession": {16, "version", doCreateSession},
 	"ValidateSession": {18, "session", func(db *snib.DB, c *request) (answer, error) {

@@ -96,6 +96,63 @@ func ruleRenew(a *accountState, c *request, r *answer) string {
 	return answerOK
 }
 
+// bearer returns the session of a token, or how a call by it ends.
+func (a *accountState) bearer(c *request) (sessionState, string) {
+	i := a.session(c.Session)
+	switch {
+	case i < 0 || a.sessions[i].token != c.Token:
+		return sessionState{}, answerInvalid
+	case c.Password != "" && a.password != c.Password:
+		return sessionState{}, answerCredentials
+	}
+	return a.sessions[i], answerOK
+}
+
+// keep gives a session the token of an answer, in its family as long as that is
+// there.
+func (a *accountState) keep(s sessionState, r *answer) {
+	a.remove(s.id)
+	f := a.family(s.family)
+	if f == nil || f.session != s.id {
+		a.add(r.Session, r.token(0), "")
+		return
+	}
+	f.session, f.replaced = lost, true
+	if r.Kind == answerOK {
+		f.session = r.Session
+	}
+	a.add(f.session, r.token(0), f.id)
+}
+
+func ruleReauthenticate(a *accountState, c *request, r *answer) string {
+	s, kind := a.bearer(c)
+	if kind == answerOK {
+		a.keep(s, r)
+	}
+	return kind
+}
+
+func ruleChangePassword(a *accountState, c *request, r *answer) string {
+	s, kind := a.bearer(c)
+	if kind == answerOK {
+		a.endAll()
+		a.password = c.Next
+		a.raise()
+		a.keep(s, r)
+	}
+	return kind
+}
+
+// ruleChangeCredentials ends all other sessions and families.
+func ruleChangeCredentials(a *accountState, c *request, r *answer) string {
+	s, kind := a.bearer(c)
+	if kind == answerOK {
+		ruleRevokeSessions(a, &request{Keep: s.id}, r)
+		a.keep(s, r)
+	}
+	return kind
+}
+
 // ruleRevokeSession ends a session and its family.
 func ruleRevokeSession(a *accountState, c *request, _ *answer) string {
 	if i := a.session(c.Session); i >= 0 {
@@ -165,8 +222,16 @@ func ruleRefresh(a *accountState, c *request, r *answer) string {
 	case c.Token == f.parent && f.current == lost && r.Kind == answerOK:
 		return a.give(f, c, r) // the answer that was lost, or its replacement
 	case c.Token == f.parent && c.Epoch == f.epoch:
-		if r.Kind == answerOK && (r.token(1) != f.current || r.Session != f.session) {
+		if r.Kind == answerOK && (r.token(1) != f.current || (r.Session == f.session) == f.replaced) {
 			return answerWrong
+		}
+		if f.replaced { // which is nothing for the bearer of a refresh token
+			a.remove(f.session)
+			f.session, f.replaced = lost, false
+			if r.Kind == answerOK {
+				f.session = r.Session
+			}
+			a.add(f.session, r.token(0), f.id)
 		}
 		return answerOK
 	case c.Token == f.parent && r.Kind != answerReused && r.Kind != answerInvalid:
@@ -188,7 +253,7 @@ func ruleRefresh(a *accountState, c *request, r *answer) string {
 // the one before.
 func (a *accountState) give(f *familyState, c *request, r *answer) string {
 	a.remove(f.session)
-	f.current, f.session, f.epoch = lost, lost, c.Epoch
+	f.current, f.session, f.epoch, f.replaced = lost, lost, c.Epoch, false
 	if r.Kind == answerOK {
 		f.current, f.session = r.token(1), r.Session
 	}

@@ -60,8 +60,8 @@ type historyUser struct {
 
 // learn notes what an answer gave.
 func (u *historyUser) learn(c *request, r *answer) {
-	if c.Op == "UpdateUserPassword" {
-		u.passwords = append(u.passwords, c.Password) // it may have been set
+	if c.Next != "" {
+		u.passwords = append(u.passwords, c.Next) // it may have been set
 	}
 	if r.Kind != answerOK {
 		return
@@ -215,14 +215,26 @@ func (w *historyWork) draw(rng *rand.Rand) (c request, db *snib.DB, ok bool) {
 		c.Password, ok = recent(rng, u.passwords, 2)
 	case "purpose":
 		c.Purpose = fmt.Sprint("p", w.calls.Add(1))
+	case "next":
+		c.Next = w.nextPassword(user)
+	case "bearer", "bearer, next":
+		if c, ok = recent(rng, u.sessions, 4); ok {
+			c.Password, ok = recent(rng, u.passwords, 1)
+		}
+		if historyOps[name].needs != "bearer" {
+			c.Next = w.nextPassword(user)
+		}
 	case "keep":
-		c.Password = fmt.Sprintf("password %d of %d", w.calls.Add(1), user)
 		if kept, ok := recent(rng, u.sessions, 2); ok && rng.IntN(2) == 0 {
 			c.Keep = kept.Session
 		}
 	}
 	c.Op, c.User, c.Epoch = name, user, w.epoch
 	return c, w.db.Load(), ok
+}
+
+func (w *historyWork) nextPassword(user int) string {
+	return fmt.Sprintf("password %d of %d", w.calls.Add(1), user)
 }
 
 // recent draws one of the last n.

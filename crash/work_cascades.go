@@ -48,23 +48,42 @@ func (w *work) unlink() error {
 	return nil
 }
 
-// updatePassword keeps one session, of a refresh token or of none.
 func (w *work) updatePassword() error {
+	return w.onVictim(func(a *account) error { return second(w.db.UpdateUserPassword(ctx, a.id, password)) })
+}
+
+// changePassword keeps one session, of a refresh token or of none.
+func (w *work) changePassword() error {
 	a, err := w.victim()
 	if err != nil {
 		return err
 	}
-	kept := a.sessions[w.rng.IntN(len(a.sessions))]
-	if _, err = w.db.UpdateUserPassword(ctx, a.id, password, kept.ID); err != nil {
+	s, err := w.db.ChangePassword(ctx, a.sessions[w.rng.IntN(len(a.sessions))].Token.Reveal(), a.password, password)
+	if err != nil {
 		return err
 	}
 	a.forget()
-	a.sessions = []snib.Session{kept}
+	a.sessions = []snib.Session{s}
 	return nil
 }
 
-func (w *work) changePassword() error {
-	return w.onVictim(func(a *account) error { return second(w.db.ChangePassword(ctx, a.id, a.password, password)) })
+// changeCredentials unlinks an identity by a session, which gets another token.
+func (w *work) changeCredentials() error {
+	a, err := w.victim()
+	if err != nil {
+		return err
+	}
+	x := a.identities[len(a.identities)-1]
+	s, err := w.db.ChangeCredentials(ctx, drop(w, &a.sessions).Token.Reveal(), func(tx *snib.Tx, s snib.Session) error {
+		_, err := tx.UnlinkIdentity(s.UserID, x.provider, x.name)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	a.sessions = append(a.sessions, s)
+	a.identities, a.links = a.identities[:len(a.identities)-1], nil
+	return nil
 }
 
 func (w *work) removePassword() error {

@@ -75,6 +75,20 @@ func (w *work) renew() error {
 	return w.unlessDead(err)
 }
 
+// reauthenticate takes a session of a refresh token or of none.
+func (w *work) reauthenticate() error {
+	a, err := w.user(func(a *account) bool { return hasSession(a) && a.password == password && !a.disabled })
+	if err != nil {
+		return err
+	}
+	old := drop(w, &a.sessions)
+	s, err := w.db.Reauthenticate(ctx, old.Token.Reveal(), a.password)
+	if err == nil {
+		a.sessions = append(a.sessions, s)
+	}
+	return w.unlessDead(err)
+}
+
 func (w *work) extend() error {
 	a, err := w.user(hasSession)
 	if err != nil {

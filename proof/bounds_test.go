@@ -158,6 +158,7 @@ func TestUpdateUserPasswordRefusesWhatIsOutOfBounds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	db := snibtest.OpenDB(t, path, nil)
 	u := email(t, db, "a@example.com")
+	s := session(t, db, u.ID)
 	before := traceOf(t, db, path)
 	for name, p := range map[string]string{
 		"empty": "", "7 code points": "1234567", "7 of 4 bytes": strings.Repeat("😀", 7), "8 before NFKC, 7 after": "123456e\u0301",
@@ -167,7 +168,7 @@ func TestUpdateUserPasswordRefusesWhatIsOutOfBounds(t *testing.T) {
 	} {
 		refusals := map[string]error{
 			"UpdateUserPassword": second(db.UpdateUserPassword(ctx, u.ID, p)),
-			"ChangePassword":     second(db.ChangePassword(ctx, u.ID, password, p)),
+			"ChangePassword":     second(db.ChangePassword(ctx, s.Token.Reveal(), password, p)),
 			"HashPassword":       second(db.HashPassword(ctx, p)),
 		}
 		if p != "" { // which is a user without one

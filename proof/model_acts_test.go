@@ -47,9 +47,10 @@ func init() { // it refers to itself
 		"CreateOneTimeToken": {do: (*run).createLink}, "UseOneTimeToken": {do: (*run).useLink}, "many one-time tokens": {do: (*run).manyLinks, rare: 15},
 		"PeekOneTimeToken": {do: (*run).peekLink}, "ListOneTimeTokens": {do: (*run).listLinks},
 		"AuthenticateUser": {do: (*run).authenticate, direct: true}, "LogIn": {do: (*run).logIn, direct: true},
-		"ChangePassword": {do: (*run).changePassword, direct: true},
-		"Reauthenticate": {do: (*run).reauthenticate, direct: true},
-		"add a factor":   {do: (*run).addFactor, rare: 3}, "Factors.Reset": {do: (*run).resetFactors, rare: 2},
+		"ChangePassword":    {do: (*run).changePassword, direct: true},
+		"Reauthenticate":    {do: (*run).reauthenticate, direct: true},
+		"ChangeCredentials": {do: (*run).changeCredentials, direct: true}, "UpdateSessionAttributes": {do: (*run).updateSession},
+		"add a factor": {do: (*run).addFactor, rare: 3}, "Factors.Reset": {do: (*run).resetFactors, rare: 2},
 		"Sweep": {do: (*run).sweep, direct: true}, "EndEverything": {do: (*run).endEverything, direct: true, rare: 5},
 	}
 }
@@ -145,23 +146,21 @@ func (r *run) updateAttributes() bool {
 
 func (r *run) updatePassword() bool {
 	id, password := r.user(), passwords[r.rng.IntN(2)]
-	keep, kept := r.keepSome(id)
 	var u snib.User
 	var err error
 	switch on := r.on.(type) {
 	case direct:
-		u, err = on.db.UpdateUserPassword(ctx, id, password, keep...)
+		u, err = on.db.UpdateUserPassword(ctx, id, password)
 	case *snib.Tx:
-		u, err = on.UpdateUserPassword(id, r.d.hashes[password], keep...)
+		u, err = on.UpdateUserPassword(id, r.d.hashes[password])
 	}
-	return r.updated(u, err, r.m.SetPassword(string(id), password, kept...))
+	return r.updated(u, err, r.m.SetPassword(string(id), password))
 }
 
 func (r *run) removePassword() bool {
 	id := r.user()
-	keep, kept := r.keepSome(id)
-	u, err := r.on.RemoveUserPassword(id, keep...)
-	return r.updated(u, err, r.m.SetPassword(string(id), "", kept...))
+	u, err := r.on.RemoveUserPassword(id)
+	return r.updated(u, err, r.m.SetPassword(string(id), ""))
 }
 
 func (r *run) disable() bool {
@@ -198,10 +197,10 @@ func (r *run) createSession() bool { return r.sessionFor(r.user()) }
 
 func (r *run) sessionFor(id snib.UserID) bool {
 	version := r.version(id)
-	o, replaced := r.carried()
+	o, t, replaced := r.carried()
 	s, err := r.on.CreateSession(snib.User{ID: id, CredentialVersion: version}, o)
 	create := func() error {
-		return r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal(), replaced...)
+		return r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal(), t, replaced...)
 	}
 	finish := func(pending, code string) (err error) {
 		s, _, err = r.on.Factors().FinishLogIn(ctx, pending, code)
@@ -212,13 +211,30 @@ func (r *run) sessionFor(id snib.UserID) bool {
 }
 
 // carried are the options of a client that carries up to two tokens, of anybody
-// and in any state.
-func (r *run) carried() (o snib.SessionOptions, replaced []string) {
+// and in any state, and that may have other wishes.
+func (r *run) carried() (o snib.SessionOptions, t model.Traits, replaced []string) {
+	if r.rng.IntN(3) == 0 {
+		o.Methods, o.Persistent = snib.Methods(r.rng.IntN(128)), r.rng.IntN(2) == 0
+		t.Methods, t.Persistent = int(o.Methods), o.Persistent
+	}
+	own := func(policy int64) (time.Duration, int64) {
+		ms := int64(0)
+		if r.rng.IntN(4) == 0 {
+			ms = 1000 + r.rng.Int64N(policy-999)
+		}
+		return time.Duration(ms) * time.Millisecond, ms
+	}
+	o.Active, t.Active = own(r.m.Active)
+	o.Idle, t.Idle = own(r.m.Idle)
+	o.Absolute, t.Life = own(r.m.Absolute)
+	if r.rng.IntN(8) == 0 {
+		o.Idle, t.Idle = -1, -1
+	}
 	for range max(0, r.rng.IntN(6)-3) {
 		text := r.text("sn")
 		o.Replaces, replaced = append(o.Replaces, snib.PresentedToken(text)), append(replaced, text)
 	}
-	return o, replaced
+	return o, t, replaced
 }
 
 // manySessions comes to the bound.
@@ -287,10 +303,11 @@ func (r *run) createFamily() bool { return r.familyFor(r.user()) }
 
 func (r *run) familyFor(id snib.UserID) bool {
 	version := r.version(id)
-	o, replaced := r.carried()
+	o, t, replaced := r.carried()
+	o.Active, o.Idle, t.Active, t.Idle = 0, 0, 0, 0
 	s, f, err := r.on.CreateRefreshToken(snib.User{ID: id, CredentialVersion: version}, o)
 	create := func() error {
-		return r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal(), replaced...)
+		return r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal(), t, replaced...)
 	}
 	finish := func(pending, code string) (err error) {
 		s, f, err = r.on.Factors().FinishRefreshToken(ctx, pending, code)
@@ -370,6 +387,11 @@ func (r *run) inStep() bool {
 		good = r.refreshBy(token, owner) || good
 		for range max(0, r.rng.IntN(14)-9) {
 			r.sessionFor(snib.UserID(f.User))
+		}
+		if s := r.m.Sessions[f.Session]; s != nil && r.rng.IntN(4) == 0 {
+			text := s.Token
+			s, err := r.on.(direct).db.ChangeCredentials(ctx, text, func(*snib.Tx, snib.Session) error { return nil })
+			r.made(s, err, r.m.ChangeCredentials(text, string(s.ID), s.Token.Reveal(), func(string) error { return nil }))
 		}
 		good = r.refreshBy(token, thief) || good
 	}
@@ -557,12 +579,13 @@ func (r *run) authenticate() bool {
 
 func (r *run) logIn() bool {
 	x, password := r.credentials()
-	o, replaced := r.carried()
+	o, t, replaced := r.carried()
 	s, u, err := r.on.(direct).db.LogIn(ctx, x.Provider, x.Identifier, password, o)
 	mu, want := r.m.Authenticate(x, password)
 	if want == nil {
+		t.Methods |= 1
 		create := func() error {
-			return r.m.CreateSession(mu.ID, mu.Version, string(s.ID), s.Token.Reveal(), replaced...)
+			return r.m.CreateSession(mu.ID, mu.Version, string(s.ID), s.Token.Reveal(), t, replaced...)
 		}
 		finish := func(pending, code string) (err error) {
 			s, u, err = r.on.Factors().FinishLogIn(ctx, pending, code)
@@ -574,25 +597,70 @@ func (r *run) logIn() bool {
 }
 
 func (r *run) changePassword() bool {
-	id, current, password := r.user(), r.password(), passwords[r.rng.IntN(2)]
-	keep, kept := r.keepSome(id)
-	u, err := r.on.(direct).db.ChangePassword(ctx, id, current, password, keep...)
-	var want error
-	switch mu := r.m.Users[string(id)]; {
-	case mu == nil:
-		want = model.ErrUserNotFound
-	case mu.Disabled:
-		want = model.ErrUserDisabled
-	case mu.Password != current:
-		want = model.ErrInvalidCredentials
-	default:
-		want = r.m.SetPassword(string(id), password, kept...)
+	text, current, password := r.bearer()
+	s, err := r.on.(direct).db.ChangePassword(ctx, text, current, password)
+	return r.made(s, err, r.m.ChangePassword(text, current, password, string(s.ID), s.Token.Reveal()))
+}
+
+// bearer is a token of a session, mostly with the password of its user, and a
+// password to be set.
+func (r *run) bearer() (text, current, next string) {
+	text, current = r.text("snses_"), r.password()
+	if s := r.m.Presented(text); s != nil && r.rng.IntN(4) > 0 {
+		if known := r.m.Users[s.User].Password; known != "" {
+			current = known
+		}
 	}
-	return r.updated(u, err, want)
+	return text, current, passwords[r.rng.IntN(2)]
+}
+
+// changeCredentials does one of the changes that a session outlives.
+func (r *run) changeCredentials() bool {
+	text, x := r.text("snses_"), r.identity()
+	var keep []string
+	if s := r.m.Presented(text); s != nil && r.rng.IntN(2) == 0 {
+		keep = []string{s.ID}
+	}
+	change := []struct {
+		db func(tx *snib.Tx, s snib.Session) error
+		m  func(user string) error
+	}{
+		{func(tx *snib.Tx, s snib.Session) error {
+			return second(tx.LinkIdentity(s.UserID, x.Provider, x.Identifier))
+		},
+			func(user string) error { return r.m.Link(user, x) }},
+		{func(tx *snib.Tx, s snib.Session) error {
+			return second(tx.UnlinkIdentity(s.UserID, x.Provider, x.Identifier))
+		},
+			func(user string) error { return r.m.Unlink(user, x) }},
+		{func(tx *snib.Tx, s snib.Session) error { return second(tx.RemoveUserPassword(s.UserID)) },
+			func(user string) error { return r.m.SetPassword(user, "") }},
+		{func(tx *snib.Tx, s snib.Session) error {
+			if keep == nil {
+				return tx.RevokeUserSessions(s.UserID)
+			}
+			return tx.RevokeUserSessions(s.UserID, s.ID)
+		}, func(user string) error { return r.m.EndSessions(user, keep...) }},
+	}[r.rng.IntN(4)]
+	s, err := r.on.(direct).db.ChangeCredentials(ctx, text, change.db)
+	return r.made(s, err, r.m.ChangeCredentials(text, string(s.ID), s.Token.Reveal(), change.m))
+}
+
+func (r *run) updateSession() bool {
+	id, user, room := r.sessionID(), r.user(), []string{"kitchen", "hall"}[r.rng.IntN(2)]
+	if s := r.m.Sessions[string(id)]; s != nil && r.rng.IntN(4) > 0 {
+		user = snib.UserID(s.User)
+	}
+	s, err := r.on.UpdateSessionAttributes(user, id, snib.Attributes{"room": room})
+	if !r.agree(err, r.m.SetRoom(string(user), string(id), room)) {
+		return false
+	}
+	r.sameSession(s, r.m.Sessions[string(id)])
+	return true
 }
 
 func (r *run) reauthenticate() bool {
-	text, password := r.text("snses_"), r.password()
+	text, password, _ := r.bearer()
 	s, err := r.on.(direct).db.Reauthenticate(ctx, text, password)
 	return r.made(s, err, r.m.Reauthenticate(text, password, string(s.ID), s.Token.Reveal()))
 }

@@ -17,7 +17,8 @@ type methods interface {
 	UpdateUserProviderID(id snib.UserID, provider, identifier string) (snib.User, error)
 	LinkIdentity(id snib.UserID, provider, identifier string) (snib.User, error)
 	UnlinkIdentity(id snib.UserID, provider, identifier string) (snib.User, error)
-	RemoveUserPassword(snib.UserID, ...snib.SessionID) (snib.User, error)
+	RemoveUserPassword(snib.UserID) (snib.User, error)
+	UpdateSessionAttributes(snib.UserID, snib.SessionID, snib.Attributes) (snib.Session, error)
 	UpdateUserAttributes(snib.UserID, snib.Attributes) (snib.User, error)
 	DisableUser(id snib.UserID, reason string) (snib.User, error)
 	EnableUser(snib.UserID) (snib.User, error)
@@ -66,8 +67,11 @@ func (x direct) LinkIdentity(id snib.UserID, p, i string) (snib.User, error) {
 func (x direct) UnlinkIdentity(id snib.UserID, p, i string) (snib.User, error) {
 	return x.db.UnlinkIdentity(ctx, id, p, i)
 }
-func (x direct) RemoveUserPassword(id snib.UserID, keep ...snib.SessionID) (snib.User, error) {
-	return x.db.RemoveUserPassword(ctx, id, keep...)
+func (x direct) RemoveUserPassword(id snib.UserID) (snib.User, error) {
+	return x.db.RemoveUserPassword(ctx, id)
+}
+func (x direct) UpdateSessionAttributes(id snib.UserID, s snib.SessionID, a snib.Attributes) (snib.Session, error) {
+	return x.db.UpdateSessionAttributes(ctx, id, s, a)
 }
 func (x direct) UpdateUserAttributes(id snib.UserID, a snib.Attributes) (snib.User, error) {
 	return x.db.UpdateUserAttributes(ctx, id, a)

@@ -475,7 +475,10 @@ func (r *run) sameSession(s snib.Session, want *model.Session) {
 		ID: string(s.ID), User: string(s.UserID), Family: string(s.RefreshTokenID), Token: want.Token, Epoch: want.Epoch,
 		Created: s.CreatedAt.UnixMilli(), Auth: s.AuthenticatedAt.UnixMilli(), Used: s.LastUsedAt.UnixMilli(),
 		ActiveUntil: s.ActiveUntil.UnixMilli(), IdleUntil: s.IdleUntil.UnixMilli(), Absolute: s.AbsoluteUntil.UnixMilli(),
+		Traits: want.Traits, Replaced: want.Replaced,
 	}
+	got.Methods, got.Persistent = int(s.Methods), s.Persistent
+	got.Room, _ = snib.Attr[string](s.Attributes(), "room")
 	if got != *want || int(s.State) != r.m.State(want) {
 		r.differ("the session is %v\n%+v, want\n%+v", s.State, got, *want)
 	}

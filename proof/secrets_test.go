@@ -245,7 +245,9 @@ func (r *longRun) live(a *account) {
 	case 5:
 		p := r.newPassword()
 		current := must(r.db.GetUser(ctx, a.id))(r)
-		must(r.db.ChangePassword(ctx, a.id, a.password, p))(r)
+		s := must(r.db.CreateSession(ctx, current, snib.SessionOptions{}))(r)
+		r.issued("a session", s.Token)
+		r.issued("a session", must(r.db.ChangePassword(ctx, s.Token.Reveal(), a.password, p))(r).Token)
 		r.failed(second(r.db.AuthenticateUser(ctx, "email", a.address, a.password)), snib.ErrInvalidCredentials)
 		r.failed(second(r.db.CreateSession(ctx, current, snib.SessionOptions{})), snib.ErrInvalidCredentials)
 		a.password = p

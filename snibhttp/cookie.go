@@ -30,9 +30,8 @@ func (o *Options) cookieName() string {
 // the session was read by; and Expires would need the browser's to be right.
 func (m *Manager) setCookie(w http.ResponseWriter, token string, s snib.Session) {
 	age := maxCookieAge
-	persistent, _ := m.persistent(s.Attributes()) // checked before the session was made
 	switch {
-	case !persistent:
+	case !s.Persistent:
 		m.writeCookie(w, token, 0)
 		return
 	case s.RefreshTokenID != "": // it cannot be extended
@@ -41,18 +40,6 @@ func (m *Manager) setCookie(w http.ResponseWriter, token string, s snib.Session)
 		age = min(age, s.AbsoluteUntil.Sub(s.ReadAt))
 	}
 	m.writeCookie(w, token, max(1, int(age/time.Second)))
-}
-
-// persistent returns whether the cookie of a session with these attributes
-// outlives the browser.
-func (m *Manager) persistent(a snib.Attributes) (bool, error) {
-	switch value := a[AttrPersistent].(type) {
-	case nil:
-		return !m.o.BrowserSession, nil
-	case bool:
-		return value, nil
-	}
-	return false, &snib.InputError{Field: "Attributes[" + AttrPersistent + "]", Code: snib.CodeUnsupported, Reason: "must be a bool"}
 }
 
 // keepCookie sets the cookie again, with the same token, if the session is to
@@ -64,7 +51,7 @@ func (m *Manager) keepCookie(w http.ResponseWriter, token string, s snib.Session
 	if !outlives || s.RefreshTokenID != "" || !s.LastUsedAt.Equal(s.ReadAt) || s.ReadAt.Sub(s.CreatedAt) < maxCookieAge/2 {
 		return
 	}
-	if persistent, _ := m.persistent(s.Attributes()); persistent {
+	if s.Persistent {
 		m.setCookie(w, token, s)
 	}
 }

@@ -97,7 +97,7 @@ func TestMaxAgeIsTheAbsoluteLife(t *testing.T) {
 // TestMaxAgeOfASessionBornOfARefreshToken: it cannot be extended.
 func TestMaxAgeOfASessionBornOfARefreshToken(t *testing.T) {
 	s := newSite(t, nil)
-	session, refresh, err := s.db.CreateRefreshToken(t.Context(), s.user, snib.SessionOptions{})
+	session, refresh, err := s.db.CreateRefreshToken(t.Context(), s.user, snib.SessionOptions{Persistent: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestOneCookieAnAnswer(t *testing.T) {
 		if err := s.m.LogOut(w, r); err != nil {
 			t.Error(err)
 		}
-		if _, err := s.m.LogIn(w, r, s.user, nil); err != nil {
+		if _, err := s.m.LogIn(w, r, s.user, s.m.SessionOptions(r)); err != nil {
 			t.Error(err)
 		}
 	}), s.request("POST", "/"))
@@ -150,22 +150,25 @@ func TestSetSessionNeedsAToken(t *testing.T) {
 func TestABrowserSessionCookie(t *testing.T) {
 	for _, c := range []struct {
 		option bool
-		said   any
+		said   string
 		want   bool // it outlives the browser
 	}{
-		{false, nil, true}, {true, nil, false}, {false, false, false}, {true, true, true}, {false, true, true}, {true, false, false},
+		{false, "", true}, {true, "", false}, {false, "no", false}, {true, "yes", true}, {false, "yes", true}, {true, "no", false},
 	} {
 		s := newSite(t, func(_ *snib.Options, o *snibhttp.Options) { o.BrowserSession = c.option })
-		attributes := snib.Attributes{}
-		if c.said != nil {
-			attributes[snibhttp.AttrPersistent] = c.said
+		options := func(r *http.Request) snib.SessionOptions {
+			o := s.m.SessionOptions(r)
+			if c.said != "" {
+				o.Persistent = c.said == "yes"
+			}
+			return o
 		}
 		s.mux.HandleFunc("/in", func(w http.ResponseWriter, r *http.Request) {
-			_, err := s.m.LogIn(w, r, s.user, attributes)
+			_, err := s.m.LogIn(w, r, s.user, options(r))
 			s.answer(w, r, err)
 		})
 		s.mux.HandleFunc("/set", func(w http.ResponseWriter, r *http.Request) {
-			session, err := s.db.CreateSession(r.Context(), s.user, snib.SessionOptions{Attributes: attributes})
+			session, err := s.db.CreateSession(r.Context(), s.user, options(r))
 			if err == nil {
 				err = s.m.SetSession(w, r, session)
 			}
@@ -179,23 +182,6 @@ func TestABrowserSessionCookie(t *testing.T) {
 				t.Errorf("option %v, said %v: %s: Max-Age %q, %s", c.option, c.said, path, age, rest)
 			}
 		}
-	}
-}
-
-// TestPersistentIsABool: a form's text would mean "yes" whatever it says.
-func TestPersistentIsABool(t *testing.T) {
-	s := newSite(t, nil)
-	a := snib.Attributes{snibhttp.AttrPersistent: "false"}
-	w := httptest.NewRecorder()
-	_, err := s.m.LogIn(w, s.request("POST", "/"), s.user, a)
-	wantInput(t, err, "Attributes[persistent]")
-	session, err := s.db.CreateSession(t.Context(), s.user, snib.SessionOptions{Attributes: a})
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantInput(t, s.m.SetSession(w, s.request("POST", "/"), session), "Attributes[persistent]")
-	if list, err := s.db.ListUserSessions(t.Context(), s.user.ID); err != nil || len(list) != 0 || len(w.Header()["Set-Cookie"]) != 0 {
-		t.Errorf("%d sessions, %v, %v", len(list), err, w.Header())
 	}
 }
 

@@ -20,7 +20,9 @@
 // [Manager.Require] lets only signed-in requests through, [Manager.RequireFresh]
 // only those with a recent log-in, [Manager.Optional] all; behind them,
 // [FromContext] returns the session and user. [Manager.Reauthenticate] asks for
-// the password and makes the log-in recent. A request costs one look into the
+// the password and makes the log-in recent. [Manager.ChangePassword] and
+// [Manager.ChangeCredentials] change the ways in and set a new cookie, so that a
+// stolen one is worth nothing. A request costs one look into the
 // database and no write. A session in use is extended in place, its token and
 // cookie staying the same, at most once in Options.Sessions.ExtendEvery of the
 // database: parallel requests and tabs never log each other out.
@@ -32,8 +34,8 @@
 // keeps it until the session's absolute deadline; whether the session is still
 // good is for the database to say. Browsers drop a cookie after 400 days: that
 // of a session that lives longer is set again in the second half of that time,
-// with the same token. Options.BrowserSession, or [AttrPersistent] for one
-// log-in ("remember me"), makes a cookie that ends with the browser.
+// with the same token. Of a session that is not Persistent ("remember me"), it ends
+// with the browser: [Manager.SessionOptions].
 //
 // A request with two of the name is signed out, and a warning is logged:
 // another port or host has planted one. The answer deletes the planted ones,

@@ -124,7 +124,9 @@ func ExampleManager_LogIn() {
 		// What the state of the callback and the provider's answer prove:
 		user, err := db.GetUserByProviderID(r.Context(), "email", "ada@example.com")
 		if err == nil {
-			_, err = sessions.LogIn(w, r, user, snib.Attributes{"device": "laptop"})
+			options := sessions.SessionOptions(r)
+			options.Methods = snib.MethodProvider
+			_, err = sessions.LogIn(w, r, user, options)
 		}
 		if err != nil {
 			sessions.Error(w, r, err)
@@ -151,7 +153,7 @@ func ExampleManager_SetSession() {
 	}
 	signIn := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		options := sessions.SessionOptions(r)
-		options.Attributes[snibhttp.AttrPersistent] = r.PostFormValue("remember") == "yes"
+		options.Persistent = r.PostFormValue("remember") == "yes"
 		session, _, err := db.LogIn(r.Context(), "email", r.PostFormValue("email"), r.PostFormValue("password"), options)
 		if err == nil {
 			err = sessions.SetSession(w, r, session)
@@ -242,7 +244,7 @@ func ExampleManager_RequireFresh() {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /log-in", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := m.LogIn(w, r, user, nil); err != nil {
+		if _, err := m.LogIn(w, r, user, m.SessionOptions(r)); err != nil {
 			m.Error(w, r, err)
 		}
 	})

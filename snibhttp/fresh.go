@@ -1,6 +1,7 @@
 package snibhttp
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -15,8 +16,9 @@ import (
 // the password, whose handler calls [Manager.Reauthenticate].
 //
 // Neither use nor renewal of a session makes it fresh. A session that was
-// carried to another place ([snib.Proof]) is as fresh as the log-in that it
-// comes from. The time counts as of the middleware's lookup.
+// carried to another place ([snib.Proof]), or that a refresh token has given, is
+// as fresh as the log-in that it comes from. The time counts as of the
+// middleware's lookup.
 func (m *Manager) RequireFresh(within time.Duration, next http.Handler) http.Handler {
 	return m.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, _, ok := m.FromContext(r.Context())
@@ -35,13 +37,41 @@ func (m *Manager) RequireFresh(within time.Duration, next http.Handler) http.Han
 // its Token. Of a user with a second factor it is the first step: it returns
 // snib.ErrSecondFactor, and [Manager.FinishLogIn] the new session.
 //
-// ErrUnauthenticated if the request is not signed in by one cookie, and for a
-// session born of a refresh token, which cannot be made fresh; ErrMethod for a
-// request that changes nothing (GET); ErrAuthorization for one with a bearer
+// ErrUnauthenticated if the request is not signed in by one cookie; ErrMethod for
+// a request that changes nothing (GET); ErrAuthorization for one with a bearer
 // token, whose client gets its new token from DB.Reauthenticate; ErrCrossOrigin,
 // ErrHost. snib.ErrInvalidCredentials for a wrong password, which the form
 // answers by itself: the cookie stays. Others are of the database.
 func (m *Manager) Reauthenticate(w http.ResponseWriter, r *http.Request, password string) (snib.Session, error) {
+	return m.replace(w, r, func(ctx context.Context, token string) (snib.Session, error) {
+		return m.db.Reauthenticate(ctx, token, password)
+	})
+}
+
+// ChangePassword changes the password of the request's user, as
+// [snib.DB.ChangePassword] does, and sets the cookie of the session that stays;
+// the old one, of which a thief may have a copy, and all others are refused from
+// then on. Results and errors are as of Reauthenticate, and
+// snib.ErrInvalidInput (Password).
+func (m *Manager) ChangePassword(w http.ResponseWriter, r *http.Request, current, password string) (snib.Session, error) {
+	return m.replace(w, r, func(ctx context.Context, token string) (snib.Session, error) {
+		return m.db.ChangePassword(ctx, token, current, password)
+	})
+}
+
+// ChangeCredentials runs change for the request's user in one transaction, as
+// [snib.DB.ChangeCredentials] does, and sets the cookie of the session that stays.
+// Results and errors are as of Reauthenticate, and those of change. Put it behind
+// [Manager.RequireFresh].
+func (m *Manager) ChangeCredentials(w http.ResponseWriter, r *http.Request, change func(tx *snib.Tx, s snib.Session) error) (snib.Session, error) {
+	return m.replace(w, r, func(ctx context.Context, token string) (snib.Session, error) {
+		return m.db.ChangeCredentials(ctx, token, change)
+	})
+}
+
+// replace sets the cookie of the session that replace makes in the place of that
+// of the request.
+func (m *Manager) replace(w http.ResponseWriter, r *http.Request, replace func(ctx context.Context, token string) (snib.Session, error)) (snib.Session, error) {
 	c, err := m.mayLeave(r)
 	switch {
 	case err != nil:
@@ -51,7 +81,10 @@ func (m *Manager) Reauthenticate(w http.ResponseWriter, r *http.Request, passwor
 	case c.count != 1:
 		return snib.Session{}, ErrUnauthenticated
 	}
-	s, err := m.db.Reauthenticate(m.clientContext(r), c.cookies[0], password)
+	if _, _, err := m.whoever(r, c); err != nil { // extends an idle session
+		return snib.Session{}, err
+	}
+	s, err := replace(m.clientContext(r), c.cookies[0])
 	if errors.Is(err, snib.ErrInvalidSession) {
 		err = ErrUnauthenticated
 	}

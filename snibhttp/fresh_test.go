@@ -95,16 +95,16 @@ func TestReauthenticateRefusesAndSetsNoCookie(t *testing.T) {
 
 // TestRequireFreshGoesByTheLogIn: a session that is carried to another place or
 // refreshed is as old as the log-in that it comes from, and one of a refresh
-// token is not made fresh.
+// token is fresh until that gives the next.
 func TestRequireFreshGoesByTheLogIn(t *testing.T) {
 	s := newSite(t, nil)
 	first, token := s.session()
-	_, refresh, err := s.db.CreateRefreshToken(t.Context(), s.refreshed(), snib.SessionOptions{})
+	_, refresh, err := s.db.CreateRefreshToken(t.Context(), s.refreshed(), snib.SessionOptions{Persistent: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.clock.Advance(10 * time.Minute)
-	carried, err := s.db.CreateSession(t.Context(), first, snib.SessionOptions{})
+	carried, err := s.db.CreateSession(t.Context(), first, snib.SessionOptions{Persistent: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,13 +117,79 @@ func TestRequireFreshGoesByTheLogIn(t *testing.T) {
 		all.issue(text)
 		wantStatus(t, s.serve(h, s.request("GET", "/", cookie+text)), http.StatusUnauthorized)
 	}
-	_, err = s.m.Reauthenticate(httptest.NewRecorder(), s.request("POST", "/again", cookie+born.Token.Reveal()), password)
-	if !errors.Is(err, snibhttp.ErrUnauthenticated) {
-		t.Errorf("%v, want %v", err, snibhttp.ErrUnauthenticated)
+	fresh := reauthenticated(t, s, born.Token.Reveal())
+	wantStatus(t, s.serve(h, s.request("GET", "/", cookie+fresh)), http.StatusNotFound)
+	if born, _, err = s.db.Refresh(t.Context(), refresh.Token.Reveal()); err != nil {
+		t.Fatal(err)
 	}
+	all.issue(born.Token.Reveal())
+	wantStatus(t, s.serve(h, s.request("GET", "/", cookie+born.Token.Reveal())), http.StatusUnauthorized)
 	next := reauthenticated(t, s, carried.Token.Reveal())
 	wantStatus(t, s.serve(h, s.request("GET", "/", cookie+next)), http.StatusNotFound)
 	wantStatus(t, s.serve(h, s.request("GET", "/", cookie+token)), http.StatusUnauthorized)
+}
+
+// TestChangePasswordSetsAnotherCookie, and a copy of the old one is worth
+// nothing, nor is any other session.
+func TestChangePasswordSetsAnotherCookie(t *testing.T) {
+	s := newSite(t, nil)
+	_, token := s.session()
+	_, other := s.session()
+	rec := httptest.NewRecorder()
+	_, err := s.m.ChangePassword(rec, s.request("POST", "/", cookie+token), "a guess", "a new passphrase")
+	if !errors.Is(err, snib.ErrInvalidCredentials) || len(rec.Header()["Set-Cookie"]) != 0 || !s.valid(token) {
+		t.Fatalf("by a guess: %v, %v", err, rec.Header())
+	}
+	session, err := s.m.ChangePassword(rec, s.request("POST", "/", cookie+token), password, "a new passphrase")
+	if err != nil || session.Token.Reveal() != "" {
+		t.Fatalf("%v, %v", session, err)
+	}
+	next := cookieOf(t, rec.Result())
+	all.issue(next)
+	if !s.valid(next) || s.valid(token) || s.valid(other) {
+		t.Errorf("valid: the new one %t, the old one %t, another one %t", s.valid(next), s.valid(token), s.valid(other))
+	}
+}
+
+// TestChangeCredentialsSetsAnotherCookie also of a session that is idle, as the
+// middleware would extend it.
+func TestChangeCredentialsSetsAnotherCookie(t *testing.T) {
+	s := newSite(t, nil)
+	_, token := s.session()
+	s.clock.Advance(25 * time.Hour)
+	rec := httptest.NewRecorder()
+	_, err := s.m.ChangeCredentials(rec, s.request("POST", "/", cookie+token), func(tx *snib.Tx, session snib.Session) error {
+		_, err := tx.RemoveUserPassword(session.UserID)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := cookieOf(t, rec.Result())
+	all.issue(next)
+	if !s.valid(next) || s.valid(token) || s.refreshed().HasPassword {
+		t.Errorf("valid: the new one %t, the old one %t", s.valid(next), s.valid(token))
+	}
+	fails := errors.New("it fails")
+	rec = httptest.NewRecorder()
+	_, err = s.m.ChangeCredentials(rec, s.request("POST", "/", cookie+next), func(*snib.Tx, snib.Session) error { return fails })
+	if !errors.Is(err, fails) || len(rec.Header()["Set-Cookie"]) != 0 || !s.valid(next) {
+		t.Errorf("%v, %v", err, rec.Header())
+	}
+}
+
+// TestLogInEndsWhatIsNotNamed: the session that the request carries.
+func TestLogInEndsWhatIsNotNamed(t *testing.T) {
+	s := newSite(t, nil)
+	_, token := s.session()
+	rec := httptest.NewRecorder()
+	if _, err := s.m.LogIn(rec, s.request("POST", "/", cookie+token), s.refreshed(), snib.SessionOptions{Persistent: true}); err != nil {
+		t.Fatal(err)
+	}
+	all.issue(cookieOf(t, rec.Result()))
+	if s.valid(token) {
+		t.Error("the session that the request carried is still good")
+	}
 }
 
 // TestRequireFreshOfAnotherManager: a log-in there is none here.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/snibdb/snib"
 )
@@ -20,14 +20,13 @@ import (
 //
 // ErrCrossOrigin, ErrHost and ErrAuthorization, the last also for a request
 // with a bearer token, which gets no cookie; they are found here if no
-// middleware has looked. ErrInvalidInput if s has no Token, or [AttrPersistent]
-// is no bool. Others are of the
+// middleware has looked. ErrInvalidInput if s has no Token. Others are of the
 // database. With an error there is no cookie, and s is ended if it can be.
 func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Session) error {
 	if s.Token.Reveal() == "" {
 		return &snib.InputError{Field: "Session.Token", Code: snib.CodeRequired, Reason: "must be there"}
 	}
-	c, err := m.mayEnter(r, s.Attributes())
+	c, err := m.mayEnter(r)
 	if err == nil {
 		err = m.end(r.Context(), c.cookies)
 	}
@@ -43,26 +42,22 @@ func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Sess
 }
 
 // LogIn creates a session for a user that was authenticated just now, and signs
-// the client in to it: u is the result of AuthenticateUser or CreateUser, of
-// UpdateUserPassword after a reset by a one-time token, or of GetUser before
-// another one-time token was used or an OAuth provider was asked. If the user's
-// credentials have changed since u was read, it is snib.ErrInvalidCredentials and
-// there is no session: see [snib.Proof]. attributes, which may be nil, go with the
-// session in addition to those of [Manager.SessionOptions].
+// the client in to it. If the proof is void by now, it is
+// snib.ErrInvalidCredentials and there is no session: see [snib.Proof]. o is that
+// of [Manager.SessionOptions], in which the program may have changed what it
+// likes; the session that the request carries ends in the same commit whether o
+// names it or not.
 //
-// The session that the request carries ends in the same commit. It returns the
-// new one without its Token, which is in the cookie. Of a user with a second
-// factor it makes none, and returns snib.ErrSecondFactor: see [Manager.SecondStep].
-// When to call it, and
-// other errors, are as of SetSession and [snib.DB.CreateSession].
-func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, u snib.User, attributes snib.Attributes) (snib.Session, error) {
-	o := m.SessionOptions(r)
-	maps.Copy(o.Attributes, attributes)
-	c, err := m.mayEnter(r, o.Attributes)
+// It returns the session without its Token, which is in the cookie. Of a user with
+// a second factor it makes none, and returns snib.ErrSecondFactor: see
+// [Manager.SecondStep]. When to call it, and other errors, are as of SetSession and [snib.DB.CreateSession].
+func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, proof snib.Proof, o snib.SessionOptions) (snib.Session, error) {
+	c, err := m.mayEnter(r)
 	if err != nil {
 		return snib.Session{}, err
 	}
-	s, err := m.db.CreateSession(r.Context(), u, o)
+	o.Replaces = withCarried(o.Replaces, c)
+	s, err := m.db.CreateSession(r.Context(), proof, o)
 	if m.SecondStep(w, r, err) {
 		return snib.Session{}, err
 	}
@@ -72,6 +67,17 @@ func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, u snib.User, att
 	m.enter(w, r, c, s)
 	s.Token = snib.Token{}
 	return s, nil
+}
+
+// withCarried returns the tokens and those of the cookies, each once.
+func withCarried(tokens []snib.Token, c credentials) []snib.Token {
+	tokens = slices.Clone(tokens)
+	for _, text := range c.cookies {
+		if !slices.ContainsFunc(tokens, func(t snib.Token) bool { return t.Reveal() == text }) {
+			tokens = append(tokens, snib.PresentedToken(text))
+		}
+	}
+	return tokens
 }
 
 // LogOut ends the session that the request carries, and the refresh tokens that
@@ -117,11 +123,21 @@ func (m *Manager) LogOutEverywhere(w http.ResponseWriter, r *http.Request) error
 }
 
 // LogOutOthers ends all sessions and refresh tokens of the signed-in user
-// except this session and the refresh token it was born of. ErrUnauthenticated
-// if the request is not signed in; other errors as LogOut.
+// except this session and the refresh token it was born of, and sets the cookie
+// of a new token for it: a copy of the old one is worth nothing. A client with a
+// bearer token keeps that. ErrUnauthenticated if the request is not signed in;
+// other errors as LogOut.
 func (m *Manager) LogOutOthers(w http.ResponseWriter, r *http.Request) error {
 	c, err := m.mayLeave(r)
 	if err != nil {
+		return err
+	}
+	if !c.bearer {
+		_, err := m.replace(w, r, func(ctx context.Context, token string) (snib.Session, error) {
+			return m.db.ChangeCredentials(context.WithoutCancel(ctx), token, func(tx *snib.Tx, s snib.Session) error {
+				return tx.RevokeUserSessions(s.UserID, s.ID)
+			})
+		})
 		return err
 	}
 	s, u, err := m.whoever(r, c)
@@ -136,14 +152,11 @@ func (m *Manager) LogOutOthers(w http.ResponseWriter, r *http.Request) error {
 }
 
 // mayEnter returns the credentials of a request that is to get the cookie of a
-// session with these attributes. More than one is no obstacle: all of them end.
-func (m *Manager) mayEnter(r *http.Request, a snib.Attributes) (credentials, error) {
+// session. More than one is no obstacle: all of them end.
+func (m *Manager) mayEnter(r *http.Request) (credentials, error) {
 	c, err := m.admit(r)
 	if err == nil && c.bearer {
 		err = ErrAuthorization
-	}
-	if err == nil {
-		_, err = m.persistent(a)
 	}
 	return c, err
 }

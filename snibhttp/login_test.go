@@ -96,12 +96,12 @@ func TestLogInLooksAtTheCredentialVersion(t *testing.T) {
 	unread := old
 	unread.CredentialVersion = 0
 	w, r := httptest.NewRecorder(), s.request("POST", "/", cookie+carried)
-	_, err := s.m.LogIn(w, r, unread, nil)
+	_, err := s.m.LogIn(w, r, unread, s.m.SessionOptions(r))
 	wantInput(t, err, "Proof")
-	if _, err := s.m.LogIn(w, r, old, nil); !errors.Is(err, snib.ErrInvalidCredentials) {
+	if _, err := s.m.LogIn(w, r, old, s.m.SessionOptions(r)); !errors.Is(err, snib.ErrInvalidCredentials) {
 		t.Errorf("with old credentials: %v", err)
 	}
-	_, err = s.m.LogIn(w, r, s.refreshed(), snib.Attributes{"x": make(chan int)})
+	_, err = s.m.LogIn(w, r, s.refreshed(), snib.SessionOptions{Attributes: snib.Attributes{"x": make(chan int)}})
 	wantInput(t, err, "Attributes[x]")
 	if !s.valid(carried) || len(w.Header()["Set-Cookie"]) != 0 {
 		t.Error("a refused sign-in has ended the carried session or set a cookie")
@@ -109,13 +109,13 @@ func TestLogInLooksAtTheCredentialVersion(t *testing.T) {
 	if _, err := s.db.DisableUser(t.Context(), s.user.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.m.LogIn(w, r, s.refreshed(), nil); !errors.Is(err, snib.ErrUserDisabled) {
+	if _, err := s.m.LogIn(w, r, s.refreshed(), snib.SessionOptions{}); !errors.Is(err, snib.ErrUserDisabled) {
 		t.Errorf("of a disabled user: %v", err)
 	}
 	if err := s.db.DeleteUser(t.Context(), s.user.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.m.LogIn(w, r, s.user, nil); !errors.Is(err, snib.ErrUserNotFound) {
+	if _, err := s.m.LogIn(w, r, s.user, snib.SessionOptions{}); !errors.Is(err, snib.ErrUserNotFound) {
 		t.Errorf("of a deleted user: %v", err)
 	}
 }
@@ -189,14 +189,19 @@ func TestLogOutOthersAndEverywhere(t *testing.T) {
 	for _, prefix := range []string{"", "/looked"} {
 		for _, header := range []string{cookie, "Authorization: Bearer "} {
 			s := newSite(t, nil)
-			_, mine := s.session()
+			_, carried := s.session()
+			mine := carried
 			_, other := s.session()
 			_, refresh, err := s.db.CreateRefreshToken(t.Context(), s.refreshed(), snib.SessionOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			res := s.do(s.request("POST", prefix+"/others", header+mine))
-			if wantStatus(t, res, http.StatusNoContent); !s.valid(mine) || s.valid(other) || len(res.Cookies()) != 0 {
+			if header == cookie {
+				mine = cookieOf(t, res)
+				all.issue(mine)
+			}
+			if wantStatus(t, res, http.StatusNoContent); !s.valid(mine) || s.valid(other) || s.valid(carried) != (mine == carried) {
 				t.Errorf("others: mine %v, other %v, cookies %v", s.valid(mine), s.valid(other), res.Cookies())
 			}
 			if _, _, err := s.db.Refresh(t.Context(), refresh.Token.Reveal()); !errors.Is(err, snib.ErrInvalidRefreshToken) {
@@ -354,7 +359,7 @@ func TestSigningInAgainKeepsTheOtherDevice(t *testing.T) {
 			return s.m.SetSession(httptest.NewRecorder(), r, session)
 		},
 		"Manager.LogIn": func(s *site, r *http.Request) error {
-			_, err := s.m.LogIn(httptest.NewRecorder(), r, s.refreshed(), nil)
+			_, err := s.m.LogIn(httptest.NewRecorder(), r, s.refreshed(), snib.SessionOptions{})
 			return err
 		},
 	} {

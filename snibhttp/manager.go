@@ -69,29 +69,25 @@ func New(db *snib.DB, o *Options) (*Manager, error) {
 	return m, nil
 }
 
-// The session attributes that the Manager records, and one that it reads.
+// The session attributes that the Manager records.
 const (
 	AttrAddress   = "address"    // of the client, at most 64 bytes
 	AttrUserAgent = "user_agent" // as the client calls itself, at most 256 bytes
-
-	// AttrPersistent says whether the cookie outlives the browser, as a bool
-	// that a log-in may put among the attributes of its session: whether the
-	// user has ticked "remember me". Without it, Options.BrowserSession does.
-	AttrPersistent = "persistent"
 )
 
 // SessionOptions returns the options for [snib.DB.LogIn] or CreateRefreshToken
 // for a log-in by this request: the attributes [AttrAddress] and
-// [AttrUserAgent], by which users know their sessions in a list, and as
-// Replaces the tokens of its cookies. The second attribute is text of the
-// client's choice. More may be put into the map; it is the caller's. A request
+// [AttrUserAgent], by which users know their sessions in a list, as Replaces the
+// tokens of its cookies, and Persistent unless Options.BrowserSession is set. The
+// second attribute is text of the client's choice. The caller may change all of
+// it, and set Persistent to whether the user has ticked "remember me". A request
 // that SetSession would refuse replaces nothing: a page of another site signs
 // nobody out. A program puts the tokens of native clients there itself.
 func (m *Manager) SessionOptions(r *http.Request) snib.SessionOptions {
 	o := snib.SessionOptions{Attributes: snib.Attributes{
 		AttrAddress:   m.address(r),
 		AttrUserAgent: printable(r.UserAgent(), 256),
-	}}
+	}, Persistent: !m.o.BrowserSession}
 	c, _ := m.admissible(r)
 	for _, text := range c.cookies {
 		o.Replaces = append(o.Replaces, snib.PresentedToken(text))

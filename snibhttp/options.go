@@ -61,7 +61,7 @@ type Options struct {
 	IgnoreAuthorization bool
 
 	// BrowserSession makes cookies that end with the browser, unless the log-in
-	// says otherwise by [AttrPersistent]. The session itself lives on in the
+	// sets snib.SessionOptions.Persistent. The session itself lives on in the
 	// database as Options.Sessions there says; and a browser that is set to
 	// open the tabs of last time keeps such cookies too.
 	BrowserSession bool

@@ -181,7 +181,9 @@ func (s *site) routes() {
 		s.answer(w, r, err)
 	})
 	s.mux.HandleFunc("/sign-in", func(w http.ResponseWriter, r *http.Request) {
-		session, err := s.m.LogIn(w, r, s.user, snib.Attributes{"device": "laptop"})
+		o := s.m.SessionOptions(r)
+		o.Attributes["device"] = "laptop"
+		session, err := s.m.LogIn(w, r, s.user, o)
 		if err == nil && session.Token.Reveal() != "" {
 			err = errors.New("the session has its token")
 		}
@@ -244,7 +246,7 @@ func (s *site) request(method, path string, headers ...string) *http.Request {
 // session makes a session of the user's and returns its token.
 func (s *site) session() (snib.Session, string) {
 	s.t.Helper()
-	session, err := s.db.CreateSession(context.Background(), s.refreshed(), snib.SessionOptions{})
+	session, err := s.db.CreateSession(context.Background(), s.refreshed(), snib.SessionOptions{Persistent: true})
 	if err != nil {
 		s.t.Fatal(err)
 	}

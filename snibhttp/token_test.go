@@ -26,7 +26,7 @@ func (s *site) post(path, form string) *http.Request {
 
 func (s *site) refreshToken() string {
 	s.t.Helper()
-	_, t, err := s.db.CreateRefreshToken(context.Background(), s.user, snib.SessionOptions{})
+	_, t, err := s.db.CreateRefreshToken(context.Background(), s.user, snib.SessionOptions{Persistent: true})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -81,8 +81,12 @@ func (t *tour) updatePassword() error {
 	if err != nil {
 		return err
 	}
-	t.ada, err = t.db.ChangePassword(t.ctx, t.ada.ID, password, changed, t.laptop.ID)
+	old := t.laptop
+	t.laptop, err = t.db.ChangePassword(t.ctx, old.Token.Reveal(), password, changed)
 	if err != nil {
+		return err
+	}
+	if t.ada, err = t.db.GetUser(t.ctx, t.ada.ID); err != nil {
 		return err
 	}
 	_, err = t.db.ValidateSession(t.ctx, phone.Token.Reveal())
@@ -92,12 +96,16 @@ func (t *tour) updatePassword() error {
 	if _, err := t.db.ValidateSession(t.ctx, t.laptop.Token.Reveal()); err != nil {
 		return err
 	}
+	_, err = t.db.ValidateSession(t.ctx, old.Token.Reveal())
+	if err := refused("the laptop's old token", err, snib.ErrInvalidSession); err != nil {
+		return err
+	}
 	_, err = t.db.AuthenticateUser(t.ctx, "email", newAddress, password)
 	if err := refused("the old password", err, snib.ErrInvalidCredentials); err != nil {
 		return err
 	}
 	t.title("update password", "the old password is refused, and the session on the phone has ended;")
-	t.say("the one on the laptop, which was named, lives on")
+	t.say("the one on the laptop goes on under a new token")
 	return nil
 }
 

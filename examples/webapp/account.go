@@ -17,7 +17,7 @@ type accountData struct {
 
 func (a *app) account(w http.ResponseWriter, r *http.Request) error {
 	session, user := signedIn(r)
-	list, err := a.db.ListUserSessions(r.Context(), user.ID)
+	list, err := a.db.Logins().List(r.Context(), user.ID)
 	if err != nil {
 		return err
 	}
@@ -25,7 +25,7 @@ func (a *app) account(w http.ResponseWriter, r *http.Request) error {
 	data := accountData{
 		Email:           addressOf(user),
 		PasswordChanged: momentOf(now, user.PasswordChangedAt),
-		Devices:         devicesOf(now, list, session.ID),
+		Devices:         devicesOf(now, list, session.LoginID()),
 	}
 	data.Others = len(data.Devices) - 1
 	attributes := user.Attributes()

@@ -30,8 +30,13 @@ func (a *app) delete(w http.ResponseWriter, r *http.Request) error {
 	if !f.read(r) {
 		return a.showForm(w, r, p)
 	}
-	err := a.withPassword(r.Context(), user, f.get("password"), func(tx *snib.Tx) error {
-		return tx.DeleteUser(user.ID)
+	err := a.withPassword(r.Context(), user, f.get("password"), func(stillHolds func(*snib.Tx) error) error {
+		return a.db.Update(r.Context(), func(tx *snib.Tx) error {
+			if err := stillHolds(tx); err != nil {
+				return err
+			}
+			return tx.DeleteUser(user.ID)
+		})
 	})
 	if err != nil {
 		if f.explain(err) {

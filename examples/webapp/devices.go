@@ -11,9 +11,9 @@ import (
 	"github.com/snibdb/snib/snibhttp"
 )
 
-// A device is a session in the list of the user's, as people think of it.
+// A device is a log-in in the list of the user's, as people think of it.
 type device struct {
-	ID       snib.SessionID
+	ID       snib.LoginID
 	Name     string // "Firefox on Linux"
 	Address  string
 	LastUsed moment
@@ -21,23 +21,23 @@ type device struct {
 	Current  bool // it is the one that looks at the list
 }
 
-// devicesOf returns the sessions of a user: the current one first, then the
+// devicesOf returns the log-ins of a user: the current one first, then the
 // others by latest use.
-func devicesOf(now time.Time, sessions []snib.Session, current snib.SessionID) []device {
-	slices.SortFunc(sessions, func(a, b snib.Session) int {
+func devicesOf(now time.Time, logins []snib.Login, current snib.LoginID) []device {
+	slices.SortFunc(logins, func(a, b snib.Login) int {
 		if (a.ID == current) != (b.ID == current) {
 			return map[bool]int{true: -1, false: 1}[a.ID == current]
 		}
 		return cmp.Or(b.LastUsedAt.Compare(a.LastUsedAt), cmp.Compare(b.ID, a.ID))
 	})
 	var devices []device
-	for _, s := range sessions {
-		attributes := s.Attributes()
+	for _, l := range logins {
+		attributes := l.Attributes()
 		agent, _ := snib.Attr[string](attributes, snibhttp.AttrUserAgent)
 		address, _ := snib.Attr[string](attributes, snibhttp.AttrAddress)
 		devices = append(devices, device{
-			ID: s.ID, Name: deviceName(agent), Address: address, Current: s.ID == current,
-			LastUsed: momentOf(now, s.LastUsedAt), SignedIn: momentOf(now, s.AuthenticatedAt),
+			ID: l.ID, Name: deviceName(agent), Address: address, Current: l.ID == current,
+			LastUsed: momentOf(now, l.LastUsedAt), SignedIn: momentOf(now, l.AuthenticatedAt),
 		})
 	}
 	return devices

@@ -25,8 +25,8 @@ func (a *app) showEmail(w http.ResponseWriter, r *http.Request) error {
 }
 
 // email replaces the identity by which the user signs in. The old address
-// stops working at the instant at which the new one begins to, and links that
-// were sent to it end.
+// stops working at the instant at which the new one begins to, links that were
+// sent to it end, and this browser gets another cookie.
 //
 // A program that sends mail would first send a one-time link to the new
 // address, the address being its data, and do this when it comes back.
@@ -37,8 +37,14 @@ func (a *app) email(w http.ResponseWriter, r *http.Request) error {
 	if !f.read(r) {
 		return a.showForm(w, r, p)
 	}
-	err := a.withPassword(r.Context(), user, f.get("password"), func(tx *snib.Tx) error {
-		_, err := tx.UpdateUserProviderID(user.ID, provider, f.get("email"))
+	err := a.withPassword(r.Context(), user, f.get("password"), func(stillHolds func(*snib.Tx) error) error {
+		_, err := a.sessions.ChangeCredentials(w, r, func(tx *snib.Tx, s snib.Session) error {
+			if err := stillHolds(tx); err != nil {
+				return err
+			}
+			_, err := tx.UpdateUserProviderID(s.UserID, provider, f.get("email"))
+			return err
+		})
 		return err
 	})
 	if err != nil {

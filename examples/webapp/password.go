@@ -21,16 +21,16 @@ func (a *app) showPassword(w http.ResponseWriter, r *http.Request) error {
 	return a.showForm(w, r, passwordPage(user))
 }
 
-// password changes the password and ends every other session, in one
-// transaction.
+// password changes the password, ends every other session and gives this one
+// another cookie, in one transaction.
 func (a *app) password(w http.ResponseWriter, r *http.Request) error {
-	session, user := signedIn(r)
+	_, user := signedIn(r)
 	p := passwordPage(user)
 	f := p.Form
 	if !f.read(r) {
 		return a.showForm(w, r, p)
 	}
-	if _, err := a.db.ChangePassword(r.Context(), user.ID, f.get("password"), f.get("new_password"), session.ID); err != nil {
+	if _, err := a.sessions.ChangePassword(w, r, f.get("password"), f.get("new_password")); err != nil {
 		if f.explain(err) {
 			return a.showForm(w, r, p)
 		}

@@ -6,13 +6,13 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// withPassword runs fn in a transaction if password is the user's. A session
-// left open must not suffice for an action that cannot be undone.
+// withPassword calls then if password is the user's. A session left open must
+// not suffice for an action that cannot be undone.
 //
-// The verification takes long and so comes before the transaction, which checks
-// that its result still holds. Like every closure of an Update, fn may run more
-// than once.
-func (a *app) withPassword(ctx context.Context, user snib.User, password string, fn func(tx *snib.Tx) error) error {
+// The verification takes long and so comes before the transaction that then
+// makes, in which stillHolds tells whether its result still holds. Like every
+// closure of an Update, that may run more than once.
+func (a *app) withPassword(ctx context.Context, user snib.User, password string, then func(stillHolds func(*snib.Tx) error) error) error {
 	proven, err := a.db.AuthenticateUser(ctx, provider, addressOf(user), password)
 	if err != nil {
 		return err
@@ -20,12 +20,7 @@ func (a *app) withPassword(ctx context.Context, user snib.User, password string,
 	if proven.ID != user.ID {
 		return snib.ErrInvalidCredentials // the address belongs to another user by now
 	}
-	return a.db.Update(ctx, func(tx *snib.Tx) error {
-		if err := stillHolds(tx, proven); err != nil {
-			return err
-		}
-		return fn(tx)
-	})
+	return then(func(tx *snib.Tx) error { return stillHolds(tx, proven) })
 }
 
 // stillHolds returns ErrInvalidCredentials if the user's password, address or

@@ -38,7 +38,7 @@ func (a *app) signUp(w http.ResponseWriter, r *http.Request) error {
 		Attributes: snib.Attributes{attrUsername: f.get(attrUsername)},
 	})
 	if err == nil {
-		_, err = a.sessions.LogIn(w, r, user, nil)
+		_, err = a.sessions.LogIn(w, r, user, a.sessions.SessionOptions(r))
 	}
 	if err != nil {
 		if f.explain(err) {

@@ -40,6 +40,23 @@ func Identifier(rule, identifier string) (key string, fault Fault) {
 	}
 }
 
+// Prefix returns the text with which the keys of identifiers begin that begin
+// with prefix, by a rule. ok is false if no key does. "" begins all of them.
+func Prefix(rule, prefix string) (folded string, ok bool) {
+	switch {
+	case prefix == "":
+		return "", true
+	case len(prefix) > MaxIdentifier || strings.Contains(prefix, "\x00"):
+		return "", false
+	case rule == Email:
+		return strings.ToLower(prefix), true
+	case rule == Username:
+		folded, fault := username(prefix)
+		return folded, !fault.Found()
+	}
+	return prefix, true
+}
+
 func username(name string) (key string, fault Fault) {
 	key, err := precis.UsernameCaseMapped.String(name)
 	if err != nil || key == "" || len(key) > MaxIdentifier || strings.ContainsAny(key, `@/\:`) {

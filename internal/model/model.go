@@ -108,6 +108,14 @@ func (x *Memory) watch(user, before, session string) {
 	delete(x.repeats, session)
 }
 
+// move lets a session take over all that is known of another.
+func (x *Memory) move(user, before, session string) {
+	all := x.watched[user]
+	if i := slices.Index(all, before); i >= 0 {
+		all[i], x.used[session], x.repeats[session] = session, x.used[before], x.repeats[before]
+	}
+}
+
 func (x *Memory) watches(user, session string) bool {
 	return slices.Contains(x.watched[user], session)
 }
@@ -262,22 +270,13 @@ func (m *Model) UpdateAttributes(id string, changes map[string]any) error {
 	})
 }
 
-// SetPassword sets or, with "", removes a password and ends all but the kept
-// sessions.
-func (m *Model) SetPassword(id, password string, keep ...string) error {
+// SetPassword sets or, with "", removes a password and ends all sessions.
+func (m *Model) SetPassword(id, password string) error {
 	return m.update(id, func(u *User) error {
-		if err := m.keepable(id, keep); err != nil {
-			return err
-		}
 		u.Password, u.Imported = password, false
 		u.Version++
-		m.endSessions(id, keep)
+		m.endSessions(id, nil)
 		m.endFamilies(id, nil)
-		for _, s := range keep {
-			if kept := m.Sessions[s]; kept != nil && kept.Family != "" {
-				kept.Family, kept.Absolute = "", kept.IdleUntil
-			}
-		}
 		m.endLinks(id)
 		return nil
 	})

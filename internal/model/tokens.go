@@ -13,6 +13,31 @@ type Session struct {
 	Epoch                            int
 	Created, Auth, Used              int64
 	ActiveUntil, IdleUntil, Absolute int64
+
+	Traits
+	Replaced bool // in its family, under a token that no refresh token gives
+}
+
+// Traits are what a log-in says of its session, and of all that come of it.
+type Traits struct {
+	Methods      int // bits; 1 is the password
+	Persistent   bool
+	Room         string // an attribute
+	Active, Idle int64  // a life of its own: 0 is the policy's, a negative Idle none
+	Life         int64  // likewise, from the log-in
+}
+
+const byPassword = 1
+
+// short reports whether a session has a life of its own.
+func (t *Traits) short() bool { return t.Active != 0 || t.Idle != 0 || t.Life != 0 }
+
+// orPolicy is a duration of its own, or that of the policy.
+func orPolicy(own, policy int64) int64 {
+	if own == 0 {
+		return policy
+	}
+	return max(0, min(own, policy))
 }
 
 // Family is a family of refresh tokens.
@@ -26,6 +51,8 @@ type Family struct {
 	Rotations           uint64
 	Created, Rotated    int64
 	IdleUntil, Absolute int64
+
+	Traits
 
 	Client  string // the network that Current was given to; "" is unknown
 	Foreign int    // generations in a row that were repeated elsewhere
@@ -156,8 +183,8 @@ func (m *Model) admitted(user string) (*User, error) {
 
 func (m *Model) deadlines(s *Session) {
 	s.Used = m.Now
-	s.ActiveUntil = min(m.Now+m.Active, s.Absolute)
-	s.IdleUntil = min(s.ActiveUntil+m.Idle, s.Absolute)
+	s.ActiveUntil = min(m.Now+orPolicy(s.Traits.Active, m.Active), s.Absolute)
+	s.IdleUntil = min(s.ActiveUntil+orPolicy(s.Traits.Idle, m.Idle), s.Absolute)
 }
 
 // put adds a session under the bound per user.
@@ -180,12 +207,12 @@ func (m *Model) last(s *Session) int64 {
 
 // CreateSession adds a session of no family. version 0 is not compared.
 // The tokens that it replaces end before it takes a place.
-func (m *Model) CreateSession(user string, version uint64, id, token string, replaced ...string) error {
+func (m *Model) CreateSession(user string, version uint64, id, token string, t Traits, replaced ...string) error {
 	if _, err := m.enter(user, version); err != nil {
 		return err
 	}
 	m.replace(replaced)
-	s := Session{ID: id, User: user, Token: token, Auth: m.Now, Absolute: m.Now + m.Absolute}
+	s := Session{ID: id, User: user, Token: token, Auth: m.Now, Absolute: m.Now + orPolicy(t.Life, m.Absolute), Traits: t}
 	m.deadlines(&s)
 	m.put(s)
 	return nil
@@ -198,34 +225,105 @@ func (m *Model) Renew(token, id, newToken string) error {
 	if old == nil || m.State(old) == Dead || old.Family != "" {
 		return ErrInvalidSession
 	}
-	m.succeed(old, id, newToken, old.Auth, old.Absolute)
+	m.keep(*old, id, newToken)
 	return nil
 }
 
-// succeed puts a session, whose life begins now, in the place of another.
-func (m *Model) succeed(old *Session, id, token string, auth, absolute int64) {
-	next := *old
-	next.ID, next.Token, next.Created = id, token, 0
-	next.Auth, next.Absolute = auth, absolute
-	m.deadlines(&next)
+// keep gives a session, which may have ended by now, another token: in its family
+// as long as that is there, and else to the deadline that it has.
+func (m *Model) keep(old Session, id, token string) {
+	next := old
+	next.ID, next.Token, next.Created, next.Used = id, token, 0, m.Now
+	switch f := m.Families[old.Family]; {
+	case old.Family == "":
+		m.deadlines(&next)
+	case f == nil || f.Session != old.ID:
+		next.Family, next.Absolute, next.Replaced = "", next.IdleUntil, false
+	default:
+		next.ActiveUntil = min(m.Now+m.RefreshSession, f.Absolute)
+		next.IdleUntil, next.Replaced = next.ActiveUntil, true
+		m.Memory.move(f.User, old.ID, id)
+		f.Session = id
+	}
 	delete(m.Sessions, old.ID)
 	m.put(next)
 }
 
-// Reauthenticate replaces the active session of a token by one that has
-// authenticated now.
-func (m *Model) Reauthenticate(token, password, id, newToken string) error {
-	m.Accept(token)
-	old := m.Presented(token)
+// bearer returns the active session of a token, as it would be after the password
+// was given again.
+func (m *Model) bearer(token, password string) (s Session, err error) {
+	old := m.Accept(token)
 	switch {
-	case old == nil || m.State(old) != Active || old.Family != "":
-		return ErrInvalidSession
+	case old == nil:
+		return s, ErrInvalidSession
 	case password == "" || m.Users[old.User].Password != password:
-		return ErrInvalidCredentials
-	case m.second(m.Users[old.User]):
+		return s, ErrInvalidCredentials
+	}
+	s = *old
+	if m.second(m.Users[s.User]) {
+		return s, nil // the password alone authenticates nobody
+	}
+	s.Methods |= byPassword
+	s.Auth = m.Now
+	if s.Family == "" && !s.short() {
+		s.Absolute = m.Now + m.Absolute
+	}
+	return s, nil
+}
+
+// Reauthenticate replaces the active session of a token by one that has
+// authenticated now; the refresh token that gave it has not.
+func (m *Model) Reauthenticate(token, password, id, newToken string) error {
+	s, err := m.bearer(token, password)
+	switch {
+	case err != nil:
+		return err
+	case m.second(m.Users[s.User]):
 		return ErrSecondFactor
 	}
-	m.succeed(old, id, newToken, m.Now, m.Now+m.Absolute)
+	m.keep(s, id, newToken)
+	return nil
+}
+
+// ChangePassword sets a password for the bearer of a session who knows the
+// current one. It comes back under another token, and everything else ends.
+func (m *Model) ChangePassword(token, current, password, id, newToken string) error {
+	s, err := m.bearer(token, current)
+	if err == nil {
+		err = m.SetPassword(s.User, password)
+	}
+	if err == nil {
+		m.keep(s, id, newToken)
+	}
+	return err
+}
+
+// ChangeCredentials gives the active session of a token another one after a
+// change, whatever that has ended.
+func (m *Model) ChangeCredentials(token, id, newToken string, change func(user string) error) error {
+	old := m.Accept(token)
+	if old == nil {
+		return ErrInvalidSession
+	}
+	s := *old
+	err := change(s.User)
+	if err == nil {
+		m.keep(s, id, newToken)
+	}
+	return err
+}
+
+// SetRoom changes an attribute of a session, and of those that its refresh token
+// gives later.
+func (m *Model) SetRoom(user, id, room string) error {
+	s := m.Sessions[id]
+	if s == nil || s.User != user || m.State(s) == Dead {
+		return ErrInvalidSession
+	}
+	s.Room = room
+	if f := m.Families[s.Family]; f != nil {
+		f.Room = room
+	}
 	return nil
 }
 
@@ -236,7 +334,7 @@ func (m *Model) Extend(token string) error {
 	if s == nil || m.State(s) == Dead {
 		return ErrInvalidSession
 	}
-	if s.Family == "" && (m.State(s) == Idle || m.Now-s.Used >= min(m.ExtendEvery, m.Active/2)) {
+	if s.Family == "" && (m.State(s) == Idle || m.Now-s.Used >= min(m.ExtendEvery, orPolicy(s.Traits.Active, m.Active)/2)) {
 		m.deadlines(s)
 	}
 	return nil
@@ -323,7 +421,7 @@ func (m *Model) DeleteDead(user string) int {
 }
 
 // CreateFamily starts a family with its first session.
-func (m *Model) CreateFamily(user string, version uint64, id, token, session, sessionToken string, replaced ...string) error {
+func (m *Model) CreateFamily(user string, version uint64, id, token, session, sessionToken string, t Traits, replaced ...string) error {
 	if _, err := m.enter(user, version); err != nil {
 		return err
 	}
@@ -335,9 +433,10 @@ func (m *Model) CreateFamily(user string, version uint64, id, token, session, se
 	}
 	f := &Family{
 		ID: id, User: user, Session: session, Current: token, Epoch: m.Epoch, Process: m.Process,
-		Created: m.Now, Rotated: m.Now, Absolute: m.Now + m.RefreshAbsolute,
-		IdleUntil: m.Now + min(m.RefreshIdle, m.RefreshAbsolute),
+		Created: m.Now, Rotated: m.Now, Absolute: m.Now + orPolicy(t.Life, m.RefreshAbsolute), Traits: t,
 	}
+	f.Traits.Life = 0 // its deadline is fixed
+	f.IdleUntil = min(m.Now+m.RefreshIdle, f.Absolute)
 	m.Families[id] = f
 	m.familySession(f, sessionToken)
 	return nil
@@ -357,7 +456,7 @@ func (m *Model) familySession(f *Family, token string) {
 	until := min(m.Now+m.RefreshSession, f.Absolute)
 	m.put(Session{
 		ID: f.Session, User: f.User, Family: f.ID, Token: token, Auth: f.Created, Used: m.Now,
-		ActiveUntil: until, IdleUntil: until, Absolute: f.Absolute,
+		ActiveUntil: until, IdleUntil: until, Absolute: f.Absolute, Traits: f.Traits,
 	})
 }
 
@@ -457,12 +556,8 @@ func (m *Model) repeat(f *Family, client, session, sessionToken string) error {
 	if m.Memory.watches(f.User, f.Session) {
 		m.Memory.repeats[f.Session]++
 	}
-	if s := m.Sessions[f.Session]; s == nil || m.State(s) != Active { // ended: another in its place
-		used, repeats := m.Memory.used[f.Session], m.Memory.repeats[f.Session]
-		all := m.Memory.watched[f.User]
-		if i := slices.Index(all, f.Session); i >= 0 {
-			all[i], m.Memory.used[session], m.Memory.repeats[session] = session, used, repeats
-		}
+	if s := m.Sessions[f.Session]; s == nil || m.State(s) != Active || s.Replaced { // another in its place
+		m.Memory.move(f.User, f.Session, session)
 		delete(m.Sessions, f.Session)
 		f.Session = session
 		m.familySession(f, sessionToken)

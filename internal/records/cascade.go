@@ -14,8 +14,7 @@ import (
 // writes. It reads a record only where that decides, so that damage keeps no
 // session alive.
 type Cascade struct {
-	UserID   string
-	Detached []codec.Session // that stay and lose their family
+	UserID string
 
 	notes []note  // events
 	whole []*Kind // all that the user has of these
@@ -84,12 +83,6 @@ func (c *Cascade) Write(tx *Tx) error {
 	}
 	for _, k := range Kinds {
 		if err := tx.DeleteOwned(k, c.keys[k]...); err != nil {
-			return err
-		}
-	}
-	for i := range c.Detached {
-		s := &c.Detached[i]
-		if err := tx.PutOwned(Sessions, s.Key, s.Append(nil)); err != nil {
 			return err
 		}
 	}

@@ -32,6 +32,12 @@ func (d *Declared) Fold(provider, identifier string) (key string, fault fold.Fau
 	return fold.Identifier(d.rules[provider], identifier)
 }
 
+// FoldPrefix returns the beginning of the keys of all identifiers of a provider
+// that begin with prefix; ok is false if there can be none.
+func (d *Declared) FoldPrefix(provider, prefix string) (folded string, ok bool) {
+	return fold.Prefix(d.rules[provider], prefix)
+}
+
 // Index returns the declaration of an attribute.
 func (d *Declared) Index(name string) (codec.Index, bool) {
 	for _, x := range d.Indexes {

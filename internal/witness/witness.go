@@ -131,6 +131,22 @@ func (t *Table) Repeated(before, session codec.OwnedKey) {
 	if b.repeats[i] < math.MaxUint32 {
 		b.repeats[i]++
 	}
+	m.move(b, i, before, session)
+}
+
+// Moved lets a session take over all that is known of the one that it replaced.
+func (t *Table) Moved(before, session codec.OwnedKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.all.Load(); m != nil {
+		if b, _, i := m.find(before); i >= 0 {
+			m.move(b, i, before, session)
+		}
+	}
+}
+
+// move gives the place i to session, which is of the same user as before.
+func (m *memory) move(b *bucket, i int, before, session codec.OwnedKey) {
 	if before != session {
 		_, mark, _ := m.find(session)
 		b.marks[i].Store(mark | b.marks[i].Load()&used)
