@@ -201,7 +201,7 @@ func (tx *Tx) verifiedSession(token string, password *opened) (codec.Session, er
 		return s, err
 	}
 	if all, err := tx.rec.Factors(u.ID); err != nil || all.Needed() {
-		return s, err // the password alone authenticates nobody
+		return s, err // by the password alone it is as old as before
 	}
 	s.AuthTime = tx.rec.Now
 	s.Methods |= uint16(MethodPassword)

@@ -203,6 +203,7 @@ func (r *run) sessionFor(id snib.UserID) bool {
 		return r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal(), t, replaced...)
 	}
 	finish := func(pending, code string) (err error) {
+		t.Methods |= 1 << 3
 		s, _, err = r.on.Factors().FinishLogIn(ctx, pending, code)
 		return err
 	}
@@ -310,6 +311,7 @@ func (r *run) familyFor(id snib.UserID) bool {
 		return r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal(), t, replaced...)
 	}
 	finish := func(pending, code string) (err error) {
+		t.Methods |= 1 << 3
 		s, f, err = r.on.Factors().FinishRefreshToken(ctx, pending, code)
 		return err
 	}
@@ -588,6 +590,7 @@ func (r *run) logIn() bool {
 			return r.m.CreateSession(mu.ID, mu.Version, string(s.ID), s.Token.Reveal(), t, replaced...)
 		}
 		finish := func(pending, code string) (err error) {
+			t.Methods |= 1 << 3
 			s, u, err = r.on.Factors().FinishLogIn(ctx, pending, code)
 			return err
 		}

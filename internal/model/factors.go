@@ -5,6 +5,9 @@ import "errors"
 // ErrSecondFactor: the first step of a log-in was right, and there is another.
 var ErrSecondFactor = errors.New("second factor needed")
 
+// secondFactors are the methods that are one.
+const secondFactors = 1<<3 | 1<<4 | 1<<5 | 1<<6
+
 // AddFactor gives a user a second factor, whose code of a step has confirmed it,
 // on evidence that is good without one.
 func (m *Model) AddFactor(user string, version uint64, seed string, step int64) error {

@@ -158,12 +158,12 @@ func (m *Model) presentedFamily(token string) *Family {
 }
 
 // enter says whether a user may get a session.
-func (m *Model) enter(user string, version uint64) (*User, error) {
+func (m *Model) enter(user string, version uint64, methods uint16) (*User, error) {
 	u, err := m.admitted(user)
 	switch {
 	case err == nil && version != u.Version:
 		return nil, ErrInvalidCredentials
-	case err == nil && m.second(u):
+	case err == nil && m.second(u) && methods&secondFactors == 0:
 		return nil, ErrSecondFactor
 	}
 	return u, err
@@ -208,7 +208,7 @@ func (m *Model) last(s *Session) int64 {
 // CreateSession adds a session of no family. version 0 is not compared.
 // The tokens that it replaces end before it takes a place.
 func (m *Model) CreateSession(user string, version uint64, id, token string, t Traits, replaced ...string) error {
-	if _, err := m.enter(user, version); err != nil {
+	if _, err := m.enter(user, version, uint16(t.Methods)); err != nil {
 		return err
 	}
 	m.replace(replaced)
@@ -261,7 +261,7 @@ func (m *Model) bearer(token, password string) (s Session, err error) {
 	}
 	s = *old
 	if m.second(m.Users[s.User]) {
-		return s, nil // the password alone authenticates nobody
+		return s, nil // by the password alone it is as old as before
 	}
 	s.Methods |= byPassword
 	s.Auth = m.Now
@@ -422,7 +422,7 @@ func (m *Model) DeleteDead(user string) int {
 
 // CreateFamily starts a family with its first session.
 func (m *Model) CreateFamily(user string, version uint64, id, token, session, sessionToken string, t Traits, replaced ...string) error {
-	if _, err := m.enter(user, version); err != nil {
+	if _, err := m.enter(user, version, uint16(t.Methods)); err != nil {
 		return err
 	}
 	m.replace(replaced)
