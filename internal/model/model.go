@@ -85,7 +85,7 @@ func New(p Policy, now int64) *Model {
 	}
 }
 
-// Memory is what a process has seen and no file tells. What a transaction has
+// Memory is the knowledge of a process that no file has. What a transaction has
 // seen stays seen if it is rolled back.
 type Memory struct {
 	watched map[string][]string // by user: the sessions of the last answers

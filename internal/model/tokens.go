@@ -299,7 +299,7 @@ func (m *Model) ChangePassword(token, current, password, id, newToken string) er
 }
 
 // ChangeCredentials gives the active session of a token another one after a
-// change, whatever that has ended.
+// change, even if that has ended it.
 func (m *Model) ChangeCredentials(token, id, newToken string, change func(user string) error) error {
 	old := m.Accept(token)
 	if old == nil {
