@@ -197,6 +197,12 @@ func (tx *Tx) verifiedSession(token string, password *opened) (codec.Session, er
 	if err == nil && !password.holds(tx, &u) {
 		err = ErrInvalidCredentials
 	}
+	if err != nil {
+		return s, err
+	}
+	if all, err := tx.rec.Factors(u.ID); err != nil || all.Needed() {
+		return s, err // by the password alone it is as old as before
+	}
 	s.AuthTime = tx.rec.Now
 	s.Methods |= uint16(MethodPassword)
 	if s.Flags&codec.SessionOwnLife == 0 && s.Family.IsZero() {

@@ -19,6 +19,7 @@ type CheckReport struct {
 	Sessions      int // records, dead ones too until they are swept
 	RefreshTokens int // families, likewise
 	OneTimeTokens int // likewise
+	Factors       int // second factors, and lists of recovery codes
 	Events        int // of users
 	Outbox        int // events that wait for their consumers
 	Devices       int // known devices, likewise
@@ -119,6 +120,8 @@ func (r *CheckReport) count(k *records.Kind) *int {
 		return &r.RefreshTokens
 	case records.OneTimeTokens:
 		return &r.OneTimeTokens
+	case records.Factors:
+		return &r.Factors
 	case records.Events:
 		return &r.Events
 	case records.Devices:

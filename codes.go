@@ -185,6 +185,10 @@ func (c Codes) Store(ctx context.Context, code Code) error {
 // of the code are one commit. The User is a [Proof]. If do fails, or the commit,
 // the code is as it was. do may run more than once, as in [DB.Update].
 //
+// Of a user with a second factor it is the first step: do passes the
+// [SecondFactorError] of CreateSession on, and Use returns it; the code is used up,
+// and what do has written is committed.
+//
 // ErrInvalidOneTimeToken for a handle that is no good: unknown, expired, used,
 // of another purpose, tried 5 times; ask for another code. ErrInvalidCredentials
 // for wrong digits. [ThrottledError]; do's error; ErrInvalidInput (Purpose).
@@ -206,6 +210,7 @@ func (c Codes) use(ctx context.Context, purpose, handle, digits string, do func(
 		return err
 	}
 	right := false
+	var second error
 	err = c.db.update(ctx, func(tx *Tx) error {
 		t, secret, err := tx.liveCode(purpose, handle)
 		if err != nil {
@@ -224,11 +229,19 @@ func (c Codes) use(ctx context.Context, purpose, handle, digits string, do func(
 		if err := tx.rec.Note(u.ID, records.EventTokenUsed, aboutOneTime(&t)); err != nil {
 			return err
 		}
-		return do(tx, newUser(u))
+		if err = do(tx, newUser(u)); isSecondStep(err) {
+			second, err = err, nil
+		} else {
+			second = nil
+		}
+		return err
 	})
+	if err == nil && right {
+		err = second
+	}
 	switch {
 	case attempt == nil:
-	case right && err == nil:
+	case right && (err == nil || isSecondStep(err)):
 		attempt.Succeed()
 	case right:
 		attempt.Refund()

@@ -38,11 +38,14 @@
 //
 // A user may have roles, which are names without meaning to the library:
 // [DB.Roles] grants them, [User].Roles has them.
+// A user can have second factors, kept by [DB.Factors]: codes of an authenticator
+// program, and recovery codes. Then [DB.LogIn] and all else that makes sessions
+// stop at a [SecondFactorError], and [Factors.FinishLogIn] goes on with a code.
 //
 // Each user has a credential version, which starts at a random number and rises
 // when the password is set or removed, the user disabled or enabled, an
-// identity moved or unlinked, or all sessions or refresh tokens are revoked. A
-// [User] holds the version as of its read. Given to [DB.CreateSession] or
+// identity moved or unlinked, a second factor added or removed, or all sessions or
+// refresh tokens are revoked. A [User] holds the version as of its read. Given to [DB.CreateSession] or
 // [DB.CreateRefreshToken] as [Proof], it is refused once the version has
 // changed: no session comes of old credentials. [DB.LogIn] and
 // [DB.ChangePassword] see to that themselves. A used [OneTimeToken] and an active

@@ -56,7 +56,8 @@ var (
 var (
 	// ErrInvalidCredentials: unknown identity, no password, a disabled user
 	// and a wrong password, which are one error at one cost. Returned by
-	// AuthenticateUser, LogIn, ChangePassword and Reauthenticate, and by
+	// AuthenticateUser, LogIn, ChangePassword and Reauthenticate, for a wrong code
+	// by FinishLogIn, FinishRefreshToken and ConfirmTOTP of [Factors], and by
 	// CreateSession and CreateRefreshToken when the credentials of the User given
 	// as [Proof] have changed since it was read. Ask to log in (again).
 	ErrInvalidCredentials = errors.New("invalid credentials")
@@ -64,7 +65,8 @@ var (
 	// ErrThrottled: too many failures before this attempt, of the account or of
 	// the network of the client; the password was not looked at. Always a
 	// [ThrottledError], which says how long to wait. Returned by
-	// AuthenticateUser, LogIn, ChangePassword, Reauthenticate and Throttle.Begin.
+	// AuthenticateUser, LogIn, ChangePassword, Reauthenticate, Throttle.Begin, and
+	// FinishLogIn and FinishRefreshToken of [Factors].
 	// Say it: it is the same for accounts that do not exist.
 	ErrThrottled = errors.New("too many attempts")
 
@@ -93,6 +95,26 @@ var (
 	// ErrDeviceNotFound: the call carries no token of a known device of the
 	// user. Returned by Current of [Devices].
 	ErrDeviceNotFound = records.ErrDeviceNotFound
+	// ErrSecondFactor: the first step was right, and the user has a second factor.
+	// There is no session yet. Always a [SecondFactorError], whose Pending goes to
+	// [Factors.FinishLogIn] with a code. Returned by LogIn, Reauthenticate,
+	// CreateSession and CreateRefreshToken.
+	ErrSecondFactor = errors.New("second factor is needed")
+
+	// ErrInvalidPending: the pending log-in of a [SecondFactorError] is malformed,
+	// of another database, expired or void. Returned by FinishLogIn and
+	// FinishRefreshToken of [Factors]. Ask to log in.
+	ErrInvalidPending = errors.New("invalid pending log-in")
+
+	// ErrFactorsClosed: ten codes of an authenticator in a row were wrong, and
+	// another one is not looked at. Somebody knows the password: tell the user.
+	// Returned by FinishLogIn and FinishRefreshToken, which take a recovery code
+	// all the same. [Throttle.Unlock] and [Factors.Reset] open it.
+	ErrFactorsClosed = errors.New("too many wrong codes")
+
+	// ErrFactorNotFound: the user has no such factor, or none that waits to be
+	// confirmed. Returned by methods of [Factors].
+	ErrFactorNotFound = records.ErrFactorNotFound
 
 	// ErrOneTimeTokenLimit: the user has as many one-time tokens as there may
 	// be, or got one of this purpose less than a minute ago; none was made and
@@ -118,9 +140,10 @@ var (
 	// ended. Returned by Create and CreateFor of [APIKeys]. Revoke one.
 	ErrAPIKeyLimit = errors.New("limit of API keys")
 
-	// ErrNotFresh: the log-in of the session is more than [FreshFor] ago.
-	// Returned by Create of [APIKeys]. Ask for the password again, by
-	// [DB.Reauthenticate], or for a log-in.
+	// ErrNotFresh: the log-in of the session is more than [FreshFor] ago, or, for
+	// a change of factors, was without the second factor that the user has.
+	// Returned by Create of [APIKeys] and by methods of [Factors]. Ask for the
+	// password again, by [DB.Reauthenticate], or for a log-in.
 	ErrNotFresh = errors.New("log-in is too long ago")
 )
 
@@ -133,7 +156,7 @@ var (
 	ErrInvalidInput = errors.New("invalid input")
 
 	// ErrTooLarge: a user may have no more of this (LinkIdentity, the 17th
-	// identity), or a closure wrote more than one transaction may hold, and
+	// identity; BeginTOTP, the 9th factor), or a closure wrote more than one transaction may hold, and
 	// nothing of it is kept, even if the closure returns nil.
 	ErrTooLarge = kv.ErrTooLarge
 )
@@ -144,8 +167,9 @@ var (
 	// not have, or one is to be sealed and the current key is not there, maybe
 	// because another process has made its own the current one. Nothing was
 	// looked up or written, and it is no verdict on a password. Returned by
-	// every method that verifies or sets a password, for all users alike, and by
-	// Reseal. The text names the id of the key, unless Options.Keys is empty.
+	// every method that verifies or sets a password, for all users alike, by
+	// Reseal, by BeginTOTP of [Factors] without Options.Keys, and by methods that
+	// need a second factor whose key is not there. The text names the id of the key, unless Options.Keys is empty.
 	// Open with it.
 	ErrNoKey = records.ErrNoKey
 )

@@ -47,6 +47,8 @@ var eventsOf = map[string][]snib.EventKind{
 	"Devices.Remember": {"device-remembered"}, "Devices.Trust": {"device-trusted"},
 	"Devices.Revoke": {"device-revoked"}, "Devices.RevokeAll": {"device-revoked"},
 	"Events.Ack": nil, "Codes.Store": {"token-created"}, "Codes.Use": {"token-used", "log-in"},
+	"Factors.BeginTOTP": nil, "Factors.ConfirmTOTP": nil, "Factors.CreateRecoveryCodes": nil, "Factors.Remove": nil, "Factors.Reset": nil,
+	"Factors.FinishLogIn": {"log-in"}, "Factors.FinishRefreshToken": {"refresh-token-created"},
 }
 
 // TestEveryChangeHasItsEvent: in the outbox, and in the list of its user. That
@@ -59,7 +61,7 @@ func TestEveryChangeHasItsEvent(t *testing.T) {
 			t.Errorf("nothing is said of the events of %s", name)
 		}
 		t.Run(name, func(t *testing.T) {
-			db := snibtest.NewDB(t, &snib.Options{Outbox: []string{"mail", "notices"}, Sessions: snib.SessionPolicy{ExtendEvery: -1}, Roles: snib.RolePolicy{Protected: []string{"admin"}}})
+			db := snibtest.NewDB(t, &snib.Options{Outbox: []string{"mail", "notices"}, Sessions: snib.SessionPolicy{ExtendEvery: -1}, Roles: snib.RolePolicy{Protected: []string{"admin"}}, Keys: []snib.Key{testKey("k1", 1)}})
 			s := newScene(t, db)
 			before := unread(t, db, "notices")
 			if err := write(s); err != nil {

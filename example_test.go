@@ -1,6 +1,7 @@
 package snib_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,12 @@ func scratch() (path string, remove func()) {
 
 // example opens a database with one user, ada@example.com.
 func example() (db *snib.DB, ada snib.User, done func()) {
+	return exampleWith(&snib.Options{Indexes: []snib.Index{{Name: "name", Unique: true, Fold: true}}})
+}
+
+func exampleWith(o *snib.Options) (db *snib.DB, ada snib.User, done func()) {
 	path, remove := scratch()
-	db, err := snib.Open(path, &snib.Options{Indexes: []snib.Index{{Name: "name", Unique: true, Fold: true}}})
+	db, err := snib.Open(path, o)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -567,4 +572,46 @@ func ExampleRoles_Claim() {
 	// [admin] <nil>
 	// true
 	// true
+}
+
+func ExampleFactors() {
+	key, err := snib.NewKey("2026", bytes.Repeat([]byte{7}, 32)) // 32 random bytes, kept apart from the file
+	if err != nil {
+		log.Fatal(err)
+	}
+	db, _, done := exampleWith(&snib.Options{Keys: []snib.Key{key}})
+	defer done()
+	ctx := context.Background()
+
+	here, _, err := db.LogIn(ctx, "email", "ada@example.com", "correct horse battery", snib.SessionOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	phone, err := db.Factors().BeginTOTP(ctx, here, "Notes", "my phone") // show phone.URI as a QR code
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := db.Factors().ConfirmTOTP(ctx, here, phone.ID, codeOf(phone, 0)); err != nil {
+		log.Fatal(err)
+	}
+	codes, err := db.Factors().CreateRecoveryCodes(ctx, here) // show them once
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(codes))
+
+	_, _, err = db.LogIn(ctx, "email", "ada@example.com", "correct horse battery", snib.SessionOptions{})
+	e, ok := errors.AsType[*snib.SecondFactorError](err)
+	fmt.Println(ok, e.Kinds, e.Pending)
+	s, ada, err := db.Factors().FinishLogIn(ctx, e.Pending.Reveal(), codeOf(phone, 1))
+	fmt.Println(s.UserID == ada.ID, err)
+	// Output:
+	// 10
+	// true [totp recovery_codes] REDACTED
+	// true <nil>
+}
+
+// codeOf types the code of now, or of the step after it.
+func codeOf(phone snib.TOTPEnrolment, later int64) string {
+	return authenticatorOf(phone).at(time.Now().Unix()/30 + later)
 }

@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"crypto/rand"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -177,6 +178,7 @@ type Kind struct {
 	Most, Invariant int
 	Refuses         bool
 	UsedOnce        bool
+	Lasts           bool
 	History         bool
 	Ends            map[string]bool // by occasion
 }
@@ -186,6 +188,7 @@ var Occasions = [records.Occasions]string{
 	"password changed by its user", "user disabled", "identity replaced or unlinked",
 	"`RevokeUserSessions`", "`RefreshTokens.RevokeAll`", "`EndEverything`, `ResetClock`, `Restore`",
 	"password set or removed without the old one",
+	"second factor added or removed", "`Factors.Reset`",
 }
 
 // Kinds returns the table of kinds.
@@ -193,7 +196,7 @@ func Kinds() (out []Kind) {
 	for _, k := range records.Kinds {
 		row := Kind{
 			Title: k.Title, Space: records.Spaces[k.Space].Name,
-			Most: k.Most, Invariant: k.Invariant, UsedOnce: k.UsedOnce, History: k.History, Refuses: k.Refuses, Ends: map[string]bool{},
+			Most: k.Most, Invariant: k.Invariant, UsedOnce: k.UsedOnce, Lasts: k.Lasts, History: k.History, Refuses: k.Refuses, Ends: map[string]bool{},
 		}
 		for i, name := range Occasions {
 			row.Ends[name] = k.Ends&(1<<i) != 0
@@ -212,3 +215,6 @@ func SpaceNames() (out []string) {
 	}
 	return out
 }
+
+// WallOf is the time of the wall, as the options of db have it.
+func WallOf(db *DB) time.Time { return db.clock.Wall() }

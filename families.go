@@ -136,11 +136,19 @@ func (tx *Tx) CreateRefreshToken(proof Proof, o SessionOptions) (Session, Refres
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
+	return tx.newFamily(p, o)
+}
+
+// newFamily makes a family and its first session.
+func (tx *Tx) newFamily(p proven, o SessionOptions) (Session, RefreshToken, error) {
 	attributes, err := o.encode()
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}
 	absolute, err := o.familyLife(&tx.db.o.Refresh)
+	if err == nil {
+		err = tx.complete(p.with(o.Methods), pendingFor(goalFamily, p.session, attributes, &o))
+	}
 	if err != nil {
 		return Session{}, RefreshToken{}, err
 	}

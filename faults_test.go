@@ -29,6 +29,7 @@ type scene struct {
 	hash                 snib.PasswordHash
 	away                 snib.User // disabled
 	device               snib.Device
+	factors              *factorScene
 }
 
 func newScene(tb testing.TB, db *snib.DB) *scene {
@@ -70,7 +71,34 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 	putRows(tb, db, "notes", 3, s.user.ID)
 	s.away = must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "away"}))(tb)
 	must(db.DisableUser(ctx, s.away.ID, "left"))(tb)
+	s.factors = newFactorScene(tb, db)
 	return s
+}
+
+// A factorScene is a user with a second factor, one that waits, and two log-ins
+// that wait for theirs. It is nil in a database without keys.
+type factorScene struct {
+	session                          snib.Session
+	phone                            *authenticator
+	waiting                          snib.TOTPEnrolment
+	pending, pendingFamily, recovery string
+}
+
+func newFactorScene(tb testing.TB, db *snib.DB) *factorScene {
+	tb.Helper()
+	u := email(tb, db, "eve@example.com")
+	f := &factorScene{session: logIn(tb, db, "eve@example.com")}
+	if _, err := db.Factors().BeginTOTP(ctx, f.session, "Notes", "phone"); errors.Is(err, snib.ErrNoKey) {
+		return nil
+	}
+	f.phone = enrol(tb, db, f.session)
+	f.recovery = must(db.Factors().CreateRecoveryCodes(ctx, f.session))(tb)[0].Reveal()
+	f.waiting = must(db.Factors().BeginTOTP(ctx, f.session, "Notes", "tablet"))(tb)
+	u = asNow(tb, db, u.ID)
+	f.pending = pendingOf(tb, second(db.CreateSession(ctx, u, snib.SessionOptions{})))
+	_, _, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
+	f.pendingFamily = pendingOf(tb, err)
+	return f
 }
 
 // writes are the writing methods of DB, each with something to do in a scene.
@@ -192,6 +220,34 @@ var writes = map[string]func(*scene) error{
 	"Roles.Claim": func(s *scene) error {
 		return second(s.db.Roles().Claim(ctx, s.session, "admin", s.claim.Reveal()))
 	},
+	"Factors.BeginTOTP": func(s *scene) error {
+		_, err := s.db.Factors().BeginTOTP(ctx, s.factors.session, "Notes", "another")
+		return err
+	},
+	"Factors.ConfirmTOTP": func(s *scene) error {
+		waiting := authenticatorOf(s.factors.waiting)
+		_, err := s.db.Factors().ConfirmTOTP(ctx, s.factors.session, waiting.id, waiting.code(s.db))
+		return err
+	},
+	"Factors.CreateRecoveryCodes": func(s *scene) error {
+		_, err := s.db.Factors().CreateRecoveryCodes(ctx, s.factors.session)
+		return err
+	},
+	"Factors.Remove": func(s *scene) error {
+		return s.db.Factors().Remove(ctx, s.factors.session, s.factors.phone.id)
+	},
+	"Factors.Reset": func(s *scene) error {
+		_, err := s.db.Factors().Reset(ctx, s.factors.session.UserID)
+		return err
+	},
+	"Factors.FinishLogIn": func(s *scene) error {
+		_, _, err := s.db.Factors().FinishLogIn(ctx, s.factors.pending, s.factors.recovery)
+		return err
+	},
+	"Factors.FinishRefreshToken": func(s *scene) error {
+		_, _, err := s.db.Factors().FinishRefreshToken(ctx, s.factors.pendingFamily, s.factors.phone.at(snib.WallOf(s.db).Unix()/30))
+		return err
+	},
 	"UnlinkIdentity": func(s *scene) error {
 		_, err := s.db.UnlinkIdentity(ctx, s.user.ID, "email", "ada@example.com")
 		return err
@@ -221,7 +277,7 @@ var writes = map[string]func(*scene) error{
 // elsewhere are the methods of DB that are no row of writes, and why.
 var elsewhere = map[string]string{
 	"APIKeys.Validate": "reads", "APIKeys.List": "reads", "Roles.List": "reads", "Roles.ClaimToken": "reads",
-	"Tokens.Peek": "reads", "Tokens.List": "reads", "Devices.Current": "reads", "Devices.List": "reads", "RefreshTokens.List": "reads", "Logins.List": "reads", "Events.List": "reads", "Events.Read": "reads", "Events.Consume": "acknowledges by Events.Ack", "Codes.Begin": "reads",
+	"Tokens.Peek": "reads", "Tokens.List": "reads", "Devices.Current": "reads", "Devices.List": "reads", "Factors.List": "reads", "RefreshTokens.List": "reads", "Logins.List": "reads", "Events.List": "reads", "Events.Read": "reads", "Events.Consume": "acknowledges by Events.Ack", "Codes.Begin": "reads",
 	"ExportUser": "reads", "View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
 	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
 	"Compact":                "see TestKilledWhileCompacting of the engine",
@@ -320,6 +376,7 @@ func TestAFailureAnywhereLeavesTheStateBefore(t *testing.T) {
 				Indexes:  []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
 				Roles:    snib.RolePolicy{Protected: []string{"admin"}},
 				Owned:    []string{"notes"},
+				Keys:     []snib.Key{testKey("k1", 1)},
 				Outbox:   []string{"mail"},
 			})
 			s := newScene(t, db)
@@ -365,6 +422,7 @@ func TestMethodsThatRunTwiceHappenOnce(t *testing.T) {
 				Indexes: []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "team"}},
 				Roles:   snib.RolePolicy{Protected: []string{"admin"}},
 				Owned:   []string{"notes"},
+				Keys:    []snib.Key{testKey("k1", 1)},
 				Outbox:  []string{"mail"},
 			}))
 			if err != nil {

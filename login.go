@@ -33,6 +33,10 @@ import (
 // Options.Passwords was raised; one from before it was lowered until the
 // password is set again.
 //
+// Of a user with a second factor it is the first half of a log-in: the password
+// was right, and no more. A program that makes no session from it must ask for the
+// second half by itself; CreateSession does.
+//
 // The result is true when it is returned. To create a session from it, use
 // LogIn, which does both in one, or give the User to CreateSession as its
 // Proof, which decides anew as LogIn does.
@@ -69,8 +73,19 @@ const upgradeWait = time.Second
 // there is no session. Sessions that were revoked meanwhile are no reason. A
 // hash of weaker parameters or from another system is replaced in the same
 // commit, and one that is to be sealed (PasswordPolicy.Seal), or is under an
-// older key, is sealed. Errors are those of AuthenticateUser and, for the options, of
-// CreateSession.
+// older key, is sealed.
+//
+// Of a user with a second factor it makes no session. Ask for the code and finish:
+//
+//	s, u, err := db.LogIn(ctx, "email", address, password, o)
+//	if e, ok := errors.AsType[*snib.SecondFactorError](err); ok { // in the handler of the next form
+//		s, u, err = db.Factors().FinishLogIn(ctx, e.Pending.Reveal(), code)
+//	}
+//
+// snibhttp carries the Pending in a cookie between the two.
+//
+// Errors are those of AuthenticateUser and, for the options, of CreateSession;
+// [SecondFactorError].
 func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, o SessionOptions) (Session, User, error) {
 	// Before anything is looked up, like every other argument.
 	if _, err := o.encode(); err != nil {
@@ -80,20 +95,27 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 		return Session{}, User{}, during("log in", err)
 	}
 	var s Session
+	var second error
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
 		return result(ctx, "", db.update, func(tx *Tx) (User, error) {
 			u, err := v.recheck(tx)
 			if err != nil {
 				return User{}, err
 			}
-			created, err := tx.newSession(proven{user: u, methods: MethodPassword, at: tx.rec.Now, until: clock.Never}, o)
+			second = nil
+			s, err = tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never, methods: MethodPassword}, o)
+			if isSecondStep(err) && v.upgrade != "" {
+				second, err = err, nil // the hash is upgraded all the same
+			}
 			if err != nil {
 				return User{}, err
 			}
-			s = created
 			return v.apply(tx, u)
 		})
 	})
+	if err == nil {
+		err = second
+	}
 	if err != nil {
 		return Session{}, User{}, during("log in", err)
 	}

@@ -60,7 +60,8 @@ type Options struct {
 	// exist yet is empty. 1–64 bytes of text, not "snib"; at most 64 in a file.
 	Owned []string
 
-	// Keys are kept apart from the file; what is sealed under them cannot be
+	// Keys are kept apart from the file; what is sealed under them (seeds of second
+	// factors, and passwords by PasswordPolicy.Seal) cannot be
 	// read from a copy of it. The first is the current one, under which values
 	// are sealed; the others open older ones, until [DB.Reseal] has retired
 	// them. At most 16, made by [NewKey] or [KeyFile].

@@ -137,11 +137,12 @@ func (tx *Tx) setPassword(u *codec.User, hash PasswordHash) (err error) {
 	return err
 }
 
-// passwordKeys returns ErrNoKey unless every stored password can be opened. It
+// passwordKeys returns ErrNoKey unless every stored password and every seed of a
+// second factor can be opened. It
 // comes before a look-up and before hooks count an attempt, alike for known and
 // unknown users.
 func (db *DB) passwordKeys(ctx context.Context) error {
-	return db.view(ctx, func(tx *Tx) error { return tx.rec.NeedKeys(records.PasswordHashes.Use) })
+	return db.view(ctx, func(tx *Tx) error { return tx.rec.NeedKeys(records.PasswordHashes.Use | records.FactorSeeds.Use) })
 }
 
 // canStoreHash reports the key that storing a password hash lacks: the current

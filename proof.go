@@ -25,6 +25,10 @@ import (
 //     its time of log-in and Methods and does not outlive its AbsoluteUntil. If
 //     it has ended meanwhile: ErrInvalidSession.
 //
+// Of a user with a second factor it must include that: a Session of a log-in with
+// one does, a User does not. Otherwise [SecondFactorError]; [FactorNotNeeded]
+// makes an exception.
+//
 // ErrUserNotFound, ErrUserDisabled; ErrInvalidInput (Proof) for nil and for a
 // User, Session or OneTimeToken that no method returned, or that is not used.
 type Proof interface {
@@ -40,6 +44,7 @@ type proven struct {
 	until   int64   // a bound on the new credential
 
 	session codec.OwnedKey // which is the proof; zero without one
+	waived  bool           // a second factor is not needed
 }
 
 // proven verifies proof in this transaction.

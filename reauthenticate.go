@@ -3,6 +3,8 @@ package snib
 import (
 	"context"
 
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
 )
@@ -24,6 +26,10 @@ import (
 // count, those of the session do. The commit decides anew whether session and
 // password still hold. A hash is not upgraded.
 //
+// Of a user with a second factor it is the first step: [SecondFactorError], whose
+// Pending is good for this session only, and [Factors.FinishLogIn] returns the new
+// one.
+//
 // ErrInvalidSession. ErrInvalidCredentials for a wrong password, for one that
 // cannot be, and for a user without one; the session stays. [ThrottledError],
 // ErrBusy, ErrNoKey, Options.BeforeAuth's error.
@@ -40,15 +46,29 @@ func (db *DB) reauthenticate(ctx context.Context, text, password string) (s Sess
 			if err != nil {
 				return Session{}, err
 			}
-			out, err := tx.keep(&s)
+			u, err := tx.user(UserID(s.UserID))
 			if err != nil {
 				return Session{}, err
 			}
-			key, _ := token.Session.ParseID(string(out.ID))
-			about := records.About{Subject: key.OwnID(), Methods: uint16(MethodPassword)}
-			return out, tx.rec.Note(s.UserID, records.EventReauthenticated, about)
+			p := proven{user: u, methods: MethodPassword, at: tx.rec.Now, until: clock.Never}
+			if err := tx.complete(&p, pendingFor(goalAgain, s.Key, "", &SessionOptions{})); err != nil {
+				return Session{}, err
+			}
+			return tx.keepAuthenticated(&s, MethodPassword)
 		})
 		return err
 	})
 	return s, err
+}
+
+// keepAuthenticated gives a session that has been authenticated by some methods
+// another token.
+func (tx *Tx) keepAuthenticated(s *codec.Session, methods Methods) (Session, error) {
+	out, err := tx.keep(s)
+	if err != nil {
+		return Session{}, err
+	}
+	key, _ := token.Session.ParseID(string(out.ID))
+	about := records.About{Subject: key.OwnID(), Methods: uint16(methods)}
+	return out, tx.rec.Note(s.UserID, records.EventReauthenticated, about)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 )
@@ -18,7 +19,7 @@ const (
 // ResealReport is the result of Reseal.
 type ResealReport struct {
 	Sealed  int            // values that were sealed anew, or for the first time
-	Removed int            // passwords that were removed, of keys that are lost
+	Removed int            // passwords that were removed and factors that were lost, of keys that are lost
 	Retired []string       // ids of keys that nothing in the file needs any more
 	Left    map[string]int // values under other keys than the current one, by key id
 }
@@ -38,7 +39,9 @@ type ResealReport struct {
 // is not in Options.Keys, and those that are not in their place. Passwords under
 // a key that is lost for good can never be verified again, and as long as there
 // are any, no password can. Name such ids in lost, and their passwords are removed,
-// as RemoveUserPassword does: these users need a new one (a reset by mail). An
+// as RemoveUserPassword does: these users need a new one (a reset by mail). Second
+// factors under them become [FactorLost], which a recovery code or
+// [Factors.Reset] gets around: a key that is lost opens no account. An
 // id in lost that Options.Keys has is ErrInvalidInput (lost).
 //
 // ErrNoKey without Options.Keys, or if another process has made another key the
@@ -147,11 +150,27 @@ func (db *DB) resealKeys(ctx context.Context, f records.SealedRow, keys [][]byte
 	return nil
 }
 
+// loseFactor takes the seed of a factor that is sealed under a lost key. The
+// factor stays: its user signs in by a recovery code or after Factors.Reset.
+func (tx *Tx) loseFactor(key codec.OwnedKey, lost []string) (int, error) {
+	f, err := records.OwnedRecord(&tx.rec, records.Factors, key, codec.DecodeFactor)
+	switch {
+	case errors.Is(err, ErrFactorNotFound):
+		return 0, nil
+	case err != nil || !tx.rec.SealedUnder(f.Secret, lost):
+		return 0, err
+	}
+	return 1, tx.rec.LoseFactor(f)
+}
+
 // removeLost removes passwords that are still sealed under lost keys when the
 // write has its turn, with the sessions and tokens that depend on them.
 func (db *DB) removeLost(ctx context.Context, f records.SealedRow, keys [][]byte, lost []string, report *ResealReport) error {
 	for _, key := range keys {
 		removed, err := result(ctx, "", db.update, func(tx *Tx) (int, error) {
+			if f.SealedField == records.FactorSeeds {
+				return tx.loseFactor(codec.OwnedKey(key), lost)
+			}
 			u, err := tx.user(UserID(key))
 			switch {
 			case errors.Is(err, ErrUserNotFound):

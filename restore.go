@@ -40,7 +40,7 @@ type RestoreReport struct {
 	CheckReport // of the restored file; Newest is as of when it is
 
 	// Ended counts the sessions, refresh tokens, one-time tokens, known devices
-	// and API keys that came back dead, and the records of kinds that a later program has added.
+	// and API keys that came back dead, the lists of recovery codes, and the records of kinds that a later program has added.
 	// These are removed: a program that does not know them cannot tell what
 	// must not be usable again. Of a backup of format 1 it counts none: its
 	// upgrade ends all without reading them.
@@ -58,6 +58,9 @@ type RestoreReport struct {
 // RestoreReport.Newest: users who were deleted since exist, users who were
 // disabled since are enabled, and passwords, identities and attributes that
 // were changed since are the old ones. Do again what must not be undone.
+// Second factors are those of then: one that was added since is gone. Recovery
+// codes end, as one that was used since would be good again, and codes of
+// authenticators that could have been used since are refused.
 // Sessions and refresh tokens are all ended (see RestoreOptions), by a new
 // file epoch, so that none of those that were ended since is accepted.
 //
@@ -125,7 +128,7 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 	}
 	report.Ended = report.Newer
 	for _, k := range records.Kinds {
-		if k.History || o.KeepSessions && !k.UsedOnce {
+		if k.Lasts || k.History || o.KeepSessions && !k.UsedOnce {
 			continue
 		}
 		report.Ended += *report.count(k)
@@ -135,10 +138,52 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 			}
 		}
 	}
-	if o.KeepSessions {
-		return report, nil
+	codes, err := db.rewindFactors(ctx)
+	report.Ended += codes
+	if err != nil || o.KeepSessions {
+		return report, err
 	}
 	return report, db.EndEverything(ctx)
+}
+
+// rewindFactors makes the second factors of the copy good as of now, and returns
+// how many lists of recovery codes, and factors that waited, it has removed.
+func (db *DB) rewindFactors(ctx context.Context) (removed int, err error) {
+	var from []byte
+	for {
+		var keys []codec.OwnedKey
+		next, err := db.scanPage(ctx, records.SpaceFactors, from, func(_ *Tx, key, _ []byte) {
+			keys = append(keys, codec.OwnedKey(key)) // Check has read them
+		})
+		for len(keys) > 0 && err == nil {
+			batch := keys[:min(len(keys), resealRecords)]
+			keys = keys[len(batch):]
+			n := 0
+			n, err = result(ctx, "", db.update, func(tx *Tx) (int, error) { return tx.rewindFactors(batch) })
+			removed += n
+		}
+		if err != nil || next == nil {
+			return removed, err
+		}
+		from = next
+	}
+}
+
+func (tx *Tx) rewindFactors(keys []codec.OwnedKey) (removed int, err error) {
+	for _, key := range keys {
+		f, err := records.OwnedRecord(&tx.rec, records.Factors, key, codec.DecodeFactor)
+		if err != nil {
+			return removed, err
+		}
+		gone, err := tx.rec.RewindFactor(f, tx.db.clock.Wall().UnixMilli())
+		if err != nil {
+			return removed, err
+		}
+		if gone {
+			removed++
+		}
+	}
+	return removed, nil
 }
 
 // removeTrees removes from the copy the spaces that do not come back: of kinds

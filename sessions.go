@@ -283,6 +283,9 @@ func (tx *Tx) newSession(p proven, o SessionOptions) (out Session, err error) {
 		return Session{}, err
 	}
 	l, err := o.life(&tx.db.o.Sessions)
+	if err == nil {
+		err = tx.complete(p.with(o.Methods), pendingFor(goalSession, p.session, attributes, &o))
+	}
 	if err != nil {
 		return Session{}, err
 	}

@@ -20,7 +20,8 @@ const (
 )
 
 // Sweep removes sessions, refresh tokens, one-time tokens and API keys that have
-// been dead for a day, and all that EndEverything or ResetClock ended, and the rows
+// been dead for a day, second factors that were not confirmed, all that
+// EndEverything or ResetClock ended, and the rows
 // that deleted users have left in the buckets of Options.Owned; it returns
 // how many. It writes the last uses of API keys. Nothing else depends on it but the size of the file: dead tokens are
 // refused anyway. It reads and writes in small steps, between which others have

@@ -84,7 +84,7 @@ func (g *guess) settle(right bool, err error) {
 	switch {
 	case g.attempt == nil:
 		return
-	case err == nil:
+	case err == nil, isSecondStep(err):
 		g.attempt.Succeed()
 	case !g.turn.Began(), right && !errors.Is(err, ErrInvalidCredentials):
 		g.attempt.Refund()
@@ -125,8 +125,9 @@ func (t Throttle) Begin(ctx context.Context, purpose, key string) error {
 // Reset ends the run of attempts for a key, after one has succeeded.
 func (t Throttle) Reset(purpose, key string) { t.forget("purpose", purpose, key) }
 
-// Unlock ends the run of failures of a user: strangers have five free tries
-// again. It is durable a second later, or at Close. ErrUserNotFound.
+// Unlock ends the run of failures of a user, with passwords and with codes of a
+// second factor: strangers have five free tries again. It is durable a second
+// later, or at Close. ErrUserNotFound.
 func (t Throttle) Unlock(ctx context.Context, id UserID) error {
 	err := t.db.update(ctx, func(tx *Tx) error {
 		u, err := tx.user(id)
@@ -137,6 +138,7 @@ func (t Throttle) Unlock(ctx context.Context, id UserID) error {
 	})
 	if err == nil {
 		t.forget("user", string(id))
+		t.forget("factor", string(id))
 	}
 	return during("unlock", err)
 }

@@ -35,6 +35,8 @@ type (
 	DeviceID string
 	// APIKeyID names an API key: "key_" and 32 characters, as of SessionID.
 	APIKeyID string
+	// FactorID names a second factor: "fac_" and 32 characters, as of SessionID.
+	FactorID string
 )
 
 // validUserID reports whether id could be a user's. One that could not is
@@ -57,7 +59,9 @@ type Token struct{ secret }
 func PresentedToken(text string) Token { return Token{newSecret(text)} }
 
 // Reveal returns the text, to be sent to its bearer and nowhere else; "" for
-// the zero Token. It has the characters a–z, 0–9, "_" and ".".
+// the zero Token. It has the characters a–z, A–Z, 0–9, "_", "-" and ".", no
+// capitals and hyphens where it is of a session, refresh or one-time token. A URI
+// has those of one.
 func (t Token) Reveal() string { return t.secret.reveal() }
 
 func newToken(k token.Kind, key codec.OwnedKey, secretBytes []byte) Token {

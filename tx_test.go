@@ -61,7 +61,7 @@ var (
 		"ListUsers": true, "ListUsersByAttribute": true,
 		"ValidateSession": true, "ValidateSessionUser": true, "GetSession": true, "ListUserSessions": true,
 		"RefreshTokens.List": true, "Events.List": true, "Events.Read": true, "Events.Consume": true,
-		"Tokens.Peek": true, "Tokens.List": true, "Logins.List": true,
+		"Tokens.Peek": true, "Tokens.List": true, "Logins.List": true, "Factors.List": true,
 		"Devices.Current": true, "Devices.List": true,
 		"APIKeys.Validate": true, "APIKeys.List": true, "Roles.List": true, "Roles.ClaimToken": true,
 	}
@@ -71,6 +71,7 @@ var (
 		"APIKeys":       reflect.TypeFor[snib.APIKeys](),
 		"Roles":         reflect.TypeFor[snib.Roles](),
 		"Codes":         reflect.TypeFor[snib.Codes](),
+		"Factors":       reflect.TypeFor[snib.Factors](),
 		"Events":        reflect.TypeFor[snib.Events](),
 		"Identities":    reflect.TypeFor[snib.Identities](),
 		"Logins":        reflect.TypeFor[snib.Logins](),

@@ -40,7 +40,8 @@ type User struct {
 
 	// CredentialVersion is raised by each change that voids an earlier proof of
 	// identity: setting or removing the password, disabling, enabling, moving
-	// or unlinking an identity, revoking all sessions or refresh tokens. It
+	// or unlinking an identity, adding or removing a second factor, revoking all
+	// sessions or refresh tokens. It
 	// starts at a random number. [Proof] is compared by it.
 	CredentialVersion uint64
 

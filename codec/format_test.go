@@ -27,7 +27,7 @@ func TestFormatNamesEverySpace(t *testing.T) {
 	page := readFormat(t)
 	for _, name := range []string{
 		SpaceMeta, SpaceUsers, SpaceIdentities, SpaceAttributes, SpaceSessions,
-		SpaceFamilies, SpaceOneTime, SpaceQuarantine, SpaceEvents, SpaceOutbox, SpaceCursors, SpaceDevices, SpaceAPIKeys, SpaceRoles, "meta` | `" + KeyFormat,
+		SpaceFamilies, SpaceOneTime, SpaceQuarantine, SpaceEvents, SpaceOutbox, SpaceCursors, SpaceDevices, SpaceAPIKeys, SpaceRoles, SpaceFactors, "meta` | `" + KeyFormat,
 		"meta` | `" + KeyState, "meta` | `" + KeyDeclarations, "meta` | `" + KeyOwners, "meta` | `" + KeyOwnedSpaces, "meta` | `" + KeySealKeys,
 	} {
 		if !strings.Contains(page, "\n| `"+name+"` | ") {
@@ -87,7 +87,7 @@ func TestFormatTables(t *testing.T) {
 		}
 		samplesOf[typ.Name()]++
 	}
-	if tested < 120 || len(samplesOf) != 18 {
+	if tested < 120 || len(samplesOf) != 19 {
 		t.Errorf("only %d rows of %v found", tested, samplesOf)
 	}
 }

@@ -140,6 +140,12 @@ func FuzzDecodeOneTimeToken(f *testing.F) {
 		func(r any, _ []byte) []byte { x := r.(OneTimeToken); return x.Append(nil) })
 }
 
+func FuzzDecodeFactor(f *testing.F) {
+	fuzzDecode(f, SpaceFactors,
+		func(k, v []byte) (any, error) { return anyOf(DecodeFactor(k, v)) },
+		func(r any, _ []byte) []byte { x := r.(Factor); return x.Append(nil) })
+}
+
 func FuzzDecodeEvent(f *testing.F) {
 	fuzzDecode(f, SpaceEvents,
 		func(k, v []byte) (any, error) { return anyOf(DecodeEvent(k, v)) },

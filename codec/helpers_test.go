@@ -79,6 +79,14 @@ var (
 		Purpose: "password-reset", SecretHash: digest(120), Epoch: 1 << 31, Flags: 4,
 		ExpiresAt: 1_760_003_600_000, CredentialVersion: 1<<63 - 5, Data: []byte("new@example.com\x00\xff"),
 	}
+	sampleFactor = Factor{
+		Key: sampleKey(7), UserID: madeUser, Epoch: 3, Flags: 2, Type: 1, Counter: 58_666_666, ExpiresAt: Never, UsedAt: sampleTime + 500,
+		Name: "Phone №2", Secret: "$sealed$2026-11$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4v",
+	}
+	sampleFactorCodes = Factor{
+		Key: sampleKey(8), UserID: "auth0|5f7c8ec7c33c6c004bbafe82", Hash: digest(9), Epoch: 1, Type: 2, ExpiresAt: sampleTime + 900_000, UsedAt: sampleTime,
+		Codes: slices.Concat(digestBytes(10), digestBytes(20)),
+	}
 	sampleEvent = Event{
 		Key: MakeOwnedKey(sampleOwner, NewEventID(sampleTime, 1, 2, [2]byte{3, 4})), UserID: madeUser, Kind: 12, Actor: 1, Methods: 0x8001,
 		Count: 3, Last: sampleTime + 60_000, Subject: sampleKey(1).OwnID(), Client: [16]byte{10: 0xff, 11: 0xff, 12: 192, 14: 2, 15: 7}, Detail: "email",
@@ -140,6 +148,7 @@ func samples() []sample {
 		sessionSample("session_imported", sampleSessionImported), sessionSample("session_least", Session{}),
 		familySample("family", sampleFamily), familySample("family_fresh", sampleFamilyFresh), familySample("family_least", Family{}),
 		oneTimeSample("one_time_token", sampleOneTime), oneTimeSample("one_time_token_least", OneTimeToken{}),
+		factorSample("factor", sampleFactor), factorSample("factor_codes", sampleFactorCodes), factorSample("factor_least", Factor{}),
 		eventSample("event", sampleEvent), eventSample("event_ipv6", sampleEventIPv6), eventSample("event_least", Event{}),
 		outboxSample("outbox_entry", sampleOutboxEntry), outboxSample("outbox_entry_least", OutboxEntry{}),
 		{
@@ -198,7 +207,7 @@ func samples() []sample {
 	}
 	for i := range list {
 		list[i].version = 1
-		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceDevices, SpaceAPIKeys}, list[i].space) || list[i].key == KeyState {
+		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceDevices, SpaceAPIKeys, SpaceFactors}, list[i].space) || list[i].key == KeyState {
 			list[i].version = 2
 		}
 		list[i].value = list[i].encode(list[i].record, list[i].key)
@@ -247,6 +256,19 @@ func oneTimeSample(name string, o OneTimeToken) sample {
 		fields: []any{fixed, userOf(o.UserID), o.Purpose, append([]byte{}, o.Data...)},
 	}
 }
+
+func factorSample(name string, x Factor) sample {
+	made := x.Key.Time()
+	fixed := packed(x.Hash, x.Epoch, x.Flags, x.Type, x.Counter, offset(made, x.ExpiresAt), offset(made, x.UsedAt))
+	return sample{
+		name: name, space: SpaceFactors, key: string(x.Key[:]), record: x,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeFactor(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(Factor); return x.Append(nil) },
+		fields: []any{fixed, userOf(x.UserID), x.Name, x.Secret, append([]byte{}, x.Codes...)},
+	}
+}
+
+func digestBytes(n byte) []byte { d := digest(n); return d[:] }
 
 func eventSample(name string, e Event) sample {
 	client := present(e.Client[:])

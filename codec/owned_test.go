@@ -155,6 +155,10 @@ func TestViews(t *testing.T) {
 			v := must(ViewAPIKey(key, s.value))
 			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.SecretHash(), v.UserID(), v.IsUser(r.UserID), v.ExpiresAt(), v.LastUsedAt()},
 				[]any{r.Key, r.Epoch, r.Flags, r.SecretHash, r.UserID, true, r.ExpiresAt, r.LastUsedAt})
+		case Factor:
+			v := must(ViewFactor(key, s.value))
+			same(t, s.name, []any{v.Key(), v.Epoch(), v.Flags(), v.UserID(), v.IsUser(r.UserID), v.Type(), v.ExpiresAt(), v.UsedAt(), v.Codes()},
+				[]any{r.Key, r.Epoch, r.Flags, r.UserID, true, r.Type, r.ExpiresAt, r.UsedAt, len(r.Codes) / 32})
 		}
 	}
 }
@@ -177,6 +181,8 @@ func TestViewsRefuse(t *testing.T) {
 			view, err = anyOf(ViewDevice([]byte(s.key), v))
 		case APIKey:
 			view, err = anyOf(ViewAPIKey([]byte(s.key), v))
+		case Factor:
+			view, err = anyOf(ViewFactor([]byte(s.key), v))
 		default:
 			continue
 		}

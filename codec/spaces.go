@@ -15,6 +15,7 @@ const (
 	SpaceDevices    = "devices"          // [OwnedKey]: [Device]
 	SpaceAPIKeys    = "api_keys"         // [OwnedKey]: [APIKey]
 	SpaceRoles      = "roles"            // pair (role, user id): empty
+	SpaceFactors    = "factors"          // [OwnedKey]: [Factor]
 	SpaceQuarantine = "quarantine"       // see [AppendQuarantineKey]
 	SpaceThrottle   = "throttle"         // number of a block: [Throttle]
 	SpaceLeaving    = "leaving"          // user id: [Leaving]

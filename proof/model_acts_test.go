@@ -54,6 +54,7 @@ func init() { // it refers to itself
 		"ChangePassword":    {do: (*run).changePassword, direct: true},
 		"Reauthenticate":    {do: (*run).reauthenticate, direct: true},
 		"ChangeCredentials": {do: (*run).changeCredentials, direct: true}, "UpdateSessionAttributes": {do: (*run).updateSession},
+		"add a factor": {do: (*run).addFactor, rare: 3}, "Factors.Reset": {do: (*run).resetFactors, rare: 2},
 		"Sweep": {do: (*run).sweep, direct: true}, "EndEverything": {do: (*run).endEverything, direct: true, rare: 5},
 	}
 }
@@ -204,7 +205,16 @@ func (r *run) sessionFor(id snib.UserID) bool {
 	version := r.version(id)
 	o, t, replaced := r.carried()
 	s, err := r.on.CreateSession(snib.User{ID: id, CredentialVersion: version}, o)
-	return r.made(s, err, r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal(), t, replaced...))
+	create := func() error {
+		return r.m.CreateSession(string(id), version, string(s.ID), s.Token.Reveal(), t, replaced...)
+	}
+	finish := func(pending, code string) (err error) {
+		t.Methods |= 1 << 3
+		s, _, err = r.on.Factors().FinishLogIn(ctx, pending, code)
+		return err
+	}
+	err, want := r.second(string(id), err, create(), finish, create)
+	return r.made(s, err, want)
 }
 
 // carried are the options of a client that carries up to two tokens, of anybody
@@ -303,7 +313,15 @@ func (r *run) familyFor(id snib.UserID) bool {
 	o, t, replaced := r.carried()
 	o.Active, o.Idle, t.Active, t.Idle = 0, 0, 0, 0
 	s, f, err := r.on.CreateRefreshToken(snib.User{ID: id, CredentialVersion: version}, o)
-	want := r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal(), t, replaced...)
+	create := func() error {
+		return r.m.CreateFamily(string(id), version, string(f.ID), f.Token.Reveal(), string(s.ID), s.Token.Reveal(), t, replaced...)
+	}
+	finish := func(pending, code string) (err error) {
+		t.Methods |= 1 << 3
+		s, f, err = r.on.Factors().FinishRefreshToken(ctx, pending, code)
+		return err
+	}
+	err, want := r.second(string(id), err, create(), finish, create)
 	return r.madeFamily(s, f, err, want)
 }
 
@@ -574,7 +592,15 @@ func (r *run) logIn() bool {
 	mu, want := r.m.Authenticate(x, password)
 	if want == nil {
 		t.Methods |= 1
-		want = r.m.CreateSession(mu.ID, mu.Version, string(s.ID), s.Token.Reveal(), t, replaced...)
+		create := func() error {
+			return r.m.CreateSession(mu.ID, mu.Version, string(s.ID), s.Token.Reveal(), t, replaced...)
+		}
+		finish := func(pending, code string) (err error) {
+			t.Methods |= 1 << 3
+			s, u, err = r.on.Factors().FinishLogIn(ctx, pending, code)
+			return err
+		}
+		err, want = r.second(mu.ID, err, create(), finish, create)
 	}
 	return r.made(s, err, want) && r.updated(u, err, want)
 }

@@ -38,6 +38,7 @@ type methods interface {
 	Devices() snib.Devices
 	APIKeys() snib.APIKeys
 	Roles() snib.Roles
+	Factors() snib.Factors
 }
 
 var _ methods = (*snib.Tx)(nil)
@@ -102,6 +103,7 @@ func (x direct) Tokens() snib.OneTimeTokens        { return x.db.Tokens() }
 func (x direct) Devices() snib.Devices             { return x.db.Devices() }
 func (x direct) APIKeys() snib.APIKeys             { return x.db.APIKeys() }
 func (x direct) Roles() snib.Roles                 { return x.db.Roles() }
+func (x direct) Factors() snib.Factors             { return x.db.Factors() }
 
 // Small spaces to choose from, so that choices collide.
 var (

@@ -14,6 +14,9 @@
 // [Manager.LogOutEverywhere] end sessions. Pass their errors to
 // [Manager.Error], unless the handler has its own answer.
 //
+// Of a user with a second factor, log-ins return snib.ErrSecondFactor and set a
+// cookie for the second step, in which [Manager.FinishLogIn] takes the code.
+//
 // [Manager.Require] lets only signed-in requests through, [Manager.RequireFresh]
 // only those with a recent log-in, [Manager.RequireRole] only those of users with
 // a role, [Manager.Optional] all; behind them,

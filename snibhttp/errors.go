@@ -80,6 +80,11 @@ var statuses = []struct {
 	{snib.ErrInvalidRefreshToken, http.StatusUnauthorized},
 	{snib.ErrRefreshTokenReused, http.StatusUnauthorized},
 	{snib.ErrInvalidAPIKey, http.StatusUnauthorized},
+	{snib.ErrSecondFactor, http.StatusUnauthorized},
+	{snib.ErrInvalidPending, http.StatusUnauthorized},
+	{snib.ErrNotFresh, http.StatusUnauthorized},
+	{snib.ErrFactorsClosed, http.StatusTooManyRequests},
+	{snib.ErrFactorNotFound, http.StatusNotFound},
 	{ErrCrossOrigin, http.StatusForbidden},
 	{ErrScope, http.StatusForbidden},
 	{ErrRole, http.StatusForbidden},
@@ -108,7 +113,9 @@ const retryAfter = "1"
 // its bounds or a one-time token that is not good, 409 for a taken identity or
 // attribute, for the limit of API keys and for the last holder of a role, 429 with Retry-After for too many attempts, 429 for the limit of
 // one-time tokens (which a stranger must not see: it tells of an account), and
-// 503 with Retry-After for everything else, which is the database's own trouble
+// 401 with the problem code [CodeSecondFactor] and the cookie of [Manager.SecondStep]
+// for a log-in that needs a second factor, 503 with Retry-After for everything
+// else, which is the database's own trouble
 // and is logged. The answer is that of Options.Refuse, or of [WriteStatus]; it
 // never says more of err than its status.
 //
@@ -122,6 +129,10 @@ func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 	status := m.statusOf(r, err)
 	h := w.Header()
 	noStore(h)
+	code := ""
+	if m.SecondStep(w, r, err) {
+		code = CodeSecondFactor
+	}
 	switch status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", challenge(err))
@@ -149,8 +160,12 @@ func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 		m.o.Refuse(w, r, status, err)
 		return
 	}
-	WriteStatus(w, r, status)
+	writeStatus(w, r, status, code)
 }
+
+// CodeSecondFactor is the member "code" of the problem in JSON by which
+// [Manager.Error] answers snib.ErrSecondFactor.
+const CodeSecondFactor = "second_factor_required"
 
 // statusOf returns the status for an error and logs those of the database.
 func (m *Manager) statusOf(r *http.Request, err error) int {
@@ -178,7 +193,7 @@ func challenge(err error) string {
 	switch {
 	case errors.Is(err, ErrBearerToken), errors.Is(err, snib.ErrInvalidAPIKey):
 		return `Bearer error="invalid_token"`
-	case errors.Is(err, ErrNotFresh):
+	case errors.Is(err, ErrNotFresh), errors.Is(err, snib.ErrNotFresh), errors.Is(err, snib.ErrSecondFactor):
 		return `Bearer error="insufficient_user_authentication"`
 	}
 	return "Bearer"
@@ -189,6 +204,7 @@ var details = map[int]string{
 	http.StatusBadRequest:         "The request cannot be understood.",
 	http.StatusUnauthorized:       "Sign in to go on.",
 	http.StatusForbidden:          "This is not allowed, or the request came from another site.",
+	http.StatusNotFound:           "There is no such thing.",
 	http.StatusMethodNotAllowed:   "This needs a POST.",
 	http.StatusConflict:           "Somebody has this already.",
 	http.StatusMisdirectedRequest: "This program is not to be reached under this name.",
@@ -199,7 +215,14 @@ var details = map[int]string{
 // WriteStatus answers with a status and a short body that explains it:
 // application/problem+json (RFC 9457) if the client's Accept header prefers
 // JSON to text, else plain text. Nothing of the request is in it.
-func WriteStatus(w http.ResponseWriter, r *http.Request, status int) {
+func WriteStatus(w http.ResponseWriter, r *http.Request, status int) { writeStatus(w, r, status, "") }
+
+// writeStatus is WriteStatus with a code for programs, or "".
+func writeStatus(w http.ResponseWriter, r *http.Request, status int, code string) {
+	detail := details[status]
+	if code == CodeSecondFactor {
+		detail = "Enter a code of your second factor to go on."
+	}
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Del("Content-Length")
@@ -207,7 +230,7 @@ func WriteStatus(w http.ResponseWriter, r *http.Request, status int) {
 	if !prefersJSON(r.Header["Accept"]) {
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(status)
-		io.WriteString(w, strings.TrimSpace(http.StatusText(status)+". "+details[status])+"\n")
+		io.WriteString(w, strings.TrimSpace(http.StatusText(status)+". "+detail)+"\n")
 		return
 	}
 	h.Set("Content-Type", "application/problem+json")
@@ -216,7 +239,8 @@ func WriteStatus(w http.ResponseWriter, r *http.Request, status int) {
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail,omitempty"`
-	}{http.StatusText(status), status, details[status]})
+		Code   string `json:"code,omitempty"`
+	}{http.StatusText(status), status, detail, code})
 }
 
 // prefersJSON reports whether an Accept header names JSON, and neither HTML

@@ -34,7 +34,8 @@ func (m *Manager) RequireFresh(within time.Duration, next http.Handler) http.Han
 // as [snib.DB.Reauthenticate] does, and sets the cookie of the new session; the
 // old one is refused from then on. Tabs share the cookie: a request that another
 // one has on its way meanwhile can be refused. It returns the new session without
-// its Token.
+// its Token. Of a user with a second factor it is the first step: it returns
+// snib.ErrSecondFactor, and [Manager.FinishLogIn] the new session.
 //
 // ErrUnauthenticated if the request is not signed in by one cookie; ErrMethod for
 // a request that changes nothing (GET); ErrAuthorization for one with a bearer
@@ -87,6 +88,7 @@ func (m *Manager) replace(w http.ResponseWriter, r *http.Request, replace func(c
 	if errors.Is(err, snib.ErrInvalidSession) {
 		err = ErrUnauthenticated
 	}
+	m.SecondStep(w, r, err)
 	if err != nil {
 		return snib.Session{}, err
 	}

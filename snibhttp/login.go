@@ -48,8 +48,9 @@ func (m *Manager) SetSession(w http.ResponseWriter, r *http.Request, s snib.Sess
 // likes; the session that the request carries ends in the same commit whether o
 // names it or not.
 //
-// It returns the session without its Token, which is in the cookie. When to call
-// it, and other errors, are as of SetSession and [snib.DB.CreateSession].
+// It returns the session without its Token, which is in the cookie. Of a user with
+// a second factor it makes none, and returns snib.ErrSecondFactor: see
+// [Manager.SecondStep]. When to call it, and other errors, are as of SetSession and [snib.DB.CreateSession].
 func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, proof snib.Proof, o snib.SessionOptions) (snib.Session, error) {
 	c, err := m.mayEnter(r)
 	if err != nil {
@@ -57,6 +58,9 @@ func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, proof snib.Proof
 	}
 	o.Replaces = withCarried(o.Replaces, c)
 	s, err := m.db.CreateSession(r.Context(), proof, o)
+	if m.SecondStep(w, r, err) {
+		return snib.Session{}, err
+	}
 	if err != nil {
 		return snib.Session{}, err
 	}

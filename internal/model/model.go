@@ -61,6 +61,7 @@ type Model struct {
 	Process int // which one it is: another has another refresh key
 	Epoch   int
 	Memory  *Memory // of the process
+	proven  string  // the user whose second step is being taken
 
 	Users    map[string]*User
 	Sessions map[string]*Session
@@ -80,6 +81,8 @@ type User struct {
 	Version         uint64
 	Roles           []string // ascending
 	Disabled        bool
+	Seed            string // of a second factor; "" without one
+	Step            int64  // of its last code
 	Reason          string
 	Created, Update int64
 }
@@ -92,7 +95,7 @@ func New(p Policy, now int64) *Model {
 	}
 }
 
-// Memory is what a process has seen and no file tells. What a transaction has
+// Memory is the knowledge of a process that no file has. What a transaction has
 // seen stays seen if it is rolled back.
 type Memory struct {
 	watched map[string][]string // by user: the sessions of the last answers

@@ -158,10 +158,13 @@ func (m *Model) presentedFamily(token string) *Family {
 }
 
 // enter says whether a user may get a session.
-func (m *Model) enter(user string, version uint64) (*User, error) {
+func (m *Model) enter(user string, version uint64, methods uint16) (*User, error) {
 	u, err := m.admitted(user)
-	if err == nil && version != u.Version {
+	switch {
+	case err == nil && version != u.Version:
 		return nil, ErrInvalidCredentials
+	case err == nil && m.second(u) && methods&secondFactors == 0:
+		return nil, ErrSecondFactor
 	}
 	return u, err
 }
@@ -205,7 +208,7 @@ func (m *Model) last(s *Session) int64 {
 // CreateSession adds a session of no family. version 0 is not compared.
 // The tokens that it replaces end before it takes a place.
 func (m *Model) CreateSession(user string, version uint64, id, token string, t Traits, replaced ...string) error {
-	if _, err := m.enter(user, version); err != nil {
+	if _, err := m.enter(user, version, uint16(t.Methods)); err != nil {
 		return err
 	}
 	m.replace(replaced)
@@ -257,6 +260,9 @@ func (m *Model) bearer(token, password string) (s Session, err error) {
 		return s, ErrInvalidCredentials
 	}
 	s = *old
+	if m.second(m.Users[s.User]) {
+		return s, nil // by the password alone it is as old as before
+	}
 	s.Methods |= byPassword
 	s.Auth = m.Now
 	if s.Family == "" && !s.short() {
@@ -269,10 +275,14 @@ func (m *Model) bearer(token, password string) (s Session, err error) {
 // authenticated now; the refresh token that gave it has not.
 func (m *Model) Reauthenticate(token, password, id, newToken string) error {
 	s, err := m.bearer(token, password)
-	if err == nil {
-		m.keep(s, id, newToken)
+	switch {
+	case err != nil:
+		return err
+	case m.second(m.Users[s.User]):
+		return ErrSecondFactor
 	}
-	return err
+	m.keep(s, id, newToken)
+	return nil
 }
 
 // ChangePassword sets a password for the bearer of a session who knows the
@@ -289,7 +299,7 @@ func (m *Model) ChangePassword(token, current, password, id, newToken string) er
 }
 
 // ChangeCredentials gives the active session of a token another one after a
-// change, whatever that has ended.
+// change, even if that has ended it.
 func (m *Model) ChangeCredentials(token, id, newToken string, change func(user string) error) error {
 	old := m.Accept(token)
 	if old == nil {
@@ -413,7 +423,7 @@ func (m *Model) DeleteDead(user string) int {
 
 // CreateFamily starts a family with its first session.
 func (m *Model) CreateFamily(user string, version uint64, id, token, session, sessionToken string, t Traits, replaced ...string) error {
-	if _, err := m.enter(user, version); err != nil {
+	if _, err := m.enter(user, version, uint16(t.Methods)); err != nil {
 		return err
 	}
 	m.replace(replaced)

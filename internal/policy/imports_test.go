@@ -17,12 +17,13 @@ const (
 // middle and knows nothing of the root; only boltkv knows bbolt. Rows for
 // packages that do not exist yet are the plan of the house.
 var walls = map[string]string{
-	".": "codec internal/clock internal/durable internal/fold internal/kv internal/kv/boltkv internal/phc " +
+	".": "codec internal/clock internal/durable internal/factor internal/fold internal/kv internal/kv/boltkv internal/phc " +
 		"internal/records internal/reindex internal/seal internal/throttle internal/token internal/witness " + bolt + " golang.org/x/text",
 	"codec":               "github.com/vmihailenco/msgpack/v5",
 	"blocklist":           "",
 	"internal/clock":      "codec",
 	"internal/durable":    "",
+	"internal/factor":     "codec internal/token",
 	"internal/fold":       "codec golang.org/x/text",
 	"internal/kv":         "",
 	"internal/kv/boltkv":  "internal/durable internal/kv github.com/petermattis/goid " + bolt,
@@ -33,7 +34,7 @@ var walls = map[string]string{
 	"internal/kv/remote":  "internal/kv",
 	"internal/model":      "",
 	"internal/phc":        "golang.org/x/crypto golang.org/x/text",
-	"internal/records":    "codec internal/clock internal/fold internal/kv internal/phc internal/seal internal/token",
+	"internal/records":    "codec internal/clock internal/factor internal/fold internal/kv internal/phc internal/seal internal/token",
 	"internal/reindex":    "codec internal/fold internal/kv internal/records internal/sorter",
 	"internal/seal":       "golang.org/x/crypto/chacha20poly1305",
 	"internal/sorter":     "internal/durable",

@@ -84,11 +84,13 @@ type checker struct {
 	steps  int64
 	epoch  uint32 // the latest in a record
 
-	repair   *RepairReport // nil in Check
-	writes   *Ordered      // of Repair
-	kept     int           // bytes in quarantine
-	guessed  bool          // neither the file nor the options know the rules
-	defaults Defaults
+	repair *RepairReport // nil in Check
+	writes *Ordered      // of Repair
+	kept   int           // bytes in quarantine
+
+	unreadable []codec.OwnedKey // factors
+	guessed    bool             // neither the file nor the options know the rules
+	defaults   Defaults
 
 	declared   *Declared // by the file, as far as it says that
 	folds      bool      // whether the rules fold as those of the file's writers
@@ -170,6 +172,9 @@ func (c *checker) cannotRead(space kv.Space, key, value []byte, err error) error
 	c.found(2, space, printable(space, key), text)
 	if err := c.quarantine(space, c.ownerOf(space, key), key, value); err != nil {
 		return err
+	}
+	if k, ok := codec.ParseOwnedKey(key); ok && space == SpaceFactors {
+		c.unreadable = append(c.unreadable, k)
 	}
 	return c.remove(space, key)
 }

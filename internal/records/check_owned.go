@@ -59,6 +59,9 @@ func (c *checker) owned() error {
 			return err
 		}
 	}
+	if err := c.replaceUnreadable(); err != nil {
+		return err
+	}
 	return c.later()
 }
 
@@ -98,9 +101,11 @@ func (c *checker) enter(run *ownerRun, m member, l Life) error {
 // member checks one record of a run.
 func (c *checker) member(run *ownerRun, m member, l Life, value []byte) error {
 	switch {
+	case run.misplaced && m.Lasts && run.exists:
+		return c.moveLost(m, run.userID)
 	case run.misplaced:
 		return c.end(m, m.Invariant, "is not under its user")
-	case c.future(l.Epoch):
+	case !m.Lasts && c.future(l.Epoch):
 		return c.end(m, m.Invariant, "is of a later epoch than the file")
 	case !run.exists:
 		return c.end(m, m.Invariant, "belongs to a user who is missing")
@@ -110,7 +115,7 @@ func (c *checker) member(run *ownerRun, m member, l Life, value []byte) error {
 		return c.tx.DeleteOwned(m.Kind, m.key)
 	}
 	if fault := c.sealed(m.Space, m.key[:], value); fault != "" {
-		return c.end(m, 16, fault)
+		return c.loseFactor(m, value, fault)
 	}
 	switch m.Kind {
 	case Sessions:

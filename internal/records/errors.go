@@ -18,6 +18,7 @@ var (
 	ErrInvalidOneTimeToken = errors.New("invalid one-time token")
 	ErrDeviceNotFound      = errors.New("device not found")
 	ErrInvalidAPIKey       = errors.New("invalid API key")
+	ErrFactorNotFound      = errors.New("second factor not found")
 	ErrNewerFormat         = errors.New("written by a newer version")
 	ErrNoKey               = errors.New("key is not given")
 	ErrForeignFile         = kv.ErrForeign
@@ -45,7 +46,7 @@ func (f *File) Damaged(space kv.Space, err error) error {
 // Orphan turns "not found" into the damage that it is, for a record to which
 // an index or another record leads.
 func (f *File) Orphan(space kv.Space, err error) error {
-	if errors.Is(err, ErrUserNotFound) || DamagedOrMissing(err) && !errors.Is(err, kv.ErrCorrupt) {
+	if IsMissing(err) {
 		return f.Corrupt(f.Name(space), "leads to a record that is missing")
 	}
 	return err
@@ -69,6 +70,12 @@ func DamagedOrMissing(err error) bool {
 		}
 	}
 	return false
+}
+
+// IsMissing reports whether err says that there is no such user or record, of
+// the user's kinds.
+func IsMissing(err error) bool {
+	return errors.Is(err, ErrUserNotFound) || DamagedOrMissing(err) && !errors.Is(err, kv.ErrCorrupt)
 }
 
 // unreadable reports whether err is about a record that cannot be read, which

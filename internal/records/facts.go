@@ -19,6 +19,8 @@ func facts(k *Kind, key, value []byte) (Object, error) {
 		return familyFacts(key, value)
 	case OneTimeTokens:
 		return oneTimeFacts(key, value)
+	case Factors:
+		return factorFacts(key, value)
 	case Events:
 		return eventFacts(key, value)
 	case Devices:
@@ -124,6 +126,17 @@ func texts(list []string) []any {
 		out = append(out, s)
 	}
 	return out
+}
+
+// factorTypes are the names of types of factors.
+var factorTypes = map[uint8]string{FactorTOTP: "totp", FactorRecovery: "recovery codes", FactorPasskey: "passkey", FactorLost: "lost"}
+
+func factorFacts(key, value []byte) (Object, error) {
+	f, err := codec.DecodeFactor(key, value)
+	return Object{
+		{"type", factorTypes[f.Type]}, {"name", f.Name}, {"confirmed", Confirmed(&f)}, {"last_used_at", Instant(f.UsedAt)},
+		{"codes_left", int64(len(f.Codes) / len(f.Hash))},
+	}, err
 }
 
 // attributesOf decodes those of a record, which were checked when it was read.

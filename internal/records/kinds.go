@@ -26,6 +26,7 @@ type Kind struct {
 
 	Ends     Occasion // the occasions that end all of a user's; deletion always does
 	UsedOnce bool     // Restore ends it always: one used, or trusted no longer, since would be good again
+	Lasts    bool     // no epoch ends it and Repair drops none: without it the account is open
 	History  bool     // it gives its bearer nothing: no occasion and no epoch ends it
 
 	Missing error // of a record that is not there
@@ -45,6 +46,8 @@ const (
 	RefreshTokensRevoked                      // all of a user's
 	EpochRaised                               // EndEverything, ResetClock, Restore
 	PasswordReset                             // set or removed without the old one
+	FactorsChange                             // one added or removed, recovery codes made
+	FactorsReset                              // by an operator
 	Occasions            = iota               // how many there are
 )
 
@@ -56,11 +59,14 @@ const (
 	MaxOneTimeTokens = 32
 	MaxDevices       = 20
 	MaxAPIKeys       = 50
+
+	MaxAuthenticators = 8                     // factors, one of which may wait to be confirmed
+	MaxFactors        = MaxAuthenticators + 1 // and the recovery codes
 )
 
 // Kinds is the table. Sessions come before refresh tokens: Repair decides about
 // a family by its session.
-var Kinds = []*Kind{Sessions, Families, OneTimeTokens, Events, Devices, APIKeys}
+var Kinds = []*Kind{Sessions, Families, OneTimeTokens, Events, Devices, APIKeys, Factors}
 
 // The kinds.
 var (
@@ -68,7 +74,7 @@ var (
 		Title: "session", Space: SpaceSessions, Token: token.Session,
 		Most: MaxSessions, Bound: func(c *Config) int { return c.MaxSessions },
 		Invariant: 8,
-		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | EpochRaised,
+		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | EpochRaised | FactorsChange | FactorsReset,
 		Missing:   ErrInvalidSession,
 		Life:      sessionLife,
 	}
@@ -76,7 +82,7 @@ var (
 		Title: "refresh token", Space: SpaceFamilies, Token: token.Family,
 		Most: MaxFamilies, Bound: func(c *Config) int { return c.MaxFamilies }, MostRevoked: MaxTombstones,
 		Invariant: 10,
-		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
+		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | RefreshTokensRevoked | EpochRaised | FactorsChange | FactorsReset,
 		Missing:   ErrInvalidRefreshToken,
 		Life:      familyLife,
 	}
@@ -84,7 +90,7 @@ var (
 		Title: "one-time token", Space: SpaceOneTime, Token: token.OneTime,
 		Most: MaxOneTimeTokens, Refuses: true,
 		Invariant: 12,
-		Ends:      PasswordChanges | PasswordReset | UserDisabled | IdentityMoves | SessionsRevoked | RefreshTokensRevoked | EpochRaised,
+		Ends:      PasswordChanges | PasswordReset | UserDisabled | IdentityMoves | SessionsRevoked | RefreshTokensRevoked | EpochRaised | FactorsChange | FactorsReset,
 		UsedOnce:  true,
 		Missing:   ErrInvalidOneTimeToken,
 		Life:      oneTimeLife,
@@ -101,7 +107,7 @@ var (
 		Title: "known device", Space: SpaceDevices, Token: token.Device,
 		Most: MaxDevices, Bound: func(*Config) int { return MaxDevices },
 		Invariant: 18,
-		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | EpochRaised,
+		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | EpochRaised | FactorsChange | FactorsReset,
 		UsedOnce:  true,
 		Missing:   ErrDeviceNotFound,
 		Life:      deviceLife,
@@ -110,9 +116,18 @@ var (
 		Title: "API key", Space: SpaceAPIKeys, Token: token.APIKey,
 		Most: MaxAPIKeys, Refuses: true,
 		Invariant: 20,
-		Ends:      PasswordReset | EpochRaised,
+		Ends:      PasswordReset | EpochRaised | FactorsReset,
 		Missing:   ErrInvalidAPIKey,
 		Life:      apiKeyLife,
+	}
+	Factors = &Kind{
+		Title: "second factor", Space: SpaceFactors, Token: token.Factor,
+		Most: MaxFactors, Refuses: true,
+		Invariant: 19,
+		Ends:      FactorsReset,
+		Lasts:     true,
+		Missing:   ErrFactorNotFound,
+		Life:      factorLife,
 	}
 )
 
@@ -131,6 +146,7 @@ func KindOf(space kv.Space) *Kind {
 type Life struct {
 	Who     codec.Who
 	Epoch   uint32
+	Lasts   bool  // in any epoch
 	Until   int64 // usable before this
 	Revoked bool  // not usable, and remembered
 	Kept    int64 // remembered until this
@@ -164,6 +180,14 @@ func oneTimeLife(key, value []byte) (Life, error) {
 		return Life{}, err
 	}
 	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.Key().Time()}, nil
+}
+
+func factorLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewFactor(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	return Life{Who: v.Who(), Epoch: v.Epoch(), Lasts: true, Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.UsedAt()}, nil
 }
 
 func eventLife(key, value []byte) (Life, error) {
@@ -203,7 +227,7 @@ func (tx *Tx) remembered(l Life) bool {
 // that answer no more and records of an earlier epoch, then by deadline, which
 // has expired ones before the others.
 func (tx *Tx) rank(l Life) int64 {
-	if l.Revoked || l.Epoch != tx.State.Epoch {
+	if l.Revoked || tx.ended(l) {
 		return 0
 	}
 	return l.Until
@@ -217,5 +241,8 @@ const SweepAfter = 24 * 3600 * 1000
 // LongDead reports whether a record can be removed: it has been of no use, and
 // not remembered either, for a day. Nothing of an earlier epoch can come back.
 func (tx *Tx) LongDead(l Life) bool {
-	return !l.History && l.Epoch != tx.State.Epoch || tx.Now-l.Kept >= SweepAfter
+	return tx.ended(l) || l.Kept != clock.Never && tx.Now-l.Kept >= SweepAfter
 }
+
+// ended reports whether a record is of an epoch that is over.
+func (tx *Tx) ended(l Life) bool { return !l.Lasts && !l.History && l.Epoch != tx.State.Epoch }

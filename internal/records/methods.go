@@ -11,3 +11,10 @@ const (
 	MethodPasskey                          // a passkey credential
 	MethodTrustedDevice                    // stood for a factor, by an earlier one
 )
+
+// Methods that are a second factor: any of them, and one that was proven by its
+// bearer at this log-in.
+const (
+	ProvenFactors = MethodTOTP | MethodRecoveryCode | MethodPasskey
+	SecondFactors = ProvenFactors | MethodTrustedDevice
+)

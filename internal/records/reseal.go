@@ -22,7 +22,10 @@ type SealedRow struct {
 }
 
 // SealedFields is the table of all sealed fields.
-var SealedFields = []SealedRow{{PasswordHashes, readPasswordHash, writePasswordHash}}
+var SealedFields = []SealedRow{
+	{PasswordHashes, readPasswordHash, writePasswordHash},
+	{FactorSeeds, readFactorSeed, writeFactorSeed},
+}
 
 func readPasswordHash(key, value []byte) (string, string, error) {
 	u, err := codec.DecodeUser(key, value)
@@ -33,6 +36,17 @@ func writePasswordHash(key, value []byte, text string) ([]byte, error) {
 	u, err := codec.DecodeUser(key, value)
 	u.PasswordHash = text
 	return u.Append(nil), err
+}
+
+func readFactorSeed(key, value []byte) (string, string, error) {
+	f, err := codec.DecodeFactor(key, value)
+	return f.Secret, f.UserID, err
+}
+
+func writeFactorSeed(key, value []byte, text string) ([]byte, error) {
+	f, err := codec.DecodeFactor(key, value)
+	f.Secret = text
+	return f.Append(nil), err
 }
 
 // A Resealing is the outcome for one record.

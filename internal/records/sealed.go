@@ -17,6 +17,9 @@ type SealedField struct {
 // user are one.
 var PasswordHashes = &SealedField{Space: SpaceUsers, Name: "PasswordHash", Use: 1 << 0, Plain: true}
 
+// FactorSeeds are always sealed.
+var FactorSeeds = &SealedField{Space: SpaceFactors, Name: "Secret", Use: 1 << 1}
+
 // NeedKeys returns ErrNoKey unless the program has every key under which values
 // of a use are sealed. So a call that needs some of them fails alike for all
 // users, before it looks one up.

@@ -26,6 +26,7 @@ const (
 	SpaceOutbox
 	SpaceCursors
 	SpaceDevices
+	SpaceFactors
 
 	// Built to take the place of those above: see internal/reindex.
 	ShadowUsers
@@ -52,6 +53,7 @@ var Spaces = []kv.SpaceSpec{
 	SpaceOutbox:     {Name: codec.SpaceOutbox, Ascending: true},
 	SpaceCursors:    {Name: codec.SpaceCursors},
 	SpaceDevices:    {Name: codec.SpaceDevices},
+	SpaceFactors:    {Name: codec.SpaceFactors},
 
 	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
 	ShadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},

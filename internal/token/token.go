@@ -79,7 +79,10 @@ var (
 	Device  = Kind{"dev_", 32, "snib/v1/device\x00"}
 	APIKey  = Kind{"key_", 32, "snib/v1/api-key\x00"}
 
-	all = [...]Kind{Session, Family, OneTime, Device, APIKey}
+	// Factor has ids only.
+	Factor = Kind{Prefix: "fac_"}
+
+	all = [...]Kind{Session, Family, OneTime, Device, APIKey, Factor}
 )
 
 // FamilyLabel is for the part of a refresh token that stays through the

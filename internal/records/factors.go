@@ -1,0 +1,256 @@
+package records
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"errors"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/factor"
+)
+
+// Types of factors, as stored. Any other type is of a later program, whose user
+// is asked for a factor that this one cannot verify.
+const (
+	FactorTOTP     = 1
+	FactorRecovery = 2   // codes, which stand in for a factor and are none
+	FactorPasskey  = 3   // reserved
+	FactorLost     = 255 // nothing satisfies it: Repair or a lost key took its secret
+)
+
+// EnrolmentLife is how long a factor waits to be confirmed, in milliseconds.
+const EnrolmentLife = 15 * 60_000
+
+// FactorSet holds the live factors of one user, by age.
+type FactorSet []codec.Factor
+
+// Factors returns the factors of a user, confirmed and waiting. A record that
+// cannot be read is an error: taken for none, it would open the account.
+func (tx *Tx) Factors(userID string) (all FactorSet, err error) {
+	err = tx.ScanOwner(SpaceFactors, tx.Owner(userID), 0, func(key codec.OwnedKey, value []byte) error {
+		f, err := codec.DecodeFactor(key[:], value)
+		switch {
+		case err != nil:
+			return tx.Damaged(SpaceFactors, err)
+		case f.UserID == userID && tx.Now < f.ExpiresAt:
+			all = append(all, f)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// Confirmed reports whether a factor has been confirmed.
+func Confirmed(f *codec.Factor) bool { return f.ExpiresAt == clock.Never }
+
+// isFactor reports whether a record has its user asked for a second factor.
+func isFactor(f *codec.Factor) bool { return Confirmed(f) && f.Type != FactorRecovery }
+
+// Needed reports whether the user has a confirmed factor.
+func (s FactorSet) Needed() bool {
+	for i := range s {
+		if isFactor(&s[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// Find returns the factor under key, or nil.
+func (s FactorSet) Find(key codec.OwnedKey) *codec.Factor {
+	for i := range s {
+		if s[i].Key == key {
+			return &s[i]
+		}
+	}
+	return nil
+}
+
+// PutFactor writes a factor.
+func (tx *Tx) PutFactor(f *codec.Factor) error {
+	if err := tx.MarkUse(FactorSeeds, f.Secret); err != nil {
+		return err
+	}
+	return tx.PutOwned(Factors, f.Key, f.Append(nil))
+}
+
+// NewTOTP writes a factor that waits to be confirmed, in the place of one that
+// did. ErrTooManyFactors.
+func (tx *Tx) NewTOTP(all FactorSet, userID, name string, seed []byte) (f codec.Factor, err error) {
+	n := 0
+	var before []codec.OwnedKey
+	for i := range all {
+		switch f := &all[i]; {
+		case !Confirmed(f):
+			before = append(before, f.Key)
+		case isFactor(f):
+			n++
+		}
+	}
+	if n >= MaxAuthenticators {
+		return f, ErrTooManyFactors
+	}
+	f = codec.Factor{UserID: userID, Epoch: tx.State.Epoch, Type: FactorTOTP, Name: name, ExpiresAt: tx.Now + EnrolmentLife, UsedAt: tx.Now}
+	if f.Key, err = tx.NewKey(Factors, userID); err != nil {
+		return f, err
+	}
+	if f.Secret, err = tx.Seal(FactorSeeds, string(f.Key[:]), userID, string(seed)); err != nil {
+		return f, err
+	}
+	before, err = tx.expired(userID, before)
+	if err == nil {
+		err = tx.DeleteOwned(Factors, before...)
+	}
+	if err != nil {
+		return f, err
+	}
+	return f, tx.PutFactor(&f)
+}
+
+// expired adds to keys the factors of a user that waited in vain.
+func (tx *Tx) expired(userID string, keys []codec.OwnedKey) ([]codec.OwnedKey, error) {
+	err := tx.ScanOwner(SpaceFactors, tx.Owner(userID), 0, func(key codec.OwnedKey, value []byte) error {
+		v, err := codec.ViewFactor(key[:], value)
+		if err == nil && v.IsUser(userID) && tx.Now >= v.ExpiresAt() {
+			keys = append(keys, key)
+		}
+		return nil // the others were read
+	})
+	return keys, err
+}
+
+// ErrTooManyFactors: the user has all the factors that one may have.
+var ErrTooManyFactors = errors.New("too many second factors")
+
+// VerifyTOTP returns the step of a code of a factor by the wall clock, in Unix
+// milliseconds. The clock of the file may be ahead of it, and an authenticator
+// follows the wall. ErrNoKey.
+func (tx *Tx) VerifyTOTP(f *codec.Factor, code factor.Code, wall int64) (step uint64, ok bool, err error) {
+	if f.Type != FactorTOTP {
+		return 0, false, nil
+	}
+	seed, err := tx.Open(FactorSeeds, string(f.Key[:]), f.UserID, f.Secret)
+	switch {
+	case Unusable(err), err == nil && f.Secret == seed: // moved here, or not sealed: Check says more
+		return 0, false, nil
+	case err != nil:
+		return 0, false, err
+	}
+	step, ok = factor.Match([]byte(seed), code, factor.Step(wall), f.Counter)
+	return step, ok, nil
+}
+
+// SpendTOTP uses a code, for all steps up to its own, and reports whether it was
+// right.
+func (tx *Tx) SpendTOTP(all FactorSet, code factor.Code, wall int64) (bool, error) {
+	for i := range all {
+		f := &all[i]
+		if !Confirmed(f) {
+			continue
+		}
+		step, ok, err := tx.VerifyTOTP(f, code, wall)
+		switch {
+		case err != nil:
+			return false, err
+		case ok:
+			f.Counter, f.UsedAt = step, tx.Now
+			return true, tx.PutFactor(f)
+		}
+	}
+	return false, nil
+}
+
+// SpendRecovery uses a recovery code, which is removed, and reports whether
+// there was one.
+func (tx *Tx) SpendRecovery(all FactorSet, hash [32]byte) (bool, error) {
+	for i := range all {
+		f := &all[i]
+		if f.Type != FactorRecovery {
+			continue
+		}
+		at := -1
+		for from := 0; from < len(f.Codes); from += len(hash) {
+			if subtle.ConstantTimeCompare(hash[:], f.Codes[from:from+len(hash)]) == 1 {
+				at = from
+			}
+		}
+		switch {
+		case at < 0:
+			continue
+		case len(f.Codes) == len(hash):
+			return true, tx.DeleteOwned(Factors, f.Key)
+		}
+		f.Codes = append(bytes.Clone(f.Codes[:at]), f.Codes[at+len(hash):]...)
+		f.UsedAt = tx.Now
+		return true, tx.PutFactor(f)
+	}
+	return false, nil
+}
+
+// PutRecovery writes a list of recovery codes in the place of the last one.
+func (tx *Tx) PutRecovery(all FactorSet, userID string, codes []byte) (f codec.Factor, err error) {
+	f = codec.Factor{UserID: userID, Epoch: tx.State.Epoch, Type: FactorRecovery, ExpiresAt: clock.Never, UsedAt: tx.Now, Codes: codes}
+	if f.Key, err = tx.NewKey(Factors, userID); err != nil {
+		return f, err
+	}
+	if err := tx.DeleteOwned(Factors, all.recovery()...); err != nil {
+		return f, err
+	}
+	return f, tx.PutFactor(&f)
+}
+
+func (s FactorSet) recovery() (keys []codec.OwnedKey) {
+	for i := range s {
+		if s[i].Type == FactorRecovery {
+			keys = append(keys, s[i].Key)
+		}
+	}
+	return keys
+}
+
+// RemoveFactor removes a factor. Recovery codes go with the last one, for which
+// they stood in.
+func (tx *Tx) RemoveFactor(all FactorSet, key codec.OwnedKey) error {
+	var left FactorSet
+	for _, f := range all {
+		if f.Key != key {
+			left = append(left, f)
+		}
+	}
+	keys := []codec.OwnedKey{key}
+	if !left.Needed() {
+		keys = append(keys, left.recovery()...)
+	}
+	return tx.DeleteOwned(Factors, keys...)
+}
+
+// lost is a factor without its secret.
+func (tx *Tx) lost(f codec.Factor) codec.Factor {
+	f.Type, f.Secret, f.Codes, f.ExpiresAt = FactorLost, "", nil, clock.Never
+	return f
+}
+
+// LoseFactor takes the secret of a factor that no key opens any more. Its user
+// signs in by a recovery code, or after a reset by an operator.
+func (tx *Tx) LoseFactor(f codec.Factor) error {
+	if !Confirmed(&f) {
+		return tx.DeleteOwned(Factors, f.Key)
+	}
+	f = tx.lost(f)
+	return tx.PutFactor(&f)
+}
+
+// RewindFactor makes a factor of a backup good as of now, and reports whether it
+// had to be removed: a recovery code may have been used since, and a time-based
+// code of up to the step after now's.
+func (tx *Tx) RewindFactor(f codec.Factor, wall int64) (removed bool, err error) {
+	switch {
+	case f.Type == FactorRecovery, !Confirmed(&f):
+		return true, tx.DeleteOwned(Factors, f.Key)
+	case f.Type != FactorTOTP:
+		return false, nil
+	}
+	f.Counter = max(f.Counter, factor.Step(wall)+1)
+	return false, tx.PutOwned(Factors, f.Key, f.Append(nil))
+}

@@ -1,0 +1,112 @@
+package snib
+
+import (
+	"errors"
+
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/records"
+)
+
+// SecondFactorError is the first step of a log-in that needs a second one. It is
+// an [ErrSecondFactor]. No formatting, log or JSON of it shows the token. In a
+// closure of Update that has used a one-time token, note it and return nil, so that
+// the token is used up.
+type SecondFactorError struct {
+	// Pending is for the client, which presents it with a code to
+	// [Factors.FinishLogIn] within 10 minutes. It proves the first step: keep it
+	// out of addresses and logs. It is void once anything of the user's
+	// credentials changes.
+	Pending Token
+
+	UserID UserID       // whose first step it was
+	Kinds  []FactorKind // that the user can prove, each once
+}
+
+// Error says that a second factor is needed.
+func (e *SecondFactorError) Error() string { return ErrSecondFactor.Error() }
+
+// Unwrap makes it an ErrSecondFactor.
+func (e *SecondFactorError) Unwrap() error { return ErrSecondFactor }
+
+// FactorNotNeeded returns a proof that makes a session or refresh token, or
+// changes factors, also for a user with a second factor that it does not include.
+// It is for evidence that is as good: a provider that has asserted a second
+// factor itself, a setup that an operator watches. Write it at the place where
+// that was seen; it is no setting to be passed around, so that each place can be
+// found. LogIn has no such parameter.
+func FactorNotNeeded(proof Proof) Proof { return withoutFactor{proof} }
+
+type withoutFactor struct{ Proof }
+
+func (w withoutFactor) prove(tx *Tx) (proven, error) {
+	p, err := tx.proven(w.Proof)
+	p.waived = true
+	return p, err
+}
+
+// factorNeeded is the one place that decides whether a log-in needs a second
+// step. It returns the user's factors if so, and nil if the proof is complete.
+func (tx *Tx) factorNeeded(p *proven) (records.FactorSet, error) {
+	if p.waived || uint16(p.methods)&records.SecondFactors != 0 {
+		return nil, nil
+	}
+	all, err := tx.rec.Factors(p.user.ID)
+	if err != nil || !all.Needed() {
+		return nil, err
+	}
+	return all, nil
+}
+
+// complete returns a SecondFactorError if a proof is not complete. The pending
+// log-in in it has the goal, session and options of next.
+func (tx *Tx) complete(p *proven, next pendingLogIn) error {
+	all, err := tx.factorNeeded(p)
+	if err != nil || all == nil {
+		return err
+	}
+	next.at, next.until, next.methods = p.at, p.until, uint16(p.methods)&^next.asked
+	e := &SecondFactorError{UserID: UserID(p.user.ID)}
+	for i := range all {
+		if k := kindOfFactor(&all[i]); records.Confirmed(&all[i]) && k != FactorLost && !containsKind(e.Kinds, k) {
+			e.Kinds = append(e.Kinds, k)
+		}
+	}
+	e.Pending, err = tx.sealPending(&next, &p.user)
+	if err != nil {
+		return err
+	}
+	return e
+}
+
+func containsKind(kinds []FactorKind, k FactorKind) bool {
+	for _, have := range kinds {
+		if have == k {
+			return true
+		}
+	}
+	return false
+}
+
+// pendingFor is a pending log-in with some options.
+func pendingFor(goal byte, session codec.OwnedKey, attributes string, o *SessionOptions) pendingLogIn {
+	p := pendingLogIn{
+		goal: goal, session: session, attributes: attributes, asked: uint16(o.Methods),
+		active: int64(o.Active), idle: int64(o.Idle), absolute: int64(o.Absolute),
+	}
+	if o.Persistent {
+		p.persistent = 1
+	}
+	for _, t := range o.Replaces {
+		p.replaces = append(p.replaces, t.Reveal())
+	}
+	return p
+}
+
+// with is a proof to which the options of a log-in add methods.
+func (p proven) with(m Methods) *proven {
+	p.methods |= m
+	return &p
+}
+
+// isSecondStep reports whether the first step has succeeded and no more.
+func isSecondStep(err error) bool { return errors.Is(err, ErrSecondFactor) }
