@@ -50,8 +50,8 @@ type NewAPIKey struct {
 // Never is the TTL of a key that does not expire.
 const Never = time.Duration(math.MaxInt64)
 
-// FreshFor is how long ago the log-in of a session may be that makes an API
-// key. A thief of a session gets no key by it, which would outlive a sign-out
+// FreshFor is how long ago the log-in of a session may be that makes an API key
+// or changes the second factors of its user. A thief of a session gets no key by it, which would outlive a sign-out
 // everywhere.
 const FreshFor = 15 * time.Minute
 

@@ -51,6 +51,9 @@ func (tx *Tx) ChangeCredentials(token string, change func(tx *Tx, s Session) err
 	if err := change(tx, tx.publicSession(&v)); err != nil {
 		return Session{}, tx.rec.DoomIf(true, err)
 	}
+	if now, err := records.OwnedRecord(&tx.rec, records.Sessions, s.Key, codec.DecodeSession); err == nil {
+		s = now // change may have proven a factor by it
+	}
 	out, err := tx.keep(&s)
 	return out, tx.rec.DoomIf(err != nil, err)
 }

@@ -110,7 +110,9 @@ func (o Devices) Remember(ctx context.Context, s Session) (Device, error) {
 // one factor, AAL1 of NIST SP 800-63B-4, whose 30 days for a session are the
 // default here.
 //
-// Errors are those of Remember, and ErrInvalidInput (Duration).
+// Errors are those of Remember; ErrNotFresh for a session of a user with a second
+// factor that was made without one, or by a trusted device; ErrInvalidInput
+// (Duration).
 func (o Devices) Trust(ctx context.Context, s Session, d time.Duration) (Device, error) {
 	if d == 0 {
 		d = defaultTrust
@@ -121,6 +123,9 @@ func (o Devices) Trust(ctx context.Context, s Session, d time.Duration) (Device,
 			return Device{}, &InputError{Field: "Duration", Code: CodeOutOfRange, Reason: "must be from 1 s to 90 days", Min: int64(time.Second), Max: int64(maxTrust)}
 		case tx.db.o.Sessions.KnownDevice < 0:
 			return Device{}, nil
+		}
+		if err := tx.mayTrust(s); err != nil {
+			return Device{}, err
 		}
 		device, err := tx.deviceOf(ctx, s)
 		if err != nil {
@@ -252,6 +257,30 @@ func (db *DB) deviceFor(ctx context.Context, user string) (codec.Device, error) 
 		return codec.Device{}, nil
 	}
 	return d, err
+}
+
+// trusted reports whether ctx carries a device of the user that may stand for a
+// second factor.
+func (tx *Tx) trusted(ctx context.Context, user string) (bool, error) {
+	d, err := tx.rec.KnownDevice(presentedDevices(ctx), user)
+	if errors.Is(err, ErrDeviceNotFound) {
+		return false, nil
+	}
+	return err == nil && !tx.db.spent(&d) && tx.rec.Now < d.TrustedUntil, err
+}
+
+// mayTrust refuses a session of a user with a second factor that none has
+// proven: a trusted device does not make another one.
+func (tx *Tx) mayTrust(s Session) error {
+	p, err := tx.proven(s)
+	if err != nil {
+		return err
+	}
+	all, err := tx.rec.Factors(p.user.ID)
+	if err == nil && all.Needed() && uint16(p.methods)&records.ProvenFactors == 0 {
+		err = ErrNotFresh
+	}
+	return err
 }
 
 // spent reports whether a device has had all its guesses.

@@ -496,3 +496,50 @@ func TestCheckINV18KnownDevices(t *testing.T) {
 		},
 	})
 }
+
+// TestATrustedDeviceStandsForTheFactor at log-ins by the password, as long as it
+// is trusted, and for nothing else.
+func TestATrustedDeviceStandsForTheFactor(t *testing.T) {
+	h := newHolder(t, snib.Options{})
+	in := func(ctx context.Context) (snib.Session, error) {
+		s, _, err := h.db.LogIn(ctx, "email", "ada@example.com", password, snib.SessionOptions{})
+		return s, err
+	}
+	complete := h.logIn(t)
+	known := must(h.db.Devices().Remember(ctx, complete))(t)
+	_, err := in(on(known))
+	wantErr(t, err, snib.ErrSecondFactor) // known is not trusted
+
+	trusted := must(h.db.Devices().Trust(ctx, complete, 24*time.Hour))(t)
+	s := must(in(on(trusted)))(t)
+	if !s.Methods.Has(snib.MethodPassword | snib.MethodTrustedDevice) {
+		t.Errorf("methods %v", s.Methods)
+	}
+	// It makes no other device trusted and changes no factor.
+	wantErr(t, second(h.db.Devices().Trust(ctx, s, 0)), snib.ErrNotFresh)
+	wantErr(t, second(h.db.Devices().Trust(on(trusted), s, 0)), snib.ErrNotFresh)
+	wantErr(t, second(h.db.Factors().CreateRecoveryCodes(ctx, s)), snib.ErrNotFresh)
+	// Another way in takes no notice of it, nor does another user's device.
+	_, err = h.db.CreateSession(on(trusted), asNow(t, h.db, h.user.ID), snib.SessionOptions{})
+	wantErr(t, err, snib.ErrSecondFactor)
+	eve := email(t, h.db, "eve@example.com")
+	theirs := must(h.db.Devices().Trust(ctx, newSession(t, h.db, eve), 0))(t)
+	_, err = in(on(theirs))
+	wantErr(t, err, snib.ErrSecondFactor)
+
+	for name, end := range map[string]func(){
+		"a day":               func() { h.clock.Advance(24 * time.Hour) },
+		"revoked":             func() { must(0, h.db.Devices().RevokeAll(ctx, h.user.ID))(t) },
+		"signed out":          func() { must(0, h.db.RevokeUserSessions(ctx, h.user.ID))(t) },
+		"a new password":      func() { must(h.db.UpdateUserPassword(ctx, h.user.ID, password))(t) },
+		"a change of factors": func() { must(h.db.Factors().CreateRecoveryCodes(ctx, h.logIn(t)))(t) },
+	} {
+		h.clock.Advance(time.Minute)
+		d := must(h.db.Devices().Trust(ctx, h.logIn(t), 24*time.Hour))(t)
+		must(in(on(d)))(t)
+		end()
+		if _, err := in(on(d)); !errors.Is(err, snib.ErrSecondFactor) {
+			t.Errorf("after %s: %v", name, err)
+		}
+	}
+}

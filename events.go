@@ -41,6 +41,12 @@ const (
 	EventAPIKeyRevoked        EventKind = "api-key-revoked"        // Subject: the key; by Revoke, RevokeByID or RevokeAll of [APIKeys]
 	EventRoleGranted          EventKind = "role-granted"           // Detail: the role; by Grant or Claim of [Roles]
 	EventRoleWithdrawn        EventKind = "role-withdrawn"         // Detail: the role
+	EventFactorAdded          EventKind = "factor-added"           // Subject: the factor; Detail: its kind; by ConfirmTOTP of [Factors]
+	EventFactorRemoved        EventKind = "factor-removed"         // Subject: the factor; Detail: its kind
+	EventFactorsReset         EventKind = "factors-reset"          // by Reset of [Factors]
+	EventRecoveryCodesCreated EventKind = "recovery-codes-created" // those of before are void
+	EventRecoveryCodeUsed     EventKind = "recovery-code-used"     // in the place of a factor
+	EventFactorsClosed        EventKind = "factors-closed"         // ten wrong codes in a row: somebody knows the password
 )
 
 // Events of log-ins, each with its Subject. The 100 newest of a user are kept.

@@ -47,14 +47,15 @@ var eventsOf = map[string][]snib.EventKind{
 	"Devices.Remember": {"device-remembered"}, "Devices.Trust": {"device-trusted"},
 	"Devices.Revoke": {"device-revoked"}, "Devices.RevokeAll": {"device-revoked"},
 	"Events.Ack": nil, "Codes.Store": {"token-created"}, "Codes.Use": {"token-used", "log-in"},
-	"Factors.BeginTOTP": nil, "Factors.ConfirmTOTP": nil, "Factors.CreateRecoveryCodes": nil, "Factors.Remove": nil, "Factors.Reset": nil,
-	"Factors.FinishLogIn": {"log-in"}, "Factors.FinishRefreshToken": {"refresh-token-created"},
+	"Factors.BeginTOTP": nil, "Factors.ConfirmTOTP": {"factor-added"}, "Factors.CreateRecoveryCodes": {"recovery-codes-created"},
+	"Factors.Remove": {"factor-removed"}, "Factors.Reset": {"factors-reset"},
+	"Factors.FinishLogIn": {"recovery-code-used", "log-in"}, "Factors.FinishRefreshToken": {"refresh-token-created"},
 }
 
 // TestEveryChangeHasItsEvent: in the outbox, and in the list of its user. That
 // both are one commit, TestAFailureAnywhereLeavesTheStateBefore shows.
 func TestEveryChangeHasItsEvent(t *testing.T) {
-	seen := map[snib.EventKind]bool{"refresh-reuse": true, "unlocked": true, "log-in-failed": true, "identity-verified": true} // tested below
+	seen := map[snib.EventKind]bool{"refresh-reuse": true, "unlocked": true, "log-in-failed": true, "identity-verified": true, "factors-closed": true} // tested below
 	for name, write := range writes {
 		want, known := eventsOf[name]
 		if !known {

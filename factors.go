@@ -50,10 +50,6 @@ type TOTPEnrolment struct {
 const (
 	MaxAuthenticators = records.MaxAuthenticators // 8 factors of one user, one that waits included
 	RecoveryCodes     = factor.RecoveryCodes      // 10 in a list
-
-	// FactorProofAge is how long after a log-in a session can change the factors
-	// of its user.
-	FactorProofAge = records.EnrolmentLife * time.Millisecond
 )
 
 // Factors are the methods on second factors. Those of [DB.Factors] run each in a
@@ -69,7 +65,7 @@ const (
 // Options.Keys are required: seeds are sealed in the file, always.
 //
 // Methods that change factors take a proof that is fresh: a session whose log-in
-// is at most [FactorProofAge] ago, or a [User] as for CreateSession, which the
+// is at most [FreshFor] ago, or a [User] as for CreateSession, which the
 // program has just authenticated by password or one-time token. Once the user has
 // a factor it must be a session of a log-in with a second factor; a recovery code
 // is one, a password alone is not. Otherwise they return ErrNotFresh; call
@@ -171,6 +167,7 @@ func (f Factors) ConfirmTOTP(ctx context.Context, proof Proof, id FactorID, code
 			return Factor{}, err
 		}
 		waiting.Counter, waiting.ExpiresAt, waiting.UsedAt = step, clock.Never, tx.rec.Now
+		c.event, c.about = records.EventFactorAdded, aboutFactor(waiting)
 		err = tx.changeFactors(c, records.MethodTOTP, func() error { return tx.rec.PutFactor(waiting) })
 		return newFactor(waiting), err
 	})
@@ -200,6 +197,7 @@ func (f Factors) CreateRecoveryCodes(ctx context.Context, proof Proof) ([]Token,
 			hash := code.Hash()
 			hashes, out = append(hashes, hash[:]...), append(out, Token{newSecret(code.Text())})
 		}
+		c.event = records.EventRecoveryCodes
 		err = tx.changeFactors(c, 0, func() error {
 			_, err := tx.rec.PutRecovery(c.all, c.user.ID, hashes)
 			return err
@@ -241,6 +239,7 @@ func (f Factors) Remove(ctx context.Context, proof Proof, id FactorID) error {
 		if err != nil {
 			return err
 		}
+		c.event, c.about = records.EventFactorRemoved, aboutFactor(gone)
 		return tx.changeFactors(c, 0, func() error { return tx.rec.RemoveFactor(c.all, gone.Key) })
 	}))
 }
@@ -255,6 +254,7 @@ func (f Factors) Reset(ctx context.Context, user UserID) (User, error) {
 	u, err := result(ctx, "reset factors", f.at.update, func(tx *Tx) (User, error) {
 		return tx.updateUser(user, func(u *codec.User, c *records.Cascade) error {
 			u.CredentialVersion++
+			c.Note(records.EventFactorsReset, records.About{})
 			return c.On(&tx.rec, records.FactorsReset)
 		})
 	})
@@ -290,7 +290,13 @@ func kindOfFactor(f *codec.Factor) FactorKind {
 // A factorChange is a change of factors that its proof allows.
 type factorChange struct {
 	proven
-	all records.FactorSet
+	all   records.FactorSet
+	event records.EventKind // of the change
+	about records.About
+}
+
+func aboutFactor(f *codec.Factor) records.About {
+	return records.About{Subject: f.Key.OwnID(), Detail: string(kindOfFactor(f))}
 }
 
 // changingFactors verifies the proof of a change of factors.
@@ -301,7 +307,7 @@ func (tx *Tx) changingFactors(proof Proof) (c factorChange, err error) {
 	if c.all, err = tx.rec.Factors(c.user.ID); err != nil {
 		return c, err
 	}
-	old := tx.rec.Now-c.at > FactorProofAge.Milliseconds()
+	old := tx.rec.Now-c.at > FreshFor.Milliseconds()
 	bare := c.all.Needed() && uint16(c.methods)&records.ProvenFactors == 0 && !c.waived
 	if old || bare {
 		err = ErrNotFresh
@@ -338,6 +344,7 @@ func (tx *Tx) changeFactors(c factorChange, methods uint16, write func() error) 
 	}
 	_, err := tx.updateUser(UserID(c.user.ID), func(u *codec.User, cascade *records.Cascade) error {
 		u.CredentialVersion++
+		cascade.Note(c.event, c.about)
 		return cascade.On(&tx.rec, records.FactorsChange, kept...)
 	})
 	if err != nil {

@@ -249,7 +249,7 @@ func TestChangingFactorsNeedsAFreshProofWithTheFactor(t *testing.T) {
 			wantField(t, change(nil), "Proof")
 		})
 	}
-	h.clock.Advance(snib.FactorProofAge)
+	h.clock.Advance(snib.FreshFor)
 	must(h.db.Factors().BeginTOTP(ctx, fresh, "Notes", "x"))(t)
 	h.clock.Advance(tick)
 	_, err := h.db.Factors().BeginTOTP(ctx, fresh, "Notes", "x")
@@ -311,4 +311,29 @@ func TestARefreshTokenGoesOnBesideANewFactor(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(db.Factors().CreateRecoveryCodes(ctx, s))(t)
+}
+
+// TestChangeCredentialsAddsAFactor: the session comes back under another token,
+// and counts as one that was signed in with the factor.
+func TestChangeCredentialsAddsAFactor(t *testing.T) {
+	db, _ := clocked(t, snib.Options{Keys: []snib.Key{testKey("k1", 1)}})
+	u := email(t, db, "ada@example.com")
+	old := logIn(t, db, "ada@example.com")
+	waiting := must(db.Factors().BeginTOTP(ctx, old, "Notes", "phone"))(t)
+	a := authenticatorOf(waiting)
+	s := must(db.ChangeCredentials(ctx, old.Token.Reveal(), func(tx *snib.Tx, s snib.Session) error {
+		_, err := tx.Factors().ConfirmTOTP(ctx, s, waiting.ID, a.code(db))
+		return err
+	}))(t)
+	invalid(t, db, old)
+	valid(t, db, s)
+	if !s.Methods.Has(snib.MethodTOTP) {
+		t.Errorf("methods %v", s.Methods)
+	}
+	if err := db.Factors().Remove(ctx, s, waiting.ID); err != nil {
+		t.Errorf("the session cannot change the factor again: %v", err)
+	}
+	if list := must(db.Factors().List(ctx, u.ID))(t); len(list) != 0 {
+		t.Errorf("factors %v", list)
+	}
 }

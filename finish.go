@@ -106,6 +106,21 @@ func (f Factors) finish(ctx context.Context, pending, typed string, create func(
 		return tx.rec.DoomIf(true, create(tx, &p, proof))
 	})
 	f.at.db.settleCode(user, attempt, err)
+	return f.noteClosed(ctx, user, attempt, err)
+}
+
+// noteClosed writes the event of the wrong code that closes the second step.
+func (f Factors) noteClosed(ctx context.Context, user string, attempt *throttle.Attempt, err error) error {
+	db := f.at.db
+	if attempt == nil || !errors.Is(err, ErrInvalidCredentials) || db.counts.Failures(db.clock.Latest(), "factor", user) != closeFactors {
+		return err
+	}
+	noted := f.at.update(context.WithoutCancel(ctx), func(tx *Tx) error {
+		return tx.rec.Note(user, records.EventFactorsClosed, records.About{})
+	})
+	if noted != nil {
+		db.o.Logger.Warn("snib: an event was not written", "event", EventFactorsClosed, "user", user, "error", noted)
+	}
 	return err
 }
 
@@ -138,6 +153,9 @@ func (tx *Tx) spend(p *proven, c *typedCode) error {
 		right, err = tx.rec.SpendTOTP(all, c.totp, tx.db.clock.Wall().UnixMilli())
 	} else {
 		right, err = tx.rec.SpendRecovery(all, c.recovery.Hash())
+		if err == nil && right {
+			err = tx.rec.Note(p.user.ID, records.EventRecoveryCodeUsed, records.About{})
+		}
 	}
 	if err == nil && !right {
 		err = ErrInvalidCredentials

@@ -302,11 +302,17 @@ func TestWrongCodesCloseTheSecondStep(t *testing.T) {
 		wantErr(t, guess(), snib.ErrInvalidCredentials)
 	}
 	wantThrottled(t, guess(), 30*time.Second)
+	if told := must(h.db.Events().List(ctx, h.user.ID, snib.EventFactorsClosed))(t); len(told) != 0 {
+		t.Errorf("events %v", told)
+	}
 	for n := range 5 {
 		h.clock.Advance(time.Hour)
 		if err := guess(); !errors.Is(err, snib.ErrInvalidCredentials) {
 			t.Fatalf("guess %d: %v", 6+n, err)
 		}
+	}
+	if told := must(h.db.Events().List(ctx, h.user.ID, snib.EventFactorsClosed))(t); len(told) != 1 {
+		t.Errorf("events %v", told)
 	}
 	h.clock.Advance(24 * time.Hour)
 	quiet(t, h.db, func() {

@@ -103,7 +103,13 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 				return User{}, err
 			}
 			second = nil
-			s, err = tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never, methods: MethodPassword}, o)
+			methods := MethodPassword
+			if trusted, err := tx.trusted(ctx, u.ID); err != nil {
+				return User{}, err
+			} else if trusted {
+				methods |= MethodTrustedDevice
+			}
+			s, err = tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never, methods: methods}, o)
 			if isSecondStep(err) && v.upgrade != "" {
 				second, err = err, nil // the hash is upgraded all the same
 			}

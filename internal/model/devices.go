@@ -60,6 +60,9 @@ func (m *Model) Trust(session, user, carried string, life int64, id, token strin
 	if err := m.proves(session, user); err != nil {
 		return "", err
 	}
+	if m.Users[user].Seed != "" && m.Sessions[session].Methods&provenFactors == 0 {
+		return "", ErrNotFresh
+	}
 	d := m.KnownDevice(user, carried)
 	if d == nil {
 		d = m.newDevice(user, id, token)

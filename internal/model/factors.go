@@ -6,7 +6,10 @@ import "errors"
 var ErrSecondFactor = errors.New("second factor needed")
 
 // secondFactors are the methods that are one.
-const secondFactors = 1<<3 | 1<<4 | 1<<5 | 1<<6
+const secondFactors = provenFactors | 1<<6
+
+// provenFactors are those but the trusted device.
+const provenFactors = 1<<3 | 1<<4 | 1<<5
 
 // AddFactor gives a user a second factor, whose code of a step has confirmed it,
 // on evidence that is good without one.
@@ -22,7 +25,13 @@ func (m *Model) AddFactor(user string, version uint64, seed string, step int64) 
 }
 
 // ResetFactors takes the factor of a user away.
-func (m *Model) ResetFactors(user string) error { return m.setFactor(user, "", 0) }
+func (m *Model) ResetFactors(user string) error {
+	err := m.setFactor(user, "", 0)
+	if err == nil {
+		m.endKeys(user)
+	}
+	return err
+}
 
 func (m *Model) setFactor(user, seed string, step int64) error {
 	return m.update(user, func(u *User) error {
@@ -31,6 +40,7 @@ func (m *Model) setFactor(user, seed string, step int64) error {
 		m.endSessions(user, nil)
 		m.endFamilies(user, nil)
 		m.endLinks(user)
+		m.endDevices(user)
 		return nil
 	})
 }

@@ -48,6 +48,12 @@ const (
 	EventAPIKeyRevoked    EventKind = 29
 	EventRoleGranted      EventKind = 30
 	EventRoleWithdrawn    EventKind = 31
+	EventFactorAdded      EventKind = 32
+	EventFactorRemoved    EventKind = 33
+	EventFactorsReset     EventKind = 34
+	EventRecoveryCodes    EventKind = 35
+	EventRecoveryCodeUsed EventKind = 36
+	EventFactorsClosed    EventKind = 37
 )
 
 // EventRow describes a kind of event.
@@ -91,6 +97,12 @@ var eventRows = []EventRow{
 	EventAPIKeyRevoked:    {Name: "api-key-revoked", Class: CredentialEvents, Subject: &token.APIKey},
 	EventRoleGranted:      {Name: "role-granted", Class: CredentialEvents},
 	EventRoleWithdrawn:    {Name: "role-withdrawn", Class: CredentialEvents},
+	EventFactorAdded:      {Name: "factor-added", Class: CredentialEvents, Subject: &token.Factor},
+	EventFactorRemoved:    {Name: "factor-removed", Class: CredentialEvents, Subject: &token.Factor},
+	EventFactorsReset:     {Name: "factors-reset", Class: CredentialEvents},
+	EventRecoveryCodes:    {Name: "recovery-codes-created", Class: CredentialEvents},
+	EventRecoveryCodeUsed: {Name: "recovery-code-used", Class: CredentialEvents},
+	EventFactorsClosed:    {Name: "factors-closed", Class: CredentialEvents},
 }
 
 // Row returns that of a kind. One of a later program is named by its number.
