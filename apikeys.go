@@ -50,11 +50,6 @@ type NewAPIKey struct {
 // Never is the TTL of a key that does not expire.
 const Never = time.Duration(math.MaxInt64)
 
-// FreshFor is how long ago the log-in of a session may be that makes an API key
-// or changes the second factors of its user. A thief of a session gets no key by it, which would outlive a sign-out
-// everywhere.
-const FreshFor = 15 * time.Minute
-
 const maxAPIKeyLife = 10 * 365 * day
 
 // APIKeys makes, validates, lists and revokes API keys. Those of [DB.APIKeys]

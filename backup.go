@@ -9,6 +9,13 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
+// File is the methods on the file as a whole: copies, compaction, its keys and
+// its clock. Each is a step, or many, of its own kind: none is for a transaction.
+type File struct{ db *DB }
+
+// File returns the methods on the file as a whole.
+func (db *DB) File() File { return File{db} }
+
 // CopyOptions are for methods that make a file. nil and the zero value are the
 // defaults.
 type CopyOptions struct {
@@ -52,11 +59,11 @@ func (o *CopyOptions) without() []string {
 // as after any error. Close ends it with ErrClosed, but waits for a Write of w
 // that does not return. Besides errors of w as they are: ErrFull (the
 // temporary file), ErrCorrupt, ErrInvalidInput (a nil w).
-func (db *DB) Backup(ctx context.Context, w io.Writer) error {
+func (f File) Backup(ctx context.Context, w io.Writer) error {
 	if w == nil {
 		return during("backup", missing("w"))
 	}
-	err := db.store.Backup(ctx, w, db.o.told("backup"))
+	err := f.db.store.Backup(ctx, w, f.db.o.told("backup"))
 	return during("backup", err)
 }
 
@@ -69,12 +76,12 @@ func (db *DB) Backup(ctx context.Context, w io.Writer) error {
 // empty or the database itself, ErrFull, ErrCorrupt, that of ctx, and others of the
 // file system. One that is syncing the directory of path leaves the whole
 // backup there.
-func (db *DB) BackupFile(ctx context.Context, path string, opts *CopyOptions) error {
+func (f File) BackupFile(ctx context.Context, path string, opts *CopyOptions) error {
 	if err := given("path", path); err != nil {
 		return during("backup", err)
 	}
-	err := db.store.BackupFile(ctx, path, opts.replace(), db.o.told("backup"))
-	return db.copied("backup", err)
+	err := f.db.store.BackupFile(ctx, path, opts.replace(), f.db.o.told("backup"))
+	return f.db.copied("backup", err)
 }
 
 // CompactTo makes a copy at path, as BackupFile does, that has the keys and
@@ -88,12 +95,12 @@ func (db *DB) BackupFile(ctx context.Context, path string, opts *CopyOptions) er
 // other.
 //
 // Errors are those of BackupFile. opts may be nil.
-func (db *DB) CompactTo(ctx context.Context, path string, opts *CopyOptions) error {
+func (f File) CompactTo(ctx context.Context, path string, opts *CopyOptions) error {
 	if err := given("path", path); err != nil {
 		return during("compact", err)
 	}
-	err := db.store.CompactTo(ctx, path, opts.replace(), db.o.told("compact"), opts.without()...)
-	return db.copied("compact", err)
+	err := f.db.store.CompactTo(ctx, path, opts.replace(), f.db.o.told("compact"), opts.without()...)
+	return f.db.copied("compact", err)
 }
 
 // Compact puts a copy as CompactTo makes it in the place of the file, in one
@@ -110,8 +117,8 @@ func (db *DB) CompactTo(ctx context.Context, path string, opts *CopyOptions) err
 // on with ErrClosed. Besides errors of BackupFile it returns one that is
 // errors.ErrUnsupported under New, whose handle is the application's, and on
 // Windows, where a file in use cannot be replaced.
-func (db *DB) Compact(ctx context.Context) error {
-	return db.copied("compact", db.store.Compact(ctx, db.o.told("compact"), (*CopyOptions)(nil).without()...))
+func (f File) Compact(ctx context.Context) error {
+	return f.db.copied("compact", f.db.store.Compact(ctx, f.db.o.told("compact"), (*CopyOptions)(nil).without()...))
 }
 
 // copied maps the outcome of making a copy.

@@ -35,7 +35,7 @@ func TestBackupFileAndCompactToRoundTrip(t *testing.T) {
 		s := newSession(t, db, u)
 		backup, compact := filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "compact")
 		f := must(os.Create(filepath.Join(t.TempDir(), "stream")))(t)
-		if err := errors.Join(db.Backup(ctx, f), f.Close(), db.BackupFile(ctx, backup, nil), db.CompactTo(ctx, compact, nil)); err != nil {
+		if err := errors.Join(db.File().Backup(ctx, f), f.Close(), db.File().BackupFile(ctx, backup, nil), db.File().CompactTo(ctx, compact, nil)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for _, path := range []string{f.Name(), backup, compact} {
@@ -46,11 +46,11 @@ func TestBackupFileAndCompactToRoundTrip(t *testing.T) {
 			}
 		}
 		own := handle(t, db).Path()
-		wantField(t, db.BackupFile(ctx, own, &snib.CopyOptions{Replace: true}), "path")
-		wantErr(t, db.BackupFile(ctx, own, nil), snib.ErrInvalidInput)
-		wantErr(t, db.CompactTo(ctx, backup, nil), fs.ErrExist)
+		wantField(t, db.File().BackupFile(ctx, own, &snib.CopyOptions{Replace: true}), "path")
+		wantErr(t, db.File().BackupFile(ctx, own, nil), snib.ErrInvalidInput)
+		wantErr(t, db.File().CompactTo(ctx, backup, nil), fs.ErrExist)
 		if name == "New" {
-			wantField(t, db.CompactTo(ctx, own, &snib.CopyOptions{Replace: true}), "path")
+			wantField(t, db.File().CompactTo(ctx, own, &snib.CopyOptions{Replace: true}), "path")
 		}
 		valid(t, db, s)
 	}
@@ -80,7 +80,7 @@ func TestCompactToForgetsWhatWasDeleted(t *testing.T) {
 	now := must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "late"}))(t).CreatedAt
 	clock.Advance(20 * time.Second)
 	var log events
-	if err := db.CompactTo(ctx, path, &snib.CopyOptions{Replace: true}); err != nil {
+	if err := db.File().CompactTo(ctx, path, &snib.CopyOptions{Replace: true}); err != nil {
 		t.Fatal(err)
 	}
 	valid(t, db, s) // it goes on
@@ -110,7 +110,7 @@ func TestBackupThatIsNeverReadIsInNobodysWay(t *testing.T) {
 	u := user(t, db, "ada")
 	r, w := io.Pipe()
 	out := make(chan error)
-	go func() { out <- db.Backup(ctx, w) }()
+	go func() { out <- db.File().Backup(ctx, w) }()
 	if _, err := io.ReadFull(r, make([]byte, 100)); err != nil { // it has begun
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestCloseEndsABackup(t *testing.T) {
 	must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "a", Attributes: snib.Attributes{"a": strings.Repeat("x", 60<<10)}}))(t)
 	r, w := io.Pipe()
 	out, closed := make(chan error), make(chan error)
-	go func() { out <- db.Backup(ctx, w) }()
+	go func() { out <- db.File().Backup(ctx, w) }()
 	if _, err := io.ReadFull(r, make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
@@ -161,14 +161,14 @@ func TestBackupFileAndCompactToInsideAClosureAndAfterClose(t *testing.T) {
 	o := snibtest.Fast(&snib.Options{Progress: func(snib.Progress) { nested = second(db.GetUser(ctx, "u")) }})
 	path := filepath.Join(t.TempDir(), "accounts.db")
 	db = must(snib.Open(path, o))(t)
-	if err := db.CompactTo(ctx, path+".c", nil); err != nil {
+	if err := db.File().CompactTo(ctx, path+".c", nil); err != nil {
 		t.Fatal(err)
 	}
 	wantErr(t, nested, snib.ErrNested)
 	closeDB(t, db)
 	for _, err := range []error{
-		db.Backup(ctx, io.Discard), db.BackupFile(ctx, path+".x", nil),
-		db.CompactTo(ctx, path+".x", nil), db.CompactTo(ctx, path, &snib.CopyOptions{Replace: true}), db.Compact(ctx),
+		db.File().Backup(ctx, io.Discard), db.File().BackupFile(ctx, path+".x", nil),
+		db.File().CompactTo(ctx, path+".x", nil), db.File().CompactTo(ctx, path, &snib.CopyOptions{Replace: true}), db.File().Compact(ctx),
 	} {
 		wantErr(t, err, snib.ErrClosed)
 	}

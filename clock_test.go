@@ -140,7 +140,7 @@ func TestDeadClockAtTheFirstBoot(t *testing.T) {
 			if s = session(t, db, u.ID); s.CreatedAt.Year() != 2000 {
 				t.Errorf("created in %d, want the least believable year", s.CreatedAt.Year())
 			}
-			wantField(t, db.ResetClock(ctx), "Options.Now")
+			wantField(t, db.File().ResetClock(ctx), "Options.Now")
 			valid(t, db, s)
 			clock.Set(right) // the time has come over the network, and decades with it
 			invalid(t, db, s)
@@ -284,7 +284,7 @@ func TestClockOfRestoredAndRepairedFiles(t *testing.T) {
 	u := nobody(t, db, "ada")
 	clock.Advance(time.Hour)
 	last := session(t, db, u.ID)
-	if err := db.BackupFile(ctx, backup, nil); err != nil {
+	if err := db.File().BackupFile(ctx, backup, nil); err != nil {
 		t.Fatal(err)
 	}
 	clock.Advance(-30 * time.Minute) // and behind since

@@ -52,8 +52,7 @@ const (
 	codeTries = 5
 	codeRange = 100_000_000 // 8 digits
 
-	codePurpose = "snib:code:" // before the purpose of the program
-	codeTried   = sha256.Size  // where the wrong tries are in Data, behind the sum
+	codeTried = sha256.Size // where the wrong tries are in Data, behind the sum
 )
 
 // Code is one code, as Begin has drawn it.

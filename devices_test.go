@@ -424,7 +424,7 @@ func TestRestoreEndsKnownDevices(t *testing.T) {
 	u := email(t, db, "ada@example.com")
 	s := newSession(t, db, u)
 	d := must(db.Devices().Trust(ctx, s, 0))(t)
-	if err := db.BackupFile(ctx, backup, nil); err != nil {
+	if err := db.File().BackupFile(ctx, backup, nil); err != nil {
 		t.Fatal(err)
 	}
 	restored := filepath.Join(t.TempDir(), "c.db")

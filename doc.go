@@ -76,7 +76,7 @@
 //
 // Time never goes back while a program runs, nor behind the last minute of
 // commits when it starts again: what was dead stays dead when the clock of the
-// machine is set back. See [DB.ResetClock].
+// machine is set back. See [File.ResetClock].
 //
 // Every record has a checksum. A call that meets damage returns [ErrCorrupt]; a
 // damaged key or page may make a record look absent until [DB.Check] finds it.
@@ -93,9 +93,9 @@
 //
 // # Copies
 //
-// [DB.Backup] and [DB.BackupFile] copy the file while it is in use, and
+// [File.Backup] and [File.BackupFile] copy the file while it is in use, and
 // [Restore] puts a copy back, with no session or token in it alive.
-// [DB.CompactTo] makes a file without what was deleted, [DB.Compact] in the
+// [File.CompactTo] makes a file without what was deleted, [File.Compact] in the
 // place of the file, while it is in use.
 //
 // # When a call fails

@@ -18,14 +18,14 @@ import (
 func TestEmptyPathIsInvalidInput(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	there := filepath.Join(t.TempDir(), "b.db")
-	if err := db.BackupFile(ctx, there, nil); err != nil {
+	if err := db.File().BackupFile(ctx, there, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, call := range map[string]func() error{
 		"Open":               func() error { return second(snib.Open("", nil)) },
-		"BackupFile":         func() error { return db.BackupFile(ctx, "", nil) },
-		"BackupFile replace": func() error { return db.BackupFile(ctx, "", &snib.CopyOptions{Replace: true}) },
-		"CompactTo":          func() error { return db.CompactTo(ctx, "", nil) },
+		"File.BackupFile":    func() error { return db.File().BackupFile(ctx, "", nil) },
+		"BackupFile replace": func() error { return db.File().BackupFile(ctx, "", &snib.CopyOptions{Replace: true}) },
+		"File.CompactTo":     func() error { return db.File().CompactTo(ctx, "", nil) },
 		"Restore to":         func() error { return second(snib.Restore(ctx, there, "", nil)) },
 		"Restore from":       func() error { return second(snib.Restore(ctx, "", there+"2", nil)) },
 		"RepairFile":         func() error { return second(snib.RepairFile(ctx, "", nil)) },
@@ -103,7 +103,7 @@ func TestFileGone(t *testing.T) {
 func TestErrLockedNamesTheFile(t *testing.T) {
 	open, closed := t.TempDir()+"/open.db", t.TempDir()+"/closed.db"
 	db := snibtest.OpenDB(t, open, nil)
-	if err := db.BackupFile(ctx, closed, nil); err != nil {
+	if err := db.File().BackupFile(ctx, closed, nil); err != nil {
 		t.Fatal(err)
 	}
 	o := &snib.Options{LockTimeout: -1}
@@ -127,7 +127,7 @@ func TestNilArgumentsAreInvalidInput(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	wantField(t, db.View(ctx, nil), "fn")
 	wantField(t, db.Update(ctx, nil), "fn")
-	wantField(t, db.Backup(ctx, nil), "w")
+	wantField(t, db.File().Backup(ctx, nil), "w")
 	wantErr(t, second(db.Join(nil)), snib.ErrTxClosed)
 	wantField(t, second(snib.New(nil, nil)), "b")
 }

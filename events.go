@@ -185,14 +185,3 @@ func actorOf(n uint8) EventActor {
 	}
 	return ActorLibrary
 }
-
-// by is the part of an event that a context tells.
-func by(ctx context.Context) (b records.By) {
-	if addr := clientOf(ctx); addr != nil {
-		b.Client = addr.As16()
-	}
-	if operator, _ := ctx.Value(operatorKey{}).(bool); operator {
-		b.Actor = records.ByOperator
-	}
-	return b
-}

@@ -40,7 +40,7 @@ var eventsOf = map[string][]snib.EventKind{
 	"RevokeSession": nil, "RevokeSessionByID": nil, "RevokeToken": nil, "RefreshTokens.Revoke": nil, "RefreshTokens.RevokeByID": nil,
 	"RevokeUserSessions": {"sessions-revoked"}, "RefreshTokens.RevokeAll": {"refresh-tokens-revoked"},
 	"Tokens.Create": {"token-created"}, "Tokens.Use": {"token-used"}, "Tokens.Revoke": nil, "Tokens.RevokeAll": nil,
-	"EndEverything": {"everything-ended"}, "ResetClock": {"everything-ended"},
+	"EndEverything": {"everything-ended"}, "File.ResetClock": {"everything-ended"},
 	"APIKeys.Create": {"api-key-created"}, "APIKeys.CreateFor": {"api-key-created"},
 	"APIKeys.Revoke": {"api-key-revoked"}, "APIKeys.RevokeByID": {"api-key-revoked"}, "APIKeys.RevokeAll": {"api-key-revoked"},
 	"Roles.Grant": {"role-granted"}, "Roles.Claim": {"role-granted"}, "Roles.Withdraw": {"role-withdrawn"},

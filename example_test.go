@@ -477,7 +477,7 @@ func ExampleRestore() {
 	path, remove := scratch()
 	defer remove()
 	backup := path + ".backup"
-	if err := db.BackupFile(ctx, backup, nil); err != nil {
+	if err := db.File().BackupFile(ctx, backup, nil); err != nil {
 		log.Fatal(err)
 	}
 
@@ -496,7 +496,7 @@ func ExampleRestore() {
 }
 
 // The file without what was deleted, in its own place.
-func ExampleDB_Compact() {
+func ExampleFile_Compact() {
 	path, remove := scratch()
 	defer remove()
 	db, err := snib.Open(path, nil)
@@ -505,7 +505,7 @@ func ExampleDB_Compact() {
 	}
 	ctx := context.Background()
 	defer db.Close()
-	if err := db.Compact(ctx); err != nil {
+	if err := db.File().Compact(ctx); err != nil {
 		log.Fatal(err)
 	}
 	report, err := db.Check(ctx)

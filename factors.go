@@ -27,16 +27,6 @@ type Factor struct {
 	Left       int        // recovery codes that are not used yet
 }
 
-// FactorKind is how a second factor is proven.
-type FactorKind string
-
-// The kinds of factors.
-const (
-	FactorTOTP          FactorKind = "totp"           // codes of an authenticator program, RFC 6238
-	FactorRecoveryCodes FactorKind = "recovery_codes" // a printed list, each code good once
-	FactorLost          FactorKind = "lost"           // nothing proves it: its secret was lost to damage or with a key
-)
-
 // TOTPEnrolment is a second factor that has begun. It becomes one when
 // [Factors.ConfirmTOTP] is given a code of it, and is forgotten otherwise.
 type TOTPEnrolment struct {
@@ -273,18 +263,6 @@ func newFactor(f *codec.Factor) Factor {
 		out.LastUsedAt = clock.Time(f.UsedAt)
 	}
 	return out
-}
-
-// kindOfFactor names the type of a factor. One of a later program is as good as
-// lost to this one.
-func kindOfFactor(f *codec.Factor) FactorKind {
-	switch f.Type {
-	case records.FactorTOTP:
-		return FactorTOTP
-	case records.FactorRecovery:
-		return FactorRecoveryCodes
-	}
-	return FactorLost
 }
 
 // A factorChange is a change of factors that its proof allows.

@@ -261,8 +261,8 @@ var writes = map[string]func(*scene) error{
 	"RevokeSession": func(s *scene) error {
 		return s.db.RevokeSession(ctx, s.user.ID, s.born.ID)
 	},
-	"EndEverything": func(s *scene) error { return s.db.EndEverything(ctx) },
-	"ResetClock":    func(s *scene) error { return s.db.ResetClock(ctx) },
+	"EndEverything":   func(s *scene) error { return s.db.EndEverything(ctx) },
+	"File.ResetClock": func(s *scene) error { return s.db.File().ResetClock(ctx) },
 	"Update": func(s *scene) error {
 		return s.db.Update(ctx, func(tx *snib.Tx) error {
 			if _, err := tx.Tokens().Use(ctx, "reset", s.link.Token.Reveal()); err != nil {
@@ -279,11 +279,11 @@ var elsewhere = map[string]string{
 	"APIKeys.Validate": "reads", "APIKeys.List": "reads", "Roles.List": "reads", "Roles.ClaimToken": "reads",
 	"Tokens.Peek": "reads", "Tokens.List": "reads", "Devices.Current": "reads", "Devices.List": "reads", "Factors.List": "reads", "RefreshTokens.List": "reads", "Logins.List": "reads", "Events.List": "reads", "Events.Read": "reads", "Events.Consume": "acknowledges by Events.Ack", "Codes.Begin": "reads",
 	"ExportUser": "reads", "View": "reads", "Check": "reads", "Stats": "reads", "HashPassword": "no file",
-	"Backup": "reads", "BackupFile": "reads, see TestBackupFile of the engine", "CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
-	"Compact":                "see TestKilledWhileCompacting of the engine",
+	"File.Backup": "reads", "File.BackupFile": "reads, see TestBackupFile of the engine", "File.CompactTo": "see TestCompactThatIsStoppedLeavesNothing of the engine",
+	"File.Compact":           "see TestKilledWhileCompacting of the engine",
 	"AuthenticateUser":       "writes only to upgrade a hash, whose failure is an event",
 	"Sweep":                  "goes in steps, see TestASweepThatFailsHasRemovedWholeRecords",
-	"Reseal":                 "goes in steps, see TestResealThatFailsGoesOn",
+	"File.Reseal":            "goes in steps, see TestResealThatFailsGoesOn",
 	"DeleteDeadUserSessions": "see TestAFailureLeavesDeadSessions",
 	"Repair":                 "see TestRepairThatFailsLeavesTheStateBefore",
 	"Throttle":               "a handle; stores in the background, whose failure is an event",

@@ -406,7 +406,7 @@ func TestRestoreTakesRecoveryCodesAndUsedSteps(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		h := newHolder(t, snib.Options{})
 		backup := filepath.Join(t.TempDir(), "backup.db")
-		if err := h.db.BackupFile(ctx, backup, nil); err != nil {
+		if err := h.db.File().BackupFile(ctx, backup, nil); err != nil {
 			t.Fatal(err)
 		}
 		pending := h.pend(t)
@@ -499,7 +499,7 @@ func TestALostKeyOpensNoAccount(t *testing.T) {
 		closeDB(t, h.db)
 	}
 	h.db = open(testKey("k2", 2))
-	report := must(h.db.Reseal(ctx, "k1"))(t)
+	report := must(h.db.File().Reseal(ctx, "k1"))(t)
 	if report.Removed != 1 || fmt.Sprint(report.Retired) != "[k1]" {
 		t.Errorf("%+v", report)
 	}
@@ -519,7 +519,7 @@ func TestResealTakesSeedsAlong(t *testing.T) {
 	closeDB(t, h.db)
 	clock.Advance(time.Minute)
 	h.db = openFile(t, path, &snib.Options{Now: clock.Now, Keys: []snib.Key{testKey("k2", 2), testKey("k1", 1)}})
-	if report := must(h.db.Reseal(ctx))(t); report.Sealed != 1 || fmt.Sprint(report.Retired) != "[k1]" {
+	if report := must(h.db.File().Reseal(ctx))(t); report.Sealed != 1 || fmt.Sprint(report.Retired) != "[k1]" {
 		t.Errorf("%+v", report)
 	}
 	closeDB(t, h.db)

@@ -67,7 +67,7 @@ func TestImportUserTakesWeakDigestsInHashed(t *testing.T) {
 	if n := foreignHashes(t, db); n != 2 {
 		t.Errorf("%d foreign hashes, want 2", n)
 	}
-	if err := db.Backup(ctx, &text); err != nil {
+	if err := db.File().Backup(ctx, &text); err != nil {
 		t.Fatal(err)
 	}
 	for _, weak := range [][]byte{plain[:], salted[:], []byte(hex.EncodeToString(plain[:])), []byte(ssha[6:])} {

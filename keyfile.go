@@ -46,7 +46,7 @@ func KeyFile(path string) Key {
 
 // CreateKeyFile writes a new random key to a file of mode 0600, synced with its
 // directory, for a change of keys: put KeyFile of it before the others in
-// Options.Keys, and call [DB.Reseal]. It never replaces a file: fs.ErrExist.
+// Options.Keys, and call [File.Reseal]. It never replaces a file: fs.ErrExist.
 // ErrInvalidInput (path) if path is empty; other errors of the file system.
 func CreateKeyFile(path string) error { return during("create key file", createKeyFile(path, "")) }
 

@@ -351,7 +351,7 @@ func settingWithoutKey(t *testing.T, db *snib.DB, id snib.UserID) {
 	wantErr(t, err, snib.ErrNoKey)
 	_, err = db.ImportUser(ctx, snib.UserImport{Provider: "x", Identifier: "y", PasswordHash: foreignHash})
 	wantErr(t, err, snib.ErrNoKey)
-	_, err = db.Reseal(ctx)
+	_, err = db.File().Reseal(ctx)
 	wantErr(t, err, snib.ErrNoKey)
 	if after, _ := content(t, db); !maps.Equal(before, after) {
 		t.Error("something was written")
@@ -522,7 +522,7 @@ func TestRestoreVerifiesTheKeys(t *testing.T) {
 	ada := email(t, db, "ada@example.com")
 	sealed := storedHashOf(t, db, ada.ID).PasswordHash
 	backup, compact := filepath.Join(dir, "backup.db"), filepath.Join(dir, "compact.db")
-	if err := errors.Join(db.BackupFile(ctx, backup, nil), db.CompactTo(ctx, compact, nil)); err != nil {
+	if err := errors.Join(db.File().BackupFile(ctx, backup, nil), db.File().CompactTo(ctx, compact, nil)); err != nil {
 		t.Fatal(err)
 	}
 	for i, from := range []string{backup, compact} {

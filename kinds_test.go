@@ -422,7 +422,7 @@ func kindOccasions(t *testing.T, s kindScene) {
 func kindRestored(t *testing.T, s kindScene) {
 	r := s.make(t)
 	backup := filepath.Join(t.TempDir(), "backup.db")
-	if err := s.db.BackupFile(ctx, backup, nil); err != nil {
+	if err := s.db.File().BackupFile(ctx, backup, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, keep := range []bool{false, true} {

@@ -226,12 +226,12 @@ func (db *DB) EndEverything(ctx context.Context) error {
 // file's, had been ahead by mistake: Stats.ClockBehind says by how much. As
 // what is dead must not revive, it ends everything that EndEverything does.
 // ErrInvalidInput (Options.Now) for a wall clock that is not believed.
-func (db *DB) ResetClock(ctx context.Context) error {
-	wall := db.clock.Wall()
+func (f File) ResetClock(ctx context.Context) error {
+	wall := f.db.clock.Wall()
 	if !clock.Believable(wall) {
 		return during("reset clock", &InputError{Field: "Options.Now", Code: CodeOutOfRange, Reason: "must be from 2000 to 2199"})
 	}
-	return during("reset clock", db.newEpoch(ctx, func(*Tx) int64 { return wall.UnixMilli() }))
+	return during("reset clock", f.db.newEpoch(ctx, func(*Tx) int64 { return wall.UnixMilli() }))
 }
 
 // newEpoch raises the file epoch and sets the floor of the clock, in a

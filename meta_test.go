@@ -29,7 +29,7 @@ func TestResetClockEndsEverythingAndBelievesTheWall(t *testing.T) {
 	if behind := must(db.Stats(ctx))(t).ClockBehind; behind < 49*365*24*time.Hour {
 		t.Errorf("the clock is behind by %v", behind)
 	}
-	if err := db.ResetClock(ctx); err != nil {
+	if err := db.File().ResetClock(ctx); err != nil {
 		t.Fatal(err)
 	}
 	check := func(db *snib.DB) {
@@ -69,7 +69,7 @@ func TestResetClockReachesAnotherDBOnTheHandle(t *testing.T) {
 	old := session(t, two, u.ID)
 	session(t, one, u.ID)
 	clock.Set(right)
-	if err := one.ResetClock(ctx); err != nil {
+	if err := one.File().ResetClock(ctx); err != nil {
 		t.Fatal(err)
 	}
 	for _, db := range []*snib.DB{two, one} {
@@ -114,7 +114,7 @@ func TestResetClockAndSessionsAroundIt(t *testing.T) {
 				}
 			})
 		}
-		if err := dbs[0].ResetClock(ctx); err != nil {
+		if err := dbs[0].File().ResetClock(ctx); err != nil {
 			t.Error(err)
 		}
 		wg.Wait()

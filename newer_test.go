@@ -191,8 +191,8 @@ func TestCopiesAndRestoreOfALaterProgramsFile(t *testing.T) {
 	defer snibtest.CheckAndClose(t, db)
 	dir := t.TempDir()
 	for name, copied := range map[string]func(path string) error{
-		"backup":  func(path string) error { return db.BackupFile(ctx, path, nil) },
-		"compact": func(path string) error { return db.CompactTo(ctx, path, nil) },
+		"backup":  func(path string) error { return db.File().BackupFile(ctx, path, nil) },
+		"compact": func(path string) error { return db.File().CompactTo(ctx, path, nil) },
 	} {
 		to := filepath.Join(dir, name)
 		if err := copied(to); err != nil {

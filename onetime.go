@@ -32,6 +32,9 @@ type OneTimeToken struct {
 	used uint64 // the credential version of the user when Use accepted it; 0 of any other
 }
 
+// codePurpose is before the purpose of a token that is a code: see [Codes].
+const codePurpose = "snib:code:"
+
 // Bounds of one-time tokens.
 const (
 	maxOneTimeLife = 90 * day

@@ -330,8 +330,8 @@ func TestEventsOfUpkeep(t *testing.T) {
 		do   func() error
 		says string
 	}{
-		"backup":  {func() error { return db.BackupFile(ctx, path+".b", nil) }, "copy"},
-		"compact": {func() error { return db.CompactTo(ctx, path+".c", nil) }, "copy"},
+		"backup":  {func() error { return db.File().BackupFile(ctx, path+".b", nil) }, "copy"},
+		"compact": {func() error { return db.File().CompactTo(ctx, path+".c", nil) }, "copy"},
 		"restore": {func() error {
 			return second(snib.Restore(ctx, path+".s", path+".r", &snib.RestoreOptions{Options: o}))
 		}, "restored"},
@@ -347,7 +347,7 @@ func TestEventsOfUpkeep(t *testing.T) {
 		}, "repaired"},
 	} {
 		if step == "restore" {
-			if err := db.BackupFile(ctx, path+".s", nil); err != nil {
+			if err := db.File().BackupFile(ctx, path+".s", nil); err != nil {
 				t.Fatal(err)
 			}
 		}

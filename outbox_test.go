@@ -354,7 +354,7 @@ func TestRestoreEmptiesTheOutbox(t *testing.T) {
 	o := &snib.Options{Now: clock.Now, Outbox: []string{"mail"}}
 	db := snibtest.OpenDB(t, filepath.Join(dir, "a.db"), o)
 	u := nobody(t, db, "ada")
-	if err := db.BackupFile(ctx, filepath.Join(dir, "backup.db"), nil); err != nil {
+	if err := db.File().BackupFile(ctx, filepath.Join(dir, "backup.db"), nil); err != nil {
 		t.Fatal(err)
 	}
 	session(t, db, u.ID) // which the backup does not have

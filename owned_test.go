@@ -330,7 +330,7 @@ func TestCheckCountsOrphans(t *testing.T) {
 	repaired := must(db.Repair(ctx))(t)
 	same("repaired", repaired.Before)
 	copies := filepath.Join(t.TempDir(), "copy.db")
-	if err := db.CompactTo(ctx, copies, nil); err != nil {
+	if err := db.File().CompactTo(ctx, copies, nil); err != nil {
 		t.Fatal(err)
 	}
 	closeDB(t, db)
@@ -443,7 +443,7 @@ func TestDeclarationsOfRowsOutliveOthers(t *testing.T) {
 	putRows(t, db, "notes", 2, "bob")
 	leave(t, db, "ada")
 	compact := filepath.Join(t.TempDir(), "compact.db")
-	if err := db.CompactTo(ctx, compact, nil); err != nil {
+	if err := db.File().CompactTo(ctx, compact, nil); err != nil {
 		t.Fatal(err)
 	}
 	closeDB(t, db)

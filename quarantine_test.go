@@ -137,10 +137,10 @@ func TestCopiesOfTheQuarantine(t *testing.T) {
 		copied func(to string) error
 		want   int
 	}{
-		{"backup", func(to string) error { return db.BackupFile(ctx, to, nil) }, 2},
-		{"compact", func(to string) error { return db.CompactTo(ctx, to, nil) }, 0},
-		{"compact, zero options", func(to string) error { return db.CompactTo(ctx, to, &snib.CopyOptions{}) }, 0},
-		{"compact, kept", func(to string) error { return db.CompactTo(ctx, to, keep) }, 2},
+		{"backup", func(to string) error { return db.File().BackupFile(ctx, to, nil) }, 2},
+		{"compact", func(to string) error { return db.File().CompactTo(ctx, to, nil) }, 0},
+		{"compact, zero options", func(to string) error { return db.File().CompactTo(ctx, to, &snib.CopyOptions{}) }, 0},
+		{"compact, kept", func(to string) error { return db.File().CompactTo(ctx, to, keep) }, 2},
 		{"restored", restore(snib.RestoreOptions{}), 0},
 		{"restored, sessions kept", restore(snib.RestoreOptions{KeepSessions: true}), 0},
 		{"restored, kept", restore(snib.RestoreOptions{KeepQuarantine: true}), 2},
@@ -163,13 +163,13 @@ func TestCopiesOfTheQuarantine(t *testing.T) {
 		b.Close()
 	}
 	// In place: by CompactTo with everything, by Compact without quarantine.
-	if err := db.CompactTo(ctx, path, &snib.CopyOptions{Replace: true, KeepQuarantine: true}); err != nil {
+	if err := db.File().CompactTo(ctx, path, &snib.CopyOptions{Replace: true, KeepQuarantine: true}); err != nil {
 		t.Fatal(err)
 	}
 	if n := inQuarantine(t, handle(t, db), codec.Owner{}); n != 2 {
 		t.Errorf("in place, kept: %d in quarantine, want 2", n)
 	}
-	if err := db.Compact(ctx); err != nil {
+	if err := db.File().Compact(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if n := inQuarantine(t, handle(t, db), codec.Owner{}); n != 0 {

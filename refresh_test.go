@@ -411,7 +411,7 @@ func TestRefreshGraceEndsAfterTheClockWasReset(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Now: clock.Now})
 	u := email(t, db, "a@example.com")
 	clock.Set(wall)
-	if err := db.ResetClock(ctx); err != nil {
+	if err := db.File().ResetClock(ctx); err != nil {
 		t.Fatal(err)
 	}
 	_, spent, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})

@@ -46,10 +46,10 @@ type ResealReport struct {
 //
 // ErrNoKey without Options.Keys, or if another process has made another key the
 // current one; ErrCorrupt if a record cannot be read, and then no key is retired.
-func (db *DB) Reseal(ctx context.Context, lost ...string) (ResealReport, error) {
-	report, err := db.reseal(ctx, lost)
+func (f File) Reseal(ctx context.Context, lost ...string) (ResealReport, error) {
+	report, err := f.db.reseal(ctx, lost)
 	if err == nil {
-		db.o.Logger.Info("snib: values were sealed anew", "values", report.Sealed, "retired", report.Retired, "left", report.Left)
+		f.db.o.Logger.Info("snib: values were sealed anew", "values", report.Sealed, "retired", report.Retired, "left", report.Left)
 	}
 	return report, during("reseal", err)
 }

@@ -85,7 +85,7 @@ func TestResealMovesEverythingToTheCurrentKey(t *testing.T) {
 	o.Progress = func(p snib.Progress) { last, told = p, told+1 }
 	db = openFile(t, path, o)
 	before := storedHashOf(t, db, ids[7])
-	report := must(db.Reseal(ctx))(t)
+	report := must(db.File().Reseal(ctx))(t)
 	if report.Sealed != n || len(report.Left) != 0 || len(report.Retired) != 0 || !maps.Equal(underKeys(t, db), map[string]int{"k1": n}) {
 		t.Errorf("%+v, %v", report, underKeys(t, db))
 	}
@@ -97,13 +97,13 @@ func TestResealMovesEverythingToTheCurrentKey(t *testing.T) {
 	if fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) {
 		t.Errorf("more than the hash has changed: %+v, %+v", before, after)
 	}
-	if report := must(db.Reseal(ctx))(t); report.Sealed != 0 {
+	if report := must(db.File().Reseal(ctx))(t); report.Sealed != 0 {
 		t.Errorf("the second run sealed %d", report.Sealed)
 	}
 	closeDB(t, db)
 
 	db = openFile(t, path, sealing(testKey("k2", 2), testKey("k1", 1)))
-	report = must(db.Reseal(ctx))(t)
+	report = must(db.File().Reseal(ctx))(t)
 	if report.Sealed != n || !slices.Equal(report.Retired, []string{"k1"}) || !maps.Equal(underKeys(t, db), map[string]int{"k2": n}) {
 		t.Errorf("%+v, %v", report, underKeys(t, db))
 	}
@@ -124,7 +124,7 @@ func TestResealKeepsAKeyThatIsNeeded(t *testing.T) {
 	closeDB(t, db)
 
 	db = openFile(t, path, sealing(testKey("k2", 2))) // k1 is not given
-	report := must(db.Reseal(ctx))(t)
+	report := must(db.File().Reseal(ctx))(t)
 	if report.Sealed != 0 || len(report.Retired) != 0 || report.Left["k1"] != 5 || !slices.Equal(keysInUse(t, db), []string{"k2", "k1"}) {
 		t.Errorf("%+v, listed %v", report, keysInUse(t, db))
 	}
@@ -132,17 +132,17 @@ func TestResealKeepsAKeyThatIsNeeded(t *testing.T) {
 
 	db = openFile(t, path, sealing(testKey("k2", 2), testKey("k1", 1)))
 	editHash(t, db, ids[1], storedHashOf(t, db, ids[0]).PasswordHash) // opens nowhere
-	report = must(db.Reseal(ctx))(t)
+	report = must(db.File().Reseal(ctx))(t)
 	if report.Sealed != 4 || len(report.Retired) != 0 || report.Left["k1"] != 1 {
 		t.Errorf("%+v", report)
 	}
 	sound := rawGet(t, handle(t, db), "users", string(ids[2]))
 	rawPut(t, handle(t, db), "users", string(ids[2]), flip(sound, 30))
-	_, err := db.Reseal(ctx)
+	_, err := db.File().Reseal(ctx)
 	wantErr(t, err, snib.ErrCorrupt) // its key is not known
 	rawPut(t, handle(t, db), "users", string(ids[2]), sound)
 	must(db.Repair(ctx))(t)
-	report = must(db.Reseal(ctx))(t)
+	report = must(db.File().Reseal(ctx))(t)
 	if !slices.Equal(report.Retired, []string{"k1"}) || len(report.Left) != 0 {
 		t.Errorf("%+v", report)
 	}
@@ -158,9 +158,9 @@ func TestResealGivesUpWhatIsLost(t *testing.T) {
 	db = openFile(t, path, sealing(testKey("k2", 2)))
 	must(db.UpdateUserPassword(ctx, ids[2], password))(t)
 	wantErr(t, second(db.AuthenticateUser(ctx, "x", "2", password)), snib.ErrNoKey)
-	_, err := db.Reseal(ctx, "k2")
+	_, err := db.File().Reseal(ctx, "k2")
 	wantField(t, err, "Lost")
-	report := must(db.Reseal(ctx, "k1"))(t)
+	report := must(db.File().Reseal(ctx, "k1"))(t)
 	if report.Removed != 2 || !slices.Equal(report.Retired, []string{"k1"}) || len(report.Left) != 0 {
 		t.Errorf("%+v", report)
 	}
@@ -182,7 +182,7 @@ func TestResealThatFailsGoesOn(t *testing.T) {
 	people(t, db, n)
 	closeDB(t, db)
 	db = openFile(t, path, sealing(testKey("k2", 2), testKey("k1", 1)))
-	failing(t, db, func() error { return second(db.Reseal(ctx)) }, func(op int64) {
+	failing(t, db, func() error { return second(db.File().Reseal(ctx)) }, func(op int64) {
 		under := underKeys(t, db)
 		if under["k1"]+under["k2"] != n || under["k1"] > 0 && !slices.Contains(keysInUse(t, db), "k1") {
 			t.Fatalf("operation %d failed: %v under %v", op, under, keysInUse(t, db))
@@ -202,7 +202,7 @@ func TestResealRunsTwice(t *testing.T) {
 	closeDB(t, db)
 	db = must(snib.OpenTwice(path, snibtest.Fast(sealing(testKey("k2", 2), testKey("k1", 1)))))(t)
 	defer snibtest.CheckAndClose(t, db)
-	if report := must(db.Reseal(ctx))(t); report.Sealed != 3 || len(report.Retired) != 1 {
+	if report := must(db.File().Reseal(ctx))(t); report.Sealed != 3 || len(report.Retired) != 1 {
 		t.Errorf("%+v", report)
 	}
 }
@@ -245,7 +245,7 @@ func TestResealBesideLogIns(t *testing.T) {
 		})
 	}
 	for run := 0; run < 3 || done.Load() < 3*n && !t.Failed(); run++ {
-		must(db.Reseal(ctx))(t)
+		must(db.File().Reseal(ctx))(t)
 	}
 	stop.Store(true)
 	workers.Wait()
@@ -283,7 +283,7 @@ func TestResealCountsInTheTransaction(t *testing.T) {
 			rawPut(t, b, "users", u.ID, u.Append(nil))
 		}}
 	})
-	report, err := db.Reseal(ctx)
+	report, err := db.File().Reseal(ctx)
 	restore()
 	if err != nil || len(report.Retired) != 0 || report.Left["k1"] != 1 || !slices.Contains(keysInUse(t, db), "k1") {
 		t.Errorf("%+v, %v", report, err)
@@ -296,7 +296,7 @@ func TestResealCountsInTheTransaction(t *testing.T) {
 func TestResealKilled(t *testing.T) {
 	if path := os.Getenv("SNIB_RESEAL"); path != "" {
 		db := must(snib.Open(path, snibtest.Fast(sealing(testKey("k2", 2), testKey("k1", 1)))))(t)
-		must(db.Reseal(ctx))(t)
+		must(db.File().Reseal(ctx))(t)
 		closeDB(t, db)
 		return
 	}
@@ -353,7 +353,7 @@ func TestLogInOutlivesResealAndASignOut(t *testing.T) {
 	var own []snib.SessionID
 	meanwhile := func() {
 		db.SetVerified(nil)
-		must(db.Reseal(ctx))(t)
+		must(db.File().Reseal(ctx))(t)
 		if err := db.RevokeUserSessions(ctx, ids[0], own...); err != nil {
 			t.Error(err)
 		}

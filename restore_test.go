@@ -44,7 +44,7 @@ func newLived(tb testing.TB) *lived {
 	l.clock.Advance(time.Minute)
 	l.used = must(l.db.Tokens().Create(ctx, l.bob.ID, "reset", time.Hour, nil))(tb)
 	l.clock.Advance(time.Minute)
-	if err := l.db.BackupFile(ctx, l.backup, nil); err != nil {
+	if err := l.db.File().BackupFile(ctx, l.backup, nil); err != nil {
 		tb.Fatal(err)
 	}
 	l.clock.Advance(time.Minute)
@@ -171,7 +171,7 @@ func TestRestoreRefusesDamage(t *testing.T) {
 	refuse("all but one byte", whole[:len(whole)-1], snib.ErrCorrupt)
 	refuse("torn", torn(whole), snib.ErrCorrupt)
 	compact := filepath.Join(t.TempDir(), "compact") // has no free pages
-	if err := l.db.CompactTo(ctx, compact, nil); err != nil {
+	if err := l.db.File().CompactTo(ctx, compact, nil); err != nil {
 		t.Fatal(err)
 	}
 	whole = must(os.ReadFile(compact))(t)

@@ -269,7 +269,7 @@ func TestRolesSurviveAnotherIndex(t *testing.T) {
 	closeDB(t, db)
 	db = openFile(t, path, &snib.Options{Indexes: []snib.Index{{Name: "team"}}})
 	copied := filepath.Join(t.TempDir(), "b.db")
-	if err := db.CompactTo(ctx, copied, nil); err != nil {
+	if err := db.File().CompactTo(ctx, copied, nil); err != nil {
 		t.Fatal(err)
 	}
 	db = snibtest.OpenDB(t, copied, nil)

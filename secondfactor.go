@@ -7,6 +7,16 @@ import (
 	"github.com/snibdb/snib/internal/records"
 )
 
+// FactorKind is how a second factor is proven.
+type FactorKind string
+
+// The kinds of factors.
+const (
+	FactorTOTP          FactorKind = "totp"           // codes of an authenticator program, RFC 6238
+	FactorRecoveryCodes FactorKind = "recovery_codes" // a printed list, each code good once
+	FactorLost          FactorKind = "lost"           // nothing proves it: its secret was lost to damage or with a key
+)
+
 // SecondFactorError is the first step of a log-in that needs a second one. It is
 // an [ErrSecondFactor]. No formatting, log or JSON of it shows the token. In a
 // closure of Update that has used a one-time token, note it and return nil, so that
@@ -110,3 +120,15 @@ func (p proven) with(m Methods) *proven {
 
 // isSecondStep reports whether the first step has succeeded and no more.
 func isSecondStep(err error) bool { return errors.Is(err, ErrSecondFactor) }
+
+// kindOfFactor names the type of a factor. One of a later program is as good as
+// lost to this one.
+func kindOfFactor(f *codec.Factor) FactorKind {
+	switch f.Type {
+	case records.FactorTOTP:
+		return FactorTOTP
+	case records.FactorRecovery:
+		return FactorRecoveryCodes
+	}
+	return FactorLost
+}

@@ -88,7 +88,7 @@ func TestGuessesCountThroughARestart(t *testing.T) {
 			break
 		}
 	}
-	if err := db.BackupFile(ctx, copied, nil); err != nil {
+	if err := db.File().BackupFile(ctx, copied, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

@@ -50,8 +50,8 @@ var (
 	dbOnly = map[string]bool{"ImportUsers": true,
 		"View": true, "Update": true, "Join": true, "Close": true,
 		"HashPassword": true, "AuthenticateUser": true, "LogIn": true, "ChangePassword": true, "Reauthenticate": true,
-		"Refresh": true, "Sweep": true, "Check": true, "Stats": true, "EndEverything": true, "ResetClock": true,
-		"Reseal": true, "Repair": true, "Backup": true, "BackupFile": true, "Compact": true, "CompactTo": true,
+		"Refresh": true, "Sweep": true, "Check": true, "Stats": true, "EndEverything": true,
+		"Repair": true, "File": true,
 		"Throttle": true, "ExportUser": true, "Codes": true,
 		"SetVerified": true, "ObserveHashes": true, "WrapStore": true, // of these tests
 	}
@@ -70,6 +70,7 @@ var (
 	handles = map[string]reflect.Type{
 		"APIKeys":       reflect.TypeFor[snib.APIKeys](),
 		"Roles":         reflect.TypeFor[snib.Roles](),
+		"File":          reflect.TypeFor[snib.File](),
 		"Codes":         reflect.TypeFor[snib.Codes](),
 		"Factors":       reflect.TypeFor[snib.Factors](),
 		"Events":        reflect.TypeFor[snib.Events](),

@@ -135,7 +135,7 @@ func (w *work) sweep() error {
 // resetClock ends everything, as it cannot know what a wrong clock let in.
 func (w *work) resetClock() error {
 	w.forgetAll()
-	return w.db.ResetClock(ctx)
+	return w.db.File().ResetClock(ctx)
 }
 
 // gone takes a user out of the list.

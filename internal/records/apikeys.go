@@ -86,19 +86,6 @@ func APIKeyFault(name string, scopes []string) (field string, f fold.Fault) {
 	return "", fold.Fault{}
 }
 
-// apiKey checks INV-20 for the content of a key. A record with other scopes
-// than a program can grant is nothing to rely on, so Repair ends it.
-func (c *checker) apiKey(key codec.OwnedKey, value []byte) error {
-	k, err := codec.DecodeAPIKey(key[:], value)
-	if err != nil {
-		return c.tx.Damaged(SpaceAPIKeys, err)
-	}
-	if field, _ := APIKeyFault(k.Name, k.Scopes); field != "" {
-		return c.end(member{APIKeys, key}, 20, "has a name or scopes that no key can have")
-	}
-	return nil
-}
-
 // KeyUses keeps in memory, between two writes, when API keys were last used, so
 // that a request with a key writes nothing. It is bounded: a use beyond the
 // bound is not noted, and the key looks older than it is. The zero KeyUses is

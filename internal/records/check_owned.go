@@ -233,3 +233,30 @@ func (c *checker) ownerOf(space kv.Space, key []byte) codec.Owner {
 	}
 	return codec.Owner{}
 }
+
+// device checks that a device is trusted for no longer than it is known.
+func (c *checker) device(key codec.OwnedKey, value []byte) error {
+	d, err := codec.DecodeDevice(key[:], value)
+	if err != nil {
+		return c.tx.Damaged(SpaceDevices, err)
+	}
+	if d.TrustedUntil <= d.ExpiresAt {
+		return nil
+	}
+	c.note(Mendable, Devices.Invariant, SpaceDevices, token.Device.ID(key), "is trusted for longer than it is known")
+	d.TrustedUntil = d.ExpiresAt
+	return c.put(Devices, key, d.Append(nil))
+}
+
+// apiKey checks INV-20 for the content of a key. A record with other scopes
+// than a program can grant is nothing to rely on, so Repair ends it.
+func (c *checker) apiKey(key codec.OwnedKey, value []byte) error {
+	k, err := codec.DecodeAPIKey(key[:], value)
+	if err != nil {
+		return c.tx.Damaged(SpaceAPIKeys, err)
+	}
+	if field, _ := APIKeyFault(k.Name, k.Scopes); field != "" {
+		return c.end(member{APIKeys, key}, 20, "has a name or scopes that no key can have")
+	}
+	return nil
+}

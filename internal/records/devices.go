@@ -96,17 +96,3 @@ func (tx *Tx) EachDevice(userID string, visit func(d *codec.Device)) error {
 		return nil
 	})
 }
-
-// device checks that a device is trusted for no longer than it is known.
-func (c *checker) device(key codec.OwnedKey, value []byte) error {
-	d, err := codec.DecodeDevice(key[:], value)
-	if err != nil {
-		return c.tx.Damaged(SpaceDevices, err)
-	}
-	if d.TrustedUntil <= d.ExpiresAt {
-		return nil
-	}
-	c.note(Mendable, Devices.Invariant, SpaceDevices, token.Device.ID(key), "is trusted for longer than it is known")
-	d.TrustedUntil = d.ExpiresAt
-	return c.put(Devices, key, d.Append(nil))
-}

@@ -1,7 +1,6 @@
 package records
 
 import (
-	"bytes"
 	"errors"
 	"slices"
 
@@ -93,57 +92,3 @@ func (tx *Tx) Held(role, except string, enabled bool) (held bool, err error) {
 }
 
 var errFound = errors.New("found")
-
-// userRoles checks INV-22 for a user: the roles can be, and have their entries.
-func (c *checker) userRoles(u *codec.User) error {
-	if RolesFault(u.Roles).Found() {
-		c.note(LosesData, 22, SpaceUsers, u.ID, "has roles that nobody can have")
-	}
-	for _, r := range u.Roles {
-		ok, err := c.tx.Has(SpaceRoles, RoleKey(r, u.ID))
-		if err != nil {
-			return err
-		}
-		if !ok {
-			c.note(Mendable, 22, SpaceRoles, u.ID, "entry of the user is missing")
-		}
-	}
-	return nil
-}
-
-// mendRoles keeps INV-22 for a user, who loses the roles that cannot be.
-func (c *checker) mendRoles(u *codec.User) (lost bool, err error) {
-	if RolesFault(u.Roles).Found() {
-		sound := slices.DeleteFunc(slices.Clone(u.Roles), func(r string) bool { return !fold.Name(r) })
-		slices.Sort(sound)
-		sound = slices.Compact(sound)
-		u.Roles = sound[:min(len(sound), MaxRoles)]
-		c.note(LosesData, 22, SpaceUsers, u.ID, "roles were dropped that nobody can have")
-		lost = true
-	}
-	for _, r := range u.Roles {
-		key := RoleKey(r, u.ID)
-		ok, err := c.tx.Has(SpaceRoles, key)
-		if err == nil && !ok {
-			c.note(Mendable, 22, SpaceRoles, u.ID, "entry was made")
-			err = c.tx.Put(SpaceRoles, key, nil)
-		}
-		if err != nil {
-			return lost, err
-		}
-	}
-	return lost, nil
-}
-
-// roles checks INV-22 from the other side: every entry is of a user with that
-// role.
-func (c *checker) roles() error {
-	return c.each(SpaceRoles, func(key, value []byte) error {
-		role, id, ok := codec.SplitPair(key)
-		if !ok || len(value) > 0 {
-			c.found(2, SpaceRoles, "", "record cannot be read")
-			return c.remove(SpaceRoles, bytes.Clone(key))
-		}
-		return c.owner(22, SpaceRoles, key, string(id), func(u *codec.User) bool { return slices.Contains(u.Roles, string(role)) })
-	})
-}

@@ -255,7 +255,7 @@ func (s *snibStore) ViewUser(userID string) error {
 }
 
 // Backup implements peer.Closures.
-func (s *snibStore) Backup(w io.Writer) error { return s.db.Backup(ctx, w) }
+func (s *snibStore) Backup(w io.Writer) error { return s.db.File().Backup(ctx, w) }
 
 // Check implements peer.Checker.
 func (s *snibStore) Check() error {
