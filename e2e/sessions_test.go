@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,13 @@ import (
 
 // cookies returns what the browser keeps for the page.
 func (b *tab) cookies() []*network.Cookie {
+	return slices.DeleteFunc(b.allCookies(), isDevice)
+}
+
+// isDevice reports whether a cookie says that the browser is a known device.
+func isDevice(c *network.Cookie) bool { return strings.HasSuffix(c.Name, ".device") }
+
+func (b *tab) allCookies() []*network.Cookie {
 	b.t.Helper()
 	return value(b, func(ctx context.Context, t *chromedp.Target) ([]*network.Cookie, error) {
 		r, err := cdp.Call(ctx, t, network.GetCookies, network.GetCookiesParams{})
@@ -51,6 +59,9 @@ func TestTheCookieAsTheBrowserKeepsIt(t *testing.T) {
 	b.click(".bar button", "/")
 	if c := b.cookies(); len(c) != 0 {
 		t.Errorf("after signing out there are %d cookies", len(c))
+	}
+	if left := b.allCookies(); len(left) != 1 || !isDevice(left[0]) || !left[0].HTTPOnly || left[0].Path != "/" {
+		t.Errorf("of the known device there is %+v", left)
 	}
 }
 
