@@ -58,6 +58,9 @@ func (w *work) changePassword() error {
 	if err != nil {
 		return err
 	}
+	if len(a.sessions) == 0 { // a try that failed has ended them
+		return errSkip
+	}
 	s, err := w.db.ChangePassword(ctx, a.sessions[w.rng.IntN(len(a.sessions))].Token.Reveal(), a.password, password)
 	if err != nil {
 		return err
@@ -72,6 +75,9 @@ func (w *work) changeCredentials() error {
 	a, err := w.victim()
 	if err != nil {
 		return err
+	}
+	if len(a.sessions) == 0 {
+		return errSkip
 	}
 	x := a.identities[len(a.identities)-1]
 	s, err := w.db.ChangeCredentials(ctx, drop(w, &a.sessions).Token.Reveal(), func(tx *snib.Tx, s snib.Session) error {
