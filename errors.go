@@ -101,6 +101,12 @@ var (
 	// CreateSession and CreateRefreshToken.
 	ErrSecondFactor = errors.New("second factor is needed")
 
+	// ErrLinkRequired: a provider asserts the address of a user, whose account its
+	// word alone does not open. Always a [LinkRequiredError]. Returned by
+	// [Identities.ResolveExternal]. Ask the person to log in, and call
+	// [Identities.FinishLink].
+	ErrLinkRequired = errors.New("log in to link the account")
+
 	// ErrInvalidPending: the pending log-in of a [SecondFactorError] is malformed,
 	// of another database, expired or void. Returned by FinishLogIn and
 	// FinishRefreshToken of [Factors]. Ask to log in.

@@ -23,6 +23,7 @@ type scene struct {
 	session, born, other snib.Session
 	family, spent        snib.RefreshToken
 	link, move           snib.OneTimeToken
+	pending              string    // a pending link
 	drawn, code          snib.Code // the latter is stored
 	key                  snib.APIKey
 	claim                snib.Token
@@ -61,6 +62,13 @@ func newScene(tb testing.TB, db *snib.DB) *scene {
 	s.claim, _ = db.Roles().ClaimToken(ctx, "admin") // if it is a role here
 	mover := must(db.CreateUser(ctx, snib.NewUser{Provider: "x", Identifier: "mover"}))(tb)
 	s.move = must(db.Identities().BeginMove(ctx, mover.ID, "x", "moved", time.Hour))(tb)
+	must(db.Identities().Verify(ctx, s.user.ID, "email", "ada@example.com"))(tb)
+	_, refused := db.Identities().ResolveExternal(ctx, snib.External{Provider: "sso", Subject: "7", AddressProvider: "email", Address: "ada@example.com"})
+	if e, ok := errors.AsType[*snib.LinkRequiredError](refused); ok {
+		s.pending = e.Pending.Reveal()
+	} else {
+		tb.Fatal(refused)
+	}
 	s.drawn = must(db.Codes().Begin(ctx, "sign-in", "email", "ada@example.com"))(tb)
 	s.code = must(db.Codes().Begin(ctx, "sign-in", "x", "mover"))(tb)
 	if err := db.Codes().Store(ctx, s.code); err != nil {
@@ -128,6 +136,14 @@ var writes = map[string]func(*scene) error{
 	},
 	"Identities.Verify": func(s *scene) error { // which another user loses
 		_, err := s.db.Identities().Verify(ctx, s.user.ID, "x", "away")
+		return err
+	},
+	"Identities.ResolveExternal": func(s *scene) error {
+		_, err := s.db.Identities().ResolveExternal(ctx, snib.External{Provider: "github", Subject: "1", Attributes: snib.Attributes{"nick": "bob"}})
+		return err
+	},
+	"Identities.FinishLink": func(s *scene) error {
+		_, err := s.db.Identities().FinishLink(ctx, s.session, s.pending)
 		return err
 	},
 	"Identities.BeginMove": func(s *scene) error {

@@ -34,6 +34,13 @@ type Options struct {
 	// [Exact]. At most 64.
 	Providers map[string]IdentifierRule
 
+	// VouchesFor names, by provider, the domains of addresses for which its word is
+	// proof: those that it runs itself, such as "gmail.com", or has verified for a
+	// customer. Without it no address of a provider opens an account; see
+	// [Identities.ResolveExternal]. Domains are in lower case, and are compared
+	// whole.
+	VouchesFor map[string][]string
+
 	// Indexes are the attributes by which users can be looked up. nil keeps the
 	// file's declaration, non-nil (also empty) replaces it at Open, whole or not
 	// at all; if two users have one value of an index that becomes unique, Open
@@ -306,6 +313,7 @@ func (o *Options) settings() (*settings, error) {
 	if o != nil {
 		s.Options = *o
 	}
+	s.VouchesFor = maps.Clone(s.VouchesFor)
 	s.Providers, s.Indexes = maps.Clone(s.Providers), slices.Clone(s.Indexes)
 	s.Keys, s.Owned, s.Outbox = slices.Clone(s.Keys), slices.Clone(s.Owned), slices.Clone(s.Outbox)
 	s.Passwords.Names = slices.Clone(s.Passwords.Names)
@@ -384,8 +392,33 @@ func fill[T comparable](field *T, def T) {
 	}
 }
 
+// checkVouches refuses domains that no address could match.
+func (s *settings) checkVouches() error {
+	for provider, domains := range s.VouchesFor {
+		if fault := fold.Provider(provider); fault.Found() {
+			return faulty("Options.VouchesFor", fault)
+		}
+		for _, d := range domains {
+			if d == "" || strings.ContainsAny(d, "@ ") || d != strings.ToLower(d) {
+				return &InputError{Field: "Options.VouchesFor", Code: CodeMalformed, Reason: "must have domains in lower case"}
+			}
+		}
+	}
+	return nil
+}
+
+// vouches reports whether a provider's word is good for an address: for its
+// domain and no part of it.
+func (s *settings) vouches(provider, address string) bool {
+	at := strings.LastIndexByte(address, '@')
+	return at >= 0 && slices.Contains(s.VouchesFor[provider], address[at+1:])
+}
+
 func (s *settings) checkPolicies() error {
 	if err := s.Roles.check(); err != nil {
+		return err
+	}
+	if err := s.checkVouches(); err != nil {
 		return err
 	}
 	for _, d := range []struct {

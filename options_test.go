@@ -166,7 +166,7 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 		func(o *snib.Options) { o.MaxSize = 1<<20 - 1 },
 	},
 	"LockTimeout": nil, "BusyTimeout": nil, "BeforeAuth": nil, "Throttle.Closes": nil, "Throttle.InsecureOff": nil,
-	"Logger": nil, "Progress": nil, "Now": nil, "Rand": nil, "InsecureNoSync": nil,
+	"VouchesFor": nil, "Logger": nil, "Progress": nil, "Now": nil, "Rand": nil, "InsecureNoSync": nil,
 }
 
 func TestOptionsOutsideTheirBoundsAreNamed(t *testing.T) {

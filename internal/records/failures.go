@@ -2,6 +2,7 @@ package records
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/snibdb/snib/codec"
 )
@@ -38,3 +39,13 @@ func (tx *Tx) NoteFailures(userID string, kind EventKind, n uint32, last int64, 
 
 // hour is that of a time in Unix milliseconds.
 func hour(ms int64) int64 { return ms / 3_600_000 }
+
+// HasUnlinked reports whether a user has unlinked an identity of a provider, as
+// far as the events tell.
+func (tx *Tx) HasUnlinked(userID, provider string) (found bool, err error) {
+	err = tx.EachEvent(userID, func(e *codec.Event, err error) error {
+		found = found || err == nil && EventKind(e.Kind) == EventIdentityRemoved && strings.HasPrefix(e.Detail, provider+" ")
+		return nil
+	})
+	return found, err
+}
