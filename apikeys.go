@@ -58,7 +58,7 @@ const maxAPIKeyLife = 10 * 365 * day
 // begins.
 //
 // A key ends when it expires, with its user, by EndEverything, ResetClock and
-// Restore, and when the password is set or removed without the old one
+// Restore (but see [RestoreOptions].KeepSessions), and when the password is set or removed without the old one
 // (UpdateUserPassword, RemoveUserPassword; but see
 // [PasswordPolicy].ResetKeepsAPIKeys). While its user is disabled it is refused.
 // It outlives ChangePassword, a sign-out everywhere and changes of identities:

@@ -2,6 +2,7 @@ package snib
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -321,6 +322,13 @@ func (tx *Tx) claim(x codec.Identity, id string) error {
 		u.CredentialVersion++
 		ends := records.IdentityMoves
 		if len(u.Identities) == 0 && u.DisabledAt == 0 {
+			err := tx.mayLose(u, u.Roles...)
+			if errors.Is(err, ErrLastHolder) {
+				return c.On(&tx.rec, ends) // a live session can link another identity
+			}
+			if err != nil {
+				return err
+			}
 			u.DisabledAt, u.DisabledReason = tx.rec.Now, identityClaimed
 			c.Note(records.EventUserDisabled, records.About{Library: true})
 			ends |= records.UserDisabled
