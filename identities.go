@@ -253,6 +253,10 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 // reason "identity-claimed", and an operator decides. So an account that a
 // stranger made in advance with somebody's address is worth nothing
 // (Sudhodanan and Paverd, Pre-hijacked accounts, USENIX Security 2022).
+//
+// A link proves the address, and not that the same person has signed up: a password
+// that was set before could be a stranger's. Let the page of the link set it, as in
+// the package comment of snibhttp, "Signing up".
 type Identities struct{ at handle }
 
 // Identities returns the methods on identities, a transaction each.
