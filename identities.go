@@ -250,8 +250,9 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 // the user who had it unverified loses it in the same commit and nothing else:
 // attributes, sessions and rows of the application stay with that user and never
 // pass to the other. If it was the only identity, that user is disabled with the
-// reason "identity-claimed", and an operator decides. So an account that a
-// stranger made in advance with somebody's address is worth nothing
+// reason "identity-claimed", and an operator decides; the last enabled holder of a
+// protected role ([RolePolicy]) is not, and keeps the sessions. So an account that
+// a stranger made in advance with somebody's address is worth nothing
 // (Sudhodanan and Paverd, Pre-hijacked accounts, USENIX Security 2022).
 //
 // A link proves the address, and not that the same person has signed up: a password
