@@ -58,11 +58,12 @@ const maxAPIKeyLife = 10 * 365 * day
 // begins.
 //
 // A key ends when it expires, with its user, by EndEverything, ResetClock and
-// Restore, and when the password is set or removed without the old one
+// Restore (but see [RestoreOptions].KeepSessions), and when the password is set or removed without the old one
 // (UpdateUserPassword, RemoveUserPassword; but see
-// [PasswordPolicy].ResetKeepsAPIKeys). While its user is disabled it is refused.
-// It outlives ChangePassword, a sign-out everywhere and changes of identities:
-// show the list on those pages.
+// [PasswordPolicy].ResetKeepsAPIKeys), and by [Factors.Reset]. While its user is
+// disabled it is refused. It outlives ChangePassword, a sign-out everywhere and
+// changes of identities and factors: show the list on those pages. A second factor
+// is never asked of its bearer.
 type APIKeys struct{ at handle }
 
 // APIKeys returns the methods on API keys, a transaction each.

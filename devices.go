@@ -57,8 +57,8 @@ const deviceFailures = 10
 //
 // A device is known until [SessionPolicy].KnownDevice after its last log-in. A
 // user has at most 20; one more evicts the one that was not used for longest.
-// All of them end when the password is set, changed or removed, the user
-// disabled, or all sessions revoked, even if these calls keep sessions, and by
+// All of them end when the password is set, changed or removed, a second factor
+// added or removed, the user disabled, or all sessions revoked, even if these calls keep sessions, and by
 // EndEverything, ResetClock and Restore. A log-out ends none: the device cookie
 // tells the owner from strangers at the next log-in.
 //

@@ -29,7 +29,9 @@
 // the place of an answer that was lost. Any other spent token tells that it was
 // copied, and ends the family.
 //
-// A [OneTimeToken] is what is mailed to a user: it is accepted once.
+// A [OneTimeToken] is what is mailed to a user: it is accepted once. [Identities]
+// says how to sign users up by it and verify addresses, [Codes] are digits for the
+// same end.
 //
 // A [Device] is a browser from which a user has logged in before. Guesses of
 // strangers at the user's password do not keep it out, and it is no log-in by itself.
@@ -41,6 +43,10 @@
 // A user can have second factors, kept by [DB.Factors]: codes of an authenticator
 // program, and recovery codes. Then [DB.LogIn] and all else that makes sessions
 // stop at a [SecondFactorError], and [Factors.FinishLogIn] goes on with a code.
+//
+// [Events] are the history of a user, and a queue for mail that must not get lost.
+// [Logins] is the list of a user's devices, [DB.ExportUser] all that the file
+// knows of a user.
 //
 // Each user has a credential version, which starts at a random number and rises
 // when the password is set or removed, the user disabled or enabled, an

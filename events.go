@@ -134,7 +134,11 @@ type Event struct {
 // With [Options].Outbox each event but failed log-ins is also put into one queue
 // for the consumers that the option names: to send the notice of a new password
 // even if the program was killed between the commit and the mail. Consume is
-// the loop for that.
+// the loop for that. No event holds a token: fn makes the link that it mails,
+// [OneTimeTokens.Create] at EventUserCreated, and takes ErrOneTimeTokenLimit for a
+// mail that it has sent. Choose the kinds that deserve a notice: a browser, say, is
+// remembered anew, as EventDeviceRemembered, after each change of a password or a
+// factor there.
 type Events struct{ at handle }
 
 // Events returns the methods on events, a transaction each.

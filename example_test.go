@@ -302,6 +302,47 @@ func ExampleCodes_Use() {
 	// active <nil>
 }
 
+// A link proves the address and not who has signed up, so the password is chosen
+// behind it.
+func ExampleIdentities_Verify() {
+	db, _, done := example()
+	defer done()
+	ctx := context.Background()
+
+	bob, err := db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "bob@example.com"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	link, err := db.Tokens().Create(ctx, bob.ID, "sign-up", 24*time.Hour, []byte("bob@example.com"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	mailed := link.Token.Reveal()
+
+	hash, err := db.HashPassword(ctx, "correct horse battery")
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = db.Update(ctx, func(tx *snib.Tx) error {
+		t, err := tx.Tokens().Use(ctx, "sign-up", mailed)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Identities().Verify(ctx, t.UserID, "email", string(t.Data)); err != nil {
+			return err
+		}
+		bob, err = tx.UpdateUserPassword(t.UserID, hash)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	s, err := db.CreateSession(ctx, bob, snib.SessionOptions{})
+	fmt.Println(!bob.Identities[0].VerifiedAt.IsZero(), s.State, err)
+	// Output:
+	// true active <nil>
+}
+
 func ExampleIdentities_FinishMove() {
 	db, ada, done := example()
 	defer done()

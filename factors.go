@@ -49,7 +49,8 @@ const (
 // A user with a confirmed factor is signed in only by [Factors.FinishLogIn] and
 // [Factors.FinishRefreshToken]. LogIn, Reauthenticate, CreateSession and
 // CreateRefreshToken return [SecondFactorError] instead, also for a link by mail
-// or a new password; [FactorNotNeeded] is the one way around it. Refresh and
+// or a new password; the ways around it are [FactorNotNeeded] and a factor that the
+// program names in SessionOptions.Methods ([MethodTOTP]). Refresh and
 // RenewSession go on, as they descend from a log-in with the factor.
 //
 // Options.Keys are required: seeds are sealed in the file, always.
@@ -60,8 +61,9 @@ const (
 // a factor it must be a session of a log-in with a second factor; a recovery code
 // is one, a password alone is not. Otherwise they return ErrNotFresh; call
 // Reauthenticate. A change raises the credential version and ends all sessions,
-// refresh tokens and one-time tokens of the user, except the session that is the
-// proof and its refresh token.
+// refresh tokens, one-time tokens and known devices of the user, except the session
+// that is the proof and its refresh token.
+// Behind snibhttp call them within Manager.ChangeCredentials, which shows how.
 type Factors struct{ at handle }
 
 // Factors returns the methods on second factors, a transaction each.
@@ -236,8 +238,8 @@ func (f Factors) Remove(ctx context.Context, proof Proof, id FactorID) error {
 
 // Reset removes all factors and recovery codes of a user, for an operator: the
 // way back for a user without phone and codes, after the operator has verified
-// the identity. It ends every session, refresh token and one-time token, raises
-// the credential version in the same commit, and opens the second step if wrong
+// the identity. It ends every session, refresh token, one-time token, known device
+// and API key, raises the credential version in the same commit, and opens the second step if wrong
 // codes had closed it. The password is as it was. It returns the updated user.
 // ErrUserNotFound.
 func (f Factors) Reset(ctx context.Context, user UserID) (User, error) {

@@ -2,6 +2,7 @@ package snib
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -249,9 +250,14 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 // the user who had it unverified loses it in the same commit and nothing else:
 // attributes, sessions and rows of the application stay with that user and never
 // pass to the other. If it was the only identity, that user is disabled with the
-// reason "identity-claimed", and an operator decides. So an account that a
-// stranger made in advance with somebody's address is worth nothing
+// reason "identity-claimed", and an operator decides; the last enabled holder of a
+// protected role ([RolePolicy]) is not, and keeps the sessions. So an account that
+// a stranger made in advance with somebody's address is worth nothing
 // (Sudhodanan and Paverd, Pre-hijacked accounts, USENIX Security 2022).
+//
+// A link proves the address, and not that the same person has signed up: a password
+// that was set before could be a stranger's. Let the page of the link set it, as in
+// the package comment of snibhttp, "Signing up".
 type Identities struct{ at handle }
 
 // Identities returns the methods on identities, a transaction each.
@@ -321,6 +327,13 @@ func (tx *Tx) claim(x codec.Identity, id string) error {
 		u.CredentialVersion++
 		ends := records.IdentityMoves
 		if len(u.Identities) == 0 && u.DisabledAt == 0 {
+			err := tx.mayLose(u, u.Roles...)
+			if errors.Is(err, ErrLastHolder) {
+				return c.On(&tx.rec, ends) // a live session can link another identity
+			}
+			if err != nil {
+				return err
+			}
 			u.DisabledAt, u.DisabledReason = tx.rec.Now, identityClaimed
 			c.Note(records.EventUserDisabled, records.About{Library: true})
 			ends |= records.UserDisabled

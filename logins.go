@@ -3,7 +3,6 @@ package snib
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -137,8 +136,8 @@ func (l Logins) Revoke(ctx context.Context, user UserID, id LoginID) error {
 			return err
 		}
 		switch _, err := tx.rec.Family(family); {
-		case errors.Is(err, ErrInvalidRefreshToken):
-			return tx.endSessionsOf(user, family) // evicted, or swept
+		case records.DamagedOrMissing(err): // evicted, swept, or not to be read
+			return tx.endSessionsOf(user, family)
 		case err != nil:
 			return err
 		}

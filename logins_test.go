@@ -115,3 +115,20 @@ func TestLoginsRevokeEndsTheWholeDevice(t *testing.T) {
 	}
 	refused(t, db, r.Token.Reveal(), snib.ErrInvalidRefreshToken)
 }
+
+// TestRevokeLoginWithDamagedRefreshToken: its session ends, as by RevokeSession.
+func TestRevokeLoginWithDamagedRefreshToken(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	u := email(t, db, "a@example.com")
+	s, r := family(t, db, u)
+	b := handle(t, db)
+	record := rawGet(t, b, "refresh_families", string(r.ID))
+	record[len(record)-1] ^= 1
+	rawPut(t, b, "refresh_families", string(r.ID), record)
+	valid(t, db, s)
+	if err := db.Logins().Revoke(ctx, u.ID, s.LoginID()); err != nil {
+		t.Error(err)
+	}
+	invalid(t, db, s)
+	rawDelete(t, b, "refresh_families", string(r.ID)) // snibtest checks the file
+}

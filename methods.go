@@ -11,8 +11,11 @@ import (
 // keep their places.
 type Methods uint16
 
-// The proofs. The library sets the first two by itself; a program adds the
-// others, as far as it has asked for them, by SessionOptions.Methods.
+// The proofs. The library sets those that it has seen itself: a password, a
+// one-time token, a code of [Factors], a trusted device. A program adds others, as
+// far as it has asked for them, by SessionOptions.Methods. MethodTOTP,
+// MethodRecoveryCode, MethodPasskey and MethodTrustedDevice are second factors:
+// with one of them among those, a log-in asks for none.
 const (
 	MethodPassword      = Methods(records.MethodPassword)      // the user's password
 	MethodOneTimeToken  = Methods(records.MethodOneTimeToken)  // a mailed link or code

@@ -48,7 +48,8 @@ const (
 //
 // A token dies when it expires and when the credential version of its user
 // rises: a password set or removed, a user disabled, an identity moved or
-// unlinked, all sessions or all refresh tokens revoked. EndEverything,
+// unlinked, a second factor added or removed, all sessions or all refresh tokens
+// revoked. EndEverything,
 // ResetClock and Restore end all of them. Nothing else does, and no token
 // makes room for another.
 //

@@ -61,7 +61,7 @@ type RestoreReport struct {
 // Second factors are those of then: one that was added since is gone. Recovery
 // codes end, as one that was used since would be good again, and codes of
 // authenticators that could have been used since are refused.
-// Sessions and refresh tokens are all ended (see RestoreOptions), by a new
+// Sessions, refresh tokens and API keys are all ended (see RestoreOptions), by a new
 // file epoch, so that none of those that were ended since is accepted.
 //
 // Errors: fs.ErrExist without Replace; ErrLocked if somebody has one of the two

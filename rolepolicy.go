@@ -15,8 +15,9 @@ const MaxRoles = records.MaxRoles
 type RolePolicy struct {
 	// Protected are roles that never go without a holder: the last enabled user
 	// with one cannot lose it, be deleted or be disabled ([LastHolderError]). At most
-	// 16. [Roles.Claim] gives it to the first. A deletion of a record that is
-	// damaged, Repair, imports and Restore do not ask.
+	// 16. [Roles.Claim] gives it to the first. An address that another user proves
+	// is lost by the last one too, who stays enabled ([Identities]). A deletion of
+	// a record that is damaged, Repair, imports and Restore do not ask.
 	Protected []string
 
 	// Known are all roles that can be granted, so that a misspelt one is

@@ -112,7 +112,8 @@ func rolePage(role string) page {
 // ClaimToken returns the text for which Claim grants a protected role without a
 // holder. It is for the terminal on which the program starts: the reader of that
 // becomes the first administrator. It is the same until this DB is closed,
-// another DB has another, and nothing of it is in the file. ErrRoleHeld; ErrInvalidInput (Role) unless the role is protected.
+// another DB has another, and nothing of it is in the file. ErrRoleHeld;
+// ErrInvalidInput (Role) unless the role is protected.
 func (r Roles) ClaimToken(ctx context.Context, role string) (Token, error) {
 	return result(ctx, "make claim token", r.at.view, func(tx *Tx) (Token, error) {
 		if err := tx.claimable(role); err != nil {
@@ -124,7 +125,7 @@ func (r Roles) ClaimToken(ctx context.Context, role string) (Token, error) {
 
 // Claim grants a protected role without a holder to the user of whom proof is
 // given, for the text of [Roles.ClaimToken]. Of many at once, one gets it: the
-// commit decides.
+// commit decides. A second factor is not asked for here: it is at the log-in.
 //
 // ErrInvalidOneTimeToken; ErrRoleHeld; ErrTooLarge; the errors of [Proof];
 // ErrInvalidInput (Role).

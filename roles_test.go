@@ -317,3 +317,25 @@ func TestCheckINV22Roles(t *testing.T) {
 		t.Errorf("left: %q", left)
 	}
 }
+
+// TestClaimedIdentityLeavesLastHolder: the last user with a protected role loses
+// an address to its holder, and is not shut out.
+func TestClaimedIdentityLeavesLastHolder(t *testing.T) {
+	db, _ := clocked(t, snib.Options{Roles: admins})
+	admin, other := email(t, db, "boss@example.com"), user(t, db, "bob")
+	grant(t, db, admin, "admin", "support")
+	s := newSession(t, db, admin)
+	must(db.Identities().Verify(ctx, other.ID, "email", "boss@example.com"))(t)
+	if u := asNow(t, db, admin.ID); u.Disabled() || len(u.Identities) != 0 {
+		t.Errorf("the last admin: %+v", u)
+	}
+	valid(t, db, s)
+	must(db.LinkIdentity(ctx, admin.ID, "email", "boss2@example.com"))(t)
+	grant(t, db, other, "admin")
+	third := user(t, db, "cy")
+	must(db.Identities().Verify(ctx, third.ID, "email", "boss2@example.com"))(t)
+	if u := asNow(t, db, admin.ID); !u.Disabled() {
+		t.Error("one of two admins is enabled, with no identity")
+	}
+	invalid(t, db, s)
+}

@@ -43,7 +43,8 @@ func (e *SecondFactorError) Unwrap() error { return ErrSecondFactor }
 // It is for evidence that is as good: a provider that has asserted a second
 // factor itself, a setup that an operator watches. Write it at the place where
 // that was seen; it is no setting to be passed around, so that each place can be
-// found. LogIn has no such parameter.
+// found. LogIn takes no proof; of it and the others, a second factor among
+// SessionOptions.Methods says the same ([MethodTOTP]).
 func FactorNotNeeded(proof Proof) Proof { return withoutFactor{proof} }
 
 type withoutFactor struct{ Proof }

@@ -4,6 +4,31 @@
 // with http.ServeMux and everything that takes a
 // func(http.Handler) http.Handler.
 //
+// # Signing up
+//
+// A link that is mailed proves the address of whoever follows it, and not that the
+// same person has filled in the form: a password of that form could be a stranger's.
+// So the form asks for the address alone, and the page of the link for the password:
+//
+//	u, err := db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: address})
+//	// At ErrIdentityTaken: if GetUserByProviderID has it unverified, mail another link.
+//	link, err := db.Tokens().Create(ctx, u.ID, "sign-up", 24*time.Hour, []byte(address))
+//
+//	// When the page of the link posts its token and a password:
+//	hash, err := db.HashPassword(ctx, password)
+//	err = db.Update(ctx, func(tx *snib.Tx) error {
+//		t, err := tx.Tokens().Use(ctx, "sign-up", token)
+//		if err != nil {
+//			return err
+//		}
+//		if _, err := tx.Identities().Verify(ctx, t.UserID, "email", string(t.Data)); err != nil {
+//			return err
+//		}
+//		u, err = tx.UpdateUserPassword(t.UserID, hash)
+//		return err
+//	})
+//	_, err = manager.LogIn(w, r, u, manager.SessionOptions(r))
+//
 // # Signing in and out
 //
 // A sign-in handler calls [snib.DB.LogIn] with [Manager.SessionOptions] and
@@ -15,7 +40,9 @@
 // [Manager.Error], unless the handler has its own answer.
 //
 // Of a user with a second factor, log-ins return snib.ErrSecondFactor and set a
-// cookie for the second step, in which [Manager.FinishLogIn] takes the code.
+// cookie for the second step, in which [Manager.FinishLogIn] takes the code, and
+// [Manager.TrustDevice] lets later ones from this browser do without.
+// [Manager.ChangeCredentials] shows how to add a factor.
 //
 // [Manager.Require] lets only signed-in requests through, [Manager.RequireFresh]
 // only those with a recent log-in, [Manager.RequireRole] only those of users with

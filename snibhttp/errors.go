@@ -109,14 +109,15 @@ const retryAfter = "1"
 // Error answers a request that got no further because of err, an error of a
 // method of this package or of [snib.DB]; the middleware answers by it too. The
 // status is the one that the error names; of the database's, 401 for refused
-// credentials and for a user who is gone or disabled, 400 for an argument out of
-// its bounds or a one-time token that is not good, 409 for a taken identity or
-// attribute, for the limit of API keys and for the last holder of a role, 429 with Retry-After for too many attempts, 429 for the limit of
-// one-time tokens (which a stranger must not see: it tells of an account), and
-// 401 with the problem code [CodeSecondFactor] and the cookie of [Manager.SecondStep]
-// for a log-in that needs a second factor, 503 with Retry-After for everything
-// else, which is the database's own trouble
-// and is logged. The answer is that of Options.Refuse, or of [WriteStatus]; it
+// credentials, a log-in that is not fresh and a user who is gone or disabled, 400
+// for an argument out of its bounds or a one-time token that is not good, 404 for a
+// factor that is not there, 409 for a taken identity or attribute, for the limit of
+// API keys, for a role that is held and for the last holder of one, 429 for too many
+// attempts, with Retry-After unless a second step is closed, 429 for the limit of
+// one-time tokens (which a stranger must not see: it tells of an account), 401 with
+// the problem code [CodeSecondFactor] and the cookie of [Manager.SecondStep] for a
+// log-in that needs a second factor, and 503 with Retry-After for everything else,
+// which is the database's own trouble and is logged. The answer is that of Options.Refuse, or of [WriteStatus]; it
 // never says more of err than its status.
 //
 // A form in which a signed-in user gives the current password, and a page of an

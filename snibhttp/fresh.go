@@ -62,7 +62,20 @@ func (m *Manager) ChangePassword(w http.ResponseWriter, r *http.Request, current
 // ChangeCredentials runs change for the request's user in one transaction, as
 // [snib.DB.ChangeCredentials] does, and sets the cookie of the session that stays.
 // Results and errors are as of Reauthenticate, and those of change. Put it behind
-// [Manager.RequireFresh].
+// [Manager.RequireFresh]. A second factor is added in two steps, of which it is the
+// last:
+//
+//	phone, err := db.Factors().BeginTOTP(ctx, session, "Notes", "my phone") // show phone.URI
+//
+//	_, err = manager.ChangeCredentials(w, r, func(tx *snib.Tx, s snib.Session) error {
+//		if _, err := tx.Factors().ConfirmTOTP(ctx, s, id, code); err != nil {
+//			return err
+//		}
+//		codes, err = tx.Factors().CreateRecoveryCodes(ctx, s) // show them once
+//		return err
+//	})
+//
+// snib.ErrInvalidCredentials is then a wrong code, which the form answers by itself.
 func (m *Manager) ChangeCredentials(w http.ResponseWriter, r *http.Request, change func(tx *snib.Tx, s snib.Session) error) (snib.Session, error) {
 	return m.replace(w, r, func(ctx context.Context, token string) (snib.Session, error) {
 		return m.db.ChangeCredentials(ctx, token, change)

@@ -49,7 +49,7 @@ func (m *Model) claim(x Identity, id string) error {
 		u.Identities = slices.Delete(u.Identities, i, i+1)
 		u.Version++
 		m.endLinks(u.ID)
-		if len(u.Identities) == 0 && !u.Disabled {
+		if len(u.Identities) == 0 && !u.Disabled && m.mayLose(u, m.Protected) == nil {
 			u.Disabled, u.Reason = true, "identity-claimed"
 			m.endSessions(u.ID, nil)
 			m.endFamilies(u.ID, nil)
