@@ -116,6 +116,9 @@ func (o *SessionOptions) encode() (attributes string, err error) {
 	if len(o.Replaces) > maxReplaced {
 		return "", &InputError{Field: "Replaces", Code: CodeTooMany, Reason: "must be at most 16", Max: maxReplaced}
 	}
+	if o.Methods&MethodTrustedDevice != 0 { // a device that this library trusts, or none
+		return "", &InputError{Field: "Methods", Code: CodeNotAllowed, Reason: "must not name a trusted device"}
+	}
 	if o.Methods&^knownMethods != 0 {
 		return "", &InputError{Field: "Methods", Code: CodeUnsupported, Reason: "must be of the constants of this package"}
 	}
