@@ -210,3 +210,37 @@ func TestChangePasswordByTwoBearers(t *testing.T) {
 		t.Errorf("%d have changed it", won.Load())
 	}
 }
+
+// TestNothingIsCommittedAfterAMethodThatFailedHalfWay, though the function of the
+// program ignores the error.
+func TestNothingIsCommittedAfterAMethodThatFailedHalfWay(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	u := email(t, db, "ada@example.com")
+	s := logIn(t, db, "ada@example.com")
+	refused := errors.New("refused")
+	halfWay := func(tx *snib.Tx) {
+		_, err := tx.ChangeCredentials(s.Token.Reveal(), func(tx *snib.Tx, _ snib.Session) error {
+			must(tx.UpdateUserAttributes(u.ID, snib.Attributes{"half": true}))(t)
+			return refused
+		})
+		wantErr(t, err, refused)
+	}
+	code := must(db.Codes().Begin(ctx, "sign-in", "email", "ada@example.com"))(t)
+	must(0, db.Codes().Store(ctx, code))(t)
+	use := func(do func(*snib.Tx, snib.User) error) error {
+		return db.Codes().Use(ctx, "sign-in", code.Handle.Reveal(), code.Digits.Reveal(), do)
+	}
+	quiet(t, db, func() {
+		_, err := db.ChangeCredentials(ctx, s.Token.Reveal(), func(tx *snib.Tx, _ snib.Session) error {
+			halfWay(tx)
+			return nil
+		})
+		wantErr(t, err, refused)
+		wantErr(t, use(func(tx *snib.Tx, _ snib.User) error {
+			halfWay(tx)
+			return nil
+		}), refused)
+	})
+	valid(t, db, s)
+	must(0, use(func(*snib.Tx, snib.User) error { return nil }))(t)
+}

@@ -197,7 +197,9 @@ func (db *DB) update(ctx context.Context, fn func(*Tx) error) error {
 			return err
 		}
 		tx.rec.By = by
-		err = fn(tx)
+		if err = fn(tx); err == nil {
+			err = tx.rec.Doomed // fn may have run a function of the program that ignored it
+		}
 		published = tx.rec.Published
 		return err
 	})

@@ -111,8 +111,8 @@ func (o Devices) Remember(ctx context.Context, s Session) (Device, error) {
 // default here.
 //
 // Errors are those of Remember; ErrNotFresh for a session of a user with a second
-// factor that was made without one, or by a trusted device; ErrInvalidInput
-// (Duration).
+// factor whose log-in is longer than [FreshFor] ago, or was without a factor or by
+// a trusted device; ErrInvalidInput (Duration).
 func (o Devices) Trust(ctx context.Context, s Session, d time.Duration) (Device, error) {
 	if d == 0 {
 		d = defaultTrust
@@ -229,8 +229,8 @@ type claim struct {
 // too often. Its lookups do not depend on the user.
 func (tx *Tx) knownDevice(c claim) (codec.Device, error) {
 	d, err := tx.rec.KnownDevice(c.tokens, c.user)
-	if err == nil && tx.db.spent(&d) {
-		err = ErrDeviceNotFound
+	if err == nil && (tx.db.o.Sessions.KnownDevice < 0 || tx.db.spent(&d)) {
+		err = ErrDeviceNotFound // also one from before the policy ruled devices out
 	}
 	if err != nil {
 		return codec.Device{}, err
@@ -262,22 +262,23 @@ func (db *DB) deviceFor(ctx context.Context, user string) (codec.Device, error) 
 // trusted reports whether ctx carries a device of the user that may stand for a
 // second factor.
 func (tx *Tx) trusted(ctx context.Context, user string) (bool, error) {
-	d, err := tx.rec.KnownDevice(presentedDevices(ctx), user)
+	d, err := tx.knownDevice(claim{presentedDevices(ctx), user})
 	if errors.Is(err, ErrDeviceNotFound) {
 		return false, nil
 	}
-	return err == nil && !tx.db.spent(&d) && tx.rec.Now < d.TrustedUntil, err
+	return err == nil && tx.rec.Now < d.TrustedUntil, err
 }
 
-// mayTrust refuses a session of a user with a second factor that none has
-// proven: a trusted device does not make another one.
+// mayTrust refuses a session of a user with a second factor that none has proven
+// just now: neither a trusted device nor a stolen session makes another one.
 func (tx *Tx) mayTrust(s Session) error {
 	p, err := tx.proven(s)
 	if err != nil {
 		return err
 	}
 	all, err := tx.rec.Factors(p.user.ID)
-	if err == nil && all.Needed() && uint16(p.methods)&records.ProvenFactors == 0 {
+	old := tx.rec.Now-p.at > FreshFor.Milliseconds()
+	if err == nil && all.Needed() && (old || uint16(p.methods)&records.ProvenFactors == 0) {
 		err = ErrNotFresh
 	}
 	return err

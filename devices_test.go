@@ -518,6 +518,8 @@ func TestATrustedDeviceStandsForTheFactor(t *testing.T) {
 	// It makes no other device trusted and changes no factor.
 	wantErr(t, second(h.db.Devices().Trust(ctx, s, 0)), snib.ErrNotFresh)
 	wantErr(t, second(h.db.Devices().Trust(on(trusted), s, 0)), snib.ErrNotFresh)
+	h.clock.Advance(snib.FreshFor + time.Millisecond) // a stolen session has the factor, from long ago
+	wantErr(t, second(h.db.Devices().Trust(on(known), complete, 0)), snib.ErrNotFresh)
 	wantErr(t, second(h.db.Factors().CreateRecoveryCodes(ctx, s)), snib.ErrNotFresh)
 	// Another way in takes no notice of it, nor does another user's device.
 	_, err = h.db.CreateSession(on(trusted), asNow(t, h.db, h.user.ID), snib.SessionOptions{})
@@ -542,4 +544,26 @@ func TestATrustedDeviceStandsForTheFactor(t *testing.T) {
 			t.Errorf("after %s: %v", name, err)
 		}
 	}
+}
+
+// TestDevicesThatThePolicyRulesOutAreStrangers, also those that were remembered
+// and trusted before.
+func TestDevicesThatThePolicyRulesOutAreStrangers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "snib.db")
+	o := snib.Options{Keys: []snib.Key{testKey("k1", 1)}}
+	db := openFile(t, path, &o)
+	u := email(t, db, "ada@example.com")
+	s := logIn(t, db, "ada@example.com")
+	enrol(t, db, s) // s has proven it
+	trusted := must(db.Devices().Trust(ctx, s, 0))(t)
+	if _, _, err := db.LogIn(on(trusted), "email", "ada@example.com", password, snib.SessionOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	closeDB(t, db)
+
+	o.Sessions.KnownDevice = -1
+	db = openFile(t, path, &o)
+	wantErr(t, second(db.Devices().Current(on(trusted), u.ID)), snib.ErrDeviceNotFound)
+	_, _, err := db.LogIn(on(trusted), "email", "ada@example.com", password, snib.SessionOptions{})
+	wantErr(t, err, snib.ErrSecondFactor)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/snibdb/snib/internal/factor"
 	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/throttle"
 	"github.com/snibdb/snib/internal/token"
 )
 
@@ -251,7 +252,7 @@ func (f Factors) Reset(ctx context.Context, user UserID) (User, error) {
 		})
 	})
 	if err == nil {
-		f.at.db.Throttle().forget("factor", string(user))
+		f.at.db.Throttle().forget(throttle.Factor, string(user))
 	}
 	return u, err
 }

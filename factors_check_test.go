@@ -118,3 +118,21 @@ func TestAHolderUnderOneOwnerWithAnother(t *testing.T) {
 	valid(t, h.db, session(t, h.db, bob.ID)) // of whom none is
 	rawDelete(t, b, "factors", string(f.Key[:]))
 }
+
+// TestAFactorThatWaitsClosesNoAccount after the loss of the key of owners either.
+func TestAFactorThatWaitsClosesNoAccount(t *testing.T) {
+	clock := snibtest.NewClock()
+	path := filepath.Join(t.TempDir(), "a.db")
+	o := &snib.Options{Now: clock.Now, Keys: []snib.Key{testKey("k1", 1)}}
+	db := openFile(t, path, o)
+	u := email(t, db, "ada@example.com")
+	must(db.Factors().BeginTOTP(ctx, logIn(t, db, "ada@example.com"), "Notes", "phone"))(t)
+	rawDelete(t, handle(t, db), "meta", "owner_key")
+	closeDB(t, db)
+	must(snib.RepairFile(ctx, path, o))(t)
+	db = snibtest.OpenDB(t, path, o)
+	logIn(t, db, "ada@example.com")
+	if left := must(db.Factors().List(ctx, u.ID))(t); len(left) != 0 {
+		t.Errorf("%+v", left)
+	}
+}

@@ -112,7 +112,7 @@ func (f Factors) finish(ctx context.Context, pending, typed string, create func(
 // noteClosed writes the event of the wrong code that closes the second step.
 func (f Factors) noteClosed(ctx context.Context, user string, attempt *throttle.Attempt, err error) error {
 	db := f.at.db
-	if attempt == nil || !errors.Is(err, ErrInvalidCredentials) || db.counts.Failures(db.clock.Latest(), "factor", user) != closeFactors {
+	if attempt == nil || !errors.Is(err, ErrInvalidCredentials) || db.counts.Failures(db.clock.Latest(), throttle.Factor, user) != closeFactors {
 		return err
 	}
 	noted := f.at.update(context.WithoutCancel(ctx), func(tx *Tx) error {
@@ -171,7 +171,7 @@ func (db *DB) admitCode(ctx context.Context, user string, c *typedCode) (*thrott
 	if c.method != records.MethodTOTP || db.o.Throttle.InsecureOff {
 		return nil, nil
 	}
-	r := throttle.Request{Now: db.clock.Latest(), Name: []string{"factor", user}}
+	r := throttle.Request{Now: db.clock.Latest(), Name: []string{throttle.Factor, user}}
 	if addr := clientOf(ctx); addr != nil {
 		r.From = addr.As16()
 	}
@@ -191,7 +191,7 @@ func (db *DB) settleCode(user string, a *throttle.Attempt, err error) {
 	case err == nil && a != nil:
 		a.Succeed()
 	case err == nil:
-		db.Throttle().forget("factor", user)
+		db.Throttle().forget(throttle.Factor, user)
 		return
 	case a != nil && !errors.Is(err, ErrInvalidCredentials):
 		a.Refund()

@@ -227,7 +227,8 @@ type SessionPolicy struct {
 	// KnownDevice is how long after its last log-in a device is known
 	// ([Devices]). Default 180 days, which is our choice: OWASP's text on device
 	// cookies names no number. 1 s to 400 days, the longest life of a cookie
-	// (RFC 6265bis); negative: devices are not remembered.
+	// (RFC 6265bis); negative: devices are not remembered, and none that was
+	// remembered before is known or trusted.
 	KnownDevice time.Duration
 }
 

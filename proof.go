@@ -9,9 +9,9 @@ import (
 	"github.com/snibdb/snib/internal/records"
 )
 
-// FreshFor is how long ago the log-in of a session may be that makes an API key
-// or changes the second factors of its user. A thief of a session gets nothing by
-// it that would outlive a sign-out everywhere.
+// FreshFor is how long ago the log-in of a session may be that makes an API key,
+// changes the second factors of its user or trusts a device in their place. A thief
+// of a session gets nothing by it that would outlive a sign-out everywhere.
 const FreshFor = 15 * time.Minute
 
 // Proof says for whom, and on which evidence, a session or refresh token is

@@ -138,7 +138,7 @@ func (t Throttle) Unlock(ctx context.Context, id UserID) error {
 	})
 	if err == nil {
 		t.forget("user", string(id))
-		t.forget("factor", string(id))
+		t.forget(throttle.Factor, string(id))
 	}
 	return during("unlock", err)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/token"
 )
@@ -101,7 +102,7 @@ func (c *checker) enter(run *ownerRun, m member, l Life) error {
 // member checks one record of a run.
 func (c *checker) member(run *ownerRun, m member, l Life, value []byte) error {
 	switch {
-	case run.misplaced && m.Lasts && run.exists:
+	case run.misplaced && m.Lasts && run.exists && l.Until == clock.Never: // one that waits closes nothing
 		return c.moveLost(m, run.userID)
 	case run.misplaced:
 		return c.end(m, m.Invariant, "is not under its user")

@@ -20,9 +20,9 @@
 // guesser one guess in two days; a run of 50 gives one a day anyway, and grows.
 //
 // The last quarter of the blocks is for names under which only callers with a
-// live session or device can fail. A flood of strangers can fill the others, from
-// thousands of networks and for hours, and then throttles strangers early; it
-// does not reach these.
+// live session, device or pending log-in can fail. A flood of strangers can fill
+// the others, from thousands of networks and for hours, and then throttles
+// strangers early; it does not reach these.
 //
 // # Networks
 //

@@ -26,17 +26,18 @@ type Limiter struct {
 func New(key [32]byte) *Limiter { return &Limiter{key: key} }
 
 // Names that begin so count only for callers who have the secret of a live
-// session or device.
+// session, device or pending log-in.
 const (
 	Session = "session"
 	Device  = "device"
+	Factor  = "factor"
 )
 
 // place is where a name counts.
 //
 //go:noinline
 func (l *Limiter) place(name []string) place {
-	live := len(name) > 0 && (name[0] == Session || name[0] == Device)
+	live := len(name) > 0 && (name[0] == Session || name[0] == Device || name[0] == Factor)
 	return placeOf(l.sum(append([]string{"account"}, name...)...), live)
 }
 

@@ -149,6 +149,7 @@ func TestStrangersDoNotReachTheCountsOfLiveSecrets(t *testing.T) {
 	for i := range 20_000 {
 		live[l.place([]string{Device, "ada", fmt.Sprint(i)}).block] = true
 		live[l.place([]string{Session, "ada", fmt.Sprint(i)}).block] = true
+		live[l.place([]string{Factor, fmt.Sprint(i)}).block] = true
 	}
 	for i := range 20_000 {
 		for _, kind := range []string{"user", "identity", "purpose", "device ", ""} {
