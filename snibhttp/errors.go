@@ -85,6 +85,7 @@ var statuses = []struct {
 	{snib.ErrInvalidPending, http.StatusUnauthorized},
 	{snib.ErrFactorsClosed, http.StatusTooManyRequests},
 	{snib.ErrFactorNotFound, http.StatusNotFound},
+	{snib.ErrDeviceNotFound, http.StatusNotFound},
 	{ErrCrossOrigin, http.StatusForbidden},
 	{ErrScope, http.StatusForbidden},
 	{ErrRole, http.StatusForbidden},
