@@ -2,6 +2,7 @@ package snib
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -249,7 +250,8 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 // the user who had it unverified loses it in the same commit and nothing else:
 // attributes, sessions and rows of the application stay with that user and never
 // pass to the other. If it was the only identity, that user is disabled with the
-// reason "identity-claimed", and an operator decides. So an account that a
+// reason "identity-claimed", and an operator decides; the last enabled user with a
+// protected role ([RolePolicy]) goes on without it. So an account that a
 // stranger made in advance with somebody's address is worth nothing
 // (Sudhodanan and Paverd, Pre-hijacked accounts, USENIX Security 2022).
 type Identities struct{ at handle }
@@ -320,7 +322,14 @@ func (tx *Tx) claim(x codec.Identity, id string) error {
 		u.Identities = slices.Delete(u.Identities, i, i+1)
 		u.CredentialVersion++
 		ends := records.IdentityMoves
-		if len(u.Identities) == 0 && u.DisabledAt == 0 {
+		disables := len(u.Identities) == 0 && u.DisabledAt == 0
+		if disables {
+			err := tx.mayLose(u, u.Roles...)
+			if disables = err == nil; !disables && !errors.Is(err, ErrLastHolder) {
+				return err
+			}
+		}
+		if disables {
 			u.DisabledAt, u.DisabledReason = tx.rec.Now, identityClaimed
 			c.Note(records.EventUserDisabled, records.About{Library: true})
 			ends |= records.UserDisabled

@@ -3,8 +3,10 @@ package snib_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -483,6 +485,66 @@ func TestIdentitiesVerifyTakesFromAnUnverifiedUser(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	must(db.Check(ctx))(t)
+}
+
+// TestAClaimDisablesNoLastHolder of a protected role, who has the identity no more.
+func TestAClaimDisablesNoLastHolder(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{Roles: snib.RolePolicy{Protected: []string{"admin"}}})
+	first, last := email(t, db, "a@example.com"), email(t, db, "b@example.com")
+	for _, u := range []snib.User{first, last} {
+		must(db.Roles().Grant(ctx, u.ID, "admin"))(t)
+	}
+	s := session(t, db, last.ID)
+	for _, address := range []string{"a@example.com", "b@example.com"} {
+		must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: address, Verified: true}))(t)
+	}
+	if u := asNow(t, db, first.ID); !u.Disabled() || len(u.Identities) != 0 {
+		t.Errorf("the first is %+v", u)
+	}
+	if u := asNow(t, db, last.ID); u.Disabled() || len(u.Identities) != 0 {
+		t.Errorf("the last is %+v", u)
+	}
+	valid(t, db, s)
+	must(db.LinkIdentity(ctx, last.ID, "username", "admin"))(t)
+	must(db.Check(ctx))(t)
+}
+
+// TestCreateUserThatFailsTakesNoIdentity: whenever the randomness ends.
+func TestCreateUserThatFailsTakesNoIdentity(t *testing.T) {
+	var random counted
+	random.left.Store(1 << 30)
+	db := snibtest.NewDB(t, &snib.Options{Rand: &random})
+	u := email(t, db, "ada@example.com")
+	failed := 0
+	for n := int64(0); ; n++ {
+		random.left.Store(n)
+		err := db.Update(ctx, func(tx *snib.Tx) error {
+			tx.CreateUser(snib.NewUser{Provider: "email", Identifier: "ada@example.com", Verified: true})
+			return nil // and commit
+		})
+		holder := must(db.GetUserByProviderID(ctx, "email", "ada@example.com"))
+		if got := asNow(t, db, u.ID); len(got.Identities) == 1 {
+			failed++
+		} else if err != nil || holder(t).ID == u.ID {
+			t.Errorf("after %d reads, %v: %+v", n, err, got)
+		} else {
+			break
+		}
+	}
+	if failed < 3 {
+		t.Errorf("failed %d times", failed)
+	}
+	must(db.Check(ctx))(t)
+}
+
+// counted is randomness that ends after some reads.
+type counted struct{ left atomic.Int64 }
+
+func (c *counted) Read(p []byte) (int, error) {
+	if c.left.Add(-1) < 0 {
+		return 0, errDry
+	}
+	return io.ReadFull(zeros{}, p)
 }
 
 func TestIdentitiesBeginMoveAndFinishMove(t *testing.T) {
