@@ -20,7 +20,7 @@ func (c *checker) outbox() error {
 	case err != nil:
 		return err
 	case head.Next == 0:
-		if lost, err = c.outboxUsed(); err != nil {
+		if lost, err = c.tx.outboxUsed(); err != nil {
 			return err
 		}
 		if lost {
@@ -47,17 +47,6 @@ func (c *checker) outbox() error {
 		want.First = want.Next
 	}
 	return c.tx.putHead(want)
-}
-
-// outboxUsed reports whether there is a consumer or an entry, which there is not
-// without a head.
-func (c *checker) outboxUsed() (used bool, err error) {
-	for _, space := range []kv.Space{SpaceCursors, SpaceOutbox} {
-		if err == nil {
-			err = c.tx.R.Scan(space, nil, nil, 1, func(_, _ []byte) error { used = true; return nil })
-		}
-	}
-	return used, err
 }
 
 // entriesOf checks the entries. Of a head that is lost, want gets the bounds.
@@ -103,7 +92,7 @@ func (c *checker) cursors(want *codec.OutboxHead, lost bool) error {
 				return c.remove(SpaceCursors, key)
 			}
 			cursor.Position = max(want.First, 1) - 1
-			if err := c.putCursor(string(key), cursor.Position); err != nil {
+			if err := c.moveCursor(string(key), cursor.Position); err != nil {
 				return err
 			}
 		}
@@ -115,12 +104,12 @@ func (c *checker) cursors(want *codec.OutboxHead, lost bool) error {
 			return nil
 		}
 		c.found(17, SpaceCursors, "", "is ahead of the events")
-		return c.putCursor(string(key), want.Next-1)
+		return c.moveCursor(string(key), want.Next-1)
 	})
 }
 
-// putCursor is how Repair mends a cursor.
-func (c *checker) putCursor(consumer string, position uint64) error {
+// moveCursor is how Repair mends a cursor.
+func (c *checker) moveCursor(consumer string, position uint64) error {
 	if c.repair == nil {
 		return nil
 	}

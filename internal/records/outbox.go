@@ -42,6 +42,17 @@ func (tx *Tx) consumersHead() (codec.OutboxHead, error) {
 	return h, err
 }
 
+// outboxUsed reports whether there is a consumer or an entry, which there is not
+// without a head.
+func (tx *Tx) outboxUsed() (used bool, err error) {
+	for _, space := range []kv.Space{SpaceCursors, SpaceOutbox} {
+		if err == nil {
+			err = tx.R.Scan(space, nil, nil, 1, func(_, _ []byte) error { used = true; return nil })
+		}
+	}
+	return used, err
+}
+
 func (tx *Tx) putHead(h codec.OutboxHead) error {
 	key := codec.PositionKey(codec.OutboxHeadKey)
 	return tx.Put(SpaceOutbox, string(key[:]), h.Append(nil))
