@@ -13,8 +13,8 @@ import (
 
 // ExportUser writes all that the file knows of a user to w, as one JSON object
 // (RFC 8259) of the moment of the call: the user with identities and attributes,
-// sessions, refresh tokens, one-time tokens, known devices and API keys, dead ones too
-// until they are swept, roles, and rows in the buckets of Options.Owned. It answers a request by
+// sessions, refresh tokens, one-time tokens, known devices, API keys and second
+// factors, dead ones too until they are swept, events, roles, and rows in the buckets of Options.Owned. It answers a request by
 // articles 15 and 20 of the GDPR, as far as the data lies in the file.
 //
 // No secret is in it and no hash of one; data of one-time tokens of the
