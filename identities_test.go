@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -507,6 +508,23 @@ func TestAClaimDisablesNoLastHolder(t *testing.T) {
 	valid(t, db, s)
 	must(db.LinkIdentity(ctx, last.ID, "username", "admin"))(t)
 	must(db.Check(ctx))(t)
+}
+
+// TestAClaimHidesTheAddressOfTheHolder from the user who had the identity.
+func TestAClaimHidesTheAddressOfTheHolder(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "ada@example.com")
+	here := snib.WithClient(ctx, netip.MustParseAddr("192.0.2.9"))
+	ada := must(db.CreateUser(here, snib.NewUser{Provider: "email", Identifier: "ada@example.com", Verified: true}))(t)
+	events := must(db.Events().List(ctx, u.ID))(t)
+	for _, e := range events {
+		if e.Client != [16]byte{} {
+			t.Errorf("%s has the address", e.Kind)
+		}
+	}
+	if e := must(db.Events().List(ctx, ada.ID))(t)[0]; len(events) != 3 || e.Client[15] != 9 {
+		t.Errorf("%d events, and the holder's own is %+v", len(events), e)
+	}
 }
 
 // TestCreateUserThatFailsTakesNoIdentity: whenever the randomness ends.

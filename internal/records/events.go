@@ -156,6 +156,7 @@ type About struct {
 	Methods uint16      // bits such as MethodPassword
 	Detail  string      // short
 	Library bool        // the actor is the library
+	Other   bool        // the client is that of another user, whom the address would show
 }
 
 // Note writes an event of a user, in this transaction, and evicts the oldest of
@@ -174,6 +175,9 @@ func (tx *Tx) Note(userID string, kind EventKind, about About) error {
 	e := codec.Event{
 		Key: key, UserID: userID, Kind: uint16(kind), Actor: uint8(tx.actor(about)), Methods: about.Methods,
 		Count: 1, Last: tx.Now, Subject: about.Subject, Client: tx.By.Client, Detail: about.Detail,
+	}
+	if about.Other {
+		e.Client = [16]byte{}
 	}
 	if err := tx.PutOwned(Events, key, e.Append(nil)); err != nil {
 		return err
