@@ -460,6 +460,34 @@ func TestOpenRefusesAnOutboxWithoutItsHead(t *testing.T) {
 	snibtest.CheckAndClose(t, db)
 }
 
+// TestEventsAfterTheClockWasAhead stay, and those of a time to come go.
+func TestEventsAfterTheClockWasAhead(t *testing.T) {
+	clock := snibtest.NewClock()
+	db := snibtest.NewDB(t, &snib.Options{Now: clock.Now})
+	u := user(t, db, "ada")
+	toggle := func() {
+		for range 30 {
+			must(db.DisableUser(ctx, u.ID, ""))(t)
+			must(db.EnableUser(ctx, u.ID))(t)
+		}
+	}
+	clock.Advance(1000 * time.Hour)
+	toggle()
+	clock.Advance(-1000 * time.Hour)
+	must(0, db.File().ResetClock(ctx))(t)
+	toggle()
+	n := 0
+	for _, e := range must(db.Events().List(ctx, u.ID))(t) {
+		if !e.At.After(clock.Now()) {
+			n++
+		}
+	}
+	if n != 50 {
+		t.Errorf("%d events of now, want 50", n)
+	}
+	must(db.Check(ctx))(t)
+}
+
 // TestEventsInAnUpdateAreItsOwn: the transaction sees them, with the context of
 // Update; none is left of one that is undone.
 func TestEventsInAnUpdateAreItsOwn(t *testing.T) {
