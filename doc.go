@@ -7,7 +7,7 @@
 // # Concepts
 //
 // A [User] has an id that never changes, up to sixteen identities (none only
-// after a [DB.Repair] that had to take the last), at most one password, and
+// after a [DB.Repair] that had to take the last, or when another has proven it), at most one password, and
 // [Attributes]. An [Identity] is a provider and an
 // identifier, "email" and an address, say; the first is the primary. Attributes
 // declared in [Options].Indexes can be looked up, and be unique.

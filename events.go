@@ -106,7 +106,8 @@ type Event struct {
 	Actor EventActor // the cause
 
 	// Client is the address that [WithClient] gave, IPv4 mapped into IPv6, all
-	// zero without one: netip.AddrFrom16(e.Client).Unmap() has its text.
+	// zero without one, and where it is that of another user, who has proven this
+	// user's identity: netip.AddrFrom16(e.Client).Unmap() has its text.
 	Client [16]byte
 
 	Subject string // the id of the session, family or token that it is about, or ""

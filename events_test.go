@@ -2,6 +2,7 @@ package snib_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -369,6 +370,11 @@ func TestCheckINV17Events(t *testing.T) {
 			c := codec.Cursor{Position: 2}
 			rawPut(tb, handle(tb, db), "cursors", "mail", c.Append(nil, "mail"))
 		}, "cursors"},
+		"no head": {func(tb testing.TB, db *snib.DB, u snib.User) {
+			rawDelete(tb, handle(tb, db), "outbox", strings.Repeat("\xff", 8))
+			wantErr(tb, second(db.Events().Read(ctx, "mail", 1)), snib.ErrCorrupt)
+			wantErr(tb, db.Events().Ack(ctx, "mail", 1), snib.ErrCorrupt)
+		}, "outbox"},
 		"a consumer too many": {func(tb testing.TB, db *snib.DB, u snib.User) {
 			c := codec.Cursor{}
 			rawPut(tb, handle(tb, db), "cursors", "x", c.Append(nil, "x"))
@@ -390,11 +396,97 @@ func TestCheckINV17Events(t *testing.T) {
 				t.Errorf("events %v", got)
 			}
 			must(db.DisableUser(ctx, u.ID, ""))(t)
-			if got := unread(t, db, "mail"); got[len(got)-1].Kind != snib.EventUserDisabled {
-				t.Errorf("in the outbox %+v", got)
+			if got := lastRead(t, db, "mail"); got.Kind != snib.EventUserDisabled {
+				t.Errorf("last in the outbox %+v", got)
 			}
 		})
 	}
+}
+
+// lastRead reads all events for a consumer, past gaps, and returns the last.
+func lastRead(tb testing.TB, db *snib.DB, consumer string) (last snib.Event) {
+	tb.Helper()
+	for {
+		events, err := db.Events().Read(ctx, consumer, 100)
+		to := uint64(0)
+		if gap, ok := errors.AsType[*snib.GapError](err); ok {
+			to = gap.To
+		} else if err != nil {
+			tb.Fatal(err)
+		} else if len(events) == 0 {
+			return last
+		} else {
+			last = events[len(events)-1]
+			to = last.Position
+		}
+		must(0, db.Events().Ack(ctx, consumer, to))(tb)
+	}
+}
+
+// TestRepairKeepsAConsumerWithoutItsCursor: what it had not read comes, and what
+// happens after.
+func TestRepairKeepsAConsumerWithoutItsCursor(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{Outbox: []string{"mail", "slow"}})
+	u := user(t, db, "ada")
+	rawPut(t, handle(t, db), "cursors", "mail", flip(rawGet(t, handle(t, db), "cursors", "mail"), 12))
+	report, err := db.Check(ctx)
+	wantErr(t, err, snib.ErrCorrupt)
+	if len(report.Problems) != 1 {
+		t.Errorf("found %v", report.Problems)
+	}
+	must(db.Repair(ctx))(t)
+	must(db.DisableUser(ctx, u.ID, ""))(t)
+	read := unread(t, db, "mail")
+	if len(read) != 2 || read[0].Kind != snib.EventUserCreated || read[1].Kind != snib.EventUserDisabled {
+		t.Errorf("read %+v", read)
+	}
+}
+
+// TestOpenRefusesAnOutboxWithoutItsHead: with another one its consumers would miss
+// events.
+func TestOpenRefusesAnOutboxWithoutItsHead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	o := snibtest.Fast(&snib.Options{Outbox: []string{"mail"}})
+	db := must(snib.Open(path, o))(t)
+	u := user(t, db, "ada")
+	rawDelete(t, handle(t, db), "outbox", strings.Repeat("\xff", 8))
+	must(0, db.Close())(t)
+	wantErr(t, second(snib.Open(path, o)), snib.ErrCorrupt)
+	must(snib.RepairFile(ctx, path, o))(t)
+	db = must(snib.Open(path, o))(t)
+	must(db.DisableUser(ctx, u.ID, ""))(t)
+	if read := unread(t, db, "mail"); len(read) != 1 || read[0].Kind != snib.EventUserCreated {
+		t.Errorf("read %+v", read)
+	}
+	snibtest.CheckAndClose(t, db)
+}
+
+// TestEventsAfterTheClockWasAhead stay, and those of a time to come go.
+func TestEventsAfterTheClockWasAhead(t *testing.T) {
+	clock := snibtest.NewClock()
+	db := snibtest.NewDB(t, &snib.Options{Now: clock.Now})
+	u := user(t, db, "ada")
+	toggle := func() {
+		for range 30 {
+			must(db.DisableUser(ctx, u.ID, ""))(t)
+			must(db.EnableUser(ctx, u.ID))(t)
+		}
+	}
+	clock.Advance(1000 * time.Hour)
+	toggle()
+	clock.Advance(-1000 * time.Hour)
+	must(0, db.File().ResetClock(ctx))(t)
+	toggle()
+	n := 0
+	for _, e := range must(db.Events().List(ctx, u.ID))(t) {
+		if !e.At.After(clock.Now()) {
+			n++
+		}
+	}
+	if n != 50 {
+		t.Errorf("%d events of now, want 50", n)
+	}
+	must(db.Check(ctx))(t)
 }
 
 // TestEventsInAnUpdateAreItsOwn: the transaction sees them, with the context of

@@ -321,7 +321,7 @@ func (tx *Tx) claim(x codec.Identity, id string) error {
 			return ErrIdentityTaken
 		}
 		about := aboutIdentity(u.Identities[i])
-		about.Library = true
+		about.Library, about.Other = true, true
 		c.Note(records.EventIdentityClaimed, about)
 		u.Identities = slices.Delete(u.Identities, i, i+1)
 		u.CredentialVersion++
@@ -335,7 +335,7 @@ func (tx *Tx) claim(x codec.Identity, id string) error {
 				return err
 			}
 			u.DisabledAt, u.DisabledReason = tx.rec.Now, identityClaimed
-			c.Note(records.EventUserDisabled, records.About{Library: true})
+			c.Note(records.EventUserDisabled, records.About{Library: true, Other: true})
 			ends |= records.UserDisabled
 		}
 		return c.On(&tx.rec, ends)

@@ -3,8 +3,11 @@ package snib_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/netip"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -483,6 +486,61 @@ func TestIdentitiesVerifyTakesFromAnUnverifiedUser(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	must(db.Check(ctx))(t)
+}
+
+// TestAClaimHidesTheAddressOfTheHolder from the user who had the identity.
+func TestAClaimHidesTheAddressOfTheHolder(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	u := email(t, db, "ada@example.com")
+	here := snib.WithClient(ctx, netip.MustParseAddr("192.0.2.9"))
+	ada := must(db.CreateUser(here, snib.NewUser{Provider: "email", Identifier: "ada@example.com", Verified: true}))(t)
+	events := must(db.Events().List(ctx, u.ID))(t)
+	for _, e := range events {
+		if e.Client != [16]byte{} {
+			t.Errorf("%s has the address", e.Kind)
+		}
+	}
+	if e := must(db.Events().List(ctx, ada.ID))(t)[0]; len(events) != 3 || e.Client[15] != 9 {
+		t.Errorf("%d events, and the holder's own is %+v", len(events), e)
+	}
+}
+
+// TestCreateUserThatFailsTakesNoIdentity: whenever the randomness ends.
+func TestCreateUserThatFailsTakesNoIdentity(t *testing.T) {
+	var random counted
+	random.left.Store(1 << 30)
+	db := snibtest.NewDB(t, &snib.Options{Rand: &random})
+	u := email(t, db, "ada@example.com")
+	failed := 0
+	for n := int64(0); ; n++ {
+		random.left.Store(n)
+		err := db.Update(ctx, func(tx *snib.Tx) error {
+			tx.CreateUser(snib.NewUser{Provider: "email", Identifier: "ada@example.com", Verified: true})
+			return nil // and commit
+		})
+		holder := must(db.GetUserByProviderID(ctx, "email", "ada@example.com"))
+		if got := asNow(t, db, u.ID); len(got.Identities) == 1 {
+			failed++
+		} else if err != nil || holder(t).ID == u.ID {
+			t.Errorf("after %d reads, %v: %+v", n, err, got)
+		} else {
+			break
+		}
+	}
+	if failed < 3 {
+		t.Errorf("failed %d times", failed)
+	}
+	must(db.Check(ctx))(t)
+}
+
+// counted is randomness that ends after some reads.
+type counted struct{ left atomic.Int64 }
+
+func (c *counted) Read(p []byte) (int, error) {
+	if c.left.Add(-1) < 0 {
+		return 0, errDry
+	}
+	return io.ReadFull(zeros{}, p)
 }
 
 func TestIdentitiesBeginMoveAndFinishMove(t *testing.T) {

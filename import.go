@@ -200,7 +200,7 @@ func (tx *Tx) importUser(p *preparedImport) (User, error) {
 func (tx *Tx) addImported(u *codec.User, p *preparedImport) error {
 	err := tx.addUser(u)
 	if err == nil && p.ID != "" {
-		err = tx.rec.DeleteRemains(u.ID)
+		err = tx.rec.DoomIf(true, tx.rec.DeleteRemains(u.ID))
 	}
 	return err
 }
@@ -344,7 +344,7 @@ func asImported(u *codec.User) bool {
 func (tx *Tx) replaceImport(have, want *codec.User) error {
 	var ends records.Occasion
 	if want.PasswordHash != have.PasswordHash {
-		ends |= records.PasswordChanges
+		ends |= tx.resetOccasion()
 	}
 	if want.DisabledAt != 0 && have.DisabledAt == 0 {
 		ends |= records.UserDisabled

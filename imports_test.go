@@ -422,3 +422,21 @@ func TestImportsHashInTheOperatorsTurn(t *testing.T) {
 		})
 	}
 }
+
+// TestImportUsersThatReplacesAHashIsAReset: of API keys too, which a user keeps who
+// gives the old password.
+func TestImportUsersThatReplacesAHashIsAReset(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		db := snibtest.NewDB(t, &snib.Options{Passwords: snib.PasswordPolicy{ResetKeepsAPIKeys: keep}})
+		row := snib.UserImport{ID: "ada", Provider: "email", Identifier: "ada@example.com", PasswordHash: strings.Repeat("0a", 16), PasswordSource: "md5"}
+		must(db.ImportUsers(ctx, rowsOf(row), snib.ImportOptions{}))(t)
+		must(db.APIKeys().Create(ctx, session(t, db, "ada"), snib.NewAPIKey{Name: "backup", TTL: time.Hour}))(t)
+		row.PasswordHash = strings.Repeat("0b", 16)
+		if r := must(db.ImportUsers(ctx, rowsOf(row), snib.ImportOptions{Update: true}))(t); r.Updated != 1 {
+			t.Fatalf("report %+v", r)
+		}
+		if keys := must(db.APIKeys().List(ctx, "ada"))(t); len(keys) == 1 != keep {
+			t.Errorf("kept %v: %d keys", keep, len(keys))
+		}
+	}
+}

@@ -86,7 +86,7 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 		return User{}, err
 	}
 	if err := tx.addUser(&u); err != nil {
-		return User{}, err
+		return User{}, tx.rec.DoomIf(n.Verified, err) // another may have lost x
 	}
 	if err := tx.rec.Note(u.ID, records.EventUserCreated, aboutIdentity(x)); err != nil {
 		return User{}, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/kv"
 )
 
@@ -18,6 +19,13 @@ func (c *checker) outbox() error {
 		c.found(17, SpaceOutbox, "", "head cannot be read")
 	case err != nil:
 		return err
+	case head.Next == 0:
+		if lost, err = c.tx.outboxUsed(); err != nil {
+			return err
+		}
+		if lost {
+			c.found(17, SpaceOutbox, "", "head is missing")
+		}
 	}
 	want := head
 	if err := c.entriesOf(head, lost, &want); err != nil {
@@ -69,7 +77,8 @@ func (c *checker) entriesOf(head codec.OutboxHead, lost bool, want *codec.Outbox
 	})
 }
 
-// cursors checks the consumers and counts them in want.
+// cursors checks the consumers and counts them in want. Repair puts one whose
+// cursor cannot be read before the first event: it sees some twice, and misses none.
 func (c *checker) cursors(want *codec.OutboxHead, lost bool) error {
 	want.Consumers = 0
 	return c.each(SpaceCursors, func(key, value []byte) error {
@@ -79,7 +88,13 @@ func (c *checker) cursors(want *codec.OutboxHead, lost bool) error {
 			return c.tx.Damaged(SpaceCursors, err)
 		case err != nil:
 			c.found(2, SpaceCursors, "", "record cannot be read")
-			return c.remove(SpaceCursors, key)
+			if !fold.Name(string(key)) {
+				return c.remove(SpaceCursors, key)
+			}
+			cursor.Position = max(want.First, 1) - 1
+			if err := c.moveCursor(string(key), cursor.Position); err != nil {
+				return err
+			}
 		}
 		want.Consumers++
 		if lost {
@@ -89,9 +104,14 @@ func (c *checker) cursors(want *codec.OutboxHead, lost bool) error {
 			return nil
 		}
 		c.found(17, SpaceCursors, "", "is ahead of the events")
-		if c.repair == nil {
-			return nil
-		}
-		return c.tx.putCursor(string(key), want.Next-1)
+		return c.moveCursor(string(key), want.Next-1)
 	})
+}
+
+// moveCursor is how Repair mends a cursor.
+func (c *checker) moveCursor(consumer string, position uint64) error {
+	if c.repair == nil {
+		return nil
+	}
+	return c.tx.putCursor(consumer, position)
 }

@@ -156,6 +156,7 @@ type About struct {
 	Methods uint16      // bits such as MethodPassword
 	Detail  string      // short
 	Library bool        // the actor is the library
+	Other   bool        // the client is that of another user, whom the address would show
 }
 
 // Note writes an event of a user, in this transaction, and evicts the oldest of
@@ -174,6 +175,9 @@ func (tx *Tx) Note(userID string, kind EventKind, about About) error {
 	e := codec.Event{
 		Key: key, UserID: userID, Kind: uint16(kind), Actor: uint8(tx.actor(about)), Methods: about.Methods,
 		Count: 1, Last: tx.Now, Subject: about.Subject, Client: tx.By.Client, Detail: about.Detail,
+	}
+	if about.Other {
+		e.Client = [16]byte{}
 	}
 	if err := tx.PutOwned(Events, key, e.Append(nil)); err != nil {
 		return err
@@ -210,7 +214,7 @@ func (tx *Tx) newEvent(owner codec.Owner, class EventClass) (codec.OwnedKey, err
 		return nil
 	})
 	if err == nil {
-		err = tx.forgetEvents(from, to, class, n+1-MostEvents[class])
+		err = tx.forgetEvents(owner, class, n+1-MostEvents[class])
 	}
 	for range 8 {
 		if err != nil {
@@ -235,10 +239,20 @@ func (tx *Tx) eventKey(owner codec.Owner, number uint8, class EventClass) (codec
 	return codec.MakeOwnedKey(owner, codec.NewEventID(tx.Now, number, uint8(class), random)), nil
 }
 
-// forgetEvents removes the n oldest events of a class from the range of an
-// owner.
-func (tx *Tx) forgetEvents(from, to []byte, class EventClass, n int) error {
-	keys, err := tx.oldestEvents(from, to, class, n)
+// forgetEvents removes the n oldest events of a class of an owner, but first those
+// of a time to come: the clock was ahead, and they would push out all new ones.
+func (tx *Tx) forgetEvents(owner codec.Owner, class EventClass, n int) error {
+	if n <= 0 {
+		return nil
+	}
+	from, to := owner.AppendRange(nil)
+	future := codec.MakeOwnedKey(owner, codec.NewEventID(tx.Now+1, 0, 0, [2]byte{}))
+	keys, err := tx.oldestEvents(future[:], to, class, n)
+	if err == nil && len(keys) < n {
+		var old []codec.OwnedKey
+		old, err = tx.oldestEvents(from, future[:], class, n-len(keys))
+		keys = append(keys, old...)
+	}
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,9 @@ func linked(k token.Kind, key codec.OwnedKey, id codec.OwnID) any {
 
 func exportedAttributes(raw string) any { return attributesOf(&codec.User{Attributes: raw}) }
 
+// actorNames are the names of causes of events, as the package snib has them.
+var actorNames = map[uint8]string{uint8(ByUser): "user", uint8(ByOperator): "operator", uint8(ByLibrary): "library"}
+
 func eventFacts(key, value []byte) (Object, error) {
 	e, err := codec.DecodeEvent(key, value)
 	row := EventKind(e.Kind).Row()
@@ -66,7 +69,7 @@ func eventFacts(key, value []byte) (Object, error) {
 		client = e.Client[:]
 	}
 	return Object{
-		{"kind", row.Name}, {"actor", e.Actor}, {"methods", methodNames(e.Methods)}, {"count", e.Count}, {"last_at", Instant(e.Last)},
+		{"kind", row.Name}, {"actor", actorNames[e.Actor]}, {"methods", methodNames(e.Methods)}, {"count", int64(e.Count)}, {"last_at", Instant(e.Last)},
 		{"subject", subject}, {"client", client}, {"detail", e.Detail},
 	}, err
 }

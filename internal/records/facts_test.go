@@ -21,6 +21,7 @@ var withheld = map[string]string{
 	"Factor.Key": "the id", "Factor.UserID": "the user", "Factor.Hash": "reserved", "Factor.Epoch": "of the file", "Factor.Flags": "reserved",
 	"Factor.Counter": "follows from the last use", "Factor.Secret": "a secret",
 	"OneTimeToken.Flags": "reserved", "OneTimeToken.CredentialVersion": "a part of proofs",
+	"Event.Key": "the id", "Event.UserID": "the user",
 	"Device.Key": "the id", "Device.UserID": "the user", "Device.SecretHash": "a secret", "Device.Epoch": "of the file", "Device.Flags": "reserved",
 }
 
@@ -62,6 +63,10 @@ func TestEveryFieldIsExportedOrWithheld(t *testing.T) {
 	each(codec.OneTimeToken{Key: key, UserID: "u", ExpiresAt: later}, func(r any) string {
 		o := r.(codec.OneTimeToken)
 		return export(facts(OneTimeTokens, key[:], o.Append(nil)))
+	})
+	each(codec.Event{Key: key, UserID: "u", Kind: uint16(EventLogIn), Actor: uint8(ByLibrary), Count: 2, Last: later}, func(r any) string {
+		e := r.(codec.Event)
+		return export(facts(Events, key[:], e.Append(nil)))
 	})
 	each(codec.Device{Key: key, UserID: "u", LastUsedAt: later, ExpiresAt: later, TrustedUntil: later}, func(r any) string {
 		d := r.(codec.Device)

@@ -32,6 +32,27 @@ func (tx *Tx) head() (codec.OutboxHead, error) {
 	return h, err
 }
 
+// consumersHead is head where there is a consumer, so that a head is missing only
+// by damage.
+func (tx *Tx) consumersHead() (codec.OutboxHead, error) {
+	h, err := tx.head()
+	if err == nil && h.Next == 0 {
+		err = tx.Damaged(SpaceOutbox, codec.ErrCorrupt)
+	}
+	return h, err
+}
+
+// outboxUsed reports whether there is a consumer or an entry, which there is not
+// without a head.
+func (tx *Tx) outboxUsed() (used bool, err error) {
+	for _, space := range []kv.Space{SpaceCursors, SpaceOutbox} {
+		if err == nil {
+			err = tx.R.Scan(space, nil, nil, 1, func(_, _ []byte) error { used = true; return nil })
+		}
+	}
+	return used, err
+}
+
 func (tx *Tx) putHead(h codec.OutboxHead) error {
 	key := codec.PositionKey(codec.OutboxHeadKey)
 	return tx.Put(SpaceOutbox, string(key[:]), h.Append(nil))
@@ -109,6 +130,9 @@ func (tx *Tx) DeclareConsumers(names []string) error {
 		return err
 	}
 	if h.Next == 0 {
+		if len(have) > 0 {
+			return tx.Damaged(SpaceOutbox, codec.ErrCorrupt) // it is lost
+		}
 		h.First, h.Next = 1, 1
 	}
 	changed := false
@@ -155,7 +179,7 @@ func (tx *Tx) Read(consumer string, n int) (out []Delivery, from, to uint64, kno
 	if err != nil || !known {
 		return nil, 0, 0, known, err
 	}
-	h, err := tx.head()
+	h, err := tx.consumersHead()
 	if err != nil {
 		return nil, 0, 0, true, err
 	}
@@ -230,7 +254,7 @@ func (tx *Tx) Acknowledge(consumer string, position uint64) (ok, known bool, err
 	if err != nil || !known {
 		return false, known, err
 	}
-	h, err := tx.head()
+	h, err := tx.consumersHead()
 	switch {
 	case err != nil || position >= h.Next:
 		return false, true, err
