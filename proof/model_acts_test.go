@@ -221,7 +221,7 @@ func (r *run) sessionFor(id snib.UserID) bool {
 // and in any state, and that may have other wishes.
 func (r *run) carried() (o snib.SessionOptions, t model.Traits, replaced []string) {
 	if r.rng.IntN(3) == 0 {
-		o.Methods, o.Persistent = snib.Methods(r.rng.IntN(128)), r.rng.IntN(2) == 0
+		o.Methods, o.Persistent = snib.Methods(r.rng.IntN(64)), r.rng.IntN(2) == 0
 		t.Methods, t.Persistent = int(o.Methods), o.Persistent
 	}
 	own := func(policy int64) (time.Duration, int64) {

@@ -60,7 +60,8 @@ func (m *Model) Trust(session, user, carried string, life int64, id, token strin
 	if err := m.proves(session, user); err != nil {
 		return "", err
 	}
-	if m.Users[user].Seed != "" && m.Sessions[session].Methods&provenFactors == 0 {
+	s := m.Sessions[session]
+	if m.Users[user].Seed != "" && (m.Now-s.Auth > freshFor || s.Methods&provenFactors == 0) {
 		return "", ErrNotFresh
 	}
 	d := m.KnownDevice(user, carried)
