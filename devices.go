@@ -259,14 +259,21 @@ func (db *DB) deviceFor(ctx context.Context, user string) (codec.Device, error) 
 	return d, err
 }
 
-// trusted reports whether ctx carries a device of the user that may stand for a
-// second factor.
-func (tx *Tx) trusted(ctx context.Context, user string) (bool, error) {
-	d, err := tx.knownDevice(claim{presentedDevices(ctx), user})
-	if errors.Is(err, ErrDeviceNotFound) {
+// trusted reports whether a device from which a password was tried may stand for
+// a second factor now, under the secret that it had then.
+func (tx *Tx) trusted(known *codec.Device) (bool, error) {
+	if known.UserID == "" {
 		return false, nil
 	}
-	return err == nil && tx.rec.Now < d.TrustedUntil, err
+	d, err := tx.rec.Device(known.Key)
+	switch {
+	case records.DamagedOrMissing(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	same := d.UserID == known.UserID && token.Equal(d.SecretHash, known.SecretHash)
+	return same && tx.rec.DeviceLive(&d) && tx.rec.Now < d.TrustedUntil && !tx.db.spent(&d), nil
 }
 
 // mayTrust refuses a session of a user with a second factor that none has proven

@@ -521,6 +521,12 @@ func TestATrustedDeviceStandsForTheFactor(t *testing.T) {
 	h.clock.Advance(snib.FreshFor + time.Millisecond) // a stolen session has the factor, from long ago
 	wantErr(t, second(h.db.Devices().Trust(on(known), complete, 0)), snib.ErrNotFresh)
 	wantErr(t, second(h.db.Factors().CreateRecoveryCodes(ctx, s)), snib.ErrNotFresh)
+	// So does the User of AuthenticateUser, as snibhttp's LogIn has it.
+	user := must(h.db.AuthenticateUser(on(trusted), "email", "ada@example.com", password))(t)
+	carried := must(h.db.CreateSession(ctx, user, snib.SessionOptions{}))(t)
+	if !carried.Methods.Has(snib.MethodPassword | snib.MethodTrustedDevice) {
+		t.Errorf("methods %v", carried.Methods)
+	}
 	// Another way in takes no notice of it, nor does another user's device.
 	_, err = h.db.CreateSession(on(trusted), asNow(t, h.db, h.user.ID), snib.SessionOptions{})
 	wantErr(t, err, snib.ErrSecondFactor)
@@ -529,7 +535,10 @@ func TestATrustedDeviceStandsForTheFactor(t *testing.T) {
 	_, err = in(on(theirs))
 	wantErr(t, err, snib.ErrSecondFactor)
 
+	var d snib.Device
 	for name, end := range map[string]func(){
+		"trusted anew":        func() { must(h.db.Devices().Trust(on(d), h.logIn(t), 24*time.Hour))(t) },
+		"everything ended":    func() { must(0, h.db.EndEverything(ctx))(t) },
 		"a day":               func() { h.clock.Advance(24 * time.Hour) },
 		"revoked":             func() { must(0, h.db.Devices().RevokeAll(ctx, h.user.ID))(t) },
 		"signed out":          func() { must(0, h.db.RevokeUserSessions(ctx, h.user.ID))(t) },
@@ -537,9 +546,13 @@ func TestATrustedDeviceStandsForTheFactor(t *testing.T) {
 		"a change of factors": func() { must(h.db.Factors().CreateRecoveryCodes(ctx, h.logIn(t)))(t) },
 	} {
 		h.clock.Advance(time.Minute)
-		d := must(h.db.Devices().Trust(ctx, h.logIn(t), 24*time.Hour))(t)
+		d = must(h.db.Devices().Trust(ctx, h.logIn(t), 24*time.Hour))(t)
 		must(in(on(d)))(t)
+		user := must(h.db.AuthenticateUser(on(d), "email", "ada@example.com", password))(t)
 		end()
+		if _, err := h.db.CreateSession(ctx, user, snib.SessionOptions{}); err == nil {
+			t.Errorf("after %s: a log-in under way gets in", name)
+		}
 		if _, err := in(on(d)); !errors.Is(err, snib.ErrSecondFactor) {
 			t.Errorf("after %s: %v", name, err)
 		}

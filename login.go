@@ -103,11 +103,9 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 				return User{}, err
 			}
 			second = nil
-			methods := MethodPassword
-			if trusted, err := tx.trusted(ctx, u.ID); err != nil {
+			methods, err := v.methods(tx)
+			if err != nil {
 				return User{}, err
-			} else if trusted {
-				methods |= MethodTrustedDevice
 			}
 			s, err = tx.newSession(proven{user: u, at: tx.rec.Now, until: clock.Never, methods: methods}, o)
 			if isSecondStep(err) && v.upgrade != "" {
@@ -136,6 +134,17 @@ type verifiedLogin struct {
 	id                   string
 	upgrade              phc.Hash // the replacement of the hash, not sealed; "" keeps it
 	hashed               bool     // the replacement is another hash, not the same to be sealed
+
+	device codec.Device // from which the password came; zero for a stranger
+}
+
+// methods implements evidence.
+func (v *verifiedLogin) methods(tx *Tx) (Methods, error) {
+	trusted, err := tx.trusted(&v.device)
+	if trusted {
+		return MethodPassword | MethodTrustedDevice, err
+	}
+	return MethodPassword, err
 }
 
 // opened is the hash that a password has opened, and the version of the
@@ -212,6 +221,7 @@ func (db *DB) authenticate(ctx context.Context, provider, identifier, password s
 	var u User
 	if err == nil {
 		db.afterVerify()
+		v.device = g.device
 		u, err = finish(v)
 	}
 	g.settle(v != nil, err)

@@ -73,8 +73,12 @@ func (u User) prove(tx *Tx) (proven, error) {
 		return proven{}, &InputError{Field: "Proof", Code: CodeMalformed, Reason: "must be a User that was read"}
 	}
 	var methods Methods
+	var err error
 	if u.login != nil {
-		methods = MethodPassword
+		methods, err = u.login.methods(tx)
+	}
+	if err != nil {
+		return proven{}, err
 	}
 	record, err := tx.user(u.ID)
 	switch {

@@ -18,6 +18,7 @@ type guess struct {
 	turn    *phc.Turn
 	user    string   // whose account it is; "" for a name without one
 	from    [16]byte // the client; zero if it is not known
+	device  codec.Device
 }
 
 // admit counts the attempt on an account, as failed, and returns a context in
@@ -34,7 +35,7 @@ func (g *guess) admit(ctx context.Context, u *codec.User, provider, key string) 
 	if d.UserID != "" && c.user == "" {
 		c.user = d.UserID
 	}
-	g.turn, g.user, g.from = c.turn(), u.ID, c.from
+	g.turn, g.user, g.from, g.device = c.turn(), u.ID, c.from, d
 	r := throttle.Request{Now: g.db.clock.Latest(), From: c.from}
 	switch {
 	case c.login != "" && c.user == u.ID:

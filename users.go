@@ -62,6 +62,9 @@ type evidence interface {
 	// recheck returns the user's record if the password would be accepted now,
 	// and ErrInvalidCredentials otherwise.
 	recheck(tx *Tx) (codec.User, error)
+
+	// methods are what was verified, as far as it holds now.
+	methods(tx *Tx) (Methods, error)
 }
 
 // Disabled reports whether the user is disabled: cannot authenticate and has
