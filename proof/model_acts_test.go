@@ -2,7 +2,6 @@ package proof_test
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -450,113 +449,6 @@ func (r *run) revokeOfUser() bool {
 func (r *run) revokeAll() bool {
 	id := r.user()
 	return r.agree(r.on.RefreshTokens().RevokeAll(ctx, id), r.m.RevokeAll(string(id)))
-}
-
-var purposes = []string{"reset", "verify"}
-
-// createLink makes one or a few: two of a purpose are a minute apart.
-func (r *run) createLink() bool {
-	good := false
-	for id := r.user(); ; {
-		good = r.linkFor(id, pick(r, purposes)) || good
-		if r.rng.IntN(3) == 0 {
-			return good
-		}
-	}
-}
-
-// presentedLink is the text of a one-time token, and a purpose: its own, most
-// of the time.
-func (r *run) presentedLink() (text, purpose string) {
-	text, purpose = r.text("snott_"), pick(r, purposes)
-	for _, l := range r.m.Links {
-		if l.Token == text && l.Purpose != model.MovePurpose && r.rng.IntN(4) > 0 {
-			purpose = l.Purpose
-		}
-	}
-	return text, purpose
-}
-
-func (r *run) linkFor(id snib.UserID, purpose string) bool {
-	ttl := time.Duration(1+r.rng.IntN(7200)) * time.Second
-	wait := r.m.LinkWait(string(id), purpose)
-	l, err := r.on.Tokens().Create(ctx, id, purpose, ttl, []byte("data"))
-	r.texts = append(r.texts, l.Token.Reveal())
-	if e, ok := errors.AsType[*snib.OneTimeTokenLimitError](err); ok {
-		r.good = append(r.good, "limit of links")
-		if e.RetryAt.UnixMilli() != wait || e.Purpose != purpose {
-			r.differ("the limit is %+v, want until %d", e, wait)
-		}
-	}
-	if !r.agree(err, r.m.CreateLink(string(id), purpose, ttl.Milliseconds(), string(l.ID), l.Token.Reveal())) {
-		return false
-	}
-	if want := r.m.Links[string(l.ID)]; l.ExpiresAt.UnixMilli() != want.Expires || l.Purpose != purpose || string(l.Data) != "data" {
-		r.differ("the token is %+v, want %+v", l, want)
-	}
-	return true
-}
-
-func (r *run) revokeLink() bool {
-	user, known := r.user(), slices.Sorted(maps.Keys(r.m.Links))
-	if user == "" || len(known) == 0 {
-		return false
-	}
-	id := pick(r, known)
-	return r.agree(r.on.Tokens().Revoke(ctx, user, snib.OneTimeTokenID(id)), r.m.RevokeLink(id, string(user)))
-}
-
-func (r *run) revokeLinks() bool {
-	user, purpose := r.user(), append(purposes, "")[r.rng.IntN(3)]
-	return r.agree(r.on.Tokens().RevokeAll(ctx, user, purpose), r.m.RevokeLinks(string(user), purpose))
-}
-
-// manyLinks comes to the bound over all purposes.
-func (r *run) manyLinks() bool {
-	id, good := r.user(), false
-	for i := range 35 {
-		good = r.linkFor(id, fmt.Sprint("purpose-", i)) || good
-	}
-	return good
-}
-
-func (r *run) useLink() bool {
-	text, purpose := r.presentedLink()
-	l, err := r.on.Tokens().Use(ctx, purpose, text)
-	user, want := r.m.UseLink(purpose, text)
-	if r.agree(err, want) && string(l.UserID) != user {
-		r.differ("the token is of %s, want %s", l.UserID, user)
-	}
-	return err == nil
-}
-
-func (r *run) peekLink() bool {
-	text, purpose := r.presentedLink()
-	l, err := r.on.Tokens().Peek(ctx, purpose, text)
-	want, refused := r.m.PeekLink(purpose, text)
-	if r.agree(err, refused) && (string(l.ID) != want.ID || string(l.UserID) != want.User) {
-		r.differ("the token is %s, want %s", l.ID, want.ID)
-	}
-	return err == nil
-}
-
-func (r *run) listLinks() bool {
-	user, purpose := r.user(), append(purposes, "")[r.rng.IntN(3)]
-	got, err := r.on.Tokens().List(ctx, user, purpose)
-	var want []string
-	for _, l := range r.m.LinksOf(string(user)) {
-		if r.m.LinkAlive(l) && (purpose == "" || l.Purpose == purpose) {
-			want = append(want, l.ID)
-		}
-	}
-	ids := make([]string, len(got))
-	for i, l := range got {
-		ids[i] = string(l.ID)
-	}
-	if !slices.Equal(ids, want) {
-		r.differ("one-time tokens of %s for %q: %q, want %q", user, purpose, ids, want)
-	}
-	return r.agree(err, nil) && len(want) > 0
 }
 
 func (r *run) password() string {
