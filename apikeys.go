@@ -84,7 +84,7 @@ func (a APIKeys) Create(ctx context.Context, fresh Session, k NewAPIKey) (APIKey
 		switch {
 		case err != nil:
 			return APIKey{}, err
-		case tx.rec.Now-p.at > FreshFor.Milliseconds():
+		case p.old(tx.rec.Now):
 			return APIKey{}, ErrNotFresh
 		}
 		return tx.createAPIKey(p.user.ID, k)

@@ -169,13 +169,7 @@ func (c Codes) Store(ctx context.Context, code Code) error {
 		if wait != 0 {
 			return &OneTimeTokenLimitError{Purpose: code.record.Purpose[len(codePurpose):], RetryAt: clock.Time(wait)}
 		}
-		if err := tx.rec.DeleteOwned(records.OneTimeTokens, dead...); err != nil {
-			return err
-		}
-		if err := tx.rec.PutOwned(records.OneTimeTokens, code.record.Key, code.record.Append(nil)); err != nil {
-			return err
-		}
-		return tx.rec.Note(u.ID, records.EventTokenCreated, aboutOneTime(&code.record))
+		return tx.storeOneTime(&code.record, dead)
 	}))
 }
 

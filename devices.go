@@ -86,7 +86,11 @@ func (o Devices) Remember(ctx context.Context, s Session) (Device, error) {
 		if tx.db.o.Sessions.KnownDevice < 0 {
 			return Device{}, nil
 		}
-		d, err := tx.deviceOf(ctx, s)
+		p, err := tx.proven(s)
+		if err != nil {
+			return Device{}, err
+		}
+		d, err := tx.deviceOf(ctx, &p)
 		if err != nil {
 			return Device{}, err
 		}
@@ -124,10 +128,14 @@ func (o Devices) Trust(ctx context.Context, s Session, d time.Duration) (Device,
 		case tx.db.o.Sessions.KnownDevice < 0:
 			return Device{}, nil
 		}
-		if err := tx.mayTrust(s); err != nil {
+		p, err := tx.proven(s)
+		if err == nil {
+			err = tx.mayTrust(&p)
+		}
+		if err != nil {
 			return Device{}, err
 		}
-		device, err := tx.deviceOf(ctx, s)
+		device, err := tx.deviceOf(ctx, &p)
 		if err != nil {
 			return Device{}, err
 		}
@@ -143,13 +151,9 @@ type remembered struct {
 	replaces     codec.OwnedKey // one that has had all its guesses
 }
 
-// deviceOf returns the device that ctx carries for the user of a session, or a
-// new one.
-func (tx *Tx) deviceOf(ctx context.Context, s Session) (remembered, error) {
-	p, err := tx.proven(s)
-	if err != nil {
-		return remembered{}, err
-	}
+// deviceOf returns the device that ctx carries for the user of a proof, or a new
+// one.
+func (tx *Tx) deviceOf(ctx context.Context, p *proven) (remembered, error) {
 	out := remembered{Device: codec.Device{UserID: p.user.ID}, renewed: true}
 	d, err := tx.rec.KnownDevice(presentedDevices(ctx), p.user.ID)
 	switch {
@@ -276,16 +280,11 @@ func (tx *Tx) trusted(known *codec.Device) (bool, error) {
 	return same && tx.rec.DeviceLive(&d) && tx.rec.Now < d.TrustedUntil && !tx.db.spent(&d), nil
 }
 
-// mayTrust refuses a session of a user with a second factor that none has proven
+// mayTrust refuses the proof of a user with a second factor that none has proven
 // just now: neither a trusted device nor a stolen session makes another one.
-func (tx *Tx) mayTrust(s Session) error {
-	p, err := tx.proven(s)
-	if err != nil {
-		return err
-	}
+func (tx *Tx) mayTrust(p *proven) error {
 	all, err := tx.rec.Factors(p.user.ID)
-	old := tx.rec.Now-p.at > FreshFor.Milliseconds()
-	if err == nil && all.Needed() && (old || uint16(p.methods)&records.ProvenFactors == 0) {
+	if err == nil && all.Needed() && (p.old(tx.rec.Now) || p.bare(all)) {
 		err = ErrNotFresh
 	}
 	return err

@@ -240,9 +240,9 @@ func (f Factors) Remove(ctx context.Context, proof Proof, id FactorID) error {
 // Reset removes all factors and recovery codes of a user, for an operator: the
 // way back for a user without phone and codes, after the operator has verified
 // the identity. It ends every session, refresh token, one-time token, known device
-// and API key, raises the credential version in the same commit, and opens the second step if wrong
-// codes had closed it. The password is as it was. It returns the updated user.
-// ErrUserNotFound.
+// and API key, raises the credential version in the same commit, and opens the
+// second step if wrong codes had closed it. The password is as it was. It returns
+// the updated user. ErrUserNotFound.
 func (f Factors) Reset(ctx context.Context, user UserID) (User, error) {
 	u, err := result(ctx, "reset factors", f.at.update, func(tx *Tx) (User, error) {
 		return tx.updateUser(user, func(u *codec.User, c *records.Cascade) error {
@@ -288,9 +288,7 @@ func (tx *Tx) changingFactors(proof Proof) (c factorChange, err error) {
 	if c.all, err = tx.rec.Factors(c.user.ID); err != nil {
 		return c, err
 	}
-	old := tx.rec.Now-c.at > FreshFor.Milliseconds()
-	bare := c.all.Needed() && uint16(c.methods)&records.ProvenFactors == 0 && !c.waived
-	if old || bare {
+	if c.old(tx.rec.Now) || c.bare(c.all) {
 		err = ErrNotFresh
 	}
 	return c, err

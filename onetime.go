@@ -139,18 +139,23 @@ func (tx *Tx) putOneTime(t *codec.OneTimeToken, dead []codec.OwnedKey) (OneTimeT
 		return OneTimeToken{}, err
 	}
 	t.SecretHash = token.OneTime.Hash(secret[:])
-	if err := tx.rec.DeleteOwned(records.OneTimeTokens, dead...); err != nil {
-		return OneTimeToken{}, err
-	}
-	if err := tx.rec.PutOwned(records.OneTimeTokens, t.Key, t.Append(nil)); err != nil {
-		return OneTimeToken{}, err
-	}
-	if err := tx.rec.Note(t.UserID, records.EventTokenCreated, aboutOneTime(t)); err != nil {
+	if err := tx.storeOneTime(t, dead); err != nil {
 		return OneTimeToken{}, err
 	}
 	out := newOneTimeToken(t)
 	out.Token = newToken(token.OneTime, t.Key, secret[:])
 	return out, nil
+}
+
+// storeOneTime writes a token in the place of dead ones, with its event.
+func (tx *Tx) storeOneTime(t *codec.OneTimeToken, dead []codec.OwnedKey) error {
+	if err := tx.rec.DeleteOwned(records.OneTimeTokens, dead...); err != nil {
+		return err
+	}
+	if err := tx.rec.PutOwned(records.OneTimeTokens, t.Key, t.Append(nil)); err != nil {
+		return err
+	}
+	return tx.rec.Note(t.UserID, records.EventTokenCreated, aboutOneTime(t))
 }
 
 func aboutOneTime(t *codec.OneTimeToken) records.About {

@@ -53,6 +53,14 @@ type proven struct {
 	waived  bool           // a second factor is not needed
 }
 
+// old reports whether the log-in is too long ago for a change that outlives it.
+func (p *proven) old(now int64) bool { return now-p.at > FreshFor.Milliseconds() }
+
+// bare reports whether the proof lacks the second factor that its user has.
+func (p *proven) bare(all records.FactorSet) bool {
+	return all.Needed() && uint16(p.methods)&records.ProvenFactors == 0 && !p.waived
+}
+
 // proven verifies proof in this transaction.
 func (tx *Tx) proven(proof Proof) (proven, error) {
 	if proof == nil {

@@ -2,6 +2,7 @@ package snib
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/records"
@@ -78,7 +79,7 @@ func (tx *Tx) complete(p *proven, next pendingLogIn) error {
 	next.at, next.until, next.methods = p.at, p.until, uint16(p.methods)&^next.asked
 	e := &SecondFactorError{UserID: UserID(p.user.ID)}
 	for i := range all {
-		if k := kindOfFactor(&all[i]); records.Confirmed(&all[i]) && k != FactorLost && !containsKind(e.Kinds, k) {
+		if k := kindOfFactor(&all[i]); records.Confirmed(&all[i]) && k != FactorLost && !slices.Contains(e.Kinds, k) {
 			e.Kinds = append(e.Kinds, k)
 		}
 	}
@@ -87,15 +88,6 @@ func (tx *Tx) complete(p *proven, next pendingLogIn) error {
 		return err
 	}
 	return e
-}
-
-func containsKind(kinds []FactorKind, k FactorKind) bool {
-	for _, have := range kinds {
-		if have == k {
-			return true
-		}
-	}
-	return false
 }
 
 // pendingFor is a pending log-in with some options.
