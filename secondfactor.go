@@ -30,7 +30,7 @@ type SecondFactorError struct {
 	Pending Token
 
 	UserID UserID       // whose first step it was
-	Kinds  []FactorKind // that the user can prove, each once
+	Kinds  []FactorKind // that the user can prove, each once; recovery codes last
 }
 
 // Error says that a second factor is needed.
@@ -82,6 +82,9 @@ func (tx *Tx) complete(p *proven, next pendingLogIn) error {
 		if k := kindOfFactor(&all[i]); records.Confirmed(&all[i]) && k != FactorLost && !slices.Contains(e.Kinds, k) {
 			e.Kinds = append(e.Kinds, k)
 		}
+	}
+	if i := slices.Index(e.Kinds, FactorRecoveryCodes); i >= 0 {
+		e.Kinds = append(slices.Delete(e.Kinds, i, i+1), FactorRecoveryCodes)
 	}
 	e.Pending, err = tx.sealPending(&next, &p.user)
 	if err != nil {
