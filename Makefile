@@ -1,4 +1,4 @@
-.PHONY: help check ci fuzz newuser cover golden bench harness crash soak
+.PHONY: help check ci fuzz newuser cover golden bench harness crash engines soak
 
 FUZZTIME ?= 20s
 BENCH ?= .
@@ -7,7 +7,7 @@ COUNT ?= 1
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
-check: ## format, vet, staticcheck, tidy, tests with -race, builds for other systems
+check: ## format, vet, staticcheck, tidy, tests, some with -race, a build for another system
 	scripts/check.sh
 
 ci: ## everything CI runs
@@ -18,6 +18,9 @@ fuzz: ## run every fuzz target for FUZZTIME=20s each
 
 crash: ## crash states, failing disks, kills, damage, load: OPS= KILL= DAMAGED= LOAD= …
 	scripts/crash.sh
+
+engines: ## the engines on PostgreSQL, SQLite and etcd, metrics on Prometheus
+	scripts/engines.sh
 
 soak: ## random operations and misfortunes with other seeds for DURATION=1h
 	scripts/soak.sh

@@ -64,6 +64,11 @@ const maxAPIKeyLife = 10 * 365 * day
 // disabled it is refused. It outlives ChangePassword, a sign-out everywhere and
 // changes of identities and factors: show the list on those pages. A second factor
 // is never asked of its bearer.
+//
+// 14 days before the end of a key that was made for as long, a sweep writes
+// EventAPIKeyEnding, once, so that the program can ask its user for another: at
+// the first [DB.Sweep] from then on, and of a disabled user not before the user is
+// enabled.
 type APIKeys struct{ at handle }
 
 // APIKeys returns the methods on API keys, a transaction each.
@@ -74,18 +79,19 @@ func (tx *Tx) APIKeys() APIKeys { return APIKeys{handle{db: tx.db, tx: tx}} }
 
 // Create makes a key for the user of an active session whose log-in is at most
 // [FreshFor] ago, as the user does, and returns it with its Token, this once.
-// The key outlives the session.
+// The key outlives the session. Of a user with a second factor that log-in must
+// have had it; a trusted device does not stand for it.
 //
 // ErrInvalidSession; ErrNotFresh; ErrUserDisabled; ErrAPIKeyLimit at
 // [MaxAPIKeys] live keys; ErrInvalidInput (Proof, Name, Scopes, TTL).
 func (a APIKeys) Create(ctx context.Context, fresh Session, k NewAPIKey) (APIKey, error) {
 	return result(ctx, "create API key", a.at.update, func(tx *Tx) (APIKey, error) {
 		p, err := tx.proven(fresh)
-		switch {
-		case err != nil:
+		if err == nil {
+			_, err = tx.fresh(&p)
+		}
+		if err != nil {
 			return APIKey{}, err
-		case p.old(tx.rec.Now):
-			return APIKey{}, ErrNotFresh
 		}
 		return tx.createAPIKey(p.user.ID, k)
 	})

@@ -37,7 +37,7 @@ func oneKey(tb testing.TB, db *snib.DB, u snib.User) snib.APIKey {
 	return keys[0]
 }
 
-func TestCreateAPIKeyGivesItsTokenOnce(t *testing.T) {
+func TestCreateAPIKeyHasScopesAndItsTokenOnce(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := email(t, db, "a@example.com")
 	s := logIn(t, db, "a@example.com")
@@ -381,5 +381,91 @@ func TestAPIKeysOfATransaction(t *testing.T) {
 		return nil
 	}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// endings returns the names of the keys whose end was announced, oldest first.
+func endings(tb testing.TB, db *snib.DB, u snib.UserID) (names []string) {
+	tb.Helper()
+	for _, e := range must(db.Events().List(ctx, u, snib.EventAPIKeyEnding))(tb) {
+		if e.Actor != snib.ActorLibrary || !strings.HasPrefix(e.Subject, "key_") {
+			tb.Errorf("%+v", e)
+		}
+		names = append([]string{e.Detail}, names...)
+	}
+	return names
+}
+
+// TestTheEndOfAnAPIKeyIsAnnouncedOnce: 14 days before, for the mail too, and
+// never of a key that was made for less, or is without an end.
+func TestTheEndOfAnAPIKeyIsAnnouncedOnce(t *testing.T) {
+	db, clock := clocked(t, snib.Options{Outbox: []string{"mail"}})
+	u, away, gone := user(t, db, "ada"), user(t, db, "away"), user(t, db, "gone")
+	make := func(u snib.User, name string, ttl time.Duration) snib.APIKey {
+		return must(db.APIKeys().CreateFor(ctx, u.ID, snib.NewAPIKey{Name: name, Scopes: []string{"s"}, TTL: ttl}))(t)
+	}
+	const days = 24 * time.Hour
+	make(u, "short", 14*days-tick)
+	make(u, "never", snib.Never)
+	k := make(u, "month", 30*days)
+	revoked := make(u, "revoked", 30*days)
+	make(u, "year", 365*days)
+	make(away, "of a disabled user", 30*days)
+	make(gone, "of a deleted user", 30*days)
+	must(db.DisableUser(ctx, away.ID, ""))(t)
+	if err := errors.Join(db.APIKeys().Revoke(ctx, u.ID, revoked.ID), db.DeleteUser(ctx, gone.ID)); err != nil {
+		t.Fatal(err)
+	}
+	sweeps := func(want ...string) {
+		t.Helper()
+		for range 2 {
+			must(db.Sweep(ctx))(t)
+		}
+		if got := endings(t, db, u.ID); !slices.Equal(got, want) {
+			t.Fatalf("announced %q, want %q", got, want)
+		}
+	}
+	sweeps()
+	clock.Advance(16*days - tick)
+	sweeps()
+	clock.Advance(tick)
+	wantErr(t, validKey(db, k), nil)
+	sweeps("month")
+	queued := slices.DeleteFunc(unread(t, db, "mail"), func(e snib.Event) bool { return e.Kind != snib.EventAPIKeyEnding })
+	if len(queued) != 1 || queued[0].Subject != string(k.ID) || queued[0].UserID != u.ID {
+		t.Errorf("in the outbox %+v", queued)
+	}
+	if got := endings(t, db, away.ID); got != nil {
+		t.Errorf("of a disabled user: %q", got)
+	}
+	must(db.EnableUser(ctx, away.ID))(t)
+	sweeps("month")
+	if got := endings(t, db, away.ID); !slices.Equal(got, []string{"of a disabled user"}) {
+		t.Errorf("of a user who was enabled again: %q", got)
+	}
+	if err := validKey(db, k); err != nil { // and goes on
+		t.Error(err)
+	}
+	clock.Advance(14 * days) // it is dead, and nothing is late
+	sweeps("month")
+	clock.Advance(365*days - 44*days)
+	sweeps("month", "year")
+}
+
+// TestTheEndOfAnAPIKeyIsAnnouncedOrNot: a sweep that fails has written both the
+// event and the flag, or neither, and the next one goes on.
+func TestTheEndOfAnAPIKeyIsAnnouncedOrNot(t *testing.T) {
+	db, clock := clocked(t, snib.Options{})
+	u := user(t, db, "ada")
+	newKey(t, db, u, 20*24*time.Hour)
+	clock.Advance(7 * 24 * time.Hour)
+	failing(t, db, func() error { return second(db.Sweep(ctx)) }, func(n int64) {
+		if got := len(endings(t, db, u.ID)); got != 0 {
+			t.Fatalf("operation %d failed: %d events", n, got)
+		}
+	})
+	must(db.Sweep(ctx))(t)
+	if got := len(endings(t, db, u.ID)); got != 1 {
+		t.Errorf("%d events", got)
 	}
 }

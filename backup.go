@@ -63,7 +63,10 @@ func (f File) Backup(ctx context.Context, w io.Writer) error {
 	if w == nil {
 		return during("backup", missing("w"))
 	}
-	err := f.db.store.Backup(ctx, w, f.db.o.told("backup"))
+	s, err := f.db.inFile()
+	if err == nil {
+		err = s.Backup(ctx, w, f.db.o.told("backup"))
+	}
 	return during("backup", err)
 }
 
@@ -80,7 +83,11 @@ func (f File) BackupFile(ctx context.Context, path string, opts *CopyOptions) er
 	if err := given("path", path); err != nil {
 		return during("backup", err)
 	}
-	err := f.db.store.BackupFile(ctx, path, opts.replace(), f.db.o.told("backup"))
+	s, err := f.db.inFile()
+	if err != nil {
+		return during("backup", err)
+	}
+	err = s.BackupFile(ctx, path, opts.replace(), f.db.o.told("backup"))
 	return f.db.copied("backup", err)
 }
 
@@ -99,7 +106,11 @@ func (f File) CompactTo(ctx context.Context, path string, opts *CopyOptions) err
 	if err := given("path", path); err != nil {
 		return during("compact", err)
 	}
-	err := f.db.store.CompactTo(ctx, path, opts.replace(), f.db.o.told("compact"), opts.without()...)
+	s, err := f.db.inFile()
+	if err != nil {
+		return during("compact", err)
+	}
+	err = s.CompactTo(ctx, path, opts.replace(), f.db.o.told("compact"), opts.without()...)
 	return f.db.copied("compact", err)
 }
 
@@ -118,7 +129,11 @@ func (f File) CompactTo(ctx context.Context, path string, opts *CopyOptions) err
 // errors.ErrUnsupported under New, whose handle is the application's, and on
 // Windows, where a file in use cannot be replaced.
 func (f File) Compact(ctx context.Context) error {
-	return f.db.copied("compact", f.db.store.Compact(ctx, f.db.o.told("compact"), (*CopyOptions)(nil).without()...))
+	s, err := f.db.inFile()
+	if err != nil {
+		return during("compact", err)
+	}
+	return f.db.copied("compact", s.Compact(ctx, f.db.o.told("compact"), (*CopyOptions)(nil).without()...))
 }
 
 // copied maps the outcome of making a copy.

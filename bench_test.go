@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // benchDB opens a synced database with one user and n sessions of others.
@@ -54,6 +56,12 @@ func benchDB(b *testing.B, n int) (*snib.DB, snib.User, []string) {
 	return db, email(b, db, "a@example.com"), tokens
 }
 
+// sessionKey is where the record of a token's session lies.
+func sessionKey(text string) []byte {
+	key, _ := token.Session.Parse(text, make([]byte, token.Session.Secret))
+	return key[:]
+}
+
 // The floor is what a program pays that looks the same record up with a plain
 // View and Get; compare within one run.
 func BenchmarkValidateSession(b *testing.B) {
@@ -66,7 +74,7 @@ func BenchmarkValidateSession(b *testing.B) {
 		}
 		i := 0
 		for b.Loop() {
-			key := []byte(tokens[i%len(tokens)][2:32])
+			key := sessionKey(tokens[i%len(tokens)])
 			i++
 			if err := handle.View(func(tx *bolt.Tx) error {
 				if tx.Bucket([]byte("snib")).Bucket([]byte("sessions")).Get(key) == nil {
@@ -98,8 +106,41 @@ func BenchmarkValidateSession(b *testing.B) {
 	})
 }
 
+// BenchmarkView is a closure that reads a user, against bbolt's with the record alone;
+// compare within one run.
+func BenchmarkView(b *testing.B) {
+	db, u, _ := benchDB(b, 900)
+	var handle *bolt.DB
+	if err := db.View(ctx, func(tx *snib.Tx) error { handle = tx.Bolt().DB(); return nil }); err != nil {
+		b.Fatal(err)
+	}
+	for name, view := range map[string]func() error{
+		"bbolt": func() error {
+			return handle.View(func(tx *bolt.Tx) error {
+				if tx.Bucket([]byte("snib")).Bucket([]byte("users")).Get([]byte(u.ID)) == nil {
+					return fmt.Errorf("no user")
+				}
+				return nil
+			})
+		},
+		"snib": func() error {
+			return db.View(ctx, func(tx *snib.Tx) error { _, err := tx.GetUser(u.ID); return err })
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := view(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkCreateSession creates durable sessions by a number of writers at
-// once; the reported time is per session.
+// once; the reported time is per session. Run it with GOGC and GOMEMLIMIT to see how
+// often the collector runs for them, and the memory that it leaves.
 func BenchmarkCreateSession(b *testing.B) {
 	for _, writers := range []int{1, 64, 512} {
 		b.Run(fmt.Sprint("writers=", writers), func(b *testing.B) {
@@ -111,6 +152,9 @@ func BenchmarkCreateSession(b *testing.B) {
 				}
 				users = append(users, u)
 			}
+			runtime.GC()
+			var old, now runtime.MemStats
+			runtime.ReadMemStats(&old)
 			before, start := must(db.Stats(ctx))(b), time.Now()
 			var done atomic.Int64
 			var wg sync.WaitGroup
@@ -129,6 +173,9 @@ func BenchmarkCreateSession(b *testing.B) {
 			after := must(db.Stats(ctx))(b)
 			b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "sessions/s")
 			b.ReportMetric(float64(b.N)/float64(max(1, after.Commits-before.Commits)), "sessions/commit")
+			runtime.ReadMemStats(&now)
+			b.ReportMetric(1000*float64(now.NumGC-old.NumGC)/float64(b.N), "collections/1000-sessions")
+			b.ReportMetric(float64(now.HeapSys-now.HeapReleased)/(1<<20), "heap-MB")
 		})
 	}
 }

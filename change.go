@@ -48,6 +48,9 @@ func (tx *Tx) ChangeCredentials(token string, change func(tx *Tx, s Session) err
 	}
 	var s codec.Session
 	v.Decode(&s)
+	outer := tx.changing
+	tx.changing = s.Key
+	defer func() { tx.changing = outer }()
 	if err := change(tx, tx.publicSession(&v)); err != nil {
 		return Session{}, tx.rec.DoomIf(true, err)
 	}
@@ -97,7 +100,7 @@ func (tx *Tx) keep(s *codec.Session) (Session, error) {
 // token stays, and with it the time of its log-in, to which the next use of it
 // goes back: its bearer has proven nothing now.
 func (tx *Tx) keepInFamily(s *codec.Session, f *codec.Family) (Session, error) {
-	next := tx.familySession(f)
+	next := tx.refreshRules().FamilySession(f)
 	next.AuthTime, next.Methods = s.AuthTime, s.Methods
 	out, err := tx.issue(&next, s.Key)
 	if err != nil {
@@ -119,7 +122,7 @@ func (tx *Tx) keepInFamily(s *codec.Session, f *codec.Family) (Session, error) {
 // authenticated now, as by Reauthenticate. Of one born of a refresh token, which
 // has ended, that is the last: it ends at the deadline that it has.
 //
-// It calls Options.BeforeAuth and is throttled as a log-in by the primary
+// It calls Options.Throttle.BeforeAuth and is throttled as a log-in by the primary
 // identity is, with the session as [WithProof]: failures of strangers do not
 // count, those of the session do.
 //
@@ -203,7 +206,7 @@ func (tx *Tx) verifiedSession(token string, password *opened) (codec.Session, er
 	if err != nil {
 		return s, err
 	}
-	if all, err := tx.rec.Factors(u.ID); err != nil || all.Needed() {
+	if all, err := tx.rec.FactorsOf(&u); err != nil || all.Needed() || tx.mustHave(&u) {
 		return s, err // by the password alone it is as old as before
 	}
 	s.AuthTime = tx.rec.Now

@@ -244,3 +244,27 @@ func TestNothingIsCommittedAfterAMethodThatFailedHalfWay(t *testing.T) {
 	valid(t, db, s)
 	must(0, use(func(*snib.Tx, snib.User) error { return nil }))(t)
 }
+
+// TestMergeWithinChangeCredentials gives the session one new token.
+func TestMergeWithinChangeCredentials(t *testing.T) {
+	p := newPair(t, snib.Options{})
+	s := must(p.db.ChangeCredentials(ctx, p.into.Token.Reveal(), func(tx *snib.Tx, s snib.Session) error {
+		m, err := tx.Identities().Merge(ctx, p.into.Token.Reveal(), p.from.Token.Reveal())
+		if err == nil && (m.Session.ID != s.ID || m.Session.Token.Reveal() != "") {
+			t.Errorf("%+v", m.Session)
+		}
+		return err
+	}))(t)
+	invalid(t, p.db, p.into)
+	valid(t, p.db, s)
+	if n := len(must(p.db.ListUserSessions(ctx, p.ada.ID))(t)); n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+	p = newPair(t, snib.Options{})
+	quiet(t, p.db, func() {
+		_, err := p.db.ChangeCredentials(ctx, p.from.Token.Reveal(), func(tx *snib.Tx, s snib.Session) error {
+			return second(tx.Identities().Merge(ctx, p.into.Token.Reveal(), p.from.Token.Reveal()))
+		})
+		wantErr(t, err, snib.ErrUserNotFound)
+	})
+}

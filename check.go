@@ -27,8 +27,10 @@ type CheckReport struct {
 	ForeignHashes int // users whose imported password hash is not replaced yet
 	SealedHashes  int // users whose password hash is sealed
 	Newer         int // records of kinds that a later program has added to the file
+	Guests        int // users without identity and password, made by CreateGuest
+	Invitations   int // those that wait, and dead ones until they are swept
 	Leaving       int // deleted users of whose rows the sweep has some to remove
-	Rows          int // in the buckets of Options.Owned
+	Rows          int // in the buckets or tables of Options.Owned
 	OrphanRows    int // those of them that are of no user
 
 	// Orphans tells where the orphan rows are, the first 1,000 places. They are the
@@ -99,7 +101,7 @@ func (db *DB) Check(ctx context.Context) (CheckReport, error) {
 func newCheckReport(r records.Report) CheckReport {
 	out := CheckReport{
 		Users: r.Users, Passwords: r.Passwords, Disabled: r.Disabled, ForeignHashes: r.ForeignHashes, SealedHashes: r.SealedHashes,
-		Newer: r.Newer, Outbox: r.Outbox, Newest: clock.Time(r.Newest), Leaving: r.Leaving, Rows: r.Rows, OrphanRows: r.OrphanRows,
+		Newer: r.Newer, Outbox: r.Outbox, Newest: clock.Time(r.Newest), Leaving: r.Leaving, Invitations: r.Invites, Guests: r.Guests, Rows: r.Rows, OrphanRows: r.OrphanRows,
 		Problems: problems(r.Breaches), Found: r.Found,
 	}
 	for k, n := range r.Records {

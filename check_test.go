@@ -348,3 +348,28 @@ func TestCheckHonoursItsContextAndItsBound(t *testing.T) {
 		t.Errorf("found %d, reported %d, want 1500 and 1000", report.Found, len(report.Problems))
 	}
 }
+
+// TestCheckAllocations: Check allocates by user and not by record, so that its time
+// in a large file is not the collector's.
+func TestCheckAllocations(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	db := snibtest.NewDB(t, &snib.Options{Sessions: snib.SessionPolicy{MaxPerUser: 1000}})
+	ada := nobody(t, db, "ada")
+	checkOf := func(sessions int) float64 {
+		must(0, db.Update(ctx, func(tx *snib.Tx) error {
+			for range sessions {
+				if _, err := tx.CreateSession(ada, snib.SessionOptions{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))(t)
+		return leastAllocs(20, 0, func() { must(db.Check(ctx))(t) })
+	}
+	few := checkOf(100) // and as many events as a user has
+	if many := checkOf(200); many > few+10 {
+		t.Errorf("%v allocations with 100 sessions, %v with 300", few, many)
+	}
+}

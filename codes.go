@@ -2,19 +2,15 @@ package snib
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
+	"strings"
 	"time"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/codes"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/throttle"
-	"github.com/snibdb/snib/internal/token"
 )
 
 // Codes prove an address by 8 digits that are mailed to it: to sign in without
@@ -47,13 +43,9 @@ type Codes struct{ db *DB }
 // try must be counted even if the caller gives up.
 func (db *DB) Codes() Codes { return Codes{db} }
 
-const (
-	codeLife  = 10 * time.Minute
-	codeTries = 5
-	codeRange = 100_000_000 // 8 digits
-
-	codeTried = sha256.Size // where the wrong tries are in Data, behind the sum
-)
+// codeKnown is before the purpose of a code that a known device of the user has
+// asked for, and which has places of its own.
+const codeKnown = codePurpose + "known:"
 
 // Code is one code, as Begin has drawn it.
 type Code struct {
@@ -89,69 +81,37 @@ func (c Codes) Begin(ctx context.Context, purpose, provider, identifier string) 
 
 // drawCode draws a code for u, or one that opens nothing, by the same steps.
 func (tx *Tx) drawCode(purpose string, u *codec.User) (Code, error) {
-	key, err := tx.rec.NewKey(records.OneTimeTokens, u.ID)
+	d, err := codes.Draw(&tx.rec, u.ID)
 	if err != nil {
 		return Code{}, err
 	}
-	secret, err := token.NewSecret(tx.db.o.Rand)
-	if err != nil {
-		return Code{}, err
-	}
-	digits, err := drawDigits(tx.db.o.Rand)
-	if err != nil {
-		return Code{}, err
-	}
-	until := clock.After(tx.rec.Now, codeLife)
-	c := Code{Handle: newToken(token.OneTime, tx.masked(key, secret[:]), secret[:]), ExpiresAt: clock.Time(until)}
-	sum := codeSum(secret[:], digits)
+	c := Code{Handle: Token{newSecret(d.Handle)}, ExpiresAt: clock.Time(d.ExpiresAt)}
 	if u.ID == "" || u.DisabledAt != 0 {
 		return c, nil
 	}
-	c.UserID, c.Digits = UserID(u.ID), Token{newSecret(digits)}
-	c.record = codec.OneTimeToken{
-		Key: key, UserID: u.ID, Purpose: codePurpose + purpose, SecretHash: token.OneTime.Hash(secret[:]),
-		Epoch: tx.rec.State.Epoch, ExpiresAt: until, CredentialVersion: u.CredentialVersion, Data: append(sum, 0),
-	}
+	c.UserID, c.Digits, c.record = UserID(u.ID), Token{newSecret(d.Digits)}, d.Record(&tx.rec, u, codePurpose+purpose)
 	return c, nil
 }
 
-// masked hides a key in a handle, and finds it again: two handles of one user
-// have nothing in common that a stranger who asked for both could see.
-func (tx *Tx) masked(key codec.OwnedKey, secret []byte) codec.OwnedKey {
-	mask := sha256.Sum256(secret)
-	owner := tx.rec.Owner(codePurpose + string(mask[:]))
-	more := tx.rec.Owner(codePurpose + "id" + string(mask[:]))
-	for i := range owner {
-		key[i] ^= owner[i]
-		key[len(owner)+i] ^= more[i]
-	}
-	return key
-}
-
-func drawDigits(random io.Reader) (string, error) {
-	var b [4]byte
-	for {
-		if _, err := io.ReadFull(random, b[:]); err != nil {
-			return "", fmt.Errorf("reading random bytes: %w", err)
-		}
-		if n := binary.BigEndian.Uint32(b[:]); n < 42*codeRange { // else the low codes were likelier
-			return fmt.Sprintf("%08d", n%codeRange), nil
-		}
-	}
-}
-
-func codeSum(secret []byte, digits string) []byte {
-	h := hmac.New(sha256.New, secret)
-	io.WriteString(h, digits)
-	return h.Sum(nil)
-}
-
 // Store makes a code good, durably. Mail the digits when it has returned nil.
+//
+// A known device of the user, in ctx ([WithDevice]), has a minute and three places
+// of its own: strangers who ask for codes in the name of the user take none of
+// them.
+//
 // ErrUserNotFound for a code that opens nothing, ErrUserDisabled,
 // ErrOneTimeTokenLimit (a minute after the last of the purpose, three at a
 // time), ErrInvalidOneTimeToken if the user's credentials have changed since
 // Begin.
 func (c Codes) Store(ctx context.Context, code Code) error {
+	purpose := strings.TrimPrefix(code.record.Purpose, codePurpose)
+	d, err := c.db.deviceFor(ctx, string(code.UserID))
+	switch {
+	case err != nil:
+		return during("store code", err)
+	case d.UserID != "":
+		code.record.Purpose = codeKnown + purpose
+	}
 	return during("store code", c.db.updateIfNeeded(ctx, func(tx *Tx) error {
 		u, err := tx.user(code.UserID)
 		switch {
@@ -167,7 +127,7 @@ func (c Codes) Store(ctx context.Context, code Code) error {
 			return err
 		}
 		if wait != 0 {
-			return &OneTimeTokenLimitError{Purpose: code.record.Purpose[len(codePurpose):], RetryAt: clock.Time(wait)}
+			return &OneTimeTokenLimitError{Purpose: purpose, RetryAt: clock.Time(wait)}
 		}
 		return tx.storeOneTime(&code.record, dead)
 	}))
@@ -209,8 +169,8 @@ func (c Codes) use(ctx context.Context, purpose, handle, digits string, do func(
 		if err != nil {
 			return err
 		}
-		if right = hmac.Equal(codeSum(secret, digits), t.Data[:codeTried]); !right {
-			return tx.missed(&t)
+		if right = codes.Right(&t, secret, digits); !right {
+			return codes.Missed(&tx.rec, &t)
 		}
 		u, err := tx.user(UserID(t.UserID))
 		if err != nil {
@@ -222,7 +182,7 @@ func (c Codes) use(ctx context.Context, purpose, handle, digits string, do func(
 		if err := tx.rec.Note(u.ID, records.EventTokenUsed, aboutOneTime(&t)); err != nil {
 			return err
 		}
-		if err = do(tx, newUser(u)); isSecondStep(err) {
+		if err = do(tx, byCode(u)); isSecondStep(err) {
 			second, err = err, nil
 		} else {
 			second = nil
@@ -246,6 +206,24 @@ func (c Codes) use(ctx context.Context, purpose, handle, digits string, do func(
 	return err
 }
 
+// A mailedCode is the evidence that a code was right.
+type mailedCode struct{}
+
+func byCode(u codec.User) User {
+	out := newUser(u)
+	out.login = mailedCode{}
+	return out
+}
+
+// recheck implements evidence.
+func (mailedCode) recheck(*Tx) (codec.User, error) { return codec.User{}, ErrInvalidCredentials }
+
+// methods implements evidence.
+func (mailedCode) methods(*Tx) (Methods, error) { return MethodOneTimeToken, nil }
+
+// complete implements evidence.
+func (mailedCode) complete(*Tx) bool { return false }
+
 // attempt counts a try for the codes of a user; nil if nothing counts.
 func (c Codes) attempt(ctx context.Context, user string) (*throttle.Attempt, error) {
 	by, err := c.db.caller(ctx)
@@ -260,22 +238,13 @@ func (tx *Tx) liveCode(purpose, handle string) (codec.OneTimeToken, []byte, erro
 	if err := checkPurpose(purpose); err != nil {
 		return codec.OneTimeToken{}, nil, err
 	}
-	var secret [32]byte
-	key, ok := token.OneTime.Parse(handle, secret[:])
+	key, secret, ok := codes.Parse(&tx.rec, handle)
 	if !ok {
 		return codec.OneTimeToken{}, nil, ErrInvalidOneTimeToken
 	}
-	t, err := tx.liveOneTimeAt(tx.masked(key, secret[:]), secret[:], codePurpose+purpose)
-	if err == nil && len(t.Data) <= codeTried {
+	t, err := tx.liveOneTimeAt(key, secret, "")
+	if err == nil && (!codes.Is(&t) || t.Purpose != codePurpose+purpose && t.Purpose != codeKnown+purpose) {
 		err = ErrInvalidOneTimeToken
 	}
-	return t, secret[:], err
-}
-
-// missed counts a wrong try in the record, which ends with the last one.
-func (tx *Tx) missed(t *codec.OneTimeToken) error {
-	if t.Data[codeTried]++; t.Data[codeTried] >= codeTries {
-		return tx.rec.DeleteOwned(records.OneTimeTokens, t.Key)
-	}
-	return tx.rec.PutOwned(records.OneTimeTokens, t.Key, t.Append(nil))
+	return t, secret, err
 }

@@ -277,13 +277,21 @@ func (tx *Tx) trusted(known *codec.Device) (bool, error) {
 		return false, err
 	}
 	same := d.UserID == known.UserID && token.Equal(d.SecretHash, known.SecretHash)
-	return same && tx.rec.DeviceLive(&d) && tx.rec.Now < d.TrustedUntil && !tx.db.spent(&d), nil
+	if !same || !tx.rec.DeviceLive(&d) || tx.rec.Now >= d.TrustedUntil || tx.db.spent(&d) {
+		return false, nil
+	}
+	u, err := tx.user(UserID(d.UserID))
+	if err != nil {
+		return false, err
+	}
+	all, err := tx.rec.FactorsOf(&u)
+	return all.Needed(), err // it stands for none where there is none
 }
 
 // mayTrust refuses the proof of a user with a second factor that none has proven
 // just now: neither a trusted device nor a stolen session makes another one.
 func (tx *Tx) mayTrust(p *proven) error {
-	all, err := tx.rec.Factors(p.user.ID)
+	all, err := tx.rec.FactorsOf(&p.user)
 	if err == nil && all.Needed() && (p.old(tx.rec.Now) || p.bare(all)) {
 		err = ErrNotFresh
 	}

@@ -287,6 +287,8 @@ func (s spy) Pin(ctx context.Context) (kv.Snapshot, error) {
 	return spySnapshot{inner, s.n}, err
 }
 
+func (r spySnapshot) Unwrap() kv.Reader { return r.Snapshot }
+
 func (r spySnapshot) Get(space kv.Space, key []byte) ([]byte, bool, error) {
 	if space == spaces.SpaceDevices {
 		*r.n++
@@ -567,7 +569,7 @@ func TestDevicesThatThePolicyRulesOutAreStrangers(t *testing.T) {
 	db := openFile(t, path, &o)
 	u := email(t, db, "ada@example.com")
 	s := logIn(t, db, "ada@example.com")
-	enrol(t, db, s) // s has proven it
+	enrolIn(t, db, &s) // s has proven it
 	trusted := must(db.Devices().Trust(ctx, s, 0))(t)
 	if _, _, err := db.LogIn(on(trusted), "email", "ada@example.com", password, snib.SessionOptions{}); err != nil {
 		t.Fatal(err)

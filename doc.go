@@ -6,8 +6,8 @@
 //
 // # Concepts
 //
-// A [User] has an id that never changes, up to sixteen identities (none only
-// after a [DB.Repair] that had to take the last, or when another has proven it), at most one password, and
+// A [User] has an id that never changes, up to sixteen identities (none of a
+// guest, after a [DB.Repair] that had to take the last, or when another has proven it), at most one password, and
 // [Attributes]. An [Identity] is a provider and an
 // identifier, "email" and an address, say; the first is the primary. Attributes
 // declared in [Options].Indexes can be looked up, and be unique.
@@ -125,7 +125,7 @@
 // DB without the context. [Tx.Bolt] is the bbolt transaction underneath, for
 // buckets of the application's own; with [New] the application keeps its own
 // bbolt handle, and [DB.Join] works inside a transaction that it began. Rows in
-// buckets of Options.Owned go with their user. No
+// buckets of Options.Owned, or in tables of another engine, go with their user. No
 // method of Tx hashes a password, as that takes long: call [DB.HashPassword]
 // before.
 //
@@ -136,7 +136,7 @@
 //
 // # Limits
 //
-// One process at a time has the file open ([ErrLocked]). A user has at most 16
+// One process at a time has a file open ([ErrLocked]). A user has at most 16
 // identities, 64 attributes in 64 KiB, 1,000 sessions and 100 refresh tokens; a
 // new session or refresh token ends the one that would end first. Of 3 one-time
 // tokens of a purpose and 32 in all none is ended: one more is refused
@@ -145,6 +145,14 @@
 //
 // Log-ins are throttled: see [ThrottlePolicy], and tell the client by
 // [WithClient]. This package does not send mail, and is no OAuth client.
+//
+// # Several programs
+//
+// [OpenStore] opens the accounts in a store that several programs have open at
+// once, on an [Engine] of another module. The guarantees hold between them: what
+// one has revoked is refused by the next call of any other. Time is the store's.
+// Give all of them the same Options.Keys, Indexes and Providers; see
+// [File.Redeclare]. What needs a file is [ErrUnsupported].
 //
 // # What is not protected
 //

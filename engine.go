@@ -6,23 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/durable"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/boltkv"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/reindex"
+	"github.com/snibdb/snib/internal/upgrade"
 )
 
 // This file alone names the engine.
 
 // bbolt is the engine as a store.
 type bbolt struct{ *boltkv.Store }
+
+// SwapShadows implements kv.Shadower.
+func (bbolt) SwapShadows(w kv.Tx, names ...string) error { return boltkv.Swap(w, names...) }
+
+// DropShadows implements kv.Shadower.
+func (bbolt) DropShadows(w kv.Tx) error { return boltkv.DropShadows(w) }
 
 func (b bbolt) join(btx any) (kv.Tx, error) { return b.Join(btx.(*bolt.Tx)) }
 
@@ -49,7 +56,7 @@ func Open(path string, opts *Options) (*DB, error) {
 
 // OpenContext is Open, which ctx ends: before an upgrade, or between the steps
 // of building an index, the file stays as it was. A file that waits for its lock
-// waits for Options.LockTimeout all the same.
+// waits for Options.File.LockTimeout all the same.
 func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 	if err := given("path", path); err != nil {
 		return nil, during("open", err)
@@ -59,6 +66,41 @@ func OpenContext(ctx context.Context, path string, opts *Options) (*DB, error) {
 		return nil, during("open", err)
 	}
 	return db.openFile(ctx, path)
+}
+
+// emptyFile opens a file for an import.
+func (db *DB) emptyFile(path string) (kv.Store, error) {
+	s, err := boltkv.Open(path, db.o.engine(db.initialise))
+	if err != nil {
+		return nil, err
+	}
+	return bbolt{s}, nil
+}
+
+// OpenReadOnly opens a database for tools that only look: the file stays byte
+// for byte as it is, as do its modification time and its directory. Several can
+// have it open so at once, but not while a program has it open by Open, and the
+// reverse: ErrLocked after Options.File.LockTimeout. Every writing method returns
+// ErrReadOnly. Declarations are the file's whatever opts say, nothing is swept,
+// and no key file is made. opts may be nil.
+//
+// Errors are those of Open, ErrReadOnly for a file of an earlier format, which
+// Open upgrades, and fs.ErrNotExist.
+func OpenReadOnly(ctx context.Context, path string, opts *Options) (*DB, error) {
+	if err := given("path", path); err != nil {
+		return nil, during("open", err)
+	}
+	db, err := prepare(opts)
+	if err != nil {
+		return nil, during("open", err)
+	}
+	db.o.Providers, db.o.Indexes, db.o.Owned, db.o.Outbox, db.o.SweepEvery = nil, nil, nil, nil, -1
+	db.o.keysAsTheyAre = true
+	s, err := boltkv.OpenReadOnly(path, db.o.engine(nil))
+	if err != nil {
+		return nil, during("open", err)
+	}
+	return db.start(ctx, bbolt{s})
 }
 
 // openFile makes a prepared DB usable.
@@ -125,7 +167,7 @@ func prepare(opts *Options) (*DB, error) {
 	db.file = &records.File{Config: records.Config{
 		Failures: failures, Clock: db.clock, Rand: s.Rand,
 		MaxSessions: s.Sessions.MaxPerUser, MaxFamilies: s.Refresh.MaxPerUser,
-		MaxOutbox: records.MaxOutbox,
+		Protected: s.Roles.Protected, MaxOutbox: records.MaxOutbox,
 	}}
 	if _, err := rand.Read(db.processKey[:]); err != nil {
 		return nil, fmt.Errorf("reading random bytes: %w", err)
@@ -133,9 +175,9 @@ func prepare(opts *Options) (*DB, error) {
 	return db, nil
 }
 
-// start brings the store to what the options declare and makes db usable. It
+// start brings the store to the declarations of the options and makes db usable. It
 // closes the store if it cannot.
-func (db *DB) start(ctx context.Context, s store) (_ *DB, err error) {
+func (db *DB) start(ctx context.Context, s kv.Store) (_ *DB, err error) {
 	db.store = s
 	started := false
 	defer func() {
@@ -148,6 +190,10 @@ func (db *DB) start(ctx context.Context, s store) (_ *DB, err error) {
 	}
 	started = true
 	db.startSweeper()
+	db.counts.FollowOthers()
+	if db.others != nil {
+		db.others.pulse(db)
+	}
 	return db, nil
 }
 
@@ -162,10 +208,11 @@ func (db *DB) Close() error {
 	}
 	db.closeOnce.Do(func() {
 		db.stopSweeper()
+		db.stopPulse()
 		db.stopCounts()
 		db.stopKeyUses()
 		db.closeErr = during("close", db.store.Close())
-		db.bell.ring() // consumers of the outbox find it closed
+		db.bell.Ring() // consumers of the outbox find it closed
 	})
 	return db.closeErr
 }
@@ -181,7 +228,11 @@ func (db *DB) Close() error {
 // methods of db return ErrNested until btx, if it is writable, ends; use the
 // Tx, and do not write through btx.DB() either.
 func (db *DB) Join(btx *bolt.Tx) (*Tx, error) {
-	w, err := db.store.join(btx)
+	s, err := db.inFile()
+	if err != nil {
+		return nil, during("join", err)
+	}
+	w, err := s.join(btx)
 	if err != nil {
 		return nil, during("join", err)
 	}
@@ -197,7 +248,8 @@ func (db *DB) Join(btx *bolt.Tx) (*Tx, error) {
 	// must not be answered either when btx has ended.
 	tx.gone = func() bool { return btx.DB() == nil }
 	if writer != nil {
-		btx.OnCommit(db.bell.ring)
+		btx.OnCommit(db.bell.Ring)
+		btx.OnCommit(func() { tx.settle(true) })
 	}
 	return tx, nil
 }
@@ -212,14 +264,18 @@ func (tx *Tx) Bolt() *bolt.Tx {
 }
 
 // Underlying is the engine's own transaction under tx, for programs that know
-// which engine it is: a *bbolt.Tx, with what Bolt says of it. It is nil after
-// tx has ended.
+// which engine it is: a *bbolt.Tx, with what Bolt says of it, or what the engine
+// given to [OpenStore] documents. It is nil after tx has ended, and where the
+// engine has nothing to hand out.
 func (tx *Tx) Underlying() any {
 	if tx.ended {
 		return nil
 	}
 	if btx, ok := boltkv.Bolt(tx.rec.R); ok {
 		return btx
+	}
+	if u, ok := kv.As[kv.Underlier](tx.rec.R); ok {
+		return u.Underlying()
 	}
 	return nil
 }
@@ -257,17 +313,23 @@ func RepairFile(ctx context.Context, path string, opts *Options) (RepairReport, 
 // repairFile repairs the file that was opened for it, and closes it.
 func (db *DB) repairFile(ctx context.Context) (report RepairReport, err error) {
 	defer func() { err = errors.Join(err, db.store.Close()) }() // also if Options.Progress panics
+	if err := db.store.View(ctx, records.Complete); err != nil {
+		return report, during("repair", err)
+	}
 	if len(db.o.Keys) > 0 {
 		if err := db.openKeys(false); err != nil {
 			return report, during("repair", err)
 		}
 	}
-	if err := db.upgradeDamaged(ctx); err != nil {
+	if err := db.upgrade().Damaged(ctx); err != nil {
 		return report, during("repair", err)
 	}
-	if err := db.adoptDamaged(ctx); err != nil {
+	d := db.declaring()
+	spaces, err := d.Damaged(ctx)
+	if err != nil {
 		return report, during("repair", err)
 	}
+	db.extend(spaces)
 	return db.Repair(ctx)
 }
 
@@ -297,19 +359,38 @@ func (db *DB) openDamaged(ctx context.Context, path string) error {
 	return err
 }
 
-// scratch returns a store of the same spaces in a temporary file beside the
-// database, and a function that removes it.
-func (db *DB) scratch() (kv.Store, func(), error) {
-	f, err := durable.Beside(db.store.Path(), "sorting")
+// workspace returns a path beside which temporary files may lie, and a function
+// that ends it: that of the file, or one in a directory of its own, mode 0700.
+func (db *DB) workspace() (path string, remove func(), err error) {
+	if path := db.path(); path != "" {
+		return path, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "snib-")
 	if err != nil {
+		return "", nil, fmt.Errorf("make a temporary directory: %w", err)
+	}
+	return filepath.Join(dir, "store"), func() { os.RemoveAll(dir) }, nil
+}
+
+// scratch returns a store of the same spaces in a temporary file, beside the
+// database if that is a file, and a function that removes it.
+func (db *DB) scratch() (kv.Store, func(), error) {
+	path, remove, err := db.workspace()
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := durable.Beside(path, "sorting")
+	if err != nil {
+		remove()
 		return nil, nil, fmt.Errorf("make a temporary file: %w", err)
 	}
 	s, err := boltkv.Open(f.Name(), boltkv.Options{Bucket: records.Bucket, Spaces: records.Spaces, InsecureNoSync: true})
 	if err != nil {
 		f.Remove()
+		remove()
 		return nil, nil, err
 	}
-	return s, func() { s.Close(); f.Remove() }, nil
+	return s, func() { s.Close(); f.Remove(); remove() }, nil
 }
 
 // engine returns the options of the store underneath. init fills a new one.
@@ -317,17 +398,21 @@ func (s *settings) engine(init func(kv.Tx) error) boltkv.Options {
 	return boltkv.Options{
 		Bucket:         records.Bucket,
 		Spaces:         records.Spaces,
-		LockTimeout:    max(s.LockTimeout, 1), // not to wait is to look once
+		LockTimeout:    max(s.File.LockTimeout, 1), // not to wait is to look once
 		BusyTimeout:    s.BusyTimeout,
 		InsecureNoSync: s.InsecureNoSync,
-		MaxSize:        s.MaxSize,
+		MaxSize:        s.File.MaxSize,
 		Init:           init,
 		Logger:         s.Logger,
 	}
 }
 
-// hasTree reports whether the file has a space of that name.
-func hasTree(w kv.Tx, name string) (bool, error) { return boltkv.Has(w, name) }
+// upgrade makes files of earlier formats those of today.
+func (db *DB) upgrade() *upgrade.Config {
+	return &upgrade.Config{
+		File: db.file, Store: db.store, Clock: db.clock, Log: db.o.Logger, Told: db.o.told("upgrade"), Has: boltkv.Has, Drop: boltkv.Drop,
+	}
+}
 
 // dropTrees removes spaces of an earlier format, by name.
 func dropTrees(w kv.Tx, names ...string) error { return boltkv.Drop(w, names...) }
@@ -341,12 +426,3 @@ func copyFile(ctx context.Context, f *durable.File, from string, wait time.Durat
 func placeFile(f *durable.File, path string, replace bool, wait time.Duration) error {
 	return boltkv.Place(f, path, replace, wait)
 }
-
-// swapTrees puts the shadows of users, identities and attributes in their
-// place. Nothing has been written to either in this transaction.
-func swapTrees(w kv.Tx) error {
-	return boltkv.Swap(w, codec.SpaceUsers, codec.SpaceIdentities, codec.SpaceAttributes)
-}
-
-// dropShadows removes all that is being built.
-func dropShadows(w kv.Tx) error { return boltkv.DropShadows(w) }

@@ -37,19 +37,40 @@ var (
 	// Returned as [AttributeTakenError] by CreateUser, ImportUser and
 	// UpdateUserAttributes, and as [ConflictError] by Open when a new unique
 	// index finds two. Nothing was written.
-	ErrAttributeTaken = errors.New("attribute is taken by another user")
+	ErrAttributeTaken = records.ErrAttributeTaken
+)
+
+// About sign-up.
+var (
+	// ErrSignUpClosed: Options.SignUp does not let this person sign up, whether
+	// or not there is an account. Returned by BeginSignUp, PeekSignUp and
+	// FinishSignUp of [Identities], and by ResolveExternal for a person without
+	// an account. PeekInvitation and AcceptInvitation return it too. Nothing was written.
+	ErrSignUpClosed = errors.New("sign-up is closed")
+
+	// ErrInvitationLimit: the file has [MaxInvitations] live ones; none was made and
+	// none ended. Returned by [Identities.Invite]. Revoke one.
+	ErrInvitationLimit = errors.New("limit of invitations")
 )
 
 // About roles.
 var (
 	// ErrLastHolder: the user is the last enabled one with a role of
 	// RolePolicy.Protected. Returned as [LastHolderError] by Roles.Withdraw,
-	// DeleteUser and DisableUser. Nothing was written. Grant it to another first.
-	ErrLastHolder = errors.New("last holder of a protected role")
+	// DeleteUser, DisableUser and Identities.Merge. Nothing was written. Grant it to another first.
+	ErrLastHolder = records.ErrLastHolder
 
 	// ErrRoleHeld: a user has the role, so it cannot be claimed. Returned by
 	// Claim and ClaimToken of [Roles].
 	ErrRoleHeld = errors.New("role is held")
+)
+
+// About merging.
+var (
+	// ErrNotMergeable: something of the two accounts does not go together. Returned
+	// as [MergeError], which has the reason, by [Identities.Merge]. Nothing was
+	// written.
+	ErrNotMergeable = errors.New("accounts cannot be merged")
 )
 
 // About presented credentials. Say no more than that they were refused.
@@ -57,7 +78,8 @@ var (
 	// ErrInvalidCredentials: unknown identity, no password, a disabled user
 	// and a wrong password, which are one error at one cost. Returned by
 	// AuthenticateUser, LogIn, ChangePassword and Reauthenticate, for a wrong code
-	// by FinishLogIn, FinishRefreshToken and ConfirmTOTP of [Factors], and by
+	// by FinishLogIn, FinishRefreshToken and ConfirmTOTP of [Factors], for a passkey
+	// that is gone by methods that take an [Assertion], and by
 	// CreateSession and CreateRefreshToken when the credentials of the User given
 	// as [Proof] have changed since it was read. Ask to log in (again).
 	ErrInvalidCredentials = errors.New("invalid credentials")
@@ -89,7 +111,8 @@ var (
 
 	// ErrInvalidOneTimeToken: the one-time token is malformed, unknown, expired,
 	// used, ended or for another purpose. Returned by Use and Peek of
-	// [OneTimeTokens], and by Claim of [Roles] for another text.
+	// [OneTimeTokens], by Claim of [Roles] for another text, and by PeekSignUp and
+	// FinishSignUp of [Identities], PeekInvitation and AcceptInvitation.
 	ErrInvalidOneTimeToken = records.ErrInvalidOneTimeToken
 
 	// ErrDeviceNotFound: the call carries no token of a known device of the
@@ -118,9 +141,37 @@ var (
 	// all the same. [Throttle.Unlock] and [Factors.Reset] open it.
 	ErrFactorsClosed = errors.New("too many wrong codes")
 
+	// ErrEnrolment: the user must have a second factor ([FactorPolicy]), and the
+	// log-in that is to add the first one has shown a password and nothing else.
+	// Returned by FinishLogIn, FinishRefreshToken, BeginTOTP, ConfirmTOTP and
+	// AddPasskey of [Factors]. Mail a one-time token, or go on from a known device:
+	// see [Enrolling].
+	ErrEnrolment = errors.New("a mailed one-time token or a known device is needed for the first factor")
+
+	// ErrLastFactor: the user must have a second factor ([FactorPolicy]), and has
+	// no other. Returned by Remove of [Factors]. Nothing was written. Add another
+	// one first; [Factors.Reset] removes all.
+	ErrLastFactor = errors.New("last second factor of a user who must have one")
+
 	// ErrFactorNotFound: the user has no such factor, or none that waits to be
 	// confirmed. Returned by methods of [Factors].
 	ErrFactorNotFound = records.ErrFactorNotFound
+
+	// ErrPasskeyTaken: the credential is registered already, for this user or
+	// another. Returned by AddPasskey of [Factors]. Nothing was written.
+	ErrPasskeyTaken = records.ErrPasskeyTaken
+
+	// ErrPasskeyCloned: the counter of an authenticator has not risen since it was
+	// used last. Another may hold its key. Returned by UsePasskey,
+	// FinishLogInByPasskey and FinishRefreshTokenByPasskey of [Factors], with an
+	// event. Ask for another factor, and to remove this one;
+	// FactorPolicy.InsecureClones lets it pass.
+	ErrPasskeyCloned = errors.New("the counter of the passkey has not risen")
+
+	// ErrInvalidChallenge: the challenge of a passkey is malformed, expired, for
+	// another purpose or user, or was answered already. Returned by methods of
+	// [Factors] that take one. Begin anew.
+	ErrInvalidChallenge = errors.New("invalid challenge")
 
 	// ErrOneTimeTokenLimit: the user has as many one-time tokens as there may
 	// be, or got one of this purpose less than a minute ago; none was made and
@@ -146,11 +197,13 @@ var (
 	// ended. Returned by Create and CreateFor of [APIKeys]. Revoke one.
 	ErrAPIKeyLimit = errors.New("limit of API keys")
 
-	// ErrNotFresh: the log-in of the session is more than [FreshFor] ago, or, for
-	// a change of factors, was without the second factor that the user has.
-	// Returned by Create of [APIKeys] and by methods of [Factors]. Ask for the
-	// password again, by [DB.Reauthenticate], or for a log-in.
-	ErrNotFresh = errors.New("log-in is too long ago")
+	// ErrNotFresh: the log-in of the session is more than [FreshFor] ago, or was
+	// without the second factor that the user has; a trusted device is none here.
+	// Returned by Create of [APIKeys], Trust of [Devices], FinishLink of
+	// [Identities] and methods of [Factors], and by Merge of [Identities] as
+	// [MergeError]. Ask for password and factor again, by
+	// [DB.Reauthenticate], or for a log-in.
+	ErrNotFresh = errors.New("a fresh log-in is needed, with the second factor if the user has one")
 )
 
 // About arguments.
@@ -159,10 +212,16 @@ var (
 	// an [InputError], which names the field. Nothing was written. Any method
 	// that takes more than ids and tokens may return it, and so do methods that
 	// revoke by an id for a text that is none, such as a token.
-	ErrInvalidInput = errors.New("invalid input")
+	ErrInvalidInput = records.ErrInvalidInput
 
-	// ErrTooLarge: a user may have no more of this (LinkIdentity, the 17th
-	// identity; BeginTOTP, the 9th factor), or a closure wrote more than one transaction may hold, and
+	// ErrTooMany: a user may have no more of this. Returned by Merge of [Identities]
+	// for identities or roles of two users that are too many for one, by LinkIdentity and
+	// Verify of [Identities] for the 17th identity, by Grant and Claim of [Roles] for the 17th
+	// role, and by BeginTOTP and AddPasskey of [Factors] for the 9th
+	// factor. Nothing was written.
+	ErrTooMany = records.ErrTooMany
+
+	// ErrTooLarge: a closure wrote more than one transaction may hold, and
 	// nothing of it is kept, even if the closure returns nil.
 	ErrTooLarge = kv.ErrTooLarge
 )
@@ -195,10 +254,21 @@ var (
 	// queue for password hashing is full. Nothing was written; try later.
 	ErrBusy = kv.ErrBusy
 
+	// ErrUnsupported: the store is not a file, or its engine cannot do this. It is
+	// errors.ErrUnsupported too. Returned under [OpenStore] by the methods that it
+	// names.
+	ErrUnsupported = fmt.Errorf("not on this store: %w", errors.ErrUnsupported)
+
+	// ErrClock: the clock of this machine differs by more than a minute from those
+	// of the others that have the store open. Nothing was written. Returned by
+	// OpenStore and by calls that write, where the store has no clock of its own.
+	ErrClock = records.ErrClock
+
 	// ErrUnknown: the commit failed after it may have become durable (a failed
-	// sync). Returned by methods that write, Repair included. The handle
-	// refuses everything from then on with ErrClosed: close it, open the file
-	// again and look whether the change is there.
+	// sync, a server that did not answer). Returned by methods that write, Repair
+	// included. On a file the handle refuses everything from then on with
+	// ErrClosed: close it, open the file again and look whether the change is
+	// there. A server's store goes on: look.
 	ErrUnknown = kv.ErrUnknown
 )
 
@@ -211,12 +281,12 @@ var (
 	// ErrFileGone: the file was removed, moved away or replaced by another one
 	// while the DB had it open. Returned by the call that notices and, with
 	// ErrClosed, by all later ones: writes, copies, sweeps and Close look at
-	// the path, reads only at the open file. Nothing is acknowledged
-	// afterwards. Earlier writes are in the gone file.
+	// the path, reads only at the open file, milliseconds later. No write
+	// is acknowledged afterwards. Earlier writes are in the gone file.
 	ErrFileGone = kv.ErrGone
 
 	// ErrLocked: another process, or another DB of this one, has the file open,
-	// and went on having it for Options.LockTimeout; the text says which.
+	// and went on having it for Options.File.LockTimeout; the text says which.
 	// Returned by Open, Restore and RepairFile.
 	ErrLocked = kv.ErrLocked
 
@@ -225,7 +295,7 @@ var (
 	// read-only bbolt handle or transaction.
 	ErrReadOnly = kv.ErrReadOnly
 
-	// ErrFull: no space left on the device, Options.MaxSize or a file size
+	// ErrFull: no space left on the device, Options.File.MaxSize or a file size
 	// limit is reached. Nothing was written and nothing is lost. Revocations
 	// and deletes still succeed; other writes succeed again once there is
 	// space.
@@ -241,6 +311,11 @@ var (
 	// New, and by calls that meet such a record, Restore and Repair too.
 	ErrNewerFormat = records.ErrNewerFormat
 
+	// ErrIncomplete: an import into the file or store has not ended; run
+	// [ImportFile] or [ImportStore] again. Returned by Open, New, OpenStore,
+	// Restore and RepairFile.
+	ErrIncomplete = records.ErrIncomplete
+
 	// ErrForeignFile: the file is not a database of this library. Nothing
 	// was changed. Returned by Open, New, Restore and RepairFile.
 	ErrForeignFile = records.ErrForeignFile
@@ -250,7 +325,7 @@ var (
 // an [ErrInvalidInput]. A program that shows it to people in their language
 // chooses the text by Field and Code and fills in Min and Max.
 type InputError struct {
-	Field  string // "Identifier", "Password", "Attributes[name]", "Options.LockTimeout", …
+	Field  string // "Identifier", "Password", "Attributes[name]", "Options.File.LockTimeout", …
 	Code   string // one of the constants CodeRequired, CodeTooShort, …
 	Reason string // the fault in English; never the value
 
@@ -384,6 +459,8 @@ var failures = records.Failures{
 	Corrupt: func(space, reason string) error { return &CorruptError{Space: space, Reason: reason} },
 	Input:   func(field string, f fold.Fault) error { return faulty(field, f) },
 	Taken:   func(attribute string) error { return &AttributeTakenError{Name: attribute} },
+
+	LastHolder: func(role string) error { return &LastHolderError{Role: role} },
 }
 
 // during says in which operation an error happened; op is "" inside of one.

@@ -106,7 +106,7 @@ func TestErrLockedNamesTheFile(t *testing.T) {
 	if err := db.File().BackupFile(ctx, closed, nil); err != nil {
 		t.Fatal(err)
 	}
-	o := &snib.Options{LockTimeout: -1}
+	o := &snib.Options{File: snib.FileOptions{LockTimeout: -1}}
 	for name, call := range map[string]func() error{
 		"Open":         func() error { return second(snib.Open(open, o)) },
 		"RepairFile":   func() error { return second(snib.RepairFile(ctx, open, o)) },

@@ -39,14 +39,20 @@ const (
 	EventDeviceRevoked        EventKind = "device-revoked"         // Subject: the device; by Revoke or RevokeAll of [Devices]
 	EventAPIKeyCreated        EventKind = "api-key-created"        // Subject: the key; Detail: its name
 	EventAPIKeyRevoked        EventKind = "api-key-revoked"        // Subject: the key; by Revoke, RevokeByID or RevokeAll of [APIKeys]
+	EventAPIKeyEnding         EventKind = "api-key-ending"         // Subject: a key that ends within 14 days; Detail: its name; by the sweep, once
 	EventRoleGranted          EventKind = "role-granted"           // Detail: the role; by Grant or Claim of [Roles]
 	EventRoleWithdrawn        EventKind = "role-withdrawn"         // Detail: the role
+	EventGuestCreated         EventKind = "guest-created"          // by CreateGuest of [Identities]
+	EventGuestUpgraded        EventKind = "guest-upgraded"         // an identity or a password is there
+	EventInvitationAccepted   EventKind = "invitation-accepted"    // with user-created; Detail: the identity
 	EventFactorAdded          EventKind = "factor-added"           // Subject: the factor; Detail: its kind; by ConfirmTOTP of [Factors]
 	EventFactorRemoved        EventKind = "factor-removed"         // Subject: the factor; Detail: its kind
 	EventFactorsReset         EventKind = "factors-reset"          // by Reset of [Factors]
 	EventRecoveryCodesCreated EventKind = "recovery-codes-created" // those of before are void
 	EventRecoveryCodeUsed     EventKind = "recovery-code-used"     // in the place of a factor
 	EventFactorsClosed        EventKind = "factors-closed"         // ten wrong codes in a row: somebody knows the password
+	EventPasskeyCloned        EventKind = "passkey-cloned"         // Subject: the factor; its counter has not risen, so that two may hold it
+	EventUserMerged           EventKind = "user-merged"            // of the user who stays, before user-deleted of the other; Detail: the id of the other; by Merge of [Identities]
 )
 
 // Events of log-ins, each with its Subject. The 100 newest of a user are kept.

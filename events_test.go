@@ -34,6 +34,9 @@ var eventsOf = map[string][]snib.EventKind{
 	"Identities.Verify":          {"identity-claimed", "identity-linked"},
 	"Identities.ResolveExternal": {"user-created"}, "Identities.FinishLink": {"identity-linked"},
 	"Identities.BeginMove": {"token-created"}, "Identities.FinishMove": {"identity-moved", "token-used"},
+	"Identities.FinishSignUp":     {"identity-claimed", "user-created"},
+	"Identities.AcceptInvitation": {"user-created", "invitation-accepted", "role-granted"}, "Identities.CreateGuest": {"guest-created", "log-in"}, "Identities.Invite": nil, "Identities.RevokeInvitation": nil,
+	"Identities.Merge":   {"identity-linked", "role-granted", "user-merged", "user-deleted"},
 	"UpdateUserPassword": {"password-set"}, "ChangePassword": {"password-changed"}, "RemoveUserPassword": {"password-removed"},
 	"Update": {"token-used", "password-set"}, "UpdateUserAttributes": nil,
 	"LogIn": {"log-in"}, "CreateSession": {"log-in"}, "CreateRefreshToken": {"refresh-token-created"}, "Reauthenticate": {"reauthenticated"},
@@ -41,6 +44,7 @@ var eventsOf = map[string][]snib.EventKind{
 	"RenewSession": nil, "ExtendSession": nil, "UpdateSessionAttributes": nil, "Refresh": nil,
 	"RevokeSession": nil, "RevokeSessionByID": nil, "RevokeToken": nil, "RefreshTokens.Revoke": nil, "RefreshTokens.RevokeByID": nil,
 	"RevokeUserSessions": {"sessions-revoked"}, "RefreshTokens.RevokeAll": {"refresh-tokens-revoked"},
+	"Tokens.StoreReset": {"token-created"}, "Tokens.CreateReset": {"token-created"}, "Tokens.FinishReset": {"token-used", "identity-verified", "password-set"},
 	"Tokens.Create": {"token-created"}, "Tokens.Use": {"token-used"}, "Tokens.Revoke": nil, "Tokens.RevokeAll": nil,
 	"EndEverything": {"everything-ended"}, "File.ResetClock": {"everything-ended"},
 	"APIKeys.Create": {"api-key-created"}, "APIKeys.CreateFor": {"api-key-created"},
@@ -51,13 +55,16 @@ var eventsOf = map[string][]snib.EventKind{
 	"Events.Ack": nil, "Codes.Store": {"token-created"}, "Codes.Use": {"token-used", "log-in"},
 	"Factors.BeginTOTP": nil, "Factors.ConfirmTOTP": {"factor-added"}, "Factors.CreateRecoveryCodes": {"recovery-codes-created"},
 	"Factors.Remove": {"factor-removed"}, "Factors.Reset": {"factors-reset"},
+	"Factors.AddPasskey": {"factor-added"}, "Factors.UsePasskey": nil, "Factors.Rename": nil,
+	"Factors.FinishLogInByPasskey": {"log-in"}, "Factors.FinishRefreshTokenByPasskey": {"refresh-token-created"},
+	"Factors.LogIn": {"recovery-code-used", "log-in"}, "Factors.LogInRefreshToken": {"recovery-code-used", "refresh-token-created"},
 	"Factors.FinishLogIn": {"recovery-code-used", "log-in"}, "Factors.FinishRefreshToken": {"refresh-token-created"},
 }
 
 // TestEveryChangeHasItsEvent: in the outbox, and in the list of its user. That
 // both are one commit, TestAFailureAnywhereLeavesTheStateBefore shows.
 func TestEveryChangeHasItsEvent(t *testing.T) {
-	seen := map[snib.EventKind]bool{"refresh-reuse": true, "unlocked": true, "log-in-failed": true, "identity-verified": true, "factors-closed": true} // tested below
+	seen := map[snib.EventKind]bool{"refresh-reuse": true, "unlocked": true, "log-in-failed": true, "identity-verified": true, "factors-closed": true, "api-key-ending": true, "guest-upgraded": true, "passkey-cloned": true} // tested below
 	for name, write := range writes {
 		want, known := eventsOf[name]
 		if !known {
@@ -155,7 +162,7 @@ func TestAReuseIsAnEventOfTheLibrary(t *testing.T) {
 	}
 }
 
-func TestUnlockIsAnEvent(t *testing.T) {
+func TestUnlockAndUnlockIdentityAreEvents(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	u := user(t, db, "ada")
 	if err := db.Throttle().UnlockIdentity(snib.AsOperator(ctx), u.Identities[0].Provider, u.Identities[0].Identifier); err != nil {
@@ -533,5 +540,31 @@ func TestEventsOfOneMillisecondKeepTheirOrder(t *testing.T) {
 	}
 	if n := len(must(db.Events().List(ctx, u.ID, snib.EventLogIn))(t)); n != 100 {
 		t.Errorf("%d log-ins, want 100", n)
+	}
+}
+
+// TestMovedEventsKeepApart: an event that a merge moves takes the place of none, though
+// its own id is taken under the other user.
+func TestMovedEventsKeepApart(t *testing.T) {
+	db := snibtest.NewDB(t, nil)
+	ada, bob := user(t, db, "ada"), user(t, db, "bob")
+	into, from := session(t, db, ada.ID), session(t, db, bob.ID)
+	b := handle(t, db)
+	for _, e := range must(db.Events().List(ctx, bob.ID))(t) {
+		key, _ := codec.ParseOwnedKeyDigits(string(e.ID)[4:])
+		r := must(codec.DecodeEvent(key[:], rawGet(t, b, "events", string(e.ID))))(t)
+		r.Key, r.UserID, r.Detail = codec.MakeOwnedKey(ownerOf(t, b, ada.ID), key.OwnID()), string(ada.ID), "of ada"
+		rawPut(t, b, "events", string(r.Key[:]), r.Append(nil))
+	}
+	before := must(db.Events().List(ctx, ada.ID))(t)
+	m := must(db.Identities().Merge(ctx, into.Token.Reveal(), from.Token.Reveal()))(t)
+	after := must(db.Events().List(ctx, ada.ID))(t)
+	for _, e := range before {
+		if !slices.Contains(after, e) {
+			t.Errorf("%+v is gone", e)
+		}
+	}
+	if n := len(before) + m.Events + 2; m.Events != 2 || len(after) != n { // identity-linked, user-merged
+		t.Errorf("%d events, want %d", len(after), n)
 	}
 }

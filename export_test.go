@@ -40,12 +40,12 @@ func Forget(db *DB) {
 func SetMaxOutbox(db *DB, n uint64) { db.file.MaxOutbox = n }
 
 // StoreFailures stores what the background would.
-func StoreFailures(db *DB) error { return db.storeCounts(context.Background(), nil) }
+func StoreFailures(db *DB) error { return db.counts.StoreLogIns(context.Background()) }
 
 // AddFailure is a failed log-in of a user, and Failures how many users have some
 // that are not stored.
-func AddFailure(db *DB, id UserID) { db.failed.add(string(id), [16]byte{}, db.clock.Latest()) }
-func Failures(db *DB) int          { return len(db.failed.of) }
+func AddFailure(db *DB, id UserID) { db.counts.LogIns.Add(string(id), [16]byte{}, db.clock.Latest()) }
+func Failures(db *DB) int          { return db.counts.LogIns.Users() }
 
 // EventNames returns the names of all kinds of events in the file.
 func EventNames() (out []EventKind) {
@@ -58,17 +58,68 @@ func EventNames() (out []EventKind) {
 // ForgetKeyUses drops the uses of API keys that are not written yet.
 func ForgetKeyUses(db *DB) { db.keyUses.Take() }
 
+// InFile reports whether db is in a file of bbolt, and not on another engine.
+func InFile(db *DB) bool { return db.path() != "" }
+
+// Records returns all that a store holds, on any engine: values by space and key.
+func Records(db *DB) (map[string]map[string]string, error) {
+	all := map[string]map[string]string{}
+	err := db.store.View(context.Background(), func(r kv.Reader) error {
+		clear(all)
+		for i, spec := range records.Spaces {
+			if spec.Shadow {
+				continue
+			}
+			all[spec.Name] = map[string]string{}
+			if err := r.Scan(kv.Space(i), nil, nil, 0, func(k, v []byte) error {
+				all[spec.Name][string(k)] = string(v)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+// PutRecords changes and removes records of a space, behind the library's back.
+func PutRecords(db *DB, space string, changed map[string]string, gone []string) error {
+	return db.store.Exclusive(context.Background(), func(w kv.Tx) error {
+		for i, spec := range records.Spaces {
+			if spec.Name != space || spec.Shadow {
+				continue
+			}
+			for key, value := range changed {
+				if err := w.Put(kv.Space(i), []byte(key), []byte(value)); err != nil {
+					return err
+				}
+			}
+			for _, key := range gone {
+				if err := w.Delete(kv.Space(i), []byte(key)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
 // WrapStore puts a store around the one underneath and returns what puts it
 // back.
 func (db *DB) WrapStore(wrap func(kv.Store) kv.Store) (restore func()) {
 	inner := db.store
-	db.store = wrapped{store: inner, Store: wrap(inner)}
+	if in, ok := inner.(fileStore); ok {
+		db.store = wrapped{fileStore: in, Store: wrap(inner)}
+	} else {
+		db.store = wrap(inner)
+	}
 	return func() { db.store = inner }
 }
 
 // wrapped takes what kv.Store has from the one around.
 type wrapped struct {
-	store
+	fileStore
 	kv.Store
 }
 
@@ -129,7 +180,7 @@ func OpenWrapped(path string, opts *Options, wrap func(kv.Store) kv.Store) (*DB,
 	if err != nil {
 		return nil, err
 	}
-	return db.start(context.Background(), wrapped{store: bbolt{s}, Store: wrap(s)})
+	return db.start(context.Background(), wrapped{fileStore: bbolt{s}, Store: wrap(s)})
 }
 
 // Build says how indexes are built, for tests: in small batches, and on a store
@@ -162,9 +213,9 @@ func (b Build) start(ctx context.Context, opts *Options, open func(boltkv.Option
 	if err != nil {
 		return nil, err
 	}
-	var s store = bbolt{inner}
+	var s fileStore = bbolt{inner}
 	if b.Wrap != nil {
-		s = wrapped{store: s, Store: b.Wrap(inner)}
+		s = wrapped{fileStore: s, Store: b.Wrap(inner)}
 	}
 	if db, err = db.start(ctx, s); err == nil {
 		db.store = bbolt{inner}
@@ -180,6 +231,7 @@ type Kind struct {
 	UsedOnce        bool
 	Lasts           bool
 	History         bool
+	Merge           string          // "moves", "ends" or "refuses"
 	Ends            map[string]bool // by occasion
 }
 
@@ -197,6 +249,7 @@ func Kinds() (out []Kind) {
 		row := Kind{
 			Title: k.Title, Space: records.Spaces[k.Space].Name,
 			Most: k.Most, Invariant: k.Invariant, UsedOnce: k.UsedOnce, Lasts: k.Lasts, History: k.History, Refuses: k.Refuses, Ends: map[string]bool{},
+			Merge: map[records.MergeRule]string{records.MergeMoves: "moves", records.MergeEnds: "ends", records.MergeRefuses: "refuses"}[k.Merge],
 		}
 		for i, name := range Occasions {
 			row.Ends[name] = k.Ends&(1<<i) != 0
@@ -217,4 +270,15 @@ func SpaceNames() (out []string) {
 }
 
 // WallOf is the time of the wall, as the options of db have it.
-func WallOf(db *DB) time.Time { return db.clock.Wall() }
+func WallOf(db *DB) time.Time {
+	if db.shared {
+		db.view(context.Background(), func(*Tx) error { return nil }) // which tells the time of the store
+	}
+	return db.clock.Wall()
+}
+
+// EndGuests decides about guests whom a sweep has seen.
+func EndGuests(db *DB, ids ...string) (int, error) {
+	steps := db.steps()
+	return steps.EndGuests(context.Background(), ids, db.o.Roles.Protected)
+}

@@ -82,7 +82,7 @@ func portrait(tb testing.TB) (*snib.DB, snib.UserID) {
 	must(db.APIKeys().CreateFor(ctx, u.ID, snib.NewAPIKey{Name: "backup", Scopes: []string{"notes:read"}, TTL: snib.Never}))(tb)
 	must(db.Roles().Grant(ctx, u.ID, "support"))(tb)
 	err = db.Update(ctx, func(tx *snib.Tx) error {
-		b, err := tx.Bolt().CreateBucketIfNotExists([]byte("notes"))
+		b, err := inFile(tb, tx).CreateBucketIfNotExists([]byte("notes"))
 		if err != nil {
 			return err
 		}

@@ -2,14 +2,13 @@ package snib
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
-	"strings"
+	"slices"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/ticket"
+	"github.com/snibdb/snib/internal/users"
 )
 
 // External is the answer of a provider of identities, such as an OpenID Connect
@@ -25,7 +24,28 @@ type External struct {
 	// without email_verified.
 	AddressProvider, Address string
 
+	// SecondFactor says that the provider asserts a second factor for this log-in
+	// (the claim amr, "mfa" say), which Options.Factors.AssertsMFA must allow.
+	SecondFactor bool
+
 	Attributes Attributes // of a user who is made
+}
+
+// asserted is the evidence of a provider's answer.
+type asserted struct {
+	provider string
+	factor   bool
+}
+
+// recheck implements evidence.
+func (asserted) recheck(*Tx) (codec.User, error) { return codec.User{}, ErrInvalidCredentials }
+
+// methods implements evidence.
+func (asserted) methods(*Tx) (Methods, error) { return MethodProvider, nil }
+
+// complete implements evidence.
+func (a asserted) complete(tx *Tx) bool {
+	return a.factor && slices.Contains(tx.db.o.Factors.AssertsMFA, a.provider)
 }
 
 // LinkRequiredError is an [ErrLinkRequired]: the address that a provider asserts
@@ -44,11 +64,10 @@ func (e *LinkRequiredError) Error() string { return ErrLinkRequired.Error() }
 // Unwrap makes it an ErrLinkRequired.
 func (e *LinkRequiredError) Unwrap() error { return ErrLinkRequired }
 
-// linkLife is how long FinishLink may take, in milliseconds.
-const linkLife = 10 * 60_000
-
 // ResolveExternal returns the user of a provider's answer, who is the [Proof] of a
-// new session, with MethodProvider in SessionOptions.Methods. In this order:
+// new session with MethodProvider. Of a user with a second factor, or who must have
+// one, that is the first step, unless the provider has asserted a second factor and
+// Options.Factors.AssertsMFA names it. In this order:
 //
 //   - The user who has the identity Provider and Subject. Addresses play no part,
 //     so one that has changed at the provider changes nothing here.
@@ -67,10 +86,16 @@ const linkLife = 10 * 60_000
 // does an account that a stranger made in advance take in its victim (Sudhodanan
 // and Paverd, USENIX Security 2022).
 //
-// ErrUserDisabled; ErrInvalidInput (Provider, Subject, AddressProvider, Address,
+// ErrUserDisabled; ErrSignUpClosed in the place of a new user, by Options.SignUp; ErrInvalidInput (Provider, Subject, AddressProvider, Address,
 // Attributes); ErrAttributeTaken.
 func (x Identities) ResolveExternal(ctx context.Context, e External) (User, error) {
-	return result(ctx, "resolve external", x.at.updateIfNeeded, func(tx *Tx) (User, error) { return tx.resolve(&e) })
+	return result(ctx, "resolve external", x.at.updateIfNeeded, func(tx *Tx) (User, error) {
+		u, err := tx.resolve(&e)
+		if err == nil {
+			u.login = asserted{e.Provider, e.SecondFactor}
+		}
+		return u, err
+	})
 }
 
 func (tx *Tx) resolve(e *External) (User, error) {
@@ -95,6 +120,9 @@ func (tx *Tx) resolve(e *External) (User, error) {
 			return tx.linkExternal(&holder, &subject, vouched)
 		}
 	}
+	if err := tx.admitsExternal(&address, vouched); err != nil {
+		return User{}, err
+	}
 	u, err := tx.CreateUser(NewUser{Provider: e.Provider, Identifier: e.Subject, Verified: true, Attributes: e.Attributes})
 	if err == nil && vouched {
 		u, err = tx.verifyIdentity(u.ID, e.AddressProvider, e.Address)
@@ -102,10 +130,19 @@ func (tx *Tx) resolve(e *External) (User, error) {
 	return u, tx.rec.DoomIf(err != nil, err)
 }
 
+// admitsExternal refuses a new user whom Options.SignUp does not admit. An address
+// counts if the provider's word is proof of it.
+func (tx *Tx) admitsExternal(address *codec.Identity, vouched bool) error {
+	if !vouched {
+		return tx.db.o.SignUp.admits("")
+	}
+	return tx.db.o.SignUp.admits(users.Domain(tx.rec.Declared, address))
+}
+
 // identities are the two of an answer; the second is zero without an address.
 func (e *External) identities(tx *Tx) (subject, address codec.Identity, err error) {
 	named := func(provider, identifier, field, other string) (codec.Identity, error) {
-		x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
+		x, err := tx.identity(provider, identifier)
 		if wrong, ok := errors.AsType[*InputError](err); ok && wrong.Field == "Identifier" {
 			wrong.Field = field
 		} else if ok {
@@ -136,7 +173,7 @@ func (tx *Tx) linkExternal(holder *codec.User, subject *codec.Identity, vouched 
 	if holder.DisabledAt != 0 {
 		return User{}, ErrUserDisabled
 	}
-	factors, err := tx.rec.Factors(holder.ID)
+	factors, err := tx.rec.FactorsOf(holder)
 	if err != nil {
 		return User{}, err
 	}
@@ -145,7 +182,8 @@ func (tx *Tx) linkExternal(holder *codec.User, subject *codec.Identity, vouched 
 		return User{}, err
 	}
 	if !vouched || factors.Needed() || unlinked {
-		return User{}, &LinkRequiredError{Pending: tx.pendingLink(holder.ID, subject)}
+		text := ticket.Link(&tx.rec, tx.textKey(), holder.ID, subject.Provider, subject.Identifier)
+		return User{}, &LinkRequiredError{Pending: Token{newSecret(text)}}
 	}
 	return tx.verifyIdentity(UserID(holder.ID), subject.Provider, subject.Identifier)
 }
@@ -160,47 +198,17 @@ func (tx *Tx) linkExternal(holder *codec.User, subject *codec.Identity, vouched 
 // [Identities.Verify].
 func (x Identities) FinishLink(ctx context.Context, proof Proof, pending string) (User, error) {
 	return result(ctx, "finish link", x.at.updateIfNeeded, func(tx *Tx) (User, error) {
-		c, err := tx.changingFactors(proof) // the same proof as a change of factors
+		p, err := tx.proven(proof)
+		if err == nil {
+			_, err = tx.fresh(&p)
+		}
 		if err != nil {
 			return User{}, err
 		}
-		provider, subject, ok := tx.openLink(c.user.ID, pending)
+		provider, subject, ok := ticket.OpenLink(&tx.rec, tx.textKey(), p.user.ID, pending)
 		if !ok {
 			return User{}, ErrInvalidOneTimeToken
 		}
-		return tx.verifyIdentity(UserID(c.user.ID), provider, subject)
+		return tx.verifyIdentity(UserID(p.user.ID), provider, subject)
 	})
-}
-
-const linkPrefix = "snlnk_"
-
-// pendingLink is a text that openLink takes for this user: a deadline, the
-// identity, and a MAC over them and the user.
-func (tx *Tx) pendingLink(user string, x *codec.Identity) Token {
-	b := binary.BigEndian.AppendUint64(nil, uint64(tx.rec.Now+linkLife))
-	b = append(b, x.Provider+"\x00"+x.Identifier...)
-	return Token{newSecret(linkPrefix + string(codec.AppendBase32(nil, append(tx.linkMAC(user, b), b...))))}
-}
-
-func (tx *Tx) linkMAC(user string, b []byte) []byte {
-	h := hmac.New(sha256.New, tx.db.processKey[:])
-	owner := tx.rec.Owner(user)
-	h.Write([]byte("snib link\x00"))
-	h.Write(owner[:])
-	h.Write(b)
-	return h.Sum(nil)
-}
-
-func (tx *Tx) openLink(user, text string) (provider, subject string, ok bool) {
-	digits, ok := strings.CutPrefix(text, linkPrefix)
-	b := make([]byte, len(digits)*5/8)
-	if !ok || len(b) < sha256.Size+8 || len(digits) > 1024 || !codec.DecodeBase32(b, digits) {
-		return "", "", false
-	}
-	mac, b := b[:sha256.Size], b[sha256.Size:]
-	if !hmac.Equal(mac, tx.linkMAC(user, b)) || tx.rec.Now >= int64(binary.BigEndian.Uint64(b)) {
-		return "", "", false
-	}
-	provider, subject, ok = strings.Cut(string(b[8:]), "\x00")
-	return provider, subject, ok
 }

@@ -61,10 +61,12 @@ const (
 // program has just authenticated by password or one-time token. Once the user has
 // a factor it must be a session of a log-in with a second factor; a recovery code
 // is one, a password alone is not. Otherwise they return ErrNotFresh; call
-// Reauthenticate. A change raises the credential version and ends all sessions,
-// refresh tokens, one-time tokens and known devices of the user, except the session
-// that is the proof and its refresh token.
-// Behind snibhttp call them within Manager.ChangeCredentials, which shows how.
+// Reauthenticate. The first factor of a user who must have one ([FactorPolicy])
+// takes more than a password, see [Enrolling]; else ErrEnrolment. A change raises the credential version and ends all sessions,
+// refresh tokens, one-time tokens and known devices of the user, the session that is
+// the proof too. Within [DB.ChangeCredentials], with its session as the proof, that
+// one stays, under another token, with its refresh token. Behind snibhttp that is
+// Manager.ChangeCredentials, which shows how.
 type Factors struct{ at handle }
 
 // Factors returns the methods on second factors, a transaction each.
@@ -78,7 +80,7 @@ func (tx *Tx) Factors() Factors { return Factors{handle{db: tx.db, tx: tx}} }
 // this device, both for people: 1–64 bytes of text, the issuer without a colon.
 // The account in the URI is the primary identity.
 //
-// Errors are those of [Proof]; ErrNotFresh; ErrNoKey; ErrTooLarge for the 9th;
+// Errors are those of [Proof]; ErrNotFresh; ErrNoKey; ErrTooMany for the 9th;
 // ErrInvalidInput (Issuer, Name).
 func (f Factors) BeginTOTP(ctx context.Context, proof Proof, issuer, name string) (TOTPEnrolment, error) {
 	return result(ctx, "begin TOTP", f.at.update, func(tx *Tx) (TOTPEnrolment, error) {
@@ -88,7 +90,7 @@ func (f Factors) BeginTOTP(ctx context.Context, proof Proof, issuer, name string
 		if err := checkFactorName("Name", name); err != nil {
 			return TOTPEnrolment{}, err
 		}
-		c, err := tx.changingFactors(proof)
+		c, err := tx.changingFactors(ctx, proof)
 		if err != nil {
 			return TOTPEnrolment{}, err
 		}
@@ -101,7 +103,7 @@ func (f Factors) BeginTOTP(ctx context.Context, proof Proof, issuer, name string
 		}
 		made, err := tx.rec.NewTOTP(c.all, c.user.ID, name, seed[:])
 		if errors.Is(err, records.ErrTooManyFactors) {
-			err = ErrTooLarge
+			err = ErrTooMany
 		}
 		if err != nil {
 			return TOTPEnrolment{}, err
@@ -133,14 +135,14 @@ func accountOf(u *codec.User) string {
 }
 
 // ConfirmTOTP makes a factor out of one that waits, if code is one of its codes.
-// From then on log-ins ask for it. The session that is the proof counts as one
-// that was signed in with it. The code is spent: the next log-in needs another.
+// From then on log-ins ask for it. The session of [DB.ChangeCredentials] counts as
+// one that was signed in with it. The code is spent: the next log-in needs another.
 //
 // ErrFactorNotFound if it does not wait any more; ErrInvalidCredentials for a
 // wrong code, after which it waits on. Errors of [Proof]; ErrNotFresh; ErrNoKey.
 func (f Factors) ConfirmTOTP(ctx context.Context, proof Proof, id FactorID, code string) (Factor, error) {
 	return result(ctx, "confirm TOTP", f.at.updateIfNeeded, func(tx *Tx) (Factor, error) {
-		c, err := tx.changingFactors(proof)
+		c, err := tx.changingFactors(ctx, proof)
 		if err != nil {
 			return Factor{}, err
 		}
@@ -159,9 +161,7 @@ func (f Factors) ConfirmTOTP(ctx context.Context, proof Proof, id FactorID, code
 		if err != nil {
 			return Factor{}, err
 		}
-		waiting.Counter, waiting.ExpiresAt, waiting.UsedAt = step, clock.Never, tx.rec.Now
-		c.event, c.about = records.EventFactorAdded, aboutFactor(waiting)
-		err = tx.changeFactors(c, records.MethodTOTP, func() error { return tx.rec.PutFactor(waiting) })
+		err = tx.confirm(c, waiting, step)
 		return newFactor(waiting), err
 	})
 }
@@ -174,7 +174,7 @@ func (f Factors) ConfirmTOTP(ctx context.Context, proof Proof, id FactorID, code
 // for. Errors of [Proof]; ErrNotFresh.
 func (f Factors) CreateRecoveryCodes(ctx context.Context, proof Proof) ([]Token, error) {
 	return result(ctx, "create recovery codes", f.at.update, func(tx *Tx) (out []Token, err error) {
-		c, err := tx.changingFactors(proof)
+		c, err := tx.changingFactors(ctx, proof)
 		if err == nil && !c.all.Needed() {
 			err = ErrFactorNotFound
 		}
@@ -190,7 +190,7 @@ func (f Factors) CreateRecoveryCodes(ctx context.Context, proof Proof) ([]Token,
 			hash := code.Hash()
 			hashes, out = append(hashes, hash[:]...), append(out, Token{newSecret(code.Text())})
 		}
-		c.event = records.EventRecoveryCodes
+		c.event, c.holds = records.EventRecoveryCodes, true
 		err = tx.changeFactors(c, 0, func() error {
 			_, err := tx.rec.PutRecovery(c.all, c.user.ID, hashes)
 			return err
@@ -220,11 +220,12 @@ func (f Factors) List(ctx context.Context, user UserID) ([]Factor, error) {
 // given. Recovery codes go with the last factor. To replace a factor, confirm the
 // new one first.
 //
-// ErrFactorNotFound, also for another user's; errors of [Proof]; ErrNotFresh;
-// ErrInvalidInput (FactorID) for a text that cannot be an id.
+// ErrFactorNotFound, also for another user's; ErrLastFactor for that of a user who
+// must have one ([FactorPolicy]); errors of [Proof]; ErrNotFresh; ErrInvalidInput
+// (FactorID) for a text that cannot be an id.
 func (f Factors) Remove(ctx context.Context, proof Proof, id FactorID) error {
 	return during("remove factor", f.at.update(ctx, func(tx *Tx) error {
-		c, err := tx.changingFactors(proof)
+		c, err := tx.changingFactors(ctx, proof)
 		if err != nil {
 			return err
 		}
@@ -232,7 +233,10 @@ func (f Factors) Remove(ctx context.Context, proof Proof, id FactorID) error {
 		if err != nil {
 			return err
 		}
-		c.event, c.about = records.EventFactorRemoved, aboutFactor(gone)
+		c.event, c.about, c.holds = records.EventFactorRemoved, aboutFactor(gone), c.all.Without(gone.Key).Needed()
+		if !c.holds && tx.mustHave(&c.user) {
+			return ErrLastFactor
+		}
 		return tx.changeFactors(c, 0, func() error { return tx.rec.RemoveFactor(c.all, gone.Key) })
 	}))
 }
@@ -244,17 +248,22 @@ func (f Factors) Remove(ctx context.Context, proof Proof, id FactorID) error {
 // second step if wrong codes had closed it. The password is as it was. It returns
 // the updated user. ErrUserNotFound.
 func (f Factors) Reset(ctx context.Context, user UserID) (User, error) {
-	u, err := result(ctx, "reset factors", f.at.update, func(tx *Tx) (User, error) {
-		return tx.updateUser(user, func(u *codec.User, c *records.Cascade) error {
+	return result(ctx, "reset factors", f.at.update, func(tx *Tx) (User, error) {
+		u, err := tx.updateUser(user, func(u *codec.User, c *records.Cascade) error {
 			u.CredentialVersion++
+			u.Flags &^= records.UserHasFactor
 			c.Note(records.EventFactorsReset, records.About{})
 			return c.On(&tx.rec, records.FactorsReset)
 		})
+		if err == nil {
+			tx.whenOver(func(committed bool) {
+				if committed {
+					tx.db.Throttle().forget(throttle.Factor, string(user))
+				}
+			})
+		}
+		return u, err
 	})
-	if err == nil {
-		f.at.db.Throttle().forget(throttle.Factor, string(user))
-	}
-	return u, err
 }
 
 func newFactor(f *codec.Factor) Factor {
@@ -272,6 +281,7 @@ func newFactor(f *codec.Factor) Factor {
 type factorChange struct {
 	proven
 	all   records.FactorSet
+	holds bool              // whether the user has a factor afterwards
 	event records.EventKind // of the change
 	about records.About
 }
@@ -281,15 +291,12 @@ func aboutFactor(f *codec.Factor) records.About {
 }
 
 // changingFactors verifies the proof of a change of factors.
-func (tx *Tx) changingFactors(proof Proof) (c factorChange, err error) {
+func (tx *Tx) changingFactors(ctx context.Context, proof Proof) (c factorChange, err error) {
 	if c.proven, err = tx.proven(proof); err != nil {
 		return c, err
 	}
-	if c.all, err = tx.rec.Factors(c.user.ID); err != nil {
-		return c, err
-	}
-	if c.old(tx.rec.Now) || c.bare(c.all) {
-		err = ErrNotFresh
+	if c.all, err = tx.rec.FactorsOf(&c.user); err == nil {
+		err = tx.mayChange(ctx, &c.proven, c.all)
 	}
 	return c, err
 }
@@ -306,14 +313,15 @@ func (c *factorChange) factor(id FactorID) (*codec.Factor, error) {
 	return nil, ErrFactorNotFound
 }
 
-// changeFactors ends the credentials of before, but for the session that is the
-// proof, to which it adds methods, then writes the change.
+// changeFactors ends the credentials of before, but for the session that
+// ChangeCredentials gives back under another token, to which it adds methods, then
+// writes the change.
 func (tx *Tx) changeFactors(c factorChange, methods uint16, write func() error) error {
 	if err := tx.writing(); err != nil {
 		return err
 	}
 	var kept []codec.OwnedKey
-	if c.session != (codec.OwnedKey{}) {
+	if c.session != (codec.OwnedKey{}) && c.session == tx.changing {
 		kept = append(kept, c.session)
 		s, err := records.OwnedRecord(&tx.rec, records.Sessions, c.session, codec.DecodeSession)
 		if err != nil {
@@ -323,6 +331,9 @@ func (tx *Tx) changeFactors(c factorChange, methods uint16, write func() error) 
 	}
 	_, err := tx.updateUser(UserID(c.user.ID), func(u *codec.User, cascade *records.Cascade) error {
 		u.CredentialVersion++
+		if u.Flags &^= records.UserHasFactor; c.holds {
+			u.Flags |= records.UserHasFactor
+		}
 		cascade.Note(c.event, c.about)
 		return cascade.On(&tx.rec, records.FactorsChange, kept...)
 	})

@@ -86,7 +86,7 @@ func TestAFactorOfALaterProgramIsAskedFor(t *testing.T) {
 	h := newHolder(t, snib.Options{})
 	b, id := handle(t, h.db), string(h.phone.id)
 	f := must(codec.DecodeFactor(rawKey(id), rawGet(t, b, "factors", id)))(t)
-	f.Type, f.Secret = 3, ""
+	f.Type, f.Secret = 9, ""
 	rawPut(t, b, "factors", id, f.Append(nil))
 	wantErr(t, h.finishWrong(t), snib.ErrInvalidCredentials)
 	must(h.finish(h.pend(t), h.codes[0]))(t)

@@ -72,6 +72,46 @@ func enrol(tb testing.TB, db *snib.DB, proof snib.Proof) *authenticator {
 	return a
 }
 
+// enrolIn gives the user of a session a second factor by it, and puts the session
+// that comes back in its place.
+func enrolIn(tb testing.TB, db *snib.DB, s *snib.Session) *authenticator {
+	tb.Helper()
+	e := must(db.Factors().BeginTOTP(ctx, *s, "Notes", "phone"))(tb)
+	a := authenticatorOf(e)
+	code := a.code(db)
+	*s = must(db.ChangeCredentials(ctx, s.Token.Reveal(), func(tx *snib.Tx, s snib.Session) error {
+		return second(tx.Factors().ConfirmTOTP(ctx, s, e.ID, code))
+	}))(tb)
+	return a
+}
+
+// printCodes makes recovery codes in a session, and puts the session that comes
+// back in its place.
+func printCodes(tb testing.TB, db *snib.DB, s *snib.Session) (out []string) {
+	tb.Helper()
+	var codes []snib.Token
+	*s = must(db.ChangeCredentials(ctx, s.Token.Reveal(), func(tx *snib.Tx, s snib.Session) (err error) {
+		codes, err = tx.Factors().CreateRecoveryCodes(ctx, s)
+		return err
+	}))(tb)
+	for _, c := range codes {
+		out = append(out, c.Reveal())
+	}
+	return out
+}
+
+// removeIn removes a factor in a session, and puts the session that comes back in
+// its place.
+func removeIn(db *snib.DB, s *snib.Session, id snib.FactorID) error {
+	kept, err := db.ChangeCredentials(ctx, s.Token.Reveal(), func(tx *snib.Tx, s snib.Session) error {
+		return tx.Factors().Remove(ctx, s, id)
+	})
+	if err == nil {
+		*s = kept
+	}
+	return err
+}
+
 // A holder has a second factor, a session of before and recovery codes.
 type holder struct {
 	db      *snib.DB
@@ -89,11 +129,9 @@ func newHolder(tb testing.TB, o snib.Options) *holder {
 	h.db, h.clock = clocked(tb, o)
 	email(tb, h.db, "ada@example.com")
 	h.session = logIn(tb, h.db, "ada@example.com")
-	h.phone = enrol(tb, h.db, h.session)
+	h.phone = enrolIn(tb, h.db, &h.session)
 	h.clock.Advance(tick) // so that the factor is the older one
-	for _, c := range must(h.db.Factors().CreateRecoveryCodes(ctx, h.session))(tb) {
-		h.codes = append(h.codes, c.Reveal())
-	}
+	h.codes = printCodes(tb, h.db, &h.session)
 	h.user = asNow(tb, h.db, h.session.UserID)
 	h.clock.Advance(2 * time.Minute) // beyond the steps that were typed
 	return h
@@ -126,7 +164,7 @@ func (h *holder) logIn(tb testing.TB) snib.Session {
 	return must(h.finish(h.pend(tb), h.phone.code(h.db)))(tb)
 }
 
-func TestBeginTOTPIsNoFactorUntilACodeConfirmsIt(t *testing.T) {
+func TestBeginTOTPIsNoFactorBeforeConfirmTOTP(t *testing.T) {
 	db, clock := clocked(t, snib.Options{Keys: []snib.Key{testKey("k1", 1)}})
 	u := email(t, db, "ada@example.com")
 	s, other := logIn(t, db, "ada@example.com"), logIn(t, db, "ada@example.com")
@@ -152,7 +190,12 @@ func TestBeginTOTPIsNoFactorUntilACodeConfirmsIt(t *testing.T) {
 		wantErr(t, err, snib.ErrInvalidCredentials)
 	})
 	clock.Advance(time.Minute)
-	f := must(db.Factors().ConfirmTOTP(ctx, s, e.ID, phone.code(db)))(t)
+	var f snib.Factor
+	before := s
+	s = must(db.ChangeCredentials(ctx, s.Token.Reveal(), func(tx *snib.Tx, s snib.Session) (err error) {
+		f, err = tx.Factors().ConfirmTOTP(ctx, s, e.ID, phone.code(db))
+		return err
+	}))(t)
 	if f.ID != e.ID || f.UserID != u.ID || f.Name != "phone" || f.Kind != snib.FactorTOTP || !f.LastUsedAt.Equal(clock.Now()) {
 		t.Errorf("%+v", f)
 	}
@@ -163,7 +206,8 @@ func TestBeginTOTPIsNoFactorUntilACodeConfirmsIt(t *testing.T) {
 	_, _, err = db.Factors().FinishLogIn(ctx, pendingOf(t, err), phone.at(phone.last))
 	wantErr(t, err, snib.ErrInvalidCredentials) // it was spent
 	valid(t, db, s)
-	invalid(t, db, other) // it may be a thief's
+	invalid(t, db, before) // a copy of its token may be a thief's
+	invalid(t, db, other)  // it may be a thief's
 	if asNow(t, db, u.ID).CredentialVersion != u.CredentialVersion+1 {
 		t.Error("the credential version is as before")
 	}
@@ -189,11 +233,11 @@ func TestBeginTOTPRefusesTheNinth(t *testing.T) {
 	h := newHolder(t, snib.Options{})
 	s := h.logIn(t)
 	for range snib.MaxAuthenticators - 1 {
-		enrol(t, h.db, s)
+		enrolIn(t, h.db, &s)
 	}
 	quiet(t, h.db, func() {
 		_, err := h.db.Factors().BeginTOTP(ctx, s, "Notes", "phone")
-		wantErr(t, err, snib.ErrTooLarge)
+		wantErr(t, err, snib.ErrTooMany)
 	})
 	if n := len(must(h.db.Factors().List(ctx, h.user.ID))(t)); n != snib.MaxAuthenticators+1 {
 		t.Errorf("%d factors", n)
@@ -261,8 +305,8 @@ func TestChangingFactorsNeedsAFreshProofWithTheFactor(t *testing.T) {
 func TestRemoveLastFactorTakesTheRecoveryCodes(t *testing.T) {
 	h := newHolder(t, snib.Options{})
 	s := h.logIn(t)
-	spare := enrol(t, h.db, s)
-	if err := h.db.Factors().Remove(ctx, s, h.phone.id); err != nil {
+	spare := enrolIn(t, h.db, &s)
+	if err := removeIn(h.db, &s, h.phone.id); err != nil {
 		t.Fatal(err)
 	}
 	if got := must(h.db.Factors().List(ctx, h.user.ID))(t); len(got) != 2 || got[0].Kind != snib.FactorRecoveryCodes || got[0].Left != 10 || got[1].ID != spare.id {
@@ -271,7 +315,7 @@ func TestRemoveLastFactorTakesTheRecoveryCodes(t *testing.T) {
 	_, err := h.finish(h.pend(t), h.phone.code(h.db))
 	wantErr(t, err, snib.ErrInvalidCredentials)
 	wantErr(t, h.db.Factors().Remove(ctx, s, h.phone.id), snib.ErrFactorNotFound)
-	if err := h.db.Factors().Remove(ctx, s, spare.id); err != nil {
+	if err := removeIn(h.db, &s, spare.id); err != nil {
 		t.Fatal(err)
 	}
 	if got := must(h.db.Factors().List(ctx, h.user.ID))(t); len(got) != 0 {
@@ -303,14 +347,14 @@ func TestARefreshTokenGoesOnBesideANewFactor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enrol(t, db, s)
+	enrolIn(t, db, &s)
 	_, _, err = db.Refresh(ctx, theirs.Token.Reveal())
 	wantErr(t, err, snib.ErrInvalidRefreshToken)
 	clock.Advance(time.Minute)
 	if s, _, err = db.Refresh(ctx, r.Token.Reveal()); err != nil {
 		t.Fatal(err)
 	}
-	must(db.Factors().CreateRecoveryCodes(ctx, s))(t)
+	printCodes(t, db, &s)
 }
 
 // TestChangeCredentialsAddsAFactor: the session comes back under another token,

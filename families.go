@@ -3,12 +3,13 @@ package snib
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/credentials"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/ticket"
 	"github.com/snibdb/snib/internal/token"
 )
 
@@ -71,44 +72,6 @@ func (db *DB) RefreshTokens() RefreshTokens { return RefreshTokens{handle{db: db
 // RefreshTokens returns the methods on refresh tokens in this transaction.
 func (tx *Tx) RefreshTokens() RefreshTokens { return RefreshTokens{handle{db: tx.db, tx: tx}} }
 
-// A familySecret is the secret part of a refresh token: F, 16 bytes that stay
-// through the family's life, and s, 32 bytes that are new each generation. A
-// right F proves that its bearer holds, or has held, a token of the family; so
-// a right F with a wrong s is reuse and not a guess.
-type familySecret [16 + 32]byte
-
-func (x *familySecret) f() []byte { return x[:16] }
-func (x *familySecret) s() []byte { return x[16:] }
-
-// presentedFamily returns the family whose F a token carries, in any state, and
-// the token's secret.
-func (tx *Tx) presentedFamily(text string) (codec.Family, familySecret, error) {
-	var x familySecret
-	key, ok := token.Family.Parse(text, x[:])
-	if !ok {
-		return codec.Family{}, x, ErrInvalidRefreshToken
-	}
-	hash := token.Hash(token.FamilyLabel, x.f())
-	f, err := tx.rec.Family(key)
-	if err != nil {
-		return codec.Family{}, x, err
-	}
-	if !token.Equal(hash, f.FamilyHash) {
-		return codec.Family{}, x, ErrInvalidRefreshToken
-	}
-	return f, x, nil
-}
-
-// familyLive reports whether the family's token can be used, or, if it was
-// revoked for reuse, whether that is still remembered.
-func (tx *Tx) familyLive(f *codec.Family) bool {
-	until := f.IdleUntil
-	if records.Revoked(f) {
-		until = f.AbsoluteUntil
-	}
-	return f.Epoch == tx.rec.State.Epoch && tx.rec.Now < until
-}
-
 // CreateRefreshToken starts a family for the user of whom proof is given: one
 // device's log-in. It returns the refresh token and its first session, each
 // with its Token, this once; revoking one of the two ends the other. It evicts
@@ -147,7 +110,7 @@ func (tx *Tx) newFamily(p proven, o SessionOptions) (Session, RefreshToken, erro
 	}
 	absolute, err := o.familyLife(&tx.db.o.Refresh)
 	if err == nil {
-		err = tx.complete(p.with(o.Methods), pendingFor(goalFamily, p.session, attributes, &o))
+		err = tx.complete(p.with(o.Methods), pendingFor(ticket.ForFamily, p.session, attributes, &o))
 	}
 	if err != nil {
 		return Session{}, RefreshToken{}, err
@@ -159,82 +122,32 @@ func (tx *Tx) newFamily(p proven, o SessionOptions) (Session, RefreshToken, erro
 		AbsoluteUntil: min(clock.After(tx.rec.Now, absolute), p.until),
 	}
 	var out pair
-	err = tx.replacing(p, o.Replaces, func() (err error) {
-		if out.session, out.refresh, err = tx.startFamily(&f); err != nil {
+	err = tx.replacing(p, o.Replaces, func() error {
+		made, err := tx.refreshRules().Start(&f)
+		if err != nil {
 			return err
 		}
+		out = tx.publicPair(&made)
 		return tx.rec.Note(f.UserID, records.EventRefreshCreated, records.About{Subject: f.Key.OwnID(), Methods: uint16(p.methods)})
 	})
 	return out.session, out.refresh, err
 }
 
-// startFamily draws the ids and secrets of a new family and its session, and
-// writes both.
-func (tx *Tx) startFamily(f *codec.Family) (Session, RefreshToken, error) {
-	var err error
-	if f.Key, err = tx.rec.NewKey(records.Families, f.UserID); err != nil {
-		return Session{}, RefreshToken{}, err
+// refreshRules are the rules of this transaction.
+func (tx *Tx) refreshRules() *credentials.Rules {
+	o := &tx.db.o.Refresh
+	return &credentials.Rules{
+		Tx: &tx.rec, Idle: o.Idle, Grace: o.Grace, SessionLife: o.Session, Process: tx.db.processKey[:], Given: &tx.db.given,
 	}
-	session, err := tx.rec.NewKey(records.Sessions, f.UserID)
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	f.Session = session.OwnID()
-	var x familySecret
-	if _, err := io.ReadFull(tx.db.o.Rand, x[:]); err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	sessionSecret, err := token.NewSecret(tx.db.o.Rand)
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	f.FamilyHash = token.Hash(token.FamilyLabel, x.f())
-	f.Current = token.Family.Hash(x.s())
-	f.IdleUntil = min(clock.After(tx.rec.Now, tx.db.o.Refresh.Idle), f.AbsoluteUntil)
-	ended, err := tx.rec.Evicted(records.Families, f.UserID, codec.OwnedKey{})
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	return tx.putFamily(f, &x, sessionSecret[:], codec.OwnedKey{}, ended)
 }
 
-// putFamily writes a family and its session, whose secret is new, in the place
-// of another session (zero for a new family), ends the families that go for
-// it, and returns both with their tokens.
-func (tx *Tx) putFamily(f *codec.Family, x *familySecret, sessionSecret []byte, replaced codec.OwnedKey, ended []codec.OwnedKey) (Session, RefreshToken, error) {
-	endedSessions, err := tx.evictedSessions(f.UserID, replaced)
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	if err := tx.rec.DeleteOwned(records.Families, ended...); err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	if err := tx.rec.PutOwned(records.Families, f.Key, f.Append(nil)); err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	record := tx.familySession(f)
-	s, err := tx.putNewSession(&record, sessionSecret, endedSessions)
-	if err != nil {
-		return Session{}, RefreshToken{}, err
-	}
-	return s, withToken(f, x), nil
-}
-
-func withToken(f *codec.Family, x *familySecret) RefreshToken {
-	r := newRefreshToken(f)
-	r.Token = newToken(token.Family, f.Key, x[:])
-	return r
-}
-
-// familySession is a new session of a family, without its secret.
-func (tx *Tx) familySession(f *codec.Family) codec.Session {
-	until := min(clock.After(tx.rec.Now, tx.db.o.Refresh.Session), f.AbsoluteUntil)
-	return codec.Session{
-		Key: f.Key.With(f.Session), UserID: f.UserID, Family: f.Key.OwnID(), Attributes: f.Attributes,
-		Flags: f.Flags & codec.SessionPersistent, Methods: f.Methods,
-		AuthTime: f.AuthTime, LastUsedAt: tx.rec.Now,
-		ActiveUntil: until, IdleUntil: until, AbsoluteUntil: f.AbsoluteUntil,
-	}
+// publicPair is the public form of a refresh token and its session, with their
+// tokens.
+func (tx *Tx) publicPair(p *credentials.Pair) pair {
+	out := pair{tx.publicSession(&p.Session), newRefreshToken(&p.Family)}
+	out.session.Token = newToken(token.Session, p.Session.Key(), p.SessionSecret)
+	out.refresh.Token = newToken(token.Family, p.Family.Key, p.Secret[:])
+	return out
 }
 
 // List returns the user's refresh tokens that can be used, oldest first: at most
@@ -245,22 +158,8 @@ func (r RefreshTokens) List(ctx context.Context, user UserID) ([]RefreshToken, e
 		if !validUserID(user) {
 			return nil, nil
 		}
-		err = tx.eachFamily(user, func(f *codec.Family) { out = append(out, newRefreshToken(f)) })
+		err = credentials.EachFamily(&tx.rec, string(user), func(f *codec.Family) { out = append(out, newRefreshToken(f)) })
 		return out, err
-	})
-}
-
-// eachFamily visits the families of a user whose token can be used, by age.
-func (tx *Tx) eachFamily(id UserID, visit func(*codec.Family)) error {
-	return tx.rec.ScanOwner(records.SpaceFamilies, tx.rec.Owner(string(id)), 0, func(key codec.OwnedKey, value []byte) error {
-		f, err := codec.DecodeFamily(key[:], value)
-		if err != nil {
-			return tx.rec.Damaged(records.SpaceFamilies, err)
-		}
-		if f.UserID == string(id) && !records.Revoked(&f) && tx.familyLive(&f) {
-			visit(&f)
-		}
-		return nil
 	})
 }
 
@@ -290,18 +189,7 @@ func (tx *Tx) revokeFamily(id RefreshTokenID, of *UserID) error {
 	if err != nil {
 		return err
 	}
-	return tx.endFamily(&f)
-}
-
-// endFamily ends a family on request, and its session. A tombstone stays.
-func (tx *Tx) endFamily(f *codec.Family) error {
-	if records.Revoked(f) {
-		return nil
-	}
-	if err := tx.rec.DeleteOwned(records.Sessions, f.Key.With(f.Session)); err != nil {
-		return err
-	}
-	return tx.rec.DeleteOwned(records.Families, f.Key)
+	return credentials.EndFamily(&tx.rec, &f)
 }
 
 // RevokeAll ends all refresh tokens of the user and their sessions, and raises

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,33 +17,56 @@ import (
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/accounttest"
+	"github.com/snibdb/snib/internal/testopen"
 	"github.com/snibdb/snib/snibtest"
 )
 
 var ctx = context.Background()
 
-// second drops all but the error.
-func second[T any](_ T, err error) error { return err }
+// What these tests share with others, by the short names that they use.
+
+const password = accounttest.Password
+
+var (
+	asNow      = accounttest.AsNow
+	closeDB    = accounttest.Close
+	email      = accounttest.Email
+	extend     = accounttest.Extend
+	family     = accounttest.Family
+	holdWriter = accounttest.HoldWriter
+	ids        = accounttest.UserIDs
+	invalid    = accounttest.Invalid
+	logIn      = accounttest.LogIn
+	newSession = accounttest.NewSession
+	refresh    = accounttest.Refresh
+	reuse      = accounttest.Reuse
+	session    = accounttest.Session
+	sessionIDs = accounttest.SessionIDs
+	user       = accounttest.User
+	valid      = accounttest.Valid
+	wantField  = accounttest.WantField
+)
+
+func must[T any](v T, err error) func(testing.TB) T { return accounttest.Must(v, err) }
+
+func second[T any](v T, err error) error { return accounttest.Second(v, err) }
+
+// wantErr fails the test unless err is want. internal/policy looks in this package for
+// the comparison.
+func wantErr(tb testing.TB, err, want error) {
+	tb.Helper()
+	if !errors.Is(err, want) {
+		tb.Fatalf("got error %v, want %v", err, want)
+	}
+}
 
 // openFile is OpenDB for a test that closes and reopens: it checks nothing.
 func openFile(tb testing.TB, path string, o *snib.Options) *snib.DB {
 	tb.Helper()
-	db := must(snib.Open(path, snibtest.Fast(o)))(tb)
+	db := must(testopen.Open(path, snibtest.Fast(o)))(tb)
 	tb.Cleanup(func() { db.Close() })
 	return db
-}
-
-func closeDB(tb testing.TB, db *snib.DB) {
-	tb.Helper()
-	if err := db.Close(); err != nil {
-		tb.Fatalf("close: %v", err)
-	}
-}
-
-// session creates a session for u without a password.
-func session(tb testing.TB, db *snib.DB, id snib.UserID) snib.Session {
-	tb.Helper()
-	return must(db.CreateSession(ctx, asNow(tb, db, id), snib.SessionOptions{}))(tb)
 }
 
 // nobody creates a user without a password.
@@ -84,15 +106,115 @@ func providers(u snib.User) string {
 // accounts in it are.
 func handle(tb testing.TB, db *snib.DB) (b *bolt.DB) {
 	tb.Helper()
+	if testopen.Engine != "" && !snib.InFile(db) {
+		return mirror(tb, db)
+	}
 	if err := db.View(ctx, func(tx *snib.Tx) error { b = tx.Bolt().DB(); return nil }); err != nil {
 		tb.Fatal(err)
 	}
 	return b
 }
 
+// inFile is tx.Bolt, for tests of what lies in a file. On another engine they are
+// skipped.
+func inFile(tb testing.TB, tx *snib.Tx) *bolt.Tx {
+	tb.Helper()
+	if testopen.Engine != "" && tx.Bolt() == nil {
+		tb.Skip("looks into a file of bbolt")
+	}
+	return tx.Bolt()
+}
+
+// On another engine, a mirror is a copy of the store in a file of bbolt: helpers that
+// look and write behind the library work on it, and then on the store.
+var mirrors sync.Map // of *bolt.DB, to the *snib.DB
+
+// mirror returns a mirror of a store.
+func mirror(tb testing.TB, db *snib.DB) *bolt.DB {
+	tb.Helper()
+	b := openBolt(tb, filepath.Join(tb.TempDir(), "mirror.db"))
+	mirrors.Store(b, db)
+	tb.Cleanup(func() { mirrors.Delete(b) })
+	mirrored(tb, b)
+	return b
+}
+
+// mirrored copies the store into its mirror, if b is one.
+func mirrored(tb testing.TB, b *bolt.DB) {
+	tb.Helper()
+	db, ok := mirrors.Load(b)
+	if !ok {
+		return
+	}
+	records := must(snib.Records(db.(*snib.DB)))(tb)
+	err := b.Update(func(tx *bolt.Tx) error {
+		if tx.Bucket([]byte("snib")) != nil {
+			if err := tx.DeleteBucket([]byte("snib")); err != nil {
+				return err
+			}
+		}
+		root, err := tx.CreateBucket([]byte("snib"))
+		if err != nil {
+			return err
+		}
+		for space, keys := range records {
+			bucket, err := root.CreateBucket([]byte(space))
+			if err != nil {
+				return err
+			}
+			for key, value := range keys {
+				if err := bucket.Put([]byte(key), []byte(value)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// writeBack makes a space of the store as it is in its mirror, if b is one.
+func writeBack(tb testing.TB, b *bolt.DB, space string) {
+	tb.Helper()
+	db, ok := mirrors.Load(b)
+	if !ok {
+		return
+	}
+	was, ok := must(snib.Records(db.(*snib.DB)))(tb)[space]
+	if !ok {
+		tb.Skip("writes a space of a later program into a file")
+	}
+	changed, gone := map[string]string{}, []string{}
+	if err := b.View(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket([]byte("snib")).Bucket([]byte(space))
+		for key := range was {
+			if bucket.Get([]byte(key)) == nil {
+				gone = append(gone, key)
+			}
+		}
+		return bucket.ForEach(func(k, v []byte) error {
+			if old, ok := was[string(k)]; !ok || old != string(v) {
+				changed[string(k)] = string(v)
+			}
+			return nil
+		})
+	}); err != nil {
+		tb.Fatal(err)
+	}
+	if len(changed)+len(gone) == 0 {
+		return
+	}
+	if err := snib.PutRecords(db.(*snib.DB), space, changed, gone); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // rawBucket runs fn on the bucket of a space.
 func rawBucket(tb testing.TB, b *bolt.DB, space string, fn func(*bolt.Bucket) error) {
 	tb.Helper()
+	mirrored(tb, b)
 	err := b.Update(func(tx *bolt.Tx) error {
 		bucket, err := tx.Bucket([]byte("snib")).CreateBucketIfNotExists([]byte(space))
 		if err != nil {
@@ -103,6 +225,7 @@ func rawBucket(tb testing.TB, b *bolt.DB, space string, fn func(*bolt.Bucket) er
 	if err != nil {
 		tb.Fatal(err)
 	}
+	writeBack(tb, b, space)
 }
 
 // foreignHashes counts the users whose imported hash is not replaced yet.
@@ -166,24 +289,31 @@ func clocked(tb testing.TB, o snib.Options) (*snib.DB, *snibtest.Clock) {
 	return snibtest.NewDB(tb, &o), clock
 }
 
+const notesOfProgram = "notes of the program"
+
 // content returns all that the file holds of this library's, and how many
 // commits it has seen, the application's among them.
 func content(tb testing.TB, db *snib.DB) (records map[string]string, commits int) {
 	tb.Helper()
 	records = map[string]string{}
+	if testopen.Engine != "" && !snib.InFile(db) {
+		for space, keys := range must(snib.Records(db))(tb) {
+			for key, value := range keys {
+				records[fmt.Sprintf("%s/%q", space, key)] = value
+			}
+		}
+		return records, int(must(db.Stats(ctx))(tb).Commits)
+	}
 	err := db.View(ctx, func(tx *snib.Tx) error {
 		commits = tx.Bolt().ID()
-		root := tx.Bolt().Bucket([]byte("snib"))
-		err := root.ForEachBucket(func(space []byte) error {
-			return root.Bucket(space).ForEach(func(k, v []byte) error {
-				records[fmt.Sprintf("%s/%q", space, k)] = string(v)
-				return nil
-			})
-		})
-		for _, row := range rowsIn(tx, "notes") {
-			records["notes of the program/"+row] = ""
+		var err error
+		if records, err = accounttest.Content(tx.Bolt()); err != nil {
+			return err
 		}
-		return err
+		for _, row := range rowsIn(tx, "notes") {
+			records[fmt.Sprintf("%s/%q", notesOfProgram, row)] = ""
+		}
+		return nil
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -194,15 +324,7 @@ func content(tb testing.TB, db *snib.DB) (records map[string]string, commits int
 // quiet fails the test if f writes anything or commits at all.
 func quiet(tb testing.TB, db *snib.DB, f func()) {
 	tb.Helper()
-	before, n := content(tb, db)
-	f()
-	after, m := content(tb, db)
-	if !maps.Equal(before, after) {
-		tb.Errorf("something was written")
-	}
-	if m != n {
-		tb.Errorf("%d commits, want none", m-n)
-	}
+	accounttest.Quiet(tb, func() (map[string]string, int) { return content(tb, db) }, f)
 }
 
 // commits fails the test unless f makes exactly n commits.
@@ -213,17 +335,6 @@ func commits(tb testing.TB, db *snib.DB, n int, f func()) {
 	if _, after := content(tb, db); after-before != n {
 		tb.Errorf("%d commits, want %d", after-before, n)
 	}
-}
-
-// user creates a user without a password.
-func user(tb testing.TB, db *snib.DB, name string) snib.User {
-	tb.Helper()
-	return must(db.CreateUser(ctx, snib.NewUser{Provider: "username", Identifier: name}))(tb)
-}
-
-func newSession(tb testing.TB, db *snib.DB, u snib.User) snib.Session {
-	tb.Helper()
-	return must(db.CreateSession(ctx, u, snib.SessionOptions{}))(tb)
 }
 
 // changePassword changes the password of a user by a session of its own.
@@ -241,158 +352,12 @@ func removePassword(db *snib.DB, s snib.Session) (snib.Session, error) {
 	})
 }
 
-// sessionIDs lists the user's sessions.
-func sessionIDs(tb testing.TB, db *snib.DB, id snib.UserID) []snib.SessionID {
-	tb.Helper()
-	var out []snib.SessionID
-	for _, s := range must(db.ListUserSessions(ctx, id))(tb) {
-		out = append(out, s.ID)
-	}
-	return out
-}
-
-// extend extends s and returns it, with its token.
-func extend(tb testing.TB, db *snib.DB, s snib.Session) snib.Session {
-	tb.Helper()
-	out := must(db.ExtendSession(ctx, s.Token.Reveal()))(tb)
-	if out.Token.Reveal() != "" || out.ID != s.ID {
-		tb.Fatalf("extending %v gave %v and a token %t", s.ID, out.ID, out.Token.Reveal() != "")
-	}
-	out.Token = s.Token
-	return out
-}
-
-const password = "correct horse battery"
-
-// must returns v, failing the test on an error.
-func must[T any](v T, err error) func(testing.TB) T {
-	return func(tb testing.TB) T {
-		tb.Helper()
-		if err != nil {
-			tb.Fatalf("unexpected error: %v", err)
-		}
-		return v
-	}
-}
-
-// wantErr fails the test unless err is want.
-func wantErr(tb testing.TB, err, want error) {
-	tb.Helper()
-	if !errors.Is(err, want) {
-		tb.Fatalf("got error %v, want %v", err, want)
-	}
-}
-
-// wantField fails the test unless err is an InputError of field.
-func wantField(tb testing.TB, err error, field string) {
-	tb.Helper()
-	e, ok := errors.AsType[*snib.InputError](err)
-	if !ok || !strings.HasPrefix(e.Field, field) || !errors.Is(err, snib.ErrInvalidInput) {
-		tb.Fatalf("got error %v, want an InputError of %s", err, field)
-	}
-	if e.Code == "" || e.Reason == "" {
-		tb.Fatalf("%s has the code %q and the reason %q", e.Field, e.Code, e.Reason)
-	}
-}
-
-// email creates a user with this address and the password of these tests.
-func email(tb testing.TB, db *snib.DB, address string) snib.User {
-	tb.Helper()
-	return must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: address, Password: password}))(tb)
-}
-
-// asNow is a user as of now, let in without a log-in.
-func asNow(tb testing.TB, db *snib.DB, id snib.UserID) snib.User {
-	tb.Helper()
-	return must(db.GetUser(ctx, id))(tb)
-}
-
-func logIn(tb testing.TB, db *snib.DB, address string) snib.Session {
-	tb.Helper()
-	s, _, err := db.LogIn(ctx, "email", address, password, snib.SessionOptions{})
-	if err != nil {
-		tb.Fatalf("log in: %v", err)
-	}
-	return s
-}
-
-// invalid fails the test unless the token is refused.
-func invalid(tb testing.TB, db *snib.DB, s snib.Session) {
-	tb.Helper()
-	_, err := db.ValidateSession(ctx, s.Token.Reveal())
-	wantErr(tb, err, snib.ErrInvalidSession)
-}
-
-// valid fails the test unless the token is accepted.
-func valid(tb testing.TB, db *snib.DB, s snib.Session) {
-	tb.Helper()
-	if _, err := db.ValidateSession(ctx, s.Token.Reveal()); err != nil {
-		tb.Fatalf("validate: %v", err)
-	}
-}
-
-// ids collects the ids of a list.
-func ids(tb testing.TB, list func(func(snib.User, error) bool)) []snib.UserID {
-	tb.Helper()
-	var out []snib.UserID
-	for u, err := range list {
-		if err != nil {
-			tb.Fatalf("list: %v", err)
-		}
-		out = append(out, u.ID)
-	}
-	return out
-}
-
-// forms are those in which a text can lie in the file: as it is, and an id as
-// the bytes that it stands for, in keys and in the records of others.
-func forms(tb testing.TB, db *snib.DB, text string) (all [][]byte) {
-	tb.Helper()
-	all = [][]byte{[]byte(text)}
-	var raw [16]byte
-	switch {
-	case len(text) == 30 && codec.DecodeBase32(raw[:], text[4:]):
-		all = append(all, raw[:])
-		fallthrough
-	case len(text) < 30:
-		err := db.View(ctx, func(tx *snib.Tx) error {
-			key, err := codec.DecodeOwnerKey(tx.Bolt().Bucket([]byte("snib")).Bucket([]byte("meta")).Get([]byte(codec.KeyOwners)))
-			owner := codec.NewOwners(key.Key).Of(text)
-			all = append(all, owner[:])
-			return err
-		})
-		if err != nil {
-			tb.Fatal(err)
-		}
-	case len(text) == 36:
-		if key, ok := codec.ParseOwnedKeyDigits(text[4:]); ok {
-			id := key.OwnID()
-			all = append(all, id[:])
-		}
-	}
-	return all
-}
-
 // mentions returns the keys in the whole file, of which the key or the value
 // contains text.
 func mentions(tb testing.TB, db *snib.DB, text string) (keys []string) {
 	tb.Helper()
-	all := forms(tb, db, text)
-	err := db.View(ctx, func(tx *snib.Tx) error {
-		root := tx.Bolt().Bucket([]byte("snib"))
-		return root.ForEachBucket(func(space []byte) error {
-			return root.Bucket(space).ForEach(func(k, v []byte) error {
-				if slices.ContainsFunc(all, func(form []byte) bool { return bytes.Contains(k, form) || bytes.Contains(v, form) }) {
-					keys = append(keys, fmt.Sprintf("%s/%q", space, k))
-				}
-				return nil
-			})
-		})
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return keys
+	records, _ := content(tb, db)
+	return slices.DeleteFunc(accounttest.Mentions(tb, records, text), func(name string) bool { return strings.HasPrefix(name, notesOfProgram+"/") })
 }
 
 // withoutEvents returns mentions but for events, which name what is gone.
@@ -412,44 +377,4 @@ func leastAllocs(runs int, enough float64, f func()) float64 {
 		least = min(least, testing.AllocsPerRun(runs, f))
 	}
 	return least
-}
-
-// holdWriter keeps the writer inside an Update until release is called, or the
-// test ends. fn runs first, if it is not nil. Without the release at the end
-// of the test a failure in between would leave Close waiting for ever; without
-// the second look at done a database that refuses the Update would.
-func holdWriter(tb testing.TB, db *snib.DB, fn func(*snib.Tx) error) (release func()) {
-	tb.Helper()
-	held, leave, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	go func() {
-		closure := func(tx *snib.Tx) error {
-			if fn != nil {
-				if err := fn(tx); err != nil {
-					return err
-				}
-			}
-			close(held)
-			<-leave
-			return nil
-		}
-		err := db.Update(ctx, closure)
-		for errors.Is(err, snib.ErrBusy) { // on a busy machine it did not come to its turn
-			err = db.Update(ctx, closure)
-		}
-		done <- err
-	}()
-	release = sync.OnceFunc(func() {
-		close(leave)
-		if err := <-done; err != nil {
-			tb.Errorf("the Update that held the writer: %v", err)
-		}
-	})
-	tb.Cleanup(release)
-	select {
-	case <-held:
-	case err := <-done:
-		done <- err
-		tb.FailNow()
-	}
-	return release
 }

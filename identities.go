@@ -2,27 +2,18 @@ package snib
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/snibdb/snib/codec"
-	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/users"
 )
 
 // identity checks the two parts of an identity and folds the identifier.
-func identity(d *records.Declared, provider, identifier string, now int64) (codec.Identity, error) {
-	if fault := fold.Provider(provider); fault.Found() {
-		return codec.Identity{}, faulty("Provider", fault)
-	}
-	key, fault := d.Fold(provider, identifier)
-	if fault.Found() {
-		return codec.Identity{}, faulty("Identifier", fault)
-	}
-	return codec.Identity{Provider: provider, Key: key, Identifier: identifier, LinkedAt: now}, nil
+func (tx *Tx) identity(provider, identifier string) (codec.Identity, error) {
+	return users.Identity(tx.rec.File, tx.rec.Declared, provider, identifier, tx.rec.Now)
 }
 
 // GetUserByProviderID returns the user with this identity, the identifier
@@ -46,7 +37,7 @@ func (tx *Tx) GetUserByProviderID(provider, identifier string) (User, error) {
 type providerID struct{ provider, identifier string }
 
 func readsIdentity(db *DB, x providerID) []kv.Ref {
-	known, err := identity(db.file.Declared.Load(), x.provider, x.identifier, 0)
+	known, err := users.Identity(db.file, db.file.Declared.Load(), x.provider, x.identifier, 0)
 	if err != nil {
 		return nil
 	}
@@ -55,24 +46,7 @@ func readsIdentity(db *DB, x providerID) []kv.Ref {
 
 // userByIdentity returns the record of the user with this identity.
 func (tx *Tx) userByIdentity(provider, identifier string) (codec.User, error) {
-	x, err := identity(tx.rec.Declared, provider, identifier, 0)
-	if err != nil {
-		return codec.User{}, ErrUserNotFound
-	}
-	id, ok, err := tx.rec.IdentityOwner(x)
-	if err != nil {
-		return codec.User{}, err
-	}
-	if !ok {
-		return codec.User{}, ErrUserNotFound
-	}
-	u, err := tx.user(UserID(id))
-	if err == nil && records.FindIdentity(&u, x) < 0 {
-		// A damaged entry, or one of a lost user whose id was given again,
-		// must not let in another user.
-		return codec.User{}, tx.rec.Stray(records.SpaceIdentities)
-	}
-	return u, tx.rec.Orphan(records.SpaceIdentities, err)
+	return users.ByIdentity(&tx.rec, provider, identifier)
 }
 
 // UpdateUserProviderID replaces the user's identity of this provider by another
@@ -100,79 +74,20 @@ func (db *DB) UpdateUserProviderID(ctx context.Context, id UserID, provider, ide
 // UpdateUserProviderID is [DB.UpdateUserProviderID] in this transaction.
 func (tx *Tx) UpdateUserProviderID(id UserID, provider, identifier string) (User, error) {
 	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
-		x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
+		x, err := tx.identity(provider, identifier)
 		if err != nil {
 			return err
 		}
-		_, err = tx.move(u, c, x)
+		_, err = users.Move(&tx.rec, u, c, x)
 		return err
 	})
-}
-
-// move puts x in the place of u's identity of its provider, and returns the one
-// that is gone: none if u had x already.
-func (tx *Tx) move(u *codec.User, c *records.Cascade, x codec.Identity) (old codec.Identity, err error) {
-	i, err := replaced(u, x.Provider)
-	if err == nil {
-		err = tx.claim(x, u.ID)
-	}
-	kind, about := records.EventIdentityLinked, aboutIdentity(x)
-	switch {
-	case err != nil:
-		return old, err
-	case i == len(u.Identities):
-		u.Identities = append(u.Identities, x)
-	case records.FindIdentity(u, x) == i:
-		renew(&u.Identities[i], x)
-		return old, nil
-	default:
-		old, u.Identities[i] = u.Identities[i], x
-		kind, about = records.EventIdentityMoved, aboutIdentity(old)
-	}
-	u.CredentialVersion++
-	c.Note(kind, about)
-	return old, c.On(&tx.rec, records.IdentityMoves)
-}
-
-// aboutIdentity is the part of an event that tells an identity. Of one that is
-// gone, a notice to the old address is made from it.
-func aboutIdentity(x codec.Identity) records.About {
-	return records.About{Detail: x.Provider + " " + x.Identifier}
-}
-
-// renew writes an identity over the same one, which may be spelled otherwise.
-// Mail goes to the spelling, so another one has to be proven again.
-func renew(have *codec.Identity, x codec.Identity) {
-	if x.VerifiedAt == 0 && x.Identifier == have.Identifier {
-		x.VerifiedAt = have.VerifiedAt
-	}
-	x.LinkedAt = have.LinkedAt
-	*have = x
-}
-
-// replaced returns the position among u's identities at which a new one of
-// provider goes: that of the only one of it, or else of the only one.
-func replaced(u *codec.User, provider string) (int, error) {
-	at, found := 0, 0
-	for i, x := range u.Identities {
-		if x.Provider == provider {
-			at, found = i, found+1
-		}
-	}
-	switch {
-	case found == 1, found == 0 && len(u.Identities) <= 1:
-		return at, nil
-	case found == 0:
-		return 0, &InputError{Field: "Provider", Code: CodeAmbiguous, Reason: "is of none of the user's several identities: link the new one"}
-	}
-	return 0, &InputError{Field: "Provider", Code: CodeAmbiguous, Reason: "is of several of the user's identities: link the new one and unlink the old one"}
 }
 
 // LinkIdentity gives the user one more identity, after those there are, and
 // returns the updated user. One that the user has already is no error.
 //
 // Link only identities that the provider has verified: the holder of an
-// identity can log in by it. ErrUserNotFound, ErrIdentityTaken, ErrTooLarge
+// identity can log in by it. ErrUserNotFound, ErrIdentityTaken, ErrTooMany
 // (the 17th), ErrInvalidInput (Provider, Identifier).
 func (db *DB) LinkIdentity(ctx context.Context, id UserID, provider, identifier string) (User, error) {
 	return result(ctx, "link identity", db.update, func(tx *Tx) (User, error) {
@@ -183,28 +98,12 @@ func (db *DB) LinkIdentity(ctx context.Context, id UserID, provider, identifier 
 // LinkIdentity is [DB.LinkIdentity] in this transaction.
 func (tx *Tx) LinkIdentity(id UserID, provider, identifier string) (User, error) {
 	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
-		x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
+		x, err := tx.identity(provider, identifier)
 		if err != nil {
 			return err
 		}
-		if records.FindIdentity(u, x) >= 0 {
-			return nil
-		}
-		c.Note(records.EventIdentityLinked, aboutIdentity(x))
-		return tx.link(u, x)
+		return users.Link(&tx.rec, u, c, x)
 	})
-}
-
-// link gives u one more identity.
-func (tx *Tx) link(u *codec.User, x codec.Identity) error {
-	if len(u.Identities) >= MaxIdentities {
-		return ErrTooLarge
-	}
-	if err := tx.claim(x, u.ID); err != nil {
-		return err
-	}
-	u.Identities = append(u.Identities, x)
-	return nil
 }
 
 // UnlinkIdentity takes an identity from the user and returns the updated user.
@@ -221,21 +120,11 @@ func (db *DB) UnlinkIdentity(ctx context.Context, id UserID, provider, identifie
 // UnlinkIdentity is [DB.UnlinkIdentity] in this transaction.
 func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, error) {
 	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
-		x, err := identity(tx.rec.Declared, provider, identifier, 0)
+		x, err := tx.identity(provider, identifier)
 		if err != nil {
 			return nil // impossible, so never taken
 		}
-		i := records.FindIdentity(u, x)
-		switch {
-		case i < 0:
-			return nil
-		case len(u.Identities) == 1:
-			return &InputError{Field: "Identifier", Code: CodeNotAllowed, Reason: "is the user's last identity"}
-		}
-		c.Note(records.EventIdentityRemoved, aboutIdentity(u.Identities[i]))
-		u.Identities = slices.Delete(u.Identities, i, i+1)
-		u.CredentialVersion++
-		return c.On(&tx.rec, records.IdentityMoves)
+		return users.Unlink(&tx.rec, u, c, x)
 	})
 }
 
@@ -273,7 +162,7 @@ func (tx *Tx) Identities() Identities { return Identities{handle{db: tx.db, tx: 
 // proves the address too. Set the identity as it was proven: another spelling
 // replaces the stored one.
 //
-// ErrUserNotFound, ErrIdentityTaken (another user has verified it), ErrTooLarge
+// ErrUserNotFound, ErrIdentityTaken (another user has verified it), ErrTooMany
 // (the 17th), ErrInvalidInput (Provider, Identifier).
 func (x Identities) Verify(ctx context.Context, user UserID, provider, identifier string) (User, error) {
 	return result(ctx, "verify identity", x.at.update, func(tx *Tx) (User, error) {
@@ -283,64 +172,13 @@ func (x Identities) Verify(ctx context.Context, user UserID, provider, identifie
 
 func (tx *Tx) verifyIdentity(user UserID, provider, identifier string) (User, error) {
 	return tx.updateUser(user, func(u *codec.User, c *records.Cascade) error {
-		x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
+		x, err := tx.identity(provider, identifier)
 		if err != nil {
 			return err
 		}
 		x.VerifiedAt = tx.rec.Now
-		if i := records.FindIdentity(u, x); i >= 0 {
-			c.Note(records.EventIdentityProven, aboutIdentity(x))
-			renew(&u.Identities[i], x)
-			return nil
-		}
-		c.Note(records.EventIdentityLinked, aboutIdentity(x))
-		return tx.link(u, x)
+		return users.Link(&tx.rec, u, c, x)
 	})
-}
-
-// identityClaimed is the reason for which a user is disabled who has lost the
-// only identity to its holder.
-const identityClaimed = "identity-claimed"
-
-// claim makes x free for the user id, and is the last that can refuse it: if x is
-// verified, another user who has it unverified loses it.
-func (tx *Tx) claim(x codec.Identity, id string) error {
-	owner, ok, err := tx.rec.IdentityOwner(x)
-	switch {
-	case err != nil || !ok || owner == id:
-		return err
-	case x.VerifiedAt == 0:
-		return ErrIdentityTaken
-	}
-	_, err = tx.updateUser(UserID(owner), func(u *codec.User, c *records.Cascade) error {
-		i := records.FindIdentity(u, x)
-		switch {
-		case i < 0:
-			return tx.rec.Stray(records.SpaceIdentities)
-		case u.Identities[i].VerifiedAt != 0:
-			return ErrIdentityTaken
-		}
-		about := aboutIdentity(u.Identities[i])
-		about.Library, about.Other = true, true
-		c.Note(records.EventIdentityClaimed, about)
-		u.Identities = slices.Delete(u.Identities, i, i+1)
-		u.CredentialVersion++
-		ends := records.IdentityMoves
-		if len(u.Identities) == 0 && u.DisabledAt == 0 {
-			err := tx.mayLose(u, u.Roles...)
-			if errors.Is(err, ErrLastHolder) {
-				return c.On(&tx.rec, ends) // a live session can link another identity
-			}
-			if err != nil {
-				return err
-			}
-			u.DisabledAt, u.DisabledReason = tx.rec.Now, identityClaimed
-			c.Note(records.EventUserDisabled, records.About{Library: true, Other: true})
-			ends |= records.UserDisabled
-		}
-		return c.On(&tx.rec, ends)
-	})
-	return tx.rec.Orphan(records.SpaceIdentities, err)
 }
 
 // movePurpose is that of the tokens of BeginMove. Their Data is the provider, a
@@ -362,12 +200,14 @@ const movePurpose = "snib:move"
 // ErrOneTimeTokenLimit, ErrInvalidInput (Provider, Identifier, TTL).
 func (x Identities) BeginMove(ctx context.Context, user UserID, provider, identifier string, ttl time.Duration) (OneTimeToken, error) {
 	return result(ctx, "begin move", x.at.updateIfNeeded, func(tx *Tx) (OneTimeToken, error) {
-		if _, err := identity(tx.rec.Declared, provider, identifier, 0); err != nil {
+		if _, err := tx.identity(provider, identifier); err != nil {
 			return OneTimeToken{}, err
 		}
 		u, err := tx.user(user)
 		if err == nil {
-			_, err = replaced(&u, provider)
+			if _, fault := users.Replaced(&u, provider); fault.Found() {
+				err = faulty("Provider", fault)
+			}
 		}
 		if err != nil {
 			return OneTimeToken{}, err
@@ -394,12 +234,12 @@ func (x Identities) FinishMove(ctx context.Context, token string) (User, Identit
 		}
 		provider, identifier, _ := strings.Cut(string(t.Data), "\x00")
 		u, err := tx.updateUser(UserID(t.UserID), func(u *codec.User, c *records.Cascade) error {
-			x, err := identity(tx.rec.Declared, provider, identifier, tx.rec.Now)
+			x, err := tx.identity(provider, identifier)
 			if err != nil {
 				return err
 			}
 			x.VerifiedAt = tx.rec.Now
-			gone, err := tx.move(u, c, x)
+			gone, err := users.Move(&tx.rec, u, c, x)
 			old = newIdentity(gone)
 			return err
 		})

@@ -1,19 +1,11 @@
 package snib
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
-	"hash/maphash"
 	"iter"
-	"runtime"
-	"slices"
-	"strconv"
-	"strings"
-	"sync"
 
-	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/arrivals"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/phc"
 	"github.com/snibdb/snib/internal/records"
@@ -84,12 +76,6 @@ type ImportReport struct {
 	Refusals   []ImportedRow  // the first 1,000
 }
 
-const (
-	maxRefusals = 1000
-	maxReasons  = 100
-	maxHolders  = 100_000
-)
-
 // ImportUsers moves users of another system in, as ImportUser does one, in
 // batches of at most 1,000 rows and 1 MiB. Each batch is one transaction, in key
 // order, which others wait for; between batches they have their turn. Memory does
@@ -110,353 +96,91 @@ const (
 // under a key that is not given), ErrBusy, ErrFull, ErrUnknown (the last batch may be
 // committed), errors of the file system (DryRun), and others of the file.
 func (db *DB) ImportUsers(ctx context.Context, seq iter.Seq2[UserImport, error], o ImportOptions) (ImportReport, error) {
-	m := &importer{db: db, o: o, told: db.o.told("import"), seed: maphash.MakeSeed(), rows: make(map[uint64]int)}
 	// ErrNested and ErrClosed come before the first row is taken.
 	if err := db.view(ctx, func(*Tx) error { return nil }); err != nil {
 		return ImportReport{}, during("import users", err)
 	}
 	if seq == nil {
-		return ImportReport{}, during("import users", &InputError{Field: "Seq", Code: CodeRequired, Reason: "is required"})
+		return ImportReport{}, during("import users", missing("Seq"))
 	}
-	commit, end, err := db.importInto(o.DryRun)
+	m, end, err := db.arrivals(&o)
 	if err == nil {
-		m.commit = commit
 		db.o.Logger.Info("snib: users are being imported", "dry run", o.DryRun, "update", o.Update)
 		defer end() // also if seq, Each or Options.Progress panics
-		err = m.run(ctx, seq)
+		err = m.All(ctx, db.o.rows(seq))
 	}
 	log := db.o.Logger.Info
 	if err != nil {
 		log = db.o.Logger.Warn
 	}
-	r := &m.report
+	r := newImportReport(&m.Report)
 	log("snib: the import of users has ended", "rows", r.Rows, "imported", r.Imported, "updated", r.Updated,
 		"unchanged", r.Unchanged, "kept", r.Kept, "refused", r.Refused, "collisions", r.Collisions, "dry run", o.DryRun, "error", err)
-	return m.report, during("import users", err)
+	return r, during("import users", err)
 }
 
-// importInto returns the function that runs a batch in a transaction, and one
-// that ends the import. A dry run writes to a store of its own.
-func (db *DB) importInto(dry bool) (commit func(context.Context, func(kv.Tx) error) error, end func(), err error) {
-	if !dry {
-		return db.store.Exclusive, func() {}, nil
+// arrivals prepares an import, and returns a function that ends it. A dry run writes
+// to a store of its own.
+func (db *DB) arrivals(o *ImportOptions) (m *arrivals.Run, end func(), err error) {
+	m = &arrivals.Run{
+		Update: o.Update, Dry: o.DryRun, Told: db.o.told("import"), Commit: db.store.Exclusive, Hash: db.hashWeak,
+		View: func(ctx context.Context, fn func(arrivals.Tx) error) error {
+			return db.view(ctx, func(tx *Tx) error { return fn(tx.arriving()) })
+		},
+		Begin: func(w kv.Tx) (arrivals.Tx, func(), error) {
+			tx, err := db.begin(w, w)
+			if err != nil {
+				return arrivals.Tx{}, nil, err
+			}
+			return tx.arriving(), tx.end, nil
+		},
+	}
+	if o.Each != nil {
+		m.Each = func(a arrivals.Arrival) { o.Each(newImportedRow(a)) }
+	}
+	if !o.DryRun {
+		return m, func() {}, nil
 	}
 	scratch, end, err := db.scratch()
-	return func(ctx context.Context, fn func(kv.Tx) error) error {
+	m.Commit = func(ctx context.Context, fn func(kv.Tx) error) error {
 		return db.store.View(ctx, func(base kv.Reader) error {
 			return scratch.Exclusive(ctx, func(w kv.Tx) error { return fn(records.NewRehearsal(base, w)) })
 		})
-	}, end, err
+	}
+	return m, end, err
 }
 
-// An importer is one run of ImportUsers.
-type importer struct {
-	db     *DB
-	o      ImportOptions
-	told   func(done, total int64)
-	commit func(context.Context, func(kv.Tx) error) error
-	report ImportReport
-	last   int // number of the row before
-
-	batch []importRow
-	bytes int
-	weak  int // rows whose digest has to be hashed
-
-	seed maphash.Seed
-
-	// Rows of the users made last, by a hash of the id: maxHolders at least.
-	rows, older map[uint64]int
-}
-
-// An importRow is a row on its way.
-type importRow struct {
-	*preparedImport
-	err    error // refuses it before it is looked at
-	weak   bool  // its digest has to be hashed
-	unused bool  // and was not, for nothing would be written
-}
-
-// Bounds of a batch: the time that others wait for it, its memory and, as
-// digests are hashed before it, the time between two of them.
-const (
-	importRows  = 1000
-	importBytes = 1 << 20
-	importWeak  = 64
-)
-
-func (m *importer) run(ctx context.Context, seq iter.Seq2[UserImport, error]) error {
-	for i, err := range seq {
-		if err != nil {
-			return errors.Join(err, m.flush(ctx)) // what came before it counts
-		}
-		m.add(i)
-		if len(m.batch) >= importRows || m.bytes >= importBytes || m.weak >= importWeak {
-			if err := m.flush(ctx); err != nil {
-				return err
+// rows prepares the users of seq.
+func (s *settings) rows(seq iter.Seq2[UserImport, error]) iter.Seq2[arrivals.Row, error] {
+	return func(yield func(arrivals.Row, error) bool) {
+		for i, err := range seq {
+			r := arrivals.Row{Number: i.Row}
+			if err == nil {
+				r.User, r.Err = s.arrival(&i)
+			}
+			if r.Weak = errors.Is(r.Err, phc.ErrWeak); r.Weak {
+				r.Err = nil
+			} else if r.Err != nil {
+				r.Err = importError(&i, r.Err)
+			}
+			if !yield(r, err) {
+				return
 			}
 		}
 	}
-	if err := m.flush(ctx); err != nil {
-		return err
-	}
-	if m.told != nil {
-		m.told(int64(m.report.Rows), int64(m.report.Rows))
-	}
-	return nil
 }
 
-// add takes a row into the batch.
-func (m *importer) add(i UserImport) {
-	if i.Row == 0 {
-		i.Row = m.last + 1
-	}
-	m.last = i.Row
-	p, err := m.db.o.prepare(i)
-	if p == nil {
-		p = &preparedImport{UserImport: &i}
-	}
-	r := importRow{preparedImport: p, weak: errors.Is(err, phc.ErrWeak)}
-	if r.weak {
-		m.weak++
-	} else if err != nil {
-		r.err = importError(&i, err)
-	}
-	m.batch = append(m.batch, r)
-	m.bytes += len(p.attributes) + len(p.hash) + len(i.Identifier)
-	for _, x := range i.Others {
-		m.bytes += len(x.Identifier)
-	}
+func newImportedRow(a arrivals.Arrival) ImportedRow {
+	return ImportedRow{Row: a.Row, ID: UserID(a.ID), Outcome: ImportOutcome(a.Outcome), Err: a.Err, Holder: UserID(a.Holder), HolderRow: a.HolderRow}
 }
 
-// flush commits the batch.
-func (m *importer) flush(ctx context.Context) error {
-	if err := errors.Join(ctx.Err(), m.hash(ctx)); err != nil || len(m.batch) == 0 {
-		return err
+func newImportReport(r *arrivals.Report) ImportReport {
+	out := ImportReport{
+		Rows: r.Rows, Imported: r.Of[arrivals.Imported], Updated: r.Of[arrivals.Updated], Unchanged: r.Of[arrivals.Unchanged],
+		Kept: r.Of[arrivals.Kept], Refused: r.Of[arrivals.Refused], Collisions: r.Collisions, Reasons: r.Reasons,
 	}
-	var out []ImportedRow
-	err := m.commit(ctx, func(w kv.Tx) error {
-		out = make([]ImportedRow, 0, len(m.batch))
-		ordered := records.NewOrdered(w)
-		tx, err := m.db.begin(ordered, ordered)
-		if err != nil {
-			return err
-		}
-		defer tx.end()
-		made := make(map[uint64]int)
-		for i := range m.batch {
-			row, err := m.decide(tx, &m.batch[i], made)
-			if err != nil {
-				return err
-			}
-			out = append(out, row)
-		}
-		return errors.Join(tx.rec.Doomed, ordered.Flush())
-	})
-	if err != nil {
-		return err
+	for _, a := range r.Refusals {
+		out.Refusals = append(out.Refusals, newImportedRow(a))
 	}
-	m.batch, m.bytes, m.weak = m.batch[:0], 0, 0
-	for _, row := range out {
-		m.count(row)
-	}
-	if m.told != nil {
-		m.told(int64(m.report.Rows), 0)
-	}
-	return nil
-}
-
-// count adds a committed row to the report.
-func (m *importer) count(row ImportedRow) {
-	r := &m.report
-	r.Rows++
-	*[]*int{&r.Imported, &r.Updated, &r.Unchanged, &r.Kept, &r.Refused}[row.Outcome]++
-	switch row.Outcome {
-	case RowImported:
-		if len(m.rows) >= maxHolders {
-			m.older, m.rows = m.rows, make(map[uint64]int)
-		}
-		m.rows[m.key(row.ID)] = row.Row
-	case RowRefused:
-		if row.Holder != "" {
-			r.Collisions++
-		}
-		if len(r.Refusals) < maxRefusals {
-			r.Refusals = append(r.Refusals, row)
-		}
-		why := row.Err.Error()
-		if _, known := r.Reasons[why]; !known && len(r.Reasons) >= maxReasons {
-			why = ""
-		}
-		if r.Reasons == nil {
-			r.Reasons = make(map[string]int)
-		}
-		r.Reasons[why]++
-	}
-	if m.o.Each != nil {
-		m.o.Each(row)
-	}
-}
-
-func (m *importer) key(id UserID) uint64 { return maphash.String(m.seed, string(id)) }
-
-// decide carries a row out, or refuses it. made are the users of this batch.
-func (m *importer) decide(tx *Tx, r *importRow, made map[uint64]int) (ImportedRow, error) {
-	out := ImportedRow{Row: r.Row, ID: r.ID}
-	holder, err := "", r.err
-	if err == nil {
-		holder, err = m.place(tx, r, &out)
-	}
-	switch {
-	case err == nil:
-		if out.Outcome == RowImported {
-			made[m.key(out.ID)] = out.Row
-		}
-	case errors.Is(err, ErrInvalidInput), errors.Is(err, ErrIdentityTaken), errors.Is(err, ErrAttributeTaken):
-		out.Outcome, out.Err, out.Holder = RowRefused, err, UserID(holder)
-		out.HolderRow = cmp.Or(made[m.key(out.Holder)], m.rows[m.key(out.Holder)], m.older[m.key(out.Holder)])
-	default:
-		return out, err
-	}
-	return out, nil
-}
-
-// place writes the user of a row, unless the user is here and stays. holder is
-// the user with whom a refused row collides.
-func (m *importer) place(tx *Tx, r *importRow, out *ImportedRow) (holder string, err error) {
-	have, err := tx.importedUser(r.preparedImport)
-	if err != nil {
-		return "", err
-	}
-	opened, err := tx.openHash(&have)
-	if err != nil {
-		return "", err
-	}
-	if m.o.DryRun {
-		opened = m.sealed(opened)
-		have.PasswordHash = opened
-	}
-	want, isNew := have, have.ID == ""
-	if isNew {
-		if want.ID, err = tx.importID(r.ID); err != nil {
-			return "", err
-		}
-	}
-	if err := tx.fillImport(&want, r.preparedImport, opened); err != nil {
-		return "", err
-	}
-	if m.o.DryRun {
-		// What stands for a hash is not sealed: a rehearsal cannot note the use
-		// of a key.
-		want.PasswordHash = string(r.hash)
-	}
-	switch {
-	case isNew:
-	case bytes.Equal(want.Append(nil), have.Append(nil)):
-		out.ID, out.Outcome = UserID(have.ID), RowUnchanged
-		return "", nil
-	case r.ID == "":
-		return have.ID, ErrIdentityTaken
-	case !m.o.Update && !slices.ContainsFunc(want.Identities, func(x codec.Identity) bool { return records.FindIdentity(&have, x) >= 0 }):
-		return have.ID, errIDTaken()
-	case !m.o.Update || !asImported(&have):
-		out.Outcome = RowKept
-		return "", nil
-	}
-	if owner, err := tx.importTaken(&want); err != nil {
-		return owner, err
-	}
-	if r.unused { // the user has gone since it was looked for
-		return "", &InputError{Field: "PasswordHash", Code: CodeNotAllowed, Reason: "must be hashed first: run again"}
-	}
-	if isNew {
-		out.ID, out.Outcome = UserID(want.ID), RowImported
-		return "", tx.addImported(&want, r.preparedImport)
-	}
-	out.Outcome = RowUpdated
-	return "", tx.replaceImport(&have, &want)
-}
-
-// hash hashes the digests of the batch that are too weak to be stored, outside of
-// a transaction. It passes over users that are kept.
-func (m *importer) hash(ctx context.Context) error {
-	if m.weak > 0 {
-		old, err := m.hashes(ctx)
-		if err != nil {
-			return err
-		}
-		if err := m.hashAll(ctx, old); err != nil {
-			return err
-		}
-	}
-	if m.o.DryRun {
-		for i := range m.batch {
-			m.batch[i].hash = phc.Hash(m.sealed(string(m.batch[i].hash)))
-		}
-	}
-	return nil
-}
-
-// hashes returns the stored hashes of the users whose digests are to be hashed.
-func (m *importer) hashes(ctx context.Context) (old []phc.Hash, err error) {
-	err = m.db.view(ctx, func(tx *Tx) error {
-		old = make([]phc.Hash, len(m.batch))
-		for i := range m.batch {
-			r := &m.batch[i]
-			if !r.weak {
-				continue
-			}
-			u, err := tx.importedUser(r.preparedImport)
-			if err != nil {
-				return err
-			}
-			hash, err := tx.openHash(&u)
-			if err != nil {
-				return err
-			}
-			old[i] = phc.Hash(hash)
-			r.unused = u.ID != "" && r.ID != "" && !(m.o.Update && asImported(&u))
-		}
-		return nil
-	})
-	return old, err
-}
-
-// hashAll hashes as many at once as the processors can.
-func (m *importer) hashAll(ctx context.Context, old []phc.Hash) error {
-	var wait sync.WaitGroup
-	next := make(chan int)
-	errs := make([]error, len(m.batch))
-	for range runtime.GOMAXPROCS(0) {
-		wait.Go(func() {
-			for i := range next {
-				errs[i] = m.batch[i].hashWeak(ctx, m.db, old[i])
-			}
-		})
-	}
-	for i := range m.batch {
-		if m.batch[i].weak && !m.batch[i].unused {
-			next <- i
-		}
-	}
-	close(next)
-	wait.Wait()
-	for i, err := range errs {
-		if errors.Is(err, ErrBusy) { // Options.Passwords.Queue is short
-			err = m.batch[i].hashWeak(ctx, m.db, old[i])
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sealed stands for a hash in the records of a dry run, which lie in a temporary
-// file: equal for equal hashes, and of no other use.
-func (m *importer) sealed(hash string) string {
-	const mark = "dry run "
-	if hash == "" || strings.HasPrefix(hash, mark) {
-		return hash
-	}
-	return mark + strconv.FormatUint(maphash.String(m.seed, hash), 16)
+	return out
 }

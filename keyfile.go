@@ -1,16 +1,11 @@
 package snib
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime"
 
-	"github.com/snibdb/snib/internal/durable"
+	"github.com/snibdb/snib/internal/keyfile"
 	"github.com/snibdb/snib/internal/seal"
 )
 
@@ -30,17 +25,17 @@ import (
 // the file system.
 func KeyFile(path string) Key {
 	return newKey("", func(p keyPlace) (seal.Key, error) {
-		k, err := readKeyFile(path, p.database)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return k, err
+		k, err := keyfile.Read(path, p.database)
+		if errors.Is(err, fs.ErrNotExist) {
+			if !p.create {
+				return nil, fmt.Errorf("a key file is made only for a database that was never used with a key: %w", err)
+			}
+			if err := createKeyFile(path, p.database); err != nil && !errors.Is(err, fs.ErrExist) {
+				return nil, err
+			}
+			k, err = keyfile.Read(path, p.database) // as the next Open does
 		}
-		if !p.create {
-			return nil, fmt.Errorf("a key file is made only for a database that was never used with a key: %w", err)
-		}
-		if err := createKeyFile(path, p.database); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, err
-		}
-		return readKeyFile(path, p.database) // as the next Open does
+		return k, keyFileError(err)
 	})
 }
 
@@ -50,99 +45,17 @@ func KeyFile(path string) Key {
 // ErrInvalidInput (path) if path is empty; other errors of the file system.
 func CreateKeyFile(path string) error { return during("create key file", createKeyFile(path, "")) }
 
-// maxKeyFile is more than a key file has, in bytes.
-const maxKeyFile = 256
-
-func keyFileError(path, reason string) error {
-	return &InputError{Field: "Options.Keys", Code: CodeNotAllowed, Reason: "KeyFile " + path + ": " + reason}
-}
-
-// readKeyFile reads a key file, of the database at a path.
-func readKeyFile(path, database string) (seal.Key, error) {
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := apart(real, database); err != nil {
-		return nil, err
-	}
-	if err := durable.Plain(real); err != nil { // before a pipe is waited for
-		return nil, err
-	}
-	f, err := os.Open(real)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case runtime.GOOS != "windows" && info.Mode().Perm()&^0o600 != 0:
-		return nil, keyFileError(path, fmt.Sprintf("has mode %#o, must have 0600 or less", info.Mode().Perm()))
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err != nil {
-		return nil, err
-	}
-	k, err := seal.ParseLine(content)
-	if err != nil || len(content) > maxKeyFile {
-		return nil, keyFileError(path, "is not a key file")
-	}
-	return k, nil
-}
-
-// createKeyFile makes a key file, unless there is something at path.
 func createKeyFile(path, database string) error {
 	if err := given("path", path); err != nil {
 		return err
 	}
-	if err := apart(path, database); err != nil {
-		return err
-	}
-	var random [4 + seal.Size]byte
-	rand.Read(random[:]) // never fails
-	k, err := seal.New(fmt.Sprintf("k%x", random[:4]), random[4:])
-	if err != nil {
-		return err
-	}
-	f, err := durable.Create(path, false)
-	if err != nil {
-		return err
-	}
-	defer f.Discard()
-	if _, err := f.Write(k.Line()); err != nil {
-		return err
-	}
-	return f.Commit(false)
+	return keyFileError(keyfile.Create(path, database))
 }
 
-// apart refuses a key file in the directory of the database or below it. ""
-// is no database.
-func apart(path, database string) error {
-	if database == "" {
-		return nil
-	}
-	if real, err := filepath.EvalSymlinks(database); err == nil {
-		database = real
-	}
-	home, err := os.Stat(filepath.Dir(database))
-	if err != nil {
-		return err
-	}
-	dir, err := filepath.Abs(filepath.Dir(path))
-	if err == nil {
-		dir, err = filepath.EvalSymlinks(dir)
-	}
-	for err == nil {
-		var info fs.FileInfo
-		if info, err = os.Stat(dir); err == nil && os.SameFile(info, home) {
-			return keyFileError(path, "must not be in the directory of the database")
-		}
-		if dir == filepath.Dir(dir) {
-			break
-		}
-		dir = filepath.Dir(dir)
+// keyFileError names the option of a file that is refused.
+func keyFileError(err error) error {
+	if e, ok := errors.AsType[*keyfile.RefusedError](err); ok {
+		return &InputError{Field: "Options.Keys", Code: CodeNotAllowed, Reason: "KeyFile " + e.Path + ": " + e.Reason}
 	}
 	return err
 }

@@ -14,8 +14,8 @@ type Key struct {
 	source *keySource
 }
 
-// keySource is where a Key comes from. What only a program with keys needs is
-// reached through it, so that others do not link it.
+// keySource is where a Key comes from. The code that only a program with keys
+// needs is reached through it, so that others do not link it.
 type keySource struct {
 	id    string // "" as long as it is not known
 	open  func(keyPlace) (seal.Key, error)

@@ -294,7 +294,7 @@ func TestWithoutTheKeyEveryPasswordCallIsErrNoKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			o := sealing(keys...)
-			o.BeforeAuth = func(context.Context, snib.Attempt) error { t.Error("an attempt was counted"); return nil }
+			o.Throttle.BeforeAuth = func(context.Context, snib.Attempt) error { t.Error("an attempt was counted"); return nil }
 			db := openFile(t, copied, o)
 			withoutKey(t, db, ada.ID)
 			if keys == nil { // setting one would store it in clear

@@ -2,9 +2,12 @@ package snib
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/lists"
 	"github.com/snibdb/snib/internal/records"
 )
 
@@ -43,21 +46,42 @@ func (tx *Tx) ListUsers(o ListOptions) iter.Seq2[User, error] {
 // A page reads at most n users whose ids come behind after.
 type page func(tx *Tx, after UserID, n int) ([]User, error)
 
-func (tx *Tx) userPage(after UserID, n int) ([]User, error) {
-	var from []byte
-	if after != "" {
-		from = append([]byte(after), 0)
+// page returns the page of the users that o chooses.
+func (o *ListOptions) page() page {
+	if o.Provider == "" && o.Prefix == "" {
+		return publicPage(lists.Users)
 	}
-	var users []User
-	err := tx.rec.R.Scan(records.SpaceUsers, from, nil, n, func(key, value []byte) error {
-		u, err := codec.DecodeUser(key, value)
-		if err != nil {
-			return tx.rec.Damaged(records.SpaceUsers, err)
+	if fault := fold.Provider(o.Provider); fault.Found() {
+		return failing(faulty("Provider", fault))
+	}
+	s := &lists.Search{Provider: o.Provider, Prefix: o.Prefix}
+	return publicPage(s.Users)
+}
+
+// publicPage is the public form of the users that read returns.
+func publicPage(read func(tx *records.Tx, after string, n int) ([]codec.User, error)) page {
+	return func(tx *Tx, after UserID, n int) (out []User, err error) {
+		found, err := read(&tx.rec, string(after), n)
+		if errors.Is(err, lists.ErrAfter) {
+			err = &InputError{Field: "After", Code: CodeNotAllowed, Reason: "must be a user of this list"}
 		}
-		users = append(users, newUser(u))
-		return nil
-	})
-	return users, err
+		for _, u := range found {
+			out = append(out, newUser(u))
+		}
+		return out, err
+	}
+}
+
+// only returns a page for options that choose no users.
+func (o *ListOptions) only(next page) page {
+	if o.Provider == "" && o.Prefix == "" {
+		return next
+	}
+	return failing(&InputError{Field: "Provider", Code: CodeNotAllowed, Reason: "must not be given here"})
+}
+
+func failing(err error) page {
+	return func(*Tx, UserID, int) ([]User, error) { return nil, err }
 }
 
 // pages ranges over pages, each read in a transaction of its own.

@@ -8,8 +8,10 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/phc"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/users"
 )
 
 // AuthenticateUser returns the user with this identity and password. An unknown
@@ -43,7 +45,7 @@ import (
 //
 // ErrInvalidInput (Provider) for a name that no provider can have, which the
 // program chooses and not a stranger; ErrBusy if the queue for hashing is full;
-// Options.BeforeAuth's error; ErrNoKey, before it and alike for everybody.
+// Options.Throttle.BeforeAuth's error; ErrNoKey, before it and alike for everybody.
 func (db *DB) AuthenticateUser(ctx context.Context, provider, identifier, password string) (User, error) {
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
 		// The hash is upgraded here if it can be, and never at the price of
@@ -97,7 +99,10 @@ func (db *DB) LogIn(ctx context.Context, provider, identifier, password string, 
 	var s Session
 	var second error
 	u, err := db.authenticate(ctx, provider, identifier, password, func(v *verifiedLogin) (User, error) {
-		return result(ctx, "", db.update, func(tx *Tx) (User, error) {
+		ahead := func() records.Foresight {
+			return records.Foresight{User: v.id, Owned: logInSpaces(), Refs: readsIdentity(db, providerID{provider, identifier})}
+		}
+		return result(ctx, "", db.ahead(ahead), func(tx *Tx) (User, error) {
 			u, err := v.recheck(tx)
 			if err != nil {
 				return User{}, err
@@ -146,6 +151,9 @@ func (v *verifiedLogin) methods(tx *Tx) (Methods, error) {
 	}
 	return MethodPassword, err
 }
+
+// complete implements evidence.
+func (v *verifiedLogin) complete(*Tx) bool { return false }
 
 // opened is the hash that a password has opened, and the version of the
 // credentials then.
@@ -210,7 +218,7 @@ func (db *DB) authenticate(ctx context.Context, provider, identifier, password s
 		return User{}, faulty("Provider", fault)
 	}
 	key := db.presented(provider, identifier)
-	if err := db.passwordKeys(ctx); err != nil {
+	if err := db.keysFirst(ctx); err != nil {
 		return User{}, err
 	}
 	if err := db.beforeAuth(ctx, provider, key); err != nil {
@@ -229,17 +237,17 @@ func (db *DB) authenticate(ctx context.Context, provider, identifier, password s
 }
 
 func (db *DB) beforeAuth(ctx context.Context, provider, key string) error {
-	if db.o.BeforeAuth == nil {
+	if db.o.Throttle.BeforeAuth == nil {
 		return nil
 	}
-	return db.o.BeforeAuth(ctx, Attempt{Provider: provider, Identifier: key, Client: clientOf(ctx)})
+	return db.o.Throttle.BeforeAuth(ctx, Attempt{Provider: provider, Identifier: key, Client: clientOf(ctx)})
 }
 
 // presented returns an identifier of a log-in as it is compared, for the hooks:
 // as it came if the provider's rule refuses it, and "" if it is no text of 1 to
 // 256 bytes, so that the memory of a throttle stays bounded.
 func (db *DB) presented(provider, identifier string) string {
-	if x, err := identity(db.file.Declared.Load(), provider, identifier, 0); err == nil {
+	if x, err := users.Identity(db.file, db.file.Declared.Load(), provider, identifier, 0); err == nil {
 		return x.Key
 	}
 	if fold.PlainText(identifier, fold.MaxIdentifier).Found() {
@@ -269,7 +277,11 @@ func (disabledError) Is(target error) bool {
 func (db *DB) verify(ctx context.Context, g *guess, provider, key, identifier, password string) (*verifiedLogin, error) {
 	var hash string
 	var resealed bool
-	u, err := result(ctx, "", db.view, func(tx *Tx) (codec.User, error) {
+	look := db.viewAhead(func() []kv.Ref { return readsIdentity(db, providerID{provider, identifier}) })
+	u, err := result(ctx, "", look, func(tx *Tx) (codec.User, error) {
+		if err := tx.rec.NeedKeys(records.PasswordHashes.Use | records.FactorSeeds.Use); err != nil {
+			return codec.User{}, err
+		}
 		u, err := tx.userByIdentity(provider, identifier)
 		if err == nil {
 			hash, err = tx.openHash(&u)

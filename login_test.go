@@ -144,13 +144,13 @@ func TestLogInCallsHooksAlikeForEverybody(t *testing.T) {
 	var calls []string
 	throttled := errors.New("throttled")
 	db := snibtest.NewDB(t, &snib.Options{
-		BeforeAuth: func(_ context.Context, a snib.Attempt) error {
+		Throttle: snib.ThrottlePolicy{BeforeAuth: func(_ context.Context, a snib.Attempt) error {
 			calls = append(calls, fmt.Sprint("before ", a.Provider, " ", a.Identifier, " ", a.Client))
 			if strings.HasPrefix(a.Identifier, "many") {
 				return throttled
 			}
 			return nil
-		},
+		}},
 	})
 	email(t, db, "known@example.com")
 	email(t, db, "many@example.com")

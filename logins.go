@@ -8,6 +8,7 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/credentials"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
 )
@@ -81,7 +82,7 @@ func (l Logins) List(ctx context.Context, user UserID) ([]Login, error) {
 
 // familyLogins are the log-ins with a refresh token, as without a session.
 func (tx *Tx) familyLogins(user UserID) (out []Login, err error) {
-	err = tx.eachFamily(user, func(f *codec.Family) {
+	err = credentials.EachFamily(&tx.rec, string(user), func(f *codec.Family) {
 		out = append(out, Login{
 			ID: LoginID(token.Family.ID(f.Key)), UserID: user, State: SessionIdle,
 			CreatedAt: clock.Time(f.Key.Time()), AuthenticatedAt: clock.Time(f.AuthTime), LastUsedAt: clock.Time(f.RotatedAt),

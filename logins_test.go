@@ -15,9 +15,9 @@ func loginsOf(tb testing.TB, db *snib.DB, id snib.UserID) []snib.Login {
 	return must(db.Logins().List(ctx, id))(tb)
 }
 
-// TestLoginsListEachDeviceOnce: a browser, a client whose session is active, one
+// TestLoginsListEachDeviceOnceByLoginID: a browser, a client whose session is active, one
 // whose session is over and one whose session is swept; and none that has ended.
-func TestLoginsListEachDeviceOnce(t *testing.T) {
+func TestLoginsListEachDeviceOnceByLoginID(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u := email(t, db, "a@example.com")
 	theirs := newSession(t, db, email(t, db, "b@example.com"))

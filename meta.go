@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/declare"
 	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
@@ -17,24 +17,38 @@ import (
 
 // initialise writes the first content of a new file.
 func (db *DB) initialise(w kv.Tx) error {
-	now := db.clock.Latest()
+	now, err := db.firstTime(w)
+	if err != nil {
+		return err
+	}
 	format := codec.Format{CreatedAt: now, Unicode: fold.UnicodeVersion}
 	declared := db.declarations(defaultDeclarations)
 	return db.file.WriteMeta(w, format, codec.State{Epoch: 1, Floor: now, Declarations: declared.Version}, declared)
+}
+
+// firstTime returns the time at which a new store is made.
+func (db *DB) firstTime(w kv.Tx) (int64, error) {
+	if timer, ok := kv.As[kv.Timer](w); ok && db.shared {
+		return timer.Time()
+	}
+	return db.clock.Latest(), nil
 }
 
 // adopt reads what the file says of itself, refuses it when it is not ours or
 // newer, brings an older one to the format of today, and makes it what Options
 // declare.
 func (db *DB) adopt(ctx context.Context) error {
-	format, err := rawView(ctx, db, func(r kv.Reader) (codec.Format, error) {
+	format, err := declare.Read(ctx, db.store, func(r kv.Reader) (codec.Format, error) {
+		if err := records.Complete(r); err != nil {
+			return codec.Format{}, err
+		}
 		return records.Meta(db.file, r, codec.KeyFormat, codec.DecodeFormat)
 	})
 	if err == nil {
 		err = records.CheckFormat(format)
 	}
 	if err == nil && format.Version < codec.FormatVersion {
-		err = db.upgrade(ctx)
+		err = db.upgrade().Run(ctx)
 	}
 	if err != nil {
 		return err
@@ -48,17 +62,22 @@ func (db *DB) adopt(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := db.adoptOwned(ctx); err != nil {
+	d := db.declaring()
+	spaces, err := d.Spaces(ctx)
+	if err != nil {
 		return err
 	}
-	if err := db.startCounts(ctx); err != nil {
+	db.extend(spaces)
+	if db.counts, err = db.startCounts(ctx); err != nil {
 		return err
 	}
 	if err := db.adoptOutbox(ctx); err != nil {
 		return err
 	}
-	if err := db.dropLeftover(ctx); err != nil {
-		return err
+	if !db.shared { // else another program may be building
+		if err := db.dropLeftover(ctx); err != nil {
+			return err
+		}
 	}
 	before, err := result(ctx, "", db.view, func(tx *Tx) (codec.Declarations, error) {
 		return records.Meta(db.file, tx.rec.R, codec.KeyDeclarations, codec.DecodeDeclarations)
@@ -68,24 +87,18 @@ func (db *DB) adopt(ctx context.Context) error {
 	}
 	db.checkClock()
 	after := db.declarations(before)
-	if !builtAlike(after, before) || !slices.Equal(after.Owned, before.Owned) {
-		return db.redeclare(ctx)
+	switch {
+	case db.others != nil:
+		return db.others.agree(db, ctx, after, before)
+	case !declare.Alike(after, before) || !slices.Equal(after.Owned, before.Owned):
+		return db.redeclare(ctx, db.declarations)
 	}
 	return nil
 }
 
-// rawView reads from a file that may be of another format.
-func rawView[T any](ctx context.Context, db *DB, fn func(kv.Reader) (T, error)) (out T, err error) {
-	err = db.store.View(ctx, func(r kv.Reader) (err error) {
-		out, err = fn(r)
-		return err
-	})
-	return out, err
-}
-
 // adoptKeys verifies Options.Keys and makes the first the current one.
 func (db *DB) adoptKeys(ctx context.Context) error {
-	stored, err := rawView(ctx, db, db.file.SealKeys)
+	stored, err := declare.Read(ctx, db.store, db.file.SealKeys)
 	if err != nil {
 		return err
 	}
@@ -124,7 +137,7 @@ func (db *DB) openKeys(create bool) error {
 	var keys []seal.Key
 	ids := map[string]bool{}
 	for i, k := range db.o.Keys {
-		opened, err := k.source.open(keyPlace{db.store.Path(), create && i == 0})
+		opened, err := k.source.open(keyPlace{db.path(), create && i == 0})
 		if err != nil {
 			return fmt.Errorf("Options.Keys[%d]: %w", i, err)
 		}
@@ -138,55 +151,10 @@ func (db *DB) openKeys(create bool) error {
 	return nil
 }
 
-// adoptOwned reads how the file keeps the records of users: the key of their
-// owners, and the spaces, to which it adds those of this program.
-func (db *DB) adoptOwned(ctx context.Context) error {
-	listed, err := rawView(ctx, db, func(r kv.Reader) (codec.OwnedSpaces, error) {
-		key, err := records.Meta(db.file, r, codec.KeyOwners, codec.DecodeOwnerKey)
-		if err == nil {
-			err = db.file.UseOwners(key)
-		}
-		if err != nil {
-			return codec.OwnedSpaces{}, err
-		}
-		return records.Meta(db.file, r, codec.KeyOwnedSpaces, codec.DecodeOwnedSpaces)
-	})
-	if err != nil {
-		return err
-	}
-	all := codec.OwnedSpaces{Names: records.OwnedNames(listed.Names)}
-	if !slices.Equal(all.Names, listed.Names) {
-		err = db.store.Exclusive(ctx, func(w kv.Tx) error {
-			return w.Put(records.SpaceMeta, []byte(codec.KeyOwnedSpaces), all.Append(nil))
-		})
-		if err != nil && !errors.Is(err, ErrReadOnly) {
-			return err
-		}
-	}
-	db.store.Extend(db.file.UseOwned(all.Names))
-	return nil
-}
-
-// adoptDamaged is adoptOwned for RepairFile: spaces of a later program are known
-// if the file still lists them, and the key of owners is for the repair to read.
-func (db *DB) adoptDamaged(ctx context.Context) error {
-	listed, err := rawView(ctx, db, func(r kv.Reader) (codec.OwnedSpaces, error) {
-		return records.Meta(db.file, r, codec.KeyOwnedSpaces, codec.DecodeOwnedSpaces)
-	})
-	if err != nil && !errors.Is(err, ErrCorrupt) {
-		return err
-	}
-	db.store.Extend(db.file.UseOwned(records.OwnedNames(listed.Names)))
-	return nil
-}
-
-// clockTolerance is how much the clocks may differ before it is an event.
-const clockTolerance = 5 * time.Minute
-
 // checkClock tells the logger of a wall clock that disagrees. It is called
 // where no transaction is open: a logger is the application's.
 func (db *DB) checkClock() {
-	if behind := db.clock.Behind(); behind > clockTolerance {
+	if behind := db.clock.Behind(); behind > clock.Tolerance {
 		db.o.Logger.Warn("snib: the wall clock is behind the file's", "behind", behind)
 	}
 }
@@ -211,9 +179,6 @@ func (db *DB) storeFloor() error {
 	return err
 }
 
-// closeTimeout bounds the last write of the clock, which is not worth more.
-const closeTimeout = time.Second
-
 // EndEverything ends all sessions, refresh tokens, one-time tokens and API keys
 // of all users, in one small durable write: after a file was restored from a
 // copy, or when a leak of tokens is suspected. Log-ins work at once. A sweep
@@ -227,6 +192,9 @@ func (db *DB) EndEverything(ctx context.Context) error {
 // what is dead must not revive, it ends everything that EndEverything does.
 // ErrInvalidInput (Options.Now) for a wall clock that is not believed.
 func (f File) ResetClock(ctx context.Context) error {
+	if f.db.file.Time == records.OfStore {
+		return during("reset clock", fmt.Errorf("its clock is its own: %w", ErrUnsupported))
+	}
 	wall := f.db.clock.Wall()
 	if !clock.Believable(wall) {
 		return during("reset clock", &InputError{Field: "Options.Now", Code: CodeOutOfRange, Reason: "must be from 2000 to 2199"})
@@ -235,7 +203,7 @@ func (f File) ResetClock(ctx context.Context) error {
 }
 
 // newEpoch raises the file epoch and sets the floor of the clock, in a
-// transaction that shares its commit with no other: nobody may act on an
+// transaction that shares its commit with no other: no call may act on an
 // epoch that is not durable yet.
 func (db *DB) newEpoch(ctx context.Context, floor func(*Tx) int64) error {
 	var state codec.State
@@ -250,7 +218,7 @@ func (db *DB) newEpoch(ctx context.Context, floor func(*Tx) int64) error {
 			s.Floor = floor(tx)
 		})
 		if err == nil {
-			tx.rec.By, tx.rec.Written = by, true // the floor is what it must be
+			tx.rec.By, tx.rec.Written = by, true // the floor is as it must be
 			err = tx.rec.Announce("", records.EventEverythingEnded)
 		}
 		state = tx.rec.State
@@ -258,7 +226,7 @@ func (db *DB) newEpoch(ctx context.Context, floor func(*Tx) int64) error {
 	})
 	if err == nil {
 		db.clock.Now(state.Epoch, state.Floor) // the new epoch's clock runs from here
-		db.bell.ring()
+		db.bell.Ring()
 	}
 	return err
 }

@@ -2,9 +2,13 @@ package snib_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -246,4 +250,85 @@ func TestRepairOfTheListKeepsASpaceOfALaterProgram(t *testing.T) {
 		t.Errorf("%d records of a deleted user", n)
 	}
 	snibtest.CheckAndClose(t, db)
+}
+
+// TestRepairFileOfTheListKeepsASpaceOfALaterProgram: where the list is damaged, a
+// space that is unknown is one that it named.
+func TestRepairFileOfTheListKeepsASpaceOfALaterProgram(t *testing.T) {
+	path, ada, _, _ := newLater(t)
+	b := openBolt(t, path)
+	rawPut(t, b, "meta", codec.KeyOwnedSpaces, flip(rawGet(t, b, "meta", codec.KeyOwnedSpaces), 12))
+	b.Close()
+	must(snib.RepairFile(ctx, path, snibtest.Fast(nil)))(t)
+	db := openFile(t, path, nil)
+	if !slices.Contains(listed(t, handle(t, db)), laterSpace) {
+		t.Error("the list does not name the space any more")
+	}
+	must(0, db.DeleteUser(ctx, ada.ID))(t)
+	if n := laterRecords(t, handle(t, db), ada.ID); n != 0 {
+		t.Errorf("%d records of a deleted user", n)
+	}
+	snibtest.CheckAndClose(t, db)
+}
+
+// TestASpaceThatHasLostItsName: a flipped bit in the name of a space would make all
+// that is in it absent, and nothing else in the file would tell.
+func TestASpaceThatHasLostItsName(t *testing.T) {
+	c := newChecked(t)
+	path := c.b.Path()
+	var names []string
+	if err := c.b.View(func(tx *bolt.Tx) error {
+		return tx.Bucket([]byte("snib")).ForEachBucket(func(name []byte) error {
+			names = append(names, string(name))
+			return nil
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	closeDB(t, c.db)
+	whole := must(os.ReadFile(path))(t)
+	for _, name := range names {
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, wrong := openBolt(t, path), string(flip([]byte(name), len(name)-1))
+		rename(t, b, name, wrong)
+		_, err := snib.New(b, snibtest.Fast(nil))
+		lost(t, "New", name, wrong, err)
+		b.Close()
+		before := must(os.ReadFile(path))(t)
+		_, err = snib.Open(path, snibtest.Fast(nil))
+		lost(t, "Open", name, wrong, err)
+		_, err = snib.RepairFile(ctx, path, snibtest.Fast(nil))
+		lost(t, "RepairFile", name, wrong, err)
+		if after := must(os.ReadFile(path))(t); !bytes.Equal(before, after) {
+			t.Errorf("%s: the file has changed", name)
+		}
+	}
+}
+
+// lost requires that a call refuses a file with the wrong name for a space.
+func lost(tb testing.TB, call, name, wrong string, err error) {
+	tb.Helper()
+	switch {
+	case name == "meta" && errors.Is(err, snib.ErrForeignFile): // the file says nothing of itself
+	case !errors.Is(err, snib.ErrCorrupt), name != "meta" && !strings.Contains(err.Error(), strconv.Quote(wrong)):
+		tb.Errorf("%s, %s: %v", call, name, err)
+	}
+}
+
+// rename gives a space another name.
+func rename(tb testing.TB, b *bolt.DB, name, other string) {
+	tb.Helper()
+	err := b.Update(func(tx *bolt.Tx) error {
+		root := tx.Bucket([]byte("snib"))
+		to, err := root.CreateBucket([]byte(other))
+		if err == nil {
+			err = root.Bucket([]byte(name)).ForEach(to.Put)
+		}
+		return errors.Join(err, root.DeleteBucket([]byte(name)))
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
 }

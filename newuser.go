@@ -2,11 +2,11 @@ package snib
 
 import (
 	"context"
-	"encoding/binary"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
+	"github.com/snibdb/snib/internal/users"
 )
 
 // NewUser is the input of CreateUser.
@@ -47,7 +47,9 @@ func (db *DB) CreateUser(ctx context.Context, n NewUser) (User, error) {
 		}
 		n.Password, n.PasswordHash = "", hash
 	}
-	return result(ctx, "create user", db.update, func(tx *Tx) (User, error) { return tx.CreateUser(n) })
+	return result(ctx, "create user", db.ahead(func() records.Foresight {
+		return records.Foresight{New: readsIdentity(db, providerID{n.Provider, n.Identifier})}
+	}), func(tx *Tx) (User, error) { return tx.CreateUser(n) })
 }
 
 // CreateUser is [DB.CreateUser] in this transaction, without Password.
@@ -71,7 +73,7 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 	if err := tx.db.checkOwnNames(n.PasswordHash, []codec.Identity{{Identifier: n.Identifier}}); err != nil {
 		return User{}, err
 	}
-	x, err := identity(tx.rec.Declared, n.Provider, n.Identifier, tx.rec.Now)
+	x, err := tx.identity(n.Provider, n.Identifier)
 	if err != nil {
 		return User{}, err
 	}
@@ -82,27 +84,16 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 	if err := tx.mergeAttributes(&u, n.Attributes); err != nil {
 		return User{}, err
 	}
-	if err := tx.claim(x, u.ID); err != nil {
+	if err := users.Claim(&tx.rec, x, u.ID); err != nil {
 		return User{}, err
 	}
-	if err := tx.addUser(&u); err != nil {
+	if err := users.Add(&tx.rec, &u); err != nil {
 		return User{}, tx.rec.DoomIf(n.Verified, err) // another may have lost x
 	}
-	if err := tx.rec.Note(u.ID, records.EventUserCreated, aboutIdentity(x)); err != nil {
+	about := users.About(x)
+	about.First = true
+	if err := tx.rec.Note(u.ID, records.EventUserCreated, about); err != nil {
 		return User{}, err
 	}
 	return newUser(u), nil
-}
-
-// addUser writes a new user, whose identities and values are free. Its
-// credential version begins at random, so that a proof of an earlier user with
-// the same id proves nothing of this one.
-func (tx *Tx) addUser(u *codec.User) error {
-	version, err := token.NewSecret(tx.db.o.Rand)
-	if err != nil {
-		return err
-	}
-	u.CredentialVersion = max(1, binary.BigEndian.Uint64(version[:])>>1)
-	u.UpdatedAt = u.CreatedAt
-	return tx.rec.PutUser(&codec.User{}, u)
 }

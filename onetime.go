@@ -21,8 +21,8 @@ type OneTimeToken struct {
 	UserID  UserID         // whose it is
 	Purpose string         // the action that it authorizes
 
-	// Token is the secret text for the bearer, and is there only when Create
-	// has just made it.
+	// Token is the secret text for the bearer, and is there only in the result of
+	// the method that has made it.
 	Token Token
 
 	CreatedAt time.Time // when it was made
@@ -50,8 +50,8 @@ const (
 // rises: a password set or removed, a user disabled, an identity moved or
 // unlinked, a second factor added or removed, all sessions or all refresh tokens
 // revoked. EndEverything,
-// ResetClock and Restore end all of them. Nothing else does, and no token
-// makes room for another.
+// ResetClock and Restore end all of them. Nothing else does, and no token makes
+// room for another, but that of StoreReset and of CreateReset for the one before.
 //
 // A purpose is 1–32 of [a-z0-9_-]. Those that begin with "snib:" are the
 // library's. Both are ErrInvalidInput (Purpose) from every method that takes

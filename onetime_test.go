@@ -207,7 +207,7 @@ func TestCreateOneTimeTokenAtTheLimitDoesNotQueue(t *testing.T) {
 	link(t, db, u, "reset", time.Hour)
 	release := holdWriter(t, db, nil)
 	defer release()
-	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+	soon, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	_, err := db.Tokens().Create(soon, u.ID, "reset", time.Hour, nil)
 	wantErr(t, err, snib.ErrOneTimeTokenLimit)

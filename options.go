@@ -2,19 +2,10 @@ package snib
 
 import (
 	"context"
-	"crypto/rand"
-	"fmt"
 	"io"
 	"log/slog"
-	"maps"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
-	"github.com/snibdb/snib/codec"
-	"github.com/snibdb/snib/internal/fold"
-	"github.com/snibdb/snib/internal/phc"
 	"github.com/snibdb/snib/internal/records"
 )
 
@@ -65,6 +56,14 @@ type Options struct {
 	// The names are added to those that the file declares, and stay: a program
 	// that was not told of a bucket deletes its rows, too. A bucket that does not
 	// exist yet is empty. 1–64 bytes of text, not "snib"; at most 64 in a file.
+	//
+	// In SQLite and PostgreSQL they are tables, of the form [schema.]table[(column)],
+	// each part letters, digits, _ and $ or anything in double quotes, taken as
+	// written. The column holds the id of the user as text: user_id unless it is
+	// named. Give it an index. [OpenStore] refuses a table that is missing or whose
+	// rows cannot be removed with their user, and says why; one that is dropped later
+	// is empty. Rows that lead to one of the user's by a foreign key
+	// without ON DELETE, from a table that is not named, keep the user. See docs/adr/0027-rows-in-tables.md.
 	Owned []string
 
 	// Keys are kept apart from the file; what is sealed under them (seeds of second
@@ -93,34 +92,24 @@ type Options struct {
 	// less calls Sweep now and then.
 	SweepEvery time.Duration
 
-	// LockTimeout bounds how long Open waits for another process, or another
-	// DB of this one, that has the file open. Default 5 s; negative: do not
-	// wait.
-	LockTimeout time.Duration
+	// File is how Open treats the file.
+	File FileOptions
 
 	// BusyTimeout bounds how long a write waits for its turn before it fails
 	// with ErrBusy. Default 10 s; negative: as long as ctx allows.
 	BusyTimeout time.Duration
 
-	// MaxSize bounds the file, in bytes; a write that would make it larger
-	// fails with ErrFull. Default: no bound; at least 1 MiB. Open only.
-	MaxSize int64
-
 	// Roles are the roles that can be granted, and those that must keep
 	// a holder. [DB.Roles] grants them.
 	Roles RolePolicy
 
+	// SignUp is the policy of sign-up. [Identities] has the calls that it bounds.
+	SignUp SignUpPolicy
+	// Factors is the policy of second factors. [DB.Factors] adds them.
+	Factors FactorPolicy
+
 	// Throttle is how guessing of passwords is slowed down.
 	Throttle ThrottlePolicy
-
-	// BeforeAuth is called by AuthenticateUser and LogIn before any look-up,
-	// alike for known and unknown identities, with the identifier as it is
-	// compared, or "" for one that is no text of 1–256 bytes. ChangePassword
-	// and Reauthenticate call it with the primary identity, and for a user whom
-	// Repair has left without one with the provider "" and the id of the user.
-	// An error ends the call and is returned. It is where a program asks for a
-	// captcha.
-	BeforeAuth func(ctx context.Context, a Attempt) error
 
 	// Logger receives events that an operator wants to see: a refresh token
 	// reused, a clock that disagrees (seen when the file is opened and at
@@ -155,7 +144,19 @@ type Options struct {
 	InsecureNoSync bool
 }
 
-// Attempt is a password about to be tried, for Options.BeforeAuth.
+// FileOptions are how Open treats the file.
+type FileOptions struct {
+	// LockTimeout bounds how long Open waits for another process, or another
+	// DB of this one, that has the file open. Default 5 s; negative: do not
+	// wait.
+	LockTimeout time.Duration
+
+	// MaxSize bounds the file, in bytes; a write that would make it larger
+	// fails with ErrFull. Default: no bound; at least 1 MiB.
+	MaxSize int64
+}
+
+// Attempt is a password about to be tried, for ThrottlePolicy.BeforeAuth.
 type Attempt struct {
 	Provider   string  // as it was given
 	Identifier string  // as it is compared
@@ -189,9 +190,41 @@ type ThrottlePolicy struct {
 	// one try a day is left.
 	Closes func(User) bool
 
+	// BeforeAuth is called by AuthenticateUser and LogIn before any look-up,
+	// alike for known and unknown identities, with the identifier as it is
+	// compared, or "" for one that is no text of 1–256 bytes. ChangePassword
+	// and Reauthenticate call it with the primary identity, and for a user whom
+	// Repair has left without one with the provider "" and the id of the user.
+	// An error ends the call and is returned. It is where a program asks for a
+	// captcha.
+	BeforeAuth func(ctx context.Context, a Attempt) error
+
 	// InsecureOff switches throttling off: for a program that no stranger
 	// reaches, and for tests that fail on purpose.
 	InsecureOff bool
+}
+
+// FactorPolicy says who must have a second factor, and whose word stands for one.
+// The zero value asks nobody who has none, and takes no provider's word.
+type FactorPolicy struct {
+	// Require reports whether a user must have a second factor: one with a role, say.
+	// A log-in of such a user without one makes nothing but a [SecondFactorError] with
+	// Enrol set, whose Pending leads to the first factor by [Enrolling]. A password
+	// alone never does: the authenticator of a thief who has it would shut the owner
+	// out. [Factors.Remove] keeps the last factor. nil asks nobody.
+	//
+	// Sessions and refresh tokens of before the rule, or of before the user came under
+	// it, go on to their deadlines; [DB.RevokeUserSessions] ends them. It is called
+	// inside transactions: it must be quick and call no method of DB. It needs Keys.
+	Require func(User) bool
+
+	// AssertsMFA names the providers whose word for a second factor
+	// ([External].SecondFactor) lets a user in without one here. At most 64.
+	AssertsMFA []string
+
+	// InsecureClones lets a passkey whose counter has not risen go on, with an event.
+	// Otherwise it is refused: two authenticators may hold it (WebAuthn, 6.1.1).
+	InsecureClones bool
 }
 
 // SessionPolicy bounds the life of sessions. Deadlines are written into a
@@ -291,228 +324,6 @@ const (
 	OneTimeTokenInterval       = records.OneTimeInterval * time.Millisecond // 60 s between two of one user and purpose
 )
 
-// settings are Options with the defaults filled in and everything checked.
-type settings struct {
-	Options
-	hasher        *phc.Hasher
-	keysAsTheyAre bool // Options.Keys are verified, and none becomes the current one
-}
-
-// Defaults and bounds that more than one field has, or that need a name.
-const (
-	day                = 24 * time.Hour
-	defaultLockTimeout = 5 * time.Second
-	defaultBusyTimeout = 10 * time.Second
-	maxLife            = 30 * 365 * day // a record can name times of the next 34 years
-	maxGrace           = 5 * time.Minute
-	maxKnownDevice     = 400 * day
-	maxDeclared        = 64 // providers, and indexes
-)
-
-func (o *Options) settings() (*settings, error) {
-	s := &settings{}
-	if o != nil {
-		s.Options = *o
-	}
-	s.VouchesFor = maps.Clone(s.VouchesFor)
-	s.Providers, s.Indexes = maps.Clone(s.Providers), slices.Clone(s.Indexes)
-	s.Keys, s.Owned, s.Outbox = slices.Clone(s.Keys), slices.Clone(s.Owned), slices.Clone(s.Outbox)
-	s.Passwords.Names = slices.Clone(s.Passwords.Names)
-	s.fillDefaults()
-	if err := s.checkPolicies(); err != nil {
-		return nil, err
-	}
-	if err := s.checkDeclarations(); err != nil {
-		return nil, err
-	}
-	hasher, err := phc.NewHasher(s.hasherConfig())
-	if err != nil {
-		return nil, hasherError(err)
-	}
-	s.hasher = hasher
-	return s, nil
-}
-
-func (s *settings) hasherConfig() phc.Config {
-	p := s.Passwords
-	return phc.Config{
-		Params: phc.Params{MemoryKiB: p.MemoryKiB, Time: p.Time, Parallelism: p.Parallelism},
-		Limits: phc.Limits{MemoryBytes: p.MaxHashMemory},
-		Memory: p.GateMemory,
-		Queue:  p.Queue,
-		Wait:   p.QueueTime,
-		Rand:   s.Rand,
-
-		ImportTime: p.MaxImportTime,
-		Peppers:    p.ForeignPeppers,
-		Verifier:   p.ForeignVerifier,
-	}
-}
-
-// hasherError names the field of PasswordPolicy that the hasher refused.
-func hasherError(err error) error {
-	text := strings.NewReplacer("Limits.MemoryBytes", "MaxHashMemory", "Limits.Work", "2,097,152", "phc: Peppers", "phc: ForeignPeppers").Replace(err.Error())
-	field, reason, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(text, "phc: "), "Params."), " ")
-	return &InputError{Field: "Options.Passwords." + field, Code: CodeOutOfRange, Reason: reason}
-}
-
-func (s *settings) fillDefaults() {
-	fill(&s.Sessions.Active, day)
-	fill(&s.Sessions.Idle, 14*day)
-	fill(&s.Sessions.Absolute, 90*day)
-	fill(&s.Sessions.ExtendEvery, time.Hour)
-	fill(&s.Sessions.MaxPerUser, MaxSessions)
-	fill(&s.Sessions.KnownDevice, 180*day)
-	fill(&s.Refresh.Idle, 30*day)
-	fill(&s.Refresh.Absolute, 90*day)
-	fill(&s.Refresh.Session, time.Hour)
-	fill(&s.Refresh.Grace, 30*time.Second)
-	fill(&s.Refresh.MaxPerUser, MaxRefreshTokens)
-	fill(&s.Passwords.MinLength, phc.MinPassword)
-	fill(&s.Passwords.MemoryKiB, phc.Default.MemoryKiB)
-	fill(&s.Passwords.Time, phc.Default.Time)
-	fill(&s.Passwords.Parallelism, phc.Default.Parallelism)
-	fill(&s.SweepEvery, time.Hour)
-	fill(&s.LockTimeout, defaultLockTimeout)
-	fill(&s.BusyTimeout, defaultBusyTimeout)
-	if s.Logger == nil {
-		s.Logger = slog.New(slog.DiscardHandler)
-	}
-	if s.Rand == nil {
-		s.Rand = rand.Reader
-	} else {
-		s.Rand = &lockedReader{r: s.Rand}
-	}
-}
-
-// fill sets *field to its default where it is zero.
-func fill[T comparable](field *T, def T) {
-	var zero T
-	if *field == zero {
-		*field = def
-	}
-}
-
-// checkVouches refuses domains that no address could match.
-func (s *settings) checkVouches() error {
-	for provider, domains := range s.VouchesFor {
-		if fault := fold.Provider(provider); fault.Found() {
-			return faulty("Options.VouchesFor", fault)
-		}
-		for _, d := range domains {
-			if d == "" || strings.ContainsAny(d, "@ ") || d != strings.ToLower(d) {
-				return &InputError{Field: "Options.VouchesFor", Code: CodeMalformed, Reason: "must have domains in lower case"}
-			}
-		}
-	}
-	return nil
-}
-
-// vouches reports whether a provider's word is good for an address: for its
-// domain and no part of it.
-func (s *settings) vouches(provider, address string) bool {
-	at := strings.LastIndexByte(address, '@')
-	return at >= 0 && slices.Contains(s.VouchesFor[provider], address[at+1:])
-}
-
-func (s *settings) checkPolicies() error {
-	if err := s.Roles.check(); err != nil {
-		return err
-	}
-	if err := s.checkVouches(); err != nil {
-		return err
-	}
-	for _, d := range []struct {
-		field     string
-		value     time.Duration
-		min, max  time.Duration
-		noneBelow bool // negative switches it off
-	}{
-		{"Sessions.Active", s.Sessions.Active, time.Second, maxLife, false},
-		{"Sessions.Idle", s.Sessions.Idle, 0, maxLife, true},
-		{"Sessions.Absolute", s.Sessions.Absolute, time.Second, maxLife, true},
-		{"Sessions.ExtendEvery", s.Sessions.ExtendEvery, 0, maxLife, true},
-		{"Sessions.KnownDevice", s.Sessions.KnownDevice, time.Second, maxKnownDevice, true},
-		{"Refresh.Idle", s.Refresh.Idle, time.Second, maxLife, false},
-		{"Refresh.Absolute", s.Refresh.Absolute, time.Second, maxLife, true},
-		{"Refresh.Session", s.Refresh.Session, time.Second, maxLife, false},
-		{"Refresh.Grace", s.Refresh.Grace, 0, maxGrace, true},
-		{"SweepEvery", s.SweepEvery, time.Second, maxLife, true},
-	} {
-		if d.value < 0 && d.noneBelow {
-			continue
-		}
-		if d.value < d.min || d.value > d.max {
-			return &InputError{
-				Field: "Options." + d.field, Code: CodeOutOfRange, Min: int64(d.min), Max: int64(d.max),
-				Reason: "must be from " + d.min.String() + " to " + d.max.String(),
-			}
-		}
-	}
-	switch {
-	case s.Passwords.MinLength < phc.MinPassword || s.Passwords.MinLength > 64:
-		return &InputError{Field: "Options.Passwords.MinLength", Code: CodeOutOfRange, Reason: "must be from 8 to 64", Min: phc.MinPassword, Max: 64}
-	case s.Sessions.MaxPerUser < 1 || s.Sessions.MaxPerUser > MaxSessions:
-		return &InputError{Field: "Options.Sessions.MaxPerUser", Code: CodeOutOfRange, Reason: "must be from 1 to 1000", Min: 1, Max: MaxSessions}
-	case s.Refresh.MaxPerUser < 1 || s.Refresh.MaxPerUser > MaxRefreshTokens:
-		return &InputError{Field: "Options.Refresh.MaxPerUser", Code: CodeOutOfRange, Reason: "must be from 1 to 100", Min: 1, Max: MaxRefreshTokens}
-	case s.Passwords.Seal && len(s.Keys) == 0:
-		return &InputError{Field: "Options.Passwords.Seal", Code: CodeNotAllowed, Reason: "needs Options.Keys"}
-	case s.MaxSize > 0 && s.MaxSize < 1<<20:
-		return &InputError{Field: "Options.MaxSize", Code: CodeOutOfRange, Reason: "must be at least 1 MiB", Min: 1 << 20}
-	}
-	switch {
-	case len(s.Keys) == 0:
-		return nil
-	case s.Keys[0].source == nil:
-		return &InputError{Field: "Options.Keys", Code: CodeRequired, Reason: "must be made by NewKey or KeyFile"}
-	}
-	return s.Keys[0].source.check(s.Keys)
-}
-
-func (s *settings) checkDeclarations() error {
-	if len(s.Providers) > maxDeclared {
-		return &InputError{Field: "Options.Providers", Code: CodeTooMany, Reason: "must be at most 64", Max: maxDeclared}
-	}
-	for name, rule := range s.Providers {
-		if fold.Provider(name).Found() {
-			return &InputError{Field: "Options.Providers", Code: CodeMalformed, Reason: "must have names of 1–64 of [A-Za-z0-9._:-]"}
-		}
-		if !rule.valid() {
-			return &InputError{Field: "Options.Providers[" + name + "]", Code: CodeUnsupported, Reason: "must be one of the rules of this package"}
-		}
-	}
-	if err := s.checkOwned(); err != nil {
-		return err
-	}
-	if len(s.Indexes) > maxDeclared {
-		return &InputError{Field: "Options.Indexes", Code: CodeTooMany, Reason: "must be at most 64", Max: maxDeclared}
-	}
-	seen := make(map[string]bool)
-	for i, x := range s.Indexes {
-		if fault := fold.PlainText(x.Name, codec.MaxAttributeName); fault.Found() {
-			return faulty(fmt.Sprintf("Options.Indexes[%d].Name", i), fault)
-		}
-		if seen[x.Name] {
-			return &InputError{Field: "Options.Indexes", Code: CodeTaken, Reason: "must name each attribute once"}
-		}
-		seen[x.Name] = true
-	}
-	return checkOutbox(s.Outbox)
-}
-
-// lockedReader makes a caller's Rand safe for concurrent use.
-type lockedReader struct {
-	mu sync.Mutex
-	r  io.Reader
-}
-
-func (l *lockedReader) Read(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.r.Read(p)
-}
-
 // An IdentifierRule says which identifiers of a provider are the same. The
 // record keeps the spelling; send mail to the stored identifier, never to what
 // a form contained.
@@ -537,24 +348,7 @@ const (
 	// look-alikes would be accounts.
 	Email IdentifierRule = "email"
 
-	// Username is the profile UsernameCaseMapped of RFC 8265, which ignores
-	// case and width, without @ / \ and colon.
+	// Username is UsernameCaseMapped of RFC 8265, which ignores case and width:
+	// no spaces, no @ / \ and colon. "Grace Hopper" is an attribute: Index.Fold.
 	Username IdentifierRule = "username"
 )
-
-func (r IdentifierRule) valid() bool { return r == Exact || r == Email || r == Username }
-
-// told returns the callback by which the engine reports the progress of op.
-func (s *settings) told(op string) func(done, total int64) {
-	if s.Progress == nil {
-		return nil
-	}
-	return func(done, total int64) { s.Progress(Progress{Op: op, Done: done, Total: total}) }
-}
-
-// Progress is how far something that runs long has come.
-type Progress struct {
-	Op    string // "check", "repair", "index", "import", "upgrade", "reseal", "backup", "compact" or "restore"
-	Done  int64  // records of a check, repair or reseal, users and entries of an index, rows of an import, trees of an upgrade, else bytes
-	Total int64  // likewise, once it is known; of "compact" it is a bound
-}

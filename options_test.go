@@ -99,12 +99,33 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 		func(o *snib.Options) { o.Roles.Known = []string{""} },
 		func(o *snib.Options) { o.Roles.Known = slices.Repeat([]string{"r"}, 65) },
 	},
-	"Passwords.Seal":       {func(o *snib.Options) { o.Passwords.Seal = true }},
-	"Passwords.GateMemory": nil,
-	"Passwords.Queue":      nil,
-	"Passwords.Blocklist":  nil,
-	"Passwords.Names":      nil,
-	"Passwords.QueueTime":  nil,
+	"SignUp.Mode": {
+		func(o *snib.Options) { o.SignUp.Mode = "open" },
+		func(o *snib.Options) { o.SignUp.Mode = "Closed" },
+	},
+	"SignUp.Domains": {
+		func(o *snib.Options) { o.SignUp.Mode = snib.SignUpByDomain },
+		func(o *snib.Options) { o.SignUp.Domains = []string{"example.com"} },
+		func(o *snib.Options) {
+			o.SignUp.Mode, o.SignUp.Domains = snib.SignUpByDomain, []string{"Example.com"}
+		},
+		func(o *snib.Options) { o.SignUp.Mode, o.SignUp.Domains = snib.SignUpByDomain, []string{""} },
+		func(o *snib.Options) {
+			o.SignUp.Mode, o.SignUp.Domains = snib.SignUpByDomain, []string{"@example.com"}
+		},
+		func(o *snib.Options) {
+			o.SignUp.Mode, o.SignUp.Domains = snib.SignUpByDomain, slices.Repeat([]string{"a"}, 65)
+		},
+	},
+	"Factors.Require":        {func(o *snib.Options) { o.Factors.Require = func(snib.User) bool { return true } }},
+	"Factors.AssertsMFA":     {func(o *snib.Options) { o.Factors.AssertsMFA = []string{"a b"} }, func(o *snib.Options) { o.Factors.AssertsMFA = slices.Repeat([]string{"x"}, 65) }},
+	"Factors.InsecureClones": nil,
+	"Passwords.Seal":         {func(o *snib.Options) { o.Passwords.Seal = true }},
+	"Passwords.GateMemory":   nil,
+	"Passwords.Queue":        nil,
+	"Passwords.Blocklist":    nil,
+	"Passwords.Names":        nil,
+	"Passwords.QueueTime":    nil,
 	"Providers": {
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"": snib.Exact} },
 		func(o *snib.Options) { o.Providers = map[string]snib.IdentifierRule{"e mail": snib.Email} },
@@ -162,10 +183,10 @@ var optionsOutOfBounds = map[string][]func(*snib.Options){
 		func(o *snib.Options) { o.SweepEvery = time.Second - 1 },
 		func(o *snib.Options) { o.SweepEvery = 1 << 62 },
 	},
-	"MaxSize": {
-		func(o *snib.Options) { o.MaxSize = 1<<20 - 1 },
+	"File.MaxSize": {
+		func(o *snib.Options) { o.File.MaxSize = 1<<20 - 1 },
 	},
-	"LockTimeout": nil, "BusyTimeout": nil, "BeforeAuth": nil, "Throttle.Closes": nil, "Throttle.InsecureOff": nil,
+	"File.LockTimeout": nil, "BusyTimeout": nil, "Throttle.BeforeAuth": nil, "Throttle.Closes": nil, "Throttle.InsecureOff": nil,
 	"VouchesFor": nil, "Logger": nil, "Progress": nil, "Now": nil, "Rand": nil, "InsecureNoSync": nil,
 }
 
@@ -220,7 +241,7 @@ func TestExtremeOptionsInsideTheirBounds(t *testing.T) {
 		"least": {
 			Sessions:   snib.SessionPolicy{Active: time.Second, Idle: -1, Absolute: time.Second, ExtendEvery: -1, MaxPerUser: 1, KnownDevice: -1},
 			Refresh:    snib.RefreshPolicy{Idle: time.Second, Absolute: time.Second, Session: time.Second, Grace: -1, MaxPerUser: 1},
-			SweepEvery: time.Second, LockTimeout: -1, BusyTimeout: -1, MaxSize: 1 << 20,
+			SweepEvery: time.Second, File: snib.FileOptions{LockTimeout: -1, MaxSize: 1 << 20}, BusyTimeout: -1,
 			Providers: map[string]snib.IdentifierRule{}, Indexes: []snib.Index{},
 			Passwords: snib.PasswordPolicy{Queue: -1},
 		},
@@ -288,7 +309,7 @@ func TestOptionsOutsideTheirBoundsCreateNoFile(t *testing.T) {
 		{"Options.Passwords", snib.Options{Passwords: snib.PasswordPolicy{Time: math.MaxUint32}}},
 		{"Options.Passwords", snib.Options{Passwords: snib.PasswordPolicy{MemoryKiB: 2048, MaxHashMemory: 1 << 20}}},
 		{"Options.SweepEvery", snib.Options{SweepEvery: time.Millisecond}},
-		{"Options.MaxSize", snib.Options{MaxSize: 1<<20 - 1}},
+		{"Options.File.MaxSize", snib.Options{File: snib.FileOptions{MaxSize: 1<<20 - 1}}},
 		{"Options.Providers", snib.Options{Providers: manyProviders}},
 		{"Options.Providers", snib.Options{Providers: map[string]snib.IdentifierRule{"": snib.Exact}}},
 		{"Options.Providers", snib.Options{Providers: map[string]snib.IdentifierRule{"A/B": snib.Exact}}},

@@ -4,12 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/snibdb/snib/internal/clock"
-	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
@@ -119,7 +116,7 @@ func (e Events) Consume(ctx context.Context, consumer string, fn func(context.Co
 		return during("consume events", cmp.Or(e.at.tx.reading(), ErrNested))
 	}
 	for {
-		woken := e.at.db.bell.heard()
+		woken := e.at.db.bell.Heard()
 		events, err := e.Read(ctx, consumer, outboxPage)
 		if gap, ok := errors.AsType[*GapError](err); ok {
 			err = errors.Join(err, e.Ack(ctx, consumer, gap.To))
@@ -160,47 +157,6 @@ func wait(ctx context.Context, woken <-chan struct{}) error {
 	return nil
 }
 
-// A bell wakes all that wait for events. The zero value is ready.
-type bell struct {
-	mu sync.Mutex
-	c  chan struct{}
-}
-
-// heard returns a channel that is closed when the bell rings next.
-func (b *bell) heard() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.c == nil {
-		b.c = make(chan struct{})
-	}
-	return b.c
-}
-
-func (b *bell) ring() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.c != nil {
-		close(b.c)
-		b.c = nil
-	}
-}
-
-// checkOutbox refuses names that no consumer can have.
-func checkOutbox(names []string) error {
-	if len(names) > records.MaxConsumers {
-		return &InputError{Field: "Options.Outbox", Code: CodeTooMany, Reason: "must be at most 8", Max: records.MaxConsumers}
-	}
-	for i, name := range names {
-		switch {
-		case !fold.Name(name):
-			return &InputError{Field: "Options.Outbox", Code: CodeMalformed, Reason: "must be 1–32 of [a-z0-9_-]"}
-		case slices.Contains(names[:i], name):
-			return &InputError{Field: "Options.Outbox", Code: CodeTaken, Reason: "must name each consumer once"}
-		}
-	}
-	return nil
-}
-
 // adoptOutbox makes the consumers of the file those of Options.Outbox, unless
 // that is nil.
 func (db *DB) adoptOutbox(ctx context.Context) error {
@@ -212,18 +168,6 @@ func (db *DB) adoptOutbox(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-// sweepOutbox removes entries that are too old, or that no consumer needs.
-func (db *DB) sweepOutbox(ctx context.Context) error {
-	for more := true; more; {
-		var err error
-		more, err = result(ctx, "", db.updateIfNeeded, func(tx *Tx) (bool, error) { return tx.rec.Trim() })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // restartOutbox is for a restored file.

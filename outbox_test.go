@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/snibdb/snib"
@@ -127,8 +128,11 @@ func ack(tb testing.TB, db *snib.DB, consumer string) {
 	}
 }
 
-// TestConsumeWakes at a commit, long before it looks by itself, and at Close.
-func TestConsumeWakes(t *testing.T) {
+// TestConsumeWakes at a commit, long before it looks by itself, and at Close. The
+// time is that of a bubble, where a machine takes as long as it likes.
+func TestConsumeWakes(t *testing.T) { synctest.Test(t, consumeWakes) }
+
+func consumeWakes(t *testing.T) {
 	db := must(snib.Open(t.TempDir()+"/a.db", snibtest.Fast(&snib.Options{Outbox: []string{"mail"}})))(t)
 	got, ended := make(chan snib.EventKind), make(chan error)
 	go func() {
@@ -149,7 +153,7 @@ func TestConsumeWakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantErr(t, <-ended, snib.ErrClosed)
-	if took := time.Since(begin); took > 4*time.Second {
+	if took := time.Since(begin); took > time.Second {
 		t.Errorf("it has waited for %v", took)
 	}
 }
@@ -335,7 +339,7 @@ func TestDeleteUserLeavesIDAndKindInTheOutbox(t *testing.T) {
 	all, _ := content(t, db)
 	for key, value := range all {
 		for _, text := range []string{"ada@example.com", "second", "reset"} {
-			if strings.Contains(key+value, text) {
+			if strings.Contains(strings.ReplaceAll(key+value, "snib:reset", ""), text) { // that is of another user
 				t.Errorf("%q is in %q", text, key)
 			}
 		}

@@ -27,7 +27,7 @@ func owning(buckets ...string) *snib.Options {
 func putRows(tb testing.TB, db *snib.DB, bucket string, n int, users ...snib.UserID) {
 	tb.Helper()
 	err := db.Update(ctx, func(tx *snib.Tx) error {
-		b, err := tx.Bolt().CreateBucketIfNotExists([]byte(bucket))
+		b, err := inFile(tb, tx).CreateBucketIfNotExists([]byte(bucket))
 		for _, id := range users {
 			for i := range n {
 				key := snib.OwnedKey(id, string(binary.BigEndian.AppendUint32(nil, uint32(i))))
@@ -455,6 +455,81 @@ func TestDeclarationsOfRowsOutliveOthers(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	closeDB(t, db)
+}
+
+// TestMergeAtTheBoundOfRows: in all buckets together, those in nested ones too.
+func TestMergeAtTheBoundOfRows(t *testing.T) {
+	fill := func(p *twoAccounts, id snib.UserID, nested int) {
+		must(0, p.db.Update(ctx, func(tx *snib.Tx) error {
+			b, err := tx.Bolt().CreateBucketIfNotExists([]byte("more"))
+			if err != nil {
+				return err
+			}
+			in, err := b.CreateBucketIfNotExists(snib.OwnedKey(id, "folder"))
+			for i := range nested {
+				if err == nil {
+					err = in.Put(fmt.Append(nil, "row ", i), []byte("x"))
+				}
+			}
+			return errors.Join(err, in.SetSequence(7))
+		}))(t)
+	}
+	p := newPair(t, snib.Options{InsecureNoSync: true})
+	putRows(t, p.db, "notes", snib.MaxMergeRows-3, p.bob.ID)
+	fill(p, p.bob.ID, 3)                                               // and their bucket
+	p.refuses(t, snib.MergeRows, false, "notes", snib.ErrNotMergeable) // they are looked at by name
+	must(0, p.db.Update(ctx, func(tx *snib.Tx) error {
+		return tx.Bolt().Bucket([]byte("more")).Bucket(snib.OwnedKey(p.bob.ID, "folder")).Delete([]byte("row 0"))
+	}))(t)
+	m := must(p.merge())(t)
+	if r := checkedReport(t, p.db); m.Rows != snib.MaxMergeRows || rowsOfUsers(t, p.db, "notes")[p.ada.ID] != snib.MaxMergeRows-3 || r.OrphanRows != 0 {
+		t.Errorf("%d rows have moved, %+v", m.Rows, r)
+	}
+	must(0, p.db.View(ctx, func(tx *snib.Tx) error {
+		more := tx.Bolt().Bucket([]byte("more"))
+		in := more.Bucket(snib.OwnedKey(p.ada.ID, "folder"))
+		if in == nil || in.Sequence() != 7 || string(in.Get([]byte("row 2"))) != "x" || in.Get([]byte("row 0")) != nil || more.Bucket(snib.OwnedKey(p.bob.ID, "folder")) != nil {
+			t.Error("the bucket in the bucket is not what it was")
+		}
+		return nil
+	}))(t)
+
+	p = newPair(t, snib.Options{InsecureNoSync: true})
+	for i := range 16 {
+		rowOf(t, p.db, "notes", p.bob.ID, fmt.Sprint(i), strings.Repeat("x", 1<<20))
+	}
+	p.refuses(t, snib.MergeRows, false, "notes", snib.ErrNotMergeable)
+	must(0, p.db.Update(ctx, func(tx *snib.Tx) error {
+		return tx.Bolt().Bucket([]byte("notes")).Delete(snib.OwnedKey(p.bob.ID, "3"))
+	}))(t)
+	must(p.merge())(t)
+
+	p = newPair(t, snib.Options{})
+	long := snib.UserID(strings.Repeat("z", 128))
+	moveIn(t, p.db, long)
+	p.into = session(t, p.db, long)
+	rowOf(t, p.db, "notes", p.bob.ID, strings.Repeat("k", bolt.MaxKeySize-100), "x")
+	p.refuses(t, snib.MergeRows, false, "notes", snib.ErrNotMergeable)
+}
+
+// TestPagesOfAMerge bounds the commit of a usual merge: a guest with ten rows.
+func TestPagesOfAMerge(t *testing.T) {
+	p := newPair(t, snib.Options{Outbox: []string{"mail"}})
+	for i := range 400 { // so that trees have leaves apart
+		putRows(t, p.db, "notes", 2, session(t, p.db, nobody(t, p.db, fmt.Sprint("user", i)).ID).UserID)
+	}
+	p.into = logIn(t, p.db, "ada@example.com")
+	p.from, _ = guest(t, p.db)
+	putRows(t, p.db, "notes", 10, p.from.UserID)
+	b := handle(t, p.db)
+	before := b.Stats().TxStats
+	must(p.merge())(t)
+	after := b.Stats().TxStats
+	pages := (after.GetPageAlloc()-before.GetPageAlloc())/int64(b.Info().PageSize) + 1 // and the meta page
+	t.Logf("one merge of a guest with ten rows writes %d pages", pages)
+	if pages == 0 || pages > 100 {
+		t.Errorf("%d pages", pages)
+	}
 }
 
 // BenchmarkDeleteUserOfManyRows is the commit that a user leaves in, which

@@ -145,6 +145,15 @@ func (db *DB) passwordKeys(ctx context.Context) error {
 	return db.view(ctx, func(tx *Tx) error { return tx.rec.NeedKeys(records.PasswordHashes.Use | records.FactorSeeds.Use) })
 }
 
+// keysFirst is passwordKeys before a look-up, where that costs no trip. Far away the
+// look-up does the same, before it reads anything of a user.
+func (db *DB) keysFirst(ctx context.Context) error {
+	if db.far {
+		return nil
+	}
+	return db.passwordKeys(ctx)
+}
+
 // canStoreHash reports the key that storing a password hash lacks: the current
 // one if hashes are sealed, otherwise any under which hashes are. A program that
 // has lost its Options.Keys does not begin to store hashes unsealed.

@@ -150,13 +150,13 @@ func TestChangePasswordIsThrottledAsALogInIs(t *testing.T) {
 	var asked []string
 	stop := errors.New("slow down")
 	db := snibtest.NewDB(t, &snib.Options{
-		BeforeAuth: func(_ context.Context, a snib.Attempt) error {
+		Throttle: snib.ThrottlePolicy{BeforeAuth: func(_ context.Context, a snib.Attempt) error {
 			asked = append(asked, a.Provider+":"+a.Identifier)
 			if len(asked) > 2 {
 				return stop
 			}
 			return nil
-		},
+		}},
 	})
 	u := email(t, db, "A@example.com")
 	_, err := changePassword(t, db, u.ID, "wrong password", "a new passphrase")

@@ -32,6 +32,23 @@ func (u User) Format(f fmt.State, verb rune) { printed(f, verb, u.printed()) }
 // LogValue implements slog.LogValuer, as Format.
 func (u User) LogValue() slog.Value { return slog.AnyValue(u.printed()) }
 
+// A printedMerged is a Merged in a log.
+type printedMerged struct {
+	Session      SessionID
+	User, From   printedUser
+	Rows, Events int
+}
+
+func (m Merged) printed() printedMerged {
+	return printedMerged{m.Session.ID, m.User.printed(), m.From.printed(), m.Rows, m.Events}
+}
+
+// Format implements fmt.Formatter, with the users as they print.
+func (m Merged) Format(f fmt.State, verb rune) { printed(f, verb, m.printed()) }
+
+// LogValue implements slog.LogValuer, as Format.
+func (m Merged) LogValue() slog.Value { return slog.AnyValue(m.printed()) }
+
 // A printedNewUser is a NewUser, or a UserImport, in a log.
 type printedNewUser struct {
 	ID       UserID
@@ -81,3 +98,28 @@ func (o OneTimeToken) LogValue() slog.Value {
 	o.Data = nil
 	return slog.AnyValue(plain(o))
 }
+
+// A printedInvitation is what the log of a program may have of an Invitation.
+type printedInvitation struct {
+	ID                   InvitationID
+	Provider             string
+	CreatedAt, ExpiresAt time.Time
+}
+
+func (i Invitation) printed() printedInvitation {
+	return printedInvitation{i.ID, i.Provider, i.CreatedAt, i.ExpiresAt}
+}
+
+// Format implements fmt.Formatter, without identifier and attributes.
+func (i Invitation) Format(f fmt.State, verb rune) { printed(f, verb, i.printed()) }
+
+// LogValue implements slog.LogValuer, as Format.
+func (i Invitation) LogValue() slog.Value { return slog.AnyValue(i.printed()) }
+
+// Format implements fmt.Formatter: only the provider.
+func (n NewInvitation) Format(f fmt.State, verb rune) {
+	printed(f, verb, printedNewUser{"", n.Provider})
+}
+
+// LogValue implements slog.LogValuer, as Format.
+func (n NewInvitation) LogValue() slog.Value { return slog.AnyValue(printedNewUser{"", n.Provider}) }

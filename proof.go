@@ -15,17 +15,20 @@ import (
 const FreshFor = 15 * time.Minute
 
 // Proof says for whom, and on which evidence, a session or refresh token is
-// made. It is one of three:
+// made. It is one of four:
 //
 //   - A [User], as a method returned it when the person was authenticated: by
 //     AuthenticateUser, by CreateUser, by UpdateUserPassword after a reset by a
 //     one-time token, or by GetUser before an OAuth provider was asked. If the
 //     user's credential version has changed since, that evidence is void:
 //     ErrInvalidCredentials. That of AuthenticateUser is so only if the password
-//     was changed or the identity moved. Only AuthenticateUser shows a method;
-//     the program names others as SessionOptions.Methods.
+//     was changed or the identity moved. Only AuthenticateUser, ResolveExternal
+//     and Use of [Codes] show a method; the program names others as
+//     SessionOptions.Methods.
 //   - A [OneTimeToken], as Use of [OneTimeTokens] returned it: a log-in by a
 //     mailed link. Void as a User is; best in the transaction that uses it.
+//   - A [Passkey], as UsePasskey of [Factors] returned it: a log-in without a
+//     password, complete. Void as a User is; best in the transaction that uses it.
 //   - A [Session] that is active: one log-in carried to another place (a second
 //     device, a desktop program that opens a browser). The new credential has
 //     its time of log-in and Methods and does not outlive its AbsoluteUntil. If
@@ -51,10 +54,24 @@ type proven struct {
 
 	session codec.OwnedKey // which is the proof; zero without one
 	waived  bool           // a second factor is not needed
+
+	asked     Methods // of the options of a pending log-in
+	enrolling bool    // good for the first factor alone
+	again     bool    // session gets another token
 }
 
 // old reports whether the log-in is too long ago for a change that outlives it.
 func (p *proven) old(now int64) bool { return now-p.at > FreshFor.Milliseconds() }
+
+// fresh refuses the proof of a change that outlives a sign-out everywhere: it must
+// be of now, and have the second factor that the user has.
+func (tx *Tx) fresh(p *proven) (records.FactorSet, error) {
+	all, err := tx.rec.FactorsOf(&p.user)
+	if err == nil && (p.enrolling || p.old(tx.rec.Now) || p.bare(all)) {
+		err = ErrNotFresh
+	}
+	return all, err
+}
 
 // bare reports whether the proof lacks the second factor that its user has.
 func (p *proven) bare(all records.FactorSet) bool {
@@ -82,8 +99,10 @@ func (u User) prove(tx *Tx) (proven, error) {
 	}
 	var methods Methods
 	var err error
+	var waived bool
 	if u.login != nil {
 		methods, err = u.login.methods(tx)
+		waived = u.login.complete(tx)
 	}
 	if err != nil {
 		return proven{}, err
@@ -103,7 +122,7 @@ func (u User) prove(tx *Tx) (proven, error) {
 			return proven{}, err
 		}
 	}
-	return proven{user: record, methods: methods, at: tx.rec.Now, until: clock.Never}, nil
+	return proven{user: record, methods: methods, at: tx.rec.Now, until: clock.Never, waived: waived}, nil
 }
 
 func (t OneTimeToken) prove(tx *Tx) (proven, error) {

@@ -6,6 +6,7 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/ticket"
 	"github.com/snibdb/snib/internal/token"
 )
 
@@ -21,7 +22,7 @@ import (
 // token gains nothing by the owner's password. A client that wants all of its
 // sessions authenticated now logs in, with its tokens as SessionOptions.Replaces.
 //
-// It calls Options.BeforeAuth and is throttled as a log-in by the primary
+// It calls Options.Throttle.BeforeAuth and is throttled as a log-in by the primary
 // identity is, with the session as [WithProof]: failures of strangers do not
 // count, those of the session do. The commit decides anew whether session and
 // password still hold. A hash is not upgraded.
@@ -32,7 +33,7 @@ import (
 //
 // ErrInvalidSession. ErrInvalidCredentials for a wrong password, for one that
 // cannot be, and for a user without one; the session stays. [ThrottledError],
-// ErrBusy, ErrNoKey, Options.BeforeAuth's error.
+// ErrBusy, ErrNoKey, Options.Throttle.BeforeAuth's error.
 func (db *DB) Reauthenticate(ctx context.Context, token, password string) (Session, error) {
 	s, err := db.reauthenticate(WithProof(ctx, token), token, password)
 	return s, during("reauthenticate", err)
@@ -51,7 +52,7 @@ func (db *DB) reauthenticate(ctx context.Context, text, password string) (s Sess
 				return Session{}, err
 			}
 			p := proven{user: u, methods: MethodPassword, at: tx.rec.Now, until: clock.Never}
-			if err := tx.complete(&p, pendingFor(goalAgain, s.Key, "", &SessionOptions{})); err != nil {
+			if err := tx.complete(&p, pendingFor(ticket.ForAgain, s.Key, "", &SessionOptions{})); err != nil {
 				return Session{}, err
 			}
 			return tx.keepAuthenticated(&s, MethodPassword)

@@ -220,13 +220,13 @@ func TestAClockSetBackMakesNoLogInYounger(t *testing.T) {
 func TestReauthenticateAsksTheHook(t *testing.T) {
 	var asked []string
 	captcha, refuse := errors.New("captcha"), false
-	db := snibtest.NewDB(t, &snib.Options{BeforeAuth: func(_ context.Context, a snib.Attempt) error {
+	db := snibtest.NewDB(t, &snib.Options{Throttle: snib.ThrottlePolicy{BeforeAuth: func(_ context.Context, a snib.Attempt) error {
 		asked = append(asked, a.Provider+" "+a.Identifier)
 		if refuse {
 			return captcha
 		}
 		return nil
-	}})
+	}}})
 	u := email(t, db, "a@example.com")
 	must(db.LinkIdentity(ctx, u.ID, "github", "1"))(t)
 	s := logIn(t, db, "a@example.com")

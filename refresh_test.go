@@ -14,26 +14,6 @@ import (
 	"github.com/snibdb/snib/snibtest"
 )
 
-// family starts a family of refresh tokens.
-func family(tb testing.TB, db *snib.DB, u snib.User) (snib.Session, snib.RefreshToken) {
-	tb.Helper()
-	s, r, err := db.CreateRefreshToken(ctx, u, snib.SessionOptions{})
-	if err != nil {
-		tb.Fatalf("create refresh token: %v", err)
-	}
-	return s, r
-}
-
-// refresh uses r's token.
-func refresh(tb testing.TB, db *snib.DB, r snib.RefreshToken) (snib.Session, snib.RefreshToken) {
-	tb.Helper()
-	s, next, err := db.Refresh(ctx, r.Token.Reveal())
-	if err != nil {
-		tb.Fatalf("refresh: %v", err)
-	}
-	return s, next
-}
-
 // refused fails the test unless r's token is refused with want and nothing is
 // written.
 func refused(tb testing.TB, db *snib.DB, token string, want error) {
@@ -49,15 +29,6 @@ func refused(tb testing.TB, db *snib.DB, token string, want error) {
 			tb.Error("a refused token gave something")
 		}
 	})
-}
-
-// reuse revokes r's family: it presents the token twice more than it may be.
-func reuse(tb testing.TB, db *snib.DB, r snib.RefreshToken) {
-	tb.Helper()
-	_, second := refresh(tb, db, r)
-	refresh(tb, db, second)
-	_, _, err := db.Refresh(ctx, r.Token.Reveal())
-	wantErr(tb, err, snib.ErrRefreshTokenReused)
 }
 
 // forge changes the secret part of a token and makes the checksum right: what

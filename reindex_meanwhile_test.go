@@ -281,7 +281,7 @@ func TestOpenDeclaresAnewWhereTheVersionsDisagree(t *testing.T) {
 	declared.Version += 7
 	rawPut(t, b, "meta", codec.KeyDeclarations, declared.Append(nil))
 	closeDB(t, db)
-	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	db = must(snib.OpenContext(limited, path, snibtest.Fast(&newRules)))(t)
 	sameTrees(t, trees(t, db), filled(t, 12, 5))

@@ -20,6 +20,7 @@ import (
 	"github.com/snibdb/snib/internal/durable"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/kv/faultkv"
+	"github.com/snibdb/snib/internal/testseed"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -164,8 +165,7 @@ func filled(tb testing.TB, seed uint64, n int) map[string]string {
 }
 
 func TestOpenMakesWhatAFileDeclaredSoFromTheBeginningHas(t *testing.T) {
-	seed := uint64(time.Now().UnixNano()) % 1000
-	t.Logf("seed %d", seed)
+	seed := testseed.Of(t) % 1000
 	for _, c := range []struct {
 		name  string
 		build snib.Build

@@ -3,17 +3,9 @@ package snib
 import (
 	"context"
 	"errors"
-	"slices"
 
-	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
-	"github.com/snibdb/snib/internal/records"
-)
-
-// Bounds of one step of Reseal, so that it is never in anybody's way.
-const (
-	resealRecords = 200       // records written in one transaction
-	resealBytes   = 256 << 10 // after which a transaction takes no more
+	"github.com/snibdb/snib/internal/passes"
 )
 
 // ResealReport is the result of Reseal.
@@ -67,11 +59,14 @@ func (db *DB) reseal(ctx context.Context, lost []string) (report ResealReport, e
 	if err != nil {
 		return report, err
 	}
-	visited := int64(0)
-	for _, f := range records.SealedFields {
-		if err := db.resealField(ctx, f, lost, &report, &visited); err != nil {
-			return report, err
-		}
+	pass := passes.Reseal{
+		Runner: db.steps(), Passwords: db.o.Passwords.Seal, Lost: lost, Told: db.o.told("reseal"),
+		RemovePassword: func(ctx context.Context, user string) (int, error) { return db.removeLost(ctx, UserID(user), lost) },
+	}
+	err = pass.Run(ctx)
+	report.Sealed, report.Removed = pass.Sealed, pass.Removed
+	if err != nil {
+		return report, err
 	}
 	err = db.store.Exclusive(ctx, func(w kv.Tx) error {
 		tx, err := db.begin(w, w)
@@ -80,111 +75,24 @@ func (db *DB) reseal(ctx context.Context, lost []string) (report ResealReport, e
 		}
 		return err
 	})
-	if told := db.o.told("reseal"); told != nil && err == nil {
-		told(visited, visited)
+	if err == nil {
+		pass.Done()
 	}
 	return report, err
 }
 
-// resealField walks the records that may hold values of f.
-func (db *DB) resealField(ctx context.Context, f records.SealedRow, lost []string, report *ResealReport, visited *int64) error {
-	var from []byte
-	for {
-		var stale, removed [][]byte
-		n := int64(0)
-		next, err := db.scanPage(ctx, f.Space, from, func(tx *Tx, key, value []byte) {
-			n++
-			stored, _, err := f.Read(key, value)
-			switch {
-			case err != nil: // RetireKeys reports it
-			case tx.rec.SealedUnder(stored, lost):
-				removed = append(removed, slices.Clone(key))
-			case !tx.rec.Resealed(f.SealedField, stored, db.o.Passwords.Seal):
-				stale = append(stale, slices.Clone(key))
-			}
-		})
-		if err == nil {
-			err = db.resealKeys(ctx, f, stale, report)
+// removeLost removes a password that is still sealed under a lost key when the
+// write has its turn, with the sessions and tokens that depend on it.
+func (db *DB) removeLost(ctx context.Context, id UserID, lost []string) (int, error) {
+	return result(ctx, "", db.update, func(tx *Tx) (int, error) {
+		u, err := tx.user(id)
+		switch {
+		case errors.Is(err, ErrUserNotFound):
+			return 0, nil
+		case err != nil || !tx.rec.SealedUnder(u.PasswordHash, lost):
+			return 0, err
 		}
-		if err == nil {
-			err = db.removeLost(ctx, f, removed, lost, report)
-		}
-		if err != nil {
-			return err
-		}
-		*visited += n
-		if told := db.o.told("reseal"); told != nil {
-			told(*visited, 0)
-		}
-		if next == nil {
-			return nil
-		}
-		from = next
-	}
-}
-
-// resealKeys seals the values of some records, in as many transactions as that
-// takes.
-func (db *DB) resealKeys(ctx context.Context, f records.SealedRow, keys [][]byte, report *ResealReport) error {
-	for len(keys) > 0 {
-		done, sealed := 0, 0
-		err := db.update(ctx, func(tx *Tx) error {
-			done, sealed = 0, 0
-			for size := 0; done < min(len(keys), resealRecords) && size < resealBytes; done++ {
-				outcome, n, err := tx.rec.Reseal(f, keys[done], db.o.Passwords.Seal)
-				if err != nil {
-					return err
-				}
-				if size += n; outcome == records.ResealedNow {
-					sealed++
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		report.Sealed += sealed
-		keys = keys[done:]
-	}
-	return nil
-}
-
-// loseFactor takes the seed of a factor that is sealed under a lost key. The
-// factor stays: its user signs in by a recovery code or after Factors.Reset.
-func (tx *Tx) loseFactor(key codec.OwnedKey, lost []string) (int, error) {
-	f, err := records.OwnedRecord(&tx.rec, records.Factors, key, codec.DecodeFactor)
-	switch {
-	case errors.Is(err, ErrFactorNotFound):
-		return 0, nil
-	case err != nil || !tx.rec.SealedUnder(f.Secret, lost):
-		return 0, err
-	}
-	return 1, tx.rec.LoseFactor(f)
-}
-
-// removeLost removes passwords that are still sealed under lost keys when the
-// write has its turn, with the sessions and tokens that depend on them.
-func (db *DB) removeLost(ctx context.Context, f records.SealedRow, keys [][]byte, lost []string, report *ResealReport) error {
-	for _, key := range keys {
-		removed, err := result(ctx, "", db.update, func(tx *Tx) (int, error) {
-			if f.SealedField == records.FactorSeeds {
-				return tx.loseFactor(codec.OwnedKey(key), lost)
-			}
-			u, err := tx.user(UserID(key))
-			switch {
-			case errors.Is(err, ErrUserNotFound):
-				return 0, nil
-			case err != nil || !tx.rec.SealedUnder(u.PasswordHash, lost):
-				return 0, err
-			}
-			_, err = tx.RemoveUserPassword(UserID(key))
-			return 1, err
-		})
-		if err != nil {
-			return err
-		}
-		report.Removed += removed
-	}
-	return nil
+		_, err = tx.RemoveUserPassword(id)
+		return 1, err
+	})
 }

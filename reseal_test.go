@@ -306,7 +306,7 @@ func TestResealKilled(t *testing.T) {
 	people(t, db, n)
 	closeDB(t, db)
 	killed, inside := 0, 0
-	for wait := 10 * time.Millisecond; ; wait += 10 * time.Millisecond {
+	for wait := 10 * time.Millisecond; ; wait += max(10*time.Millisecond, wait/4) { // a slow machine needs seconds to begin
 		child := exec.Command(os.Args[0], "-test.run=^TestResealKilled$")
 		child.Env = append(os.Environ(), "SNIB_RESEAL="+path)
 		if err := child.Start(); err != nil {

@@ -17,7 +17,7 @@ type RestoreOptions struct {
 	Replace bool
 
 	// KeepSessions lets sessions, refresh tokens and API keys go on as of the backup,
-	// those too that were ended since. One-time tokens and known devices end in
+	// those too that were ended since. One-time tokens, invitations and known devices end in
 	// any case: one that was used since would be accepted again, and one that
 	// was revoked since, trusted again. It has no effect on a backup of format 1,
 	// whose upgrade ends them all.
@@ -40,7 +40,7 @@ type RestoreReport struct {
 	CheckReport // of the restored file; Newest is as of when it is
 
 	// Ended counts the sessions, refresh tokens, one-time tokens, known devices
-	// and API keys that came back dead, the lists of recovery codes, and the records of kinds that a later program has added.
+	// API keys and invitations that came back dead, the lists of recovery codes, and the records of kinds that a later program has added.
 	// These are removed: a program that does not know them cannot tell what
 	// must not be usable again. Of a backup of format 1 it counts none: its
 	// upgrade ends all without reading them.
@@ -51,8 +51,8 @@ type RestoreReport struct {
 // reads a file that Backup, BackupFile or CompactTo has made, or any database
 // that nobody has open, and leaves it as it is. The copy is looked at page by
 // page and record by record (Check) before it appears at path, mode 0600 and
-// synced, in one step; after an error there is nothing new there. opts may be
-// nil.
+// synced, in one step; after an error there is nothing new there. A file that is
+// replaced gives it its owner, which takes that owner or root. opts may be nil.
 //
 // Restoring is an event for security. Everything is again as it was at
 // RestoreReport.Newest: users who were deleted since exist, users who were
@@ -92,7 +92,7 @@ func (o *RestoreOptions) restore(ctx context.Context, backup, path string) (Rest
 		return RestoreReport{}, err
 	}
 	defer f.Discard()
-	wait := max(s.LockTimeout, 1)
+	wait := max(s.File.LockTimeout, 1)
 	if err := copyFile(ctx, f, backup, wait, s.told("restore")); err != nil {
 		return RestoreReport{}, err
 	}
@@ -109,7 +109,7 @@ func (o *RestoreOptions) restore(ctx context.Context, backup, path string) (Rest
 
 // examine checks the copy and revokes the sessions and tokens in it.
 func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options) (report RestoreReport, err error) {
-	opts.Indexes, opts.Providers, opts.Owned, opts.Outbox, opts.SweepEvery, opts.MaxSize = nil, nil, nil, nil, -1, 0
+	opts.Indexes, opts.Providers, opts.Owned, opts.Outbox, opts.SweepEvery, opts.File.MaxSize = nil, nil, nil, nil, -1, 0
 	opts.InsecureNoSync = true // the file is synced when it is complete
 	db, err := prepare(&opts)
 	if err != nil {
@@ -126,19 +126,20 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 	if err := errors.Join(o.removeTrees(ctx, db), db.restartOutbox(ctx)); err != nil {
 		return report, err
 	}
-	report.Ended = report.Newer
+	steps := db.steps()
+	report.Ended = report.Newer + report.Invitations
 	for _, k := range records.Kinds {
 		if k.Lasts || k.History || o.KeepSessions && !k.UsedOnce {
 			continue
 		}
 		report.Ended += *report.count(k)
 		if o.KeepSessions {
-			if _, err := db.sweepKind(ctx, k, func(*records.Tx, records.Life) bool { return true }); err != nil {
+			if _, err := steps.RemoveKind(ctx, k, func(*records.Tx, records.Life) bool { return true }); err != nil {
 				return report, err
 			}
 		}
 	}
-	codes, err := db.rewindFactors(ctx)
+	codes, err := steps.RewindFactors(ctx, db.clock.Wall().UnixMilli())
 	report.Ended += codes
 	if err != nil || o.KeepSessions {
 		return report, err
@@ -146,50 +147,10 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 	return report, db.EndEverything(ctx)
 }
 
-// rewindFactors makes the second factors of the copy good as of now, and returns
-// how many lists of recovery codes, and factors that waited, it has removed.
-func (db *DB) rewindFactors(ctx context.Context) (removed int, err error) {
-	var from []byte
-	for {
-		var keys []codec.OwnedKey
-		next, err := db.scanPage(ctx, records.SpaceFactors, from, func(_ *Tx, key, _ []byte) {
-			keys = append(keys, codec.OwnedKey(key)) // Check has read them
-		})
-		for len(keys) > 0 && err == nil {
-			batch := keys[:min(len(keys), resealRecords)]
-			keys = keys[len(batch):]
-			n := 0
-			n, err = result(ctx, "", db.update, func(tx *Tx) (int, error) { return tx.rewindFactors(batch) })
-			removed += n
-		}
-		if err != nil || next == nil {
-			return removed, err
-		}
-		from = next
-	}
-}
-
-func (tx *Tx) rewindFactors(keys []codec.OwnedKey) (removed int, err error) {
-	for _, key := range keys {
-		f, err := records.OwnedRecord(&tx.rec, records.Factors, key, codec.DecodeFactor)
-		if err != nil {
-			return removed, err
-		}
-		gone, err := tx.rec.RewindFactor(f, tx.db.clock.Wall().UnixMilli())
-		if err != nil {
-			return removed, err
-		}
-		if gone {
-			removed++
-		}
-	}
-	return removed, nil
-}
-
 // removeTrees removes from the copy the spaces that do not come back: of kinds
 // that this program does not know, and quarantine.
 func (o *RestoreOptions) removeTrees(ctx context.Context, db *DB) error {
-	names := db.file.LaterNames()
+	names := append(db.file.LaterNames(), codec.SpaceInvitations) // one may have been accepted or revoked since
 	if !o.KeepQuarantine {
 		names = append(names, codec.SpaceQuarantine)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/accounttest"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -59,7 +60,7 @@ func newLived(tb testing.TB) *lived {
 
 // options are those with which a lived database goes on.
 func (l *lived) options() *snib.Options {
-	return snibtest.Fast(&snib.Options{Now: l.clock.Now, LockTimeout: -1})
+	return snibtest.Fast(&snib.Options{Now: l.clock.Now, File: snib.FileOptions{LockTimeout: -1}})
 }
 
 func TestRestoreBringsBackUsersAndNoSession(t *testing.T) {
@@ -176,7 +177,8 @@ func TestRestoreRefusesDamage(t *testing.T) {
 	}
 	whole = must(os.ReadFile(compact))(t)
 	places := 0
-	for _, form := range forms(t, l.db, string(l.ada.ID)) { // in records, keys and indexes
+	records, _ := content(t, l.db)
+	for _, form := range accounttest.Forms(t, records, string(l.ada.ID)) { // in records, keys and indexes
 		for at := 0; ; places++ {
 			i := bytes.Index(whole[at:], form)
 			if i < 0 {
@@ -197,8 +199,8 @@ func TestRestoreRefusesDamage(t *testing.T) {
 	}
 	_, err := snib.Restore(ctx, filepath.Join(t.TempDir(), "missing"), path, nil)
 	wantErr(t, err, fs.ErrNotExist)
-	_, err = snib.Restore(ctx, l.backup, path, &snib.RestoreOptions{Options: &snib.Options{MaxSize: 1}})
-	wantField(t, err, "Options.MaxSize")
+	_, err = snib.Restore(ctx, l.backup, path, &snib.RestoreOptions{Options: &snib.Options{File: snib.FileOptions{MaxSize: 1}}})
+	wantField(t, err, "Options.File.MaxSize")
 	folder(t, path)
 }
 

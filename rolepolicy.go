@@ -16,8 +16,11 @@ type RolePolicy struct {
 	// Protected are roles that never go without a holder: the last enabled user
 	// with one cannot lose it, be deleted or be disabled ([LastHolderError]). At most
 	// 16. [Roles.Claim] gives it to the first. An address that another user proves
-	// is lost by the last one too, who stays enabled ([Identities]). A deletion of
-	// a record that is damaged, Repair, imports and Restore do not ask.
+	// is lost by the last one too, who stays enabled ([Identities]): a live session, or
+	// an operator, links another. Until then that user does not count as a holder for
+	// others, and neither does a guest, as nothing may lead to the account.
+	// [Identities.Merge] passes one that a third user holds. A deletion of a record
+	// that is damaged, Repair, imports and Restore do not ask.
 	Protected []string
 
 	// Known are all roles that can be granted, so that a misspelt one is
@@ -37,8 +40,8 @@ func (p *RolePolicy) check() error {
 	switch {
 	case len(p.Protected) > MaxRoles:
 		return &InputError{Field: "Options.Roles.Protected", Code: CodeTooMany, Reason: "must be at most 16", Max: MaxRoles}
-	case len(p.Known) > maxDeclared:
-		return &InputError{Field: "Options.Roles.Known", Code: CodeTooMany, Reason: "must be at most 64", Max: maxDeclared}
+	case len(p.Known) > records.MaxDeclared:
+		return &InputError{Field: "Options.Roles.Known", Code: CodeTooMany, Reason: "must be at most 64", Max: records.MaxDeclared}
 	case p.Known != nil && slices.ContainsFunc(p.Protected, func(r string) bool { return !slices.Contains(p.Known, r) }):
 		return &InputError{Field: "Options.Roles.Protected", Code: CodeNotAllowed, Reason: "must each be among Known"}
 	}

@@ -3,13 +3,14 @@ package snib
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/sha256"
 	"iter"
 	"slices"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/ticket"
+	"github.com/snibdb/snib/internal/users"
 )
 
 // Roles grants, withdraws and lists roles. Those of [DB.Roles] run each method
@@ -30,7 +31,7 @@ func (db *DB) Roles() Roles { return Roles{handle{db: db}} }
 func (tx *Tx) Roles() Roles { return Roles{handle{db: tx.db, tx: tx}} }
 
 // Grant gives a user a role, and returns the updated user; a role that is there
-// already is no error. ErrUserNotFound; ErrTooLarge for a 17th; ErrInvalidInput
+// already is no error. ErrUserNotFound; ErrTooMany for a 17th; ErrInvalidInput
 // (Role).
 func (r Roles) Grant(ctx context.Context, user UserID, role string) (User, error) {
 	return result(ctx, "grant role", r.at.update, func(tx *Tx) (User, error) {
@@ -42,18 +43,7 @@ func (r Roles) Grant(ctx context.Context, user UserID, role string) (User, error
 }
 
 func (tx *Tx) grant(user UserID, role string) (User, error) {
-	return tx.updateUser(user, func(u *codec.User, c *records.Cascade) error {
-		at, has := slices.BinarySearch(u.Roles, role)
-		switch {
-		case has:
-			return nil
-		case len(u.Roles) >= MaxRoles:
-			return ErrTooLarge
-		}
-		u.Roles = slices.Insert(slices.Clone(u.Roles), at, role)
-		c.Note(records.EventRoleGranted, records.About{Detail: role})
-		return nil
-	})
+	return tx.updateUser(user, func(u *codec.User, c *records.Cascade) error { return users.Grant(u, c, role) })
 }
 
 // Withdraw takes a role from a user, and returns the updated user; a role that
@@ -65,17 +55,7 @@ func (r Roles) Withdraw(ctx context.Context, user UserID, role string) (User, er
 		if !fold.Name(role) {
 			return User{}, malformedRole()
 		}
-		return tx.updateUser(user, func(u *codec.User, c *records.Cascade) error {
-			c.Note(records.EventRoleWithdrawn, records.About{Detail: role}) // if there is a change
-			if err := tx.mayLose(u, role); err != nil {
-				return err
-			}
-			u.Roles = slices.DeleteFunc(slices.Clone(u.Roles), func(have string) bool { return have == role })
-			if len(u.Roles) == 0 {
-				u.Roles = nil // as it is read
-			}
-			return nil
-		})
+		return tx.updateUser(user, func(u *codec.User, c *records.Cascade) error { return users.Withdraw(&tx.rec, u, c, role) })
 	})
 }
 
@@ -119,7 +99,7 @@ func (r Roles) ClaimToken(ctx context.Context, role string) (Token, error) {
 		if err := tx.claimable(role); err != nil {
 			return Token{}, err
 		}
-		return Token{newSecret(tx.db.claimText(role))}, nil
+		return Token{newSecret(tx.claimText(role))}, nil
 	})
 }
 
@@ -127,13 +107,13 @@ func (r Roles) ClaimToken(ctx context.Context, role string) (Token, error) {
 // given, for the text of [Roles.ClaimToken]. Of many at once, one gets it: the
 // commit decides. A second factor is not asked for here: it is at the log-in.
 //
-// ErrInvalidOneTimeToken; ErrRoleHeld; ErrTooLarge; the errors of [Proof];
+// ErrInvalidOneTimeToken; ErrRoleHeld; ErrTooMany; the errors of [Proof];
 // ErrInvalidInput (Role).
 func (r Roles) Claim(ctx context.Context, proof Proof, role, token string) (User, error) {
 	return result(ctx, "claim role", r.at.updateIfNeeded, func(tx *Tx) (User, error) {
 		// Before any look-up: a stranger does not learn whether there is an
 		// administrator.
-		if !hmac.Equal([]byte(token), []byte(tx.db.claimText(role))) {
+		if !hmac.Equal([]byte(token), []byte(tx.claimText(role))) {
 			return User{}, ErrInvalidOneTimeToken
 		}
 		if err := tx.claimable(role); err != nil {
@@ -160,9 +140,5 @@ func (tx *Tx) claimable(role string) error {
 }
 
 // claimText is the text of a ClaimToken. It follows from a random key of the
-// process, so it needs no record.
-func (db *DB) claimText(role string) string {
-	h := hmac.New(sha256.New, db.processKey[:])
-	h.Write([]byte("snib claim\x00" + role))
-	return "snclm_" + string(codec.AppendBase32(nil, h.Sum(nil)))
-}
+// process, so it needs no record; on a store of several programs, from their key.
+func (tx *Tx) claimText(role string) string { return ticket.Claim(&tx.rec, tx.textKey(), role) }

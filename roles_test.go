@@ -29,7 +29,7 @@ func holders(tb testing.TB, db *snib.DB, role string) []snib.UserID {
 	return ids(tb, db.Roles().List(ctx, role, snib.ListOptions{}))
 }
 
-func TestGrantAndWithdrawRoles(t *testing.T) {
+func TestGrantAndWithdrawChangeHasRole(t *testing.T) {
 	db, clock := clocked(t, snib.Options{})
 	u, other := user(t, db, "ada"), user(t, db, "bob")
 	s := newSession(t, db, u)
@@ -64,7 +64,7 @@ func TestGrantAndWithdrawRoles(t *testing.T) {
 	for i := range snib.MaxRoles - 1 {
 		grant(t, db, u, fmt.Sprint("r", i))
 	}
-	wantErr(t, second(db.Roles().Grant(ctx, u.ID, "one-more")), snib.ErrTooLarge)
+	wantErr(t, second(db.Roles().Grant(ctx, u.ID, "one-more")), snib.ErrTooMany)
 	grant(t, db, u, "admin") // has it
 	if got := holders(t, db, "admin"); !slices.Equal(got, []snib.UserID{u.ID}) {
 		t.Errorf("admins: %v", got)
@@ -216,8 +216,8 @@ func TestLastHoldersAtOnce(t *testing.T) {
 	}
 }
 
-// TestFirstHolderClaims: 100 at once make one, and later none.
-func TestFirstHolderClaims(t *testing.T) {
+// TestClaimTokenMakesTheFirstHolder: 100 at once make one, and later none.
+func TestClaimTokenMakesTheFirstHolder(t *testing.T) {
 	db := snibtest.NewDB(t, &snib.Options{Roles: admins})
 	token := must(db.Roles().ClaimToken(ctx, "admin"))(t).Reveal()
 	if again := must(db.Roles().ClaimToken(ctx, "admin"))(t).Reveal(); again != token || len(token) < 50 {
@@ -330,8 +330,14 @@ func TestClaimedIdentityLeavesLastHolder(t *testing.T) {
 		t.Errorf("the last admin: %+v", u)
 	}
 	valid(t, db, s)
-	must(db.LinkIdentity(ctx, admin.ID, "email", "boss2@example.com"))(t)
+	// Nothing may lead to that account: it is no holder for another.
 	grant(t, db, other, "admin")
+	for _, err := range []error{
+		db.DeleteUser(ctx, other.ID), second(db.DisableUser(ctx, other.ID, "")), second(db.Roles().Withdraw(ctx, other.ID, "admin")),
+	} {
+		wantErr(t, err, snib.ErrLastHolder)
+	}
+	must(db.LinkIdentity(ctx, admin.ID, "email", "boss2@example.com"))(t)
 	third := user(t, db, "cy")
 	must(db.Identities().Verify(ctx, third.ID, "email", "boss2@example.com"))(t)
 	if u := asNow(t, db, admin.ID); !u.Disabled() {

@@ -3,9 +3,11 @@ package snib
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/ticket"
 )
 
 // FactorKind is how a second factor is proven.
@@ -14,6 +16,7 @@ type FactorKind string
 // The kinds of factors.
 const (
 	FactorTOTP          FactorKind = "totp"           // codes of an authenticator program, RFC 6238
+	FactorPasskey       FactorKind = "passkey"        // a WebAuthn credential
 	FactorRecoveryCodes FactorKind = "recovery_codes" // a printed list, each code good once
 	FactorLost          FactorKind = "lost"           // nothing proves it: its secret was lost to damage or with a key
 )
@@ -31,13 +34,43 @@ type SecondFactorError struct {
 
 	UserID UserID       // whose first step it was
 	Kinds  []FactorKind // that the user can prove, each once; recovery codes last
+
+	// Enrol says that the user has no factor and must have one ([FactorPolicy]):
+	// Kinds is empty, and the Pending is for [Enrolling].
+	Enrol bool
+
+	cause error // why a code did not finish the log-in; nil without a code
 }
 
 // Error says that a second factor is needed.
-func (e *SecondFactorError) Error() string { return ErrSecondFactor.Error() }
+func (e *SecondFactorError) Error() string {
+	if e.cause != nil {
+		return ErrSecondFactor.Error() + ": " + e.cause.Error()
+	}
+	return ErrSecondFactor.Error()
+}
 
-// Unwrap makes it an ErrSecondFactor.
-func (e *SecondFactorError) Unwrap() error { return ErrSecondFactor }
+// Unwrap makes it an ErrSecondFactor, and the error of a code that was given along
+// with the password.
+func (e *SecondFactorError) Unwrap() []error {
+	if e.cause != nil {
+		return []error{ErrSecondFactor, e.cause}
+	}
+	return []error{ErrSecondFactor}
+}
+
+// because returns e with the error of its code, and err itself if that is nil or no
+// verdict on the code: a full disk is not to be taken for a wrong one.
+func (e *SecondFactorError) because(err error) error {
+	for _, verdict := range []error{ErrInvalidCredentials, ErrThrottled, ErrFactorsClosed} {
+		if errors.Is(err, verdict) {
+			out := *e
+			out.cause = err
+			return &out
+		}
+	}
+	return err
+}
 
 // FactorNotNeeded returns a proof that makes a session or refresh token, or
 // changes factors, also for a user with a second factor that it does not include.
@@ -57,27 +90,30 @@ func (w withoutFactor) prove(tx *Tx) (proven, error) {
 }
 
 // factorNeeded is the one place that decides whether a log-in needs a second
-// step. It returns the user's factors if so, and nil if the proof is complete.
-func (tx *Tx) factorNeeded(p *proven) (records.FactorSet, error) {
+// step. It returns the user's factors.
+func (tx *Tx) factorNeeded(p *proven) (all records.FactorSet, needed bool, err error) {
 	if p.waived || uint16(p.methods)&records.SecondFactors != 0 {
-		return nil, nil
+		return nil, false, nil
 	}
-	all, err := tx.rec.Factors(p.user.ID)
-	if err != nil || !all.Needed() {
-		return nil, err
-	}
-	return all, nil
+	all, err = tx.rec.FactorsOf(&p.user)
+	return all, err == nil && (all.Needed() || tx.mustHave(&p.user)), err
+}
+
+// mustHave reports whether the policy wants a user to have a factor.
+func (tx *Tx) mustHave(u *codec.User) bool {
+	require := tx.db.o.Factors.Require
+	return require != nil && require(newUser(*u))
 }
 
 // complete returns a SecondFactorError if a proof is not complete. The pending
 // log-in in it has the goal, session and options of next.
-func (tx *Tx) complete(p *proven, next pendingLogIn) error {
-	all, err := tx.factorNeeded(p)
-	if err != nil || all == nil {
+func (tx *Tx) complete(p *proven, next ticket.Pending) error {
+	all, needed, err := tx.factorNeeded(p)
+	if err != nil || !needed {
 		return err
 	}
-	next.at, next.until, next.methods = p.at, p.until, uint16(p.methods)&^next.asked
-	e := &SecondFactorError{UserID: UserID(p.user.ID)}
+	next.At, next.Until, next.Methods = p.at, p.until, uint16(p.methods)&^next.Asked
+	e := &SecondFactorError{UserID: UserID(p.user.ID), Enrol: !all.Needed()}
 	for i := range all {
 		if k := kindOfFactor(&all[i]); records.Confirmed(&all[i]) && k != FactorLost && !slices.Contains(e.Kinds, k) {
 			e.Kinds = append(e.Kinds, k)
@@ -86,26 +122,64 @@ func (tx *Tx) complete(p *proven, next pendingLogIn) error {
 	if i := slices.Index(e.Kinds, FactorRecoveryCodes); i >= 0 {
 		e.Kinds = append(slices.Delete(e.Kinds, i, i+1), FactorRecoveryCodes)
 	}
-	e.Pending, err = tx.sealPending(&next, &p.user)
+	text, err := next.Seal(&tx.rec, &p.user)
 	if err != nil {
 		return err
 	}
+	e.Pending = Token{newSecret(text)}
 	return e
 }
 
 // pendingFor is a pending log-in with some options.
-func pendingFor(goal byte, session codec.OwnedKey, attributes string, o *SessionOptions) pendingLogIn {
-	p := pendingLogIn{
-		goal: goal, session: session, attributes: attributes, asked: uint16(o.Methods),
-		active: int64(o.Active), idle: int64(o.Idle), absolute: int64(o.Absolute),
+func pendingFor(goal byte, session codec.OwnedKey, attributes string, o *SessionOptions) ticket.Pending {
+	p := ticket.Pending{
+		Goal: goal, Session: session, Attributes: attributes, Asked: uint16(o.Methods),
+		Active: int64(o.Active), Idle: int64(o.Idle), Absolute: int64(o.Absolute),
 	}
 	if o.Persistent {
-		p.persistent = 1
+		p.Persistent = 1
 	}
 	for _, t := range o.Replaces {
-		p.replaces = append(p.replaces, t.Reveal())
+		p.Replaces = append(p.Replaces, t.Reveal())
 	}
 	return p
+}
+
+// optionsOf are those with which a pending log-in began.
+func optionsOf(p *ticket.Pending) (o SessionOptions) {
+	o.Attributes = decodeAttributes(p.Attributes)
+	o.Methods, o.Persistent = Methods(p.Asked), p.Persistent == 1
+	o.Active, o.Idle, o.Absolute = time.Duration(p.Active), time.Duration(p.Idle), time.Duration(p.Absolute)
+	for _, text := range p.Replaces {
+		o.Replaces = append(o.Replaces, PresentedToken(text))
+	}
+	return o
+}
+
+// pending returns the live log-in of a text, and its user as of now.
+// ErrInvalidPending.
+func (tx *Tx) pending(text string) (p ticket.Pending, u codec.User, err error) {
+	p, ok := ticket.OpenPending(&tx.rec, text)
+	if !ok {
+		return p, u, ErrInvalidPending
+	}
+	u, err = tx.user(UserID(p.User))
+	switch {
+	case records.IsMissing(err), err == nil && (u.DisabledAt != 0 || u.CredentialVersion != p.Version):
+		return p, u, ErrInvalidPending
+	case err != nil || p.Session == codec.OwnedKey{}:
+		return p, u, err
+	}
+	v, err := tx.rec.Session(p.Session)
+	if records.IsMissing(err) || err == nil && (tx.stateOf(&v) != SessionActive || !v.IsUser(u.ID)) {
+		err = ErrInvalidPending
+	}
+	return p, u, err
+}
+
+// proofOf returns the result of the first step.
+func proofOf(p *ticket.Pending, u codec.User) proven {
+	return proven{user: u, at: p.At, until: p.Until, session: p.Session, methods: Methods(p.Methods), asked: Methods(p.Asked), again: p.Goal == ticket.ForAgain}
 }
 
 // with is a proof to which the options of a log-in add methods.
@@ -123,6 +197,8 @@ func kindOfFactor(f *codec.Factor) FactorKind {
 	switch f.Type {
 	case records.FactorTOTP:
 		return FactorTOTP
+	case records.FactorPasskey:
+		return FactorPasskey
 	case records.FactorRecovery:
 		return FactorRecoveryCodes
 	}

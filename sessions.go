@@ -7,8 +7,10 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/credentials"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/ticket"
 	"github.com/snibdb/snib/internal/token"
 )
 
@@ -108,13 +110,10 @@ type SessionOptions struct {
 	Active, Idle, Absolute time.Duration
 }
 
-// maxReplaced is how many tokens a new session replaces: each is a lookup.
-const maxReplaced = 16
-
 // encode checks the options and returns the attributes as they are stored.
 func (o *SessionOptions) encode() (attributes string, err error) {
-	if len(o.Replaces) > maxReplaced {
-		return "", &InputError{Field: "Replaces", Code: CodeTooMany, Reason: "must be at most 16", Max: maxReplaced}
+	if len(o.Replaces) > ticket.MaxReplaced {
+		return "", &InputError{Field: "Replaces", Code: CodeTooMany, Reason: "must be at most 16", Max: ticket.MaxReplaced}
 	}
 	if o.Methods&MethodTrustedDevice != 0 { // a device that this library trusts, or none
 		return "", &InputError{Field: "Methods", Code: CodeNotAllowed, Reason: "must not name a trusted device"}
@@ -264,7 +263,36 @@ func (tx *Tx) ValidateSessionUser(token string) (Session, User, error) {
 // of [Proof], and ErrInvalidInput (Attributes, Replaces, Methods, Active, Idle,
 // Absolute).
 func (db *DB) CreateSession(ctx context.Context, proof Proof, o SessionOptions) (Session, error) {
-	return result(ctx, "create session", db.update, func(tx *Tx) (Session, error) { return tx.CreateSession(proof, o) })
+	return result(ctx, "create session", db.ahead(logInOf(proof)), func(tx *Tx) (Session, error) { return tx.CreateSession(proof, o) })
+}
+
+// logInOf is what a log-in of the user of a proof reads.
+func logInOf(proof Proof) func() records.Foresight {
+	return func() (x records.Foresight) {
+		x.Owned = logInSpaces()
+		switch p := proof.(type) {
+		case User:
+			x.User = string(p.ID)
+		case Session:
+			x.User = string(p.UserID)
+		}
+		return x
+	}
+}
+
+// ownerOf is what a call with a token reads: its record, and those of its user in
+// some spaces.
+func ownerOf(kind token.Kind, secret int, text string, spaces ...kv.Space) func() records.Foresight {
+	return func() (x records.Foresight) {
+		if key, ok := kind.Parse(text, make([]byte, secret)); ok {
+			x.Owner, x.Owned = key.Owner(), spaces
+		}
+		return x
+	}
+}
+
+func logInSpaces() []kv.Space {
+	return []kv.Space{records.SpaceSessions, records.SpaceFactors, records.SpaceEvents}
 }
 
 // CreateSession is [DB.CreateSession] in this transaction.
@@ -287,7 +315,7 @@ func (tx *Tx) newSession(p proven, o SessionOptions) (out Session, err error) {
 	}
 	l, err := o.life(&tx.db.o.Sessions)
 	if err == nil {
-		err = tx.complete(p.with(o.Methods), pendingFor(goalSession, p.session, attributes, &o))
+		err = tx.complete(p.with(o.Methods), pendingFor(ticket.ForSession, p.session, attributes, &o))
 	}
 	if err != nil {
 		return Session{}, err
@@ -335,48 +363,24 @@ func (tx *Tx) issue(s *codec.Session, replaced codec.OwnedKey) (Session, error) 
 	if err != nil {
 		return Session{}, err
 	}
-	ended, err := tx.evictedSessions(s.UserID, replaced)
+	ended, err := credentials.EvictedSessions(&tx.rec, s.UserID, replaced)
 	if err != nil {
 		return Session{}, err
 	}
-	return tx.putNewSession(s, secret[:], ended)
-}
-
-// evictedSessions returns the sessions of a user that end when there is one
-// more, in the place of replaced: that one, and those above the bound.
-func (tx *Tx) evictedSessions(userID string, replaced codec.OwnedKey) ([]codec.OwnedKey, error) {
-	keys, err := tx.rec.Evicted(records.Sessions, userID, replaced)
-	if replaced != (codec.OwnedKey{}) {
-		keys = append(keys, replaced)
-	}
-	return keys, err
-}
-
-// putNewSession writes a session that is not there yet, removes the sessions in
-// ended, and returns it with its token.
-func (tx *Tx) putNewSession(s *codec.Session, secret []byte, ended []codec.OwnedKey) (Session, error) {
-	if err := tx.rec.DeleteOwned(records.Sessions, ended...); err != nil {
+	v, err := credentials.PutNewSession(&tx.rec, s, secret[:], ended)
+	if err != nil {
 		return Session{}, err
 	}
-	s.Epoch = tx.rec.State.Epoch
-	s.SecretHash = token.Session.Hash(secret)
-	out, err := tx.putSession(s)
-	if err == nil {
-		out.Token = newToken(token.Session, s.Key, secret)
-	}
-	return out, err
+	out := tx.publicSession(&v)
+	out.Token = newToken(token.Session, s.Key, secret[:])
+	return out, nil
 }
 
-// putSession writes a session and returns its public form: read from the
-// record, which bounds times more than a caller may have done.
+// putSession writes a session and returns its public form.
 func (tx *Tx) putSession(s *codec.Session) (Session, error) {
-	record := s.Append(nil)
-	if err := tx.rec.PutOwned(records.Sessions, s.Key, record); err != nil {
-		return Session{}, err
-	}
-	v, err := codec.ViewSession(s.Key[:], record)
+	v, err := credentials.PutSession(&tx.rec, s)
 	if err != nil {
-		return Session{}, tx.rec.Damaged(records.SpaceSessions, err) // unreachable
+		return Session{}, err
 	}
 	return tx.publicSession(&v), nil
 }
@@ -385,8 +389,9 @@ func (tx *Tx) putSession(s *codec.Session) (Session, error) {
 // Token, the same attributes, time of log-in and absolute deadline; the old
 // token is refused from then on. Two callers with one token: one gets a
 // session. ErrInvalidSession, also for a session born of a refresh token.
-func (db *DB) RenewSession(ctx context.Context, token string) (Session, error) {
-	return result(ctx, "renew session", db.updateIfNeeded, func(tx *Tx) (Session, error) { return tx.renew(token) })
+func (db *DB) RenewSession(ctx context.Context, text string) (Session, error) {
+	ahead := ownerOf(token.Session, 32, text, records.SpaceSessions, records.SpaceEvents)
+	return result(ctx, "renew session", db.aheadIfNeeded(ahead), func(tx *Tx) (Session, error) { return tx.renew(text) })
 }
 
 // RenewSession is [DB.RenewSession] in this transaction.

@@ -288,7 +288,8 @@ func TestExtendSessionKeepsASessionInUse(t *testing.T) {
 }
 
 // TestValidateSessionAllocations: what a validation allocates is the text that
-// it returns, and for the user the list of identities too.
+// it returns, and for the user the list of identities too. A View allocates what
+// its closure is given, fewer than bbolt's own View.
 func TestValidateSessionAllocations(t *testing.T) {
 	if bits.UintSize < 64 {
 		t.Skip("on 32 bits a read begins its own transaction")
@@ -307,6 +308,10 @@ func TestValidateSessionAllocations(t *testing.T) {
 		{"ValidateSession", 1, func() error { _, err := db.ValidateSession(ctx, token); return err }},
 		{"ValidateSessionUser", 3, func() error { _, _, err := db.ValidateSessionUser(ctx, token); return err }},
 		{"GetUser", 2, func() error { _, err := db.GetUser(ctx, u.ID); return err }},
+		{"View", 3, func() error { return db.View(ctx, func(*snib.Tx) error { return nil }) }},
+		{"View of a user", 9, func() error {
+			return db.View(ctx, func(tx *snib.Tx) error { _, err := tx.GetUser(u.ID); return err })
+		}},
 	} {
 		if err := tt.call(); err != nil {
 			t.Fatalf("%s: %v", tt.name, err)

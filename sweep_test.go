@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,10 @@ import (
 	"time"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/kv/sharedkv"
+	rec "github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -399,4 +404,74 @@ func TestCloseWaitsForTheSweep(t *testing.T) {
 		close(log.goOn)
 		<-closed
 	})
+}
+
+// Sessions that are dead, for methods that remove them.
+func deadSessions(t *testing.T, n int) (*snib.DB, snib.User, *snibtest.Clock) {
+	t.Helper()
+	clock := snibtest.NewClock()
+	db := snibtest.NewDB(t, shortLived(clock))
+	u := nobody(t, db, "ada")
+	for range n {
+		session(t, db, u.ID)
+	}
+	clock.Advance(30 * 24 * time.Hour)
+	return db, u, clock
+}
+
+func TestAFailureLeavesDeadSessions(t *testing.T) {
+	db, u, _ := deadSessions(t, 5)
+	before, _ := content(t, db)
+	failing(t, db, func() error { return second(db.DeleteDeadUserSessions(ctx, u.ID)) }, func(n int64) {
+		if after, _ := content(t, db); !maps.Equal(before, after) {
+			t.Fatalf("operation %d failed and something was written", n)
+		}
+	})
+}
+
+func TestASweepThatFailsHasRemovedWholeRecords(t *testing.T) {
+	db, u, _ := deadSessions(t, 5)
+	must(db.Tokens().Create(ctx, u.ID, "reset", time.Hour, nil))(t)
+	left := -1
+	failing(t, db, func() error { return second(db.Sweep(ctx)) }, func(n int64) {
+		report, err := db.Check(ctx)
+		if err != nil || left >= 0 && report.Sessions > left {
+			t.Fatalf("operation %d failed: %+v, %v", n, report, err)
+		}
+		left = report.Sessions
+	})
+	if st := must(db.Stats(ctx))(t); st.Sweeps != 1 || st.Swept != 5 {
+		t.Errorf("%d sweeps, %d records", st.Sweeps, st.Swept)
+	}
+}
+
+// A build of indexes that a crash has ended leaves copies of users in the store: a
+// sweep removes them, unless a program is building.
+func TestSweepRemovesWhatABuildHasLeft(t *testing.T) {
+	e := sharedkv.New(t, sharedkv.Options{})
+	db := openStore(t, e, nil)
+	s, err := e.Open(ctx, kv.Setup{Spaces: rec.Spaces})
+	wantErr(t, err, nil)
+	defer s.Close()
+	put := func(space kv.Space, key string, value []byte) {
+		t.Helper()
+		wantErr(t, s.Exclusive(ctx, func(w kv.Tx) error { return w.Put(space, []byte(key), value) }), nil)
+	}
+	left := func() (n int) {
+		wantErr(t, s.View(ctx, func(r kv.Reader) error {
+			return r.Scan(rec.ShadowUsers, nil, nil, 0, func(_, _ []byte) error { n++; return nil })
+		}), nil)
+		return n
+	}
+	put(rec.ShadowUsers, "usr", []byte("a copy"))
+	for _, until := range []int64{1 << 50, 1} {
+		lease := codec.Lease{Holder: [16]byte{1}, Until: until}
+		put(rec.SpaceMeta, codec.KeyBuildLease, lease.Append(nil, codec.KeyBuildLease))
+		_, err = db.Sweep(ctx)
+		wantErr(t, err, nil)
+		if got, want := left() == 1, until > 1; got != want {
+			t.Errorf("lease until %d: left %v", until, got)
+		}
+	}
+	wantErr(t, db.File().Redeclare(ctx, []snib.Index{{Name: "nick"}}, nil), nil)
 }

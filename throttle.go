@@ -6,6 +6,7 @@ import (
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/guesses"
 	"github.com/snibdb/snib/internal/phc"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/throttle"
@@ -73,6 +74,7 @@ func (db *DB) count(r throttle.Request) (*throttle.Attempt, error) {
 	a, wait := db.counts.Begin(r)
 	if a == nil {
 		db.counts.Refuse(r.Now)
+		db.tally.throttled.Add(1)
 		return nil, &ThrottledError{RetryAfter: wait}
 	}
 	return a, nil
@@ -82,6 +84,7 @@ func (db *DB) count(r throttle.Request) (*throttle.Attempt, error) {
 // password was. It stays counted unless it has succeeded, its password was never
 // hashed, or was right and the commit failed.
 func (g *guess) settle(right bool, err error) {
+	g.db.tally.password(right, err)
 	switch {
 	case g.attempt == nil:
 		return
@@ -90,7 +93,7 @@ func (g *guess) settle(right bool, err error) {
 	case !g.turn.Began(), right && !errors.Is(err, ErrInvalidCredentials):
 		g.attempt.Refund()
 	case errors.Is(err, ErrInvalidCredentials):
-		g.db.failed.add(g.user, g.from, g.db.clock.Latest())
+		g.db.counts.LogIns.Add(g.user, g.from, g.db.clock.Latest())
 	}
 	g.db.counts.Changed()
 }
@@ -158,4 +161,18 @@ func (t Throttle) UnlockIdentity(ctx context.Context, provider, identifier strin
 func (t Throttle) forget(name ...string) {
 	t.db.counts.Forget(t.db.clock.Latest(), name...)
 	t.db.counts.Changed()
+}
+
+// startCounts loads the counts of failed guesses.
+func (db *DB) startCounts(ctx context.Context) (*guesses.Counts, error) {
+	return guesses.Start(ctx, guesses.Config{
+		Owners: db.file.OwnerKey, Now: db.clock.Latest, View: db.store.View, Update: db.steps().Update, Shared: db.shared, Log: db.o.Logger,
+	})
+}
+
+// stopCounts stores all that is left.
+func (db *DB) stopCounts() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	db.counts.Stop(ctx)
 }

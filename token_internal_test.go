@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/credentials"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
@@ -47,7 +48,7 @@ func refusal(text string) string {
 	if _, err := tx.presented(text); err != ErrInvalidSession {
 		return "presented as a session: not refused"
 	}
-	if _, _, err := tx.presentedFamily(text); err != ErrInvalidRefreshToken {
+	if _, _, err := credentials.Presented(&tx.rec, text); err != ErrInvalidRefreshToken {
 		return "presented as a refresh token: not refused"
 	}
 	if _, err := tx.presentedOneTime("reset", text); err != ErrInvalidOneTimeToken {
@@ -115,24 +116,5 @@ func TestSecretsComeFromCryptoRand(t *testing.T) {
 	s, err := (&Options{Rand: constant(1)}).settings()
 	if locked, ok := s.Rand.(*lockedReader); err != nil || !ok || locked.r != constant(1) {
 		t.Errorf("a given source: %T, %v", s.Rand, err)
-	}
-}
-
-// The digits of a code are all equally likely: what would favour the low ones is
-// drawn again.
-func TestDrawDigits(t *testing.T) {
-	for random, want := range map[string]string{
-		"\x00\x00\x00\x00":                                 "00000000",
-		"\x05\xf5\xe1\x07":                                 "00000007", // 100,000,007
-		"\xfa\x56\xe9\xff":                                 "99999999", // 42·10^8 - 1
-		"\xfa\x56\xea\x00" + "\x00\x00\x00\x01":            "00000001",
-		"\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x01\x00": "00000256",
-	} {
-		if got, err := drawDigits(strings.NewReader(random)); got != want || err != nil {
-			t.Errorf("% x: %s, %v, want %s", random, got, err, want)
-		}
-	}
-	if _, err := drawDigits(strings.NewReader("\x00")); err == nil {
-		t.Error("no error for no more random bytes")
 	}
 }

@@ -116,7 +116,7 @@ func TestFileHoldsHashesUnderLabelsOfTheirKind(t *testing.T) {
 		return sha256.Sum256(append([]byte("snib/v1/"+label+"\x00"), secret...))
 	}
 	err := db.View(ctx, func(tx *snib.Tx) error {
-		root := tx.Bolt().Bucket([]byte("snib"))
+		root := inFile(t, tx).Bucket([]byte("snib"))
 		get := func(space, id string) []byte { return root.Bucket([]byte(space)).Get(rawKey(id)) }
 		s, err1 := codec.DecodeSession(rawKey(kinds[0].id), get("sessions", kinds[0].id))
 		f, err2 := codec.DecodeFamily(rawKey(kinds[1].id), get("refresh_families", kinds[1].id))

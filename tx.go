@@ -24,6 +24,9 @@ type Tx struct {
 	ended bool
 	gone  func() bool // whether the joined transaction has ended; nil without one
 
+	changing codec.OwnedKey         // the session that ChangeCredentials gives back
+	over     []func(committed bool) // run once the transaction has ended
+
 	// Kept for the next transaction, as memory only.
 	text  []byte // of the session being returned
 	spare codec.User
@@ -32,11 +35,11 @@ type Tx struct {
 // begin makes the Tx of one transaction, or of one run of it, and fixes its
 // time. w is nil in a read-only one.
 func (db *DB) begin(r kv.Reader, w kv.Tx) (*Tx, error) {
-	rec, err := db.file.Begin(r, w)
-	if err != nil {
+	tx := &Tx{db: db}
+	if err := tx.rec.Begin(db.file, r, w); err != nil {
 		return nil, err
 	}
-	return &Tx{db: db, rec: rec}, nil
+	return tx, nil
 }
 
 // spareTx keeps the Tx of snapshots for the next ones. No application sees
@@ -56,6 +59,23 @@ func (tx *Tx) reset() {
 
 // end makes every later call return ErrTxClosed.
 func (tx *Tx) end() { tx.ended = true }
+
+// whenOver has fn run after the transaction has ended, for what is not in the
+// file and must follow it. A closure that runs again begins with none. Of a
+// joined transaction fn learns of the commit alone.
+func (tx *Tx) whenOver(fn func(committed bool)) { tx.over = append(tx.over, fn) }
+
+// settle runs what waits for the end of the transaction. tx may be nil.
+func (tx *Tx) settle(committed bool) {
+	if tx == nil {
+		return
+	}
+	over := tx.over
+	tx.over = nil
+	for _, fn := range over {
+		fn(committed)
+	}
+}
 
 // reading begins every reading method of Tx.
 func (tx *Tx) reading() error {

@@ -61,9 +61,11 @@ var (
 		"ListUsers": true, "ListUsersByAttribute": true,
 		"ValidateSession": true, "ValidateSessionUser": true, "GetSession": true, "ListUserSessions": true,
 		"RefreshTokens.List": true, "Events.List": true, "Events.Read": true, "Events.Consume": true,
-		"Tokens.Peek": true, "Tokens.List": true, "Logins.List": true, "Factors.List": true,
+		"Tokens.Peek": true, "Tokens.List": true, "Tokens.PeekReset": true, "Logins.List": true, "Factors.List": true,
+		"Factors.Passkeys": true, "Factors.PasskeyByCredential": true, "Factors.PasskeyChallenge": true,
 		"Devices.Current": true, "Devices.List": true,
 		"APIKeys.Validate": true, "APIKeys.List": true, "Roles.List": true, "Roles.ClaimToken": true,
+		"Identities.BeginSignUp": true, "Identities.PeekSignUp": true, "Identities.PeekInvitation": true, "Identities.Invitations": true,
 	}
 
 	// handles are the methods that return methods.
@@ -225,7 +227,7 @@ func TestUpdateWithBoltRowsCommitsAllOrNothing(t *testing.T) {
 					if _, err := tx.CreateSession(u, snib.SessionOptions{}); err != nil {
 						return err
 					}
-					notes, err := tx.Bolt().CreateBucketIfNotExists([]byte("notes"))
+					notes, err := inFile(t, tx).CreateBucketIfNotExists([]byte("notes"))
 					if err != nil {
 						return err
 					}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/credentials"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
@@ -245,14 +246,14 @@ func (tx *Tx) endToken(token string, kept codec.OwnedKey) (ended bool, err error
 	case !errors.Is(err, ErrInvalidSession):
 		return false, err
 	}
-	f, _, err := tx.presentedFamily(token)
+	f, _, err := credentials.Presented(&tx.rec, token)
 	switch {
 	case errors.Is(err, ErrInvalidRefreshToken), err == nil && f.Key.With(f.Session) == kept:
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	return true, tx.endFamily(&f)
+	return true, credentials.EndFamily(&tx.rec, &f)
 }
 
 // RevokeUserSessions ends all sessions and refresh tokens of the user,

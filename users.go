@@ -1,7 +1,6 @@
 package snib
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/kv"
 	"github.com/snibdb/snib/internal/records"
+	"github.com/snibdb/snib/internal/users"
 )
 
 // An Identity is one way in: a provider and its name for the user.
@@ -34,7 +34,7 @@ type Identity struct {
 // JSON, which has the exported fields.
 type User struct {
 	ID         UserID     // never changes
-	Identities []Identity // at most 16; the first is the primary, the others oldest first; none after a Repair, or when another has proven to hold the last
+	Identities []Identity // at most 16; the first is the primary, the others oldest first; none of a guest, after a Repair, or when another has proven to hold the last
 	CreatedAt  time.Time  // imported users: as imported
 	UpdatedAt  time.Time  // of the record; sessions do not count. Imported users: CreatedAt, until something changes here
 
@@ -52,12 +52,13 @@ type User struct {
 	DisabledReason string    // as it was given
 
 	Roles []string // ascending, at most 16; see [Roles]
+	Guest bool     // made by CreateGuest of [Identities], and without identity and password
 
 	attributes string   // encoded; checked when the record was read
-	login      evidence // of AuthenticateUser, for prove; nil otherwise
+	login      evidence // of the method that authenticated the user, for prove; nil otherwise
 }
 
-// evidence is a verified password.
+// evidence is a verified password, or another log-in.
 type evidence interface {
 	// recheck returns the user's record if the password would be accepted now,
 	// and ErrInvalidCredentials otherwise.
@@ -65,6 +66,9 @@ type evidence interface {
 
 	// methods are what was verified, as far as it holds now.
 	methods(tx *Tx) (Methods, error)
+
+	// complete reports whether no second factor is needed.
+	complete(tx *Tx) bool
 }
 
 // Disabled reports whether the user is disabled: cannot authenticate and has
@@ -94,6 +98,7 @@ func newUser(u codec.User) User {
 		DisabledAt:        clock.Time(u.DisabledAt),
 		DisabledReason:    u.DisabledReason,
 		Roles:             u.Roles,
+		Guest:             u.GuestSeenAt != 0,
 		attributes:        u.Attributes,
 	}
 	for i, x := range u.Identities {
@@ -122,34 +127,14 @@ func (tx *Tx) publicUser(id UserID) (User, error) {
 	return newUser(tx.spare), nil
 }
 
-// updateUser is the form of every update of a user: read the record, let change
-// edit it and collect the cascade, then write. The index conflicts that putUser
-// could meet are for change to look for.
+// updateUser is the form of every update of a user. change looks for the conflicts
+// of indexes that the write could meet.
 func (tx *Tx) updateUser(id UserID, change func(u *codec.User, c *records.Cascade) error) (User, error) {
 	if err := tx.writing(); err != nil {
 		return User{}, err
 	}
-	before, err := tx.user(id)
-	if err != nil {
-		return User{}, err
-	}
-	u := before
-	u.Identities = slices.Clone(before.Identities)
-	c := records.Cascade{UserID: u.ID}
-	if err := change(&u, &c); err != nil {
-		return User{}, err
-	}
-	if bytes.Equal(u.Append(nil), before.Append(nil)) {
-		return newUser(u), nil // nothing changes, and nothing ends
-	}
-	if err := c.Write(&tx.rec); err != nil {
-		return User{}, err
-	}
-	u.UpdatedAt = tx.rec.Now
-	if err := tx.rec.PutUser(&before, &u); err != nil {
-		return User{}, err
-	}
-	return newUser(u), nil
+	u, err := users.Update(&tx.rec, string(id), change)
+	return newUser(u), err
 }
 
 // GetUser returns the user id. ErrUserNotFound.
@@ -187,7 +172,8 @@ func readsUser(_ *DB, id UserID) []kv.Ref {
 // taken until Repair frees them; rows go. ErrLastHolder for the last enabled
 // user with a protected role ([RolePolicy]).
 func (db *DB) DeleteUser(ctx context.Context, id UserID) error {
-	return during("delete user", db.update(ctx, func(tx *Tx) error { return tx.DeleteUser(id) }))
+	return during("delete user", db.updateAhead(ctx, func() records.Foresight { return records.Foresight{User: string(id), All: true} },
+		func(tx *Tx) error { return tx.DeleteUser(id) }))
 }
 
 // DeleteUser is [DB.DeleteUser] in this transaction.
@@ -236,39 +222,14 @@ func (tx *Tx) DisableUser(id UserID, reason string) (User, error) {
 		if err := checkReason("Reason", reason); err != nil {
 			return err
 		}
-		u.DisabledReason = reason
-		if u.DisabledAt != 0 {
-			return nil
-		}
-		if err := tx.mayLose(u, u.Roles...); err != nil {
-			return err
-		}
-		u.DisabledAt = tx.rec.Now
-		u.CredentialVersion++
-		c.Note(records.EventUserDisabled, records.About{})
-		return c.On(&tx.rec, records.UserDisabled)
+		return users.Disable(&tx.rec, u, c, reason)
 	})
 }
 
 // mayLose returns a LastHolderError if u is the last enabled user with one of
 // these roles that is protected.
 func (tx *Tx) mayLose(u *codec.User, roles ...string) error {
-	if u.DisabledAt != 0 {
-		return nil // holds none that counts
-	}
-	for _, role := range roles {
-		if !slices.Contains(tx.db.o.Roles.Protected, role) || !slices.Contains(u.Roles, role) {
-			continue
-		}
-		held, err := tx.rec.Held(role, u.ID, true)
-		if err == nil && !held {
-			err = &LastHolderError{Role: role}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return users.MayLose(&tx.rec, u, roles...)
 }
 
 // EnableUser lets the user in again and returns the updated user. Nothing that
@@ -280,11 +241,7 @@ func (db *DB) EnableUser(ctx context.Context, id UserID) (User, error) {
 // EnableUser is [DB.EnableUser] in this transaction.
 func (tx *Tx) EnableUser(id UserID) (User, error) {
 	return tx.updateUser(id, func(u *codec.User, c *records.Cascade) error {
-		if u.DisabledAt != 0 {
-			u.DisabledAt, u.DisabledReason = 0, ""
-			u.CredentialVersion++
-			c.Note(records.EventUserEnabled, records.About{})
-		}
+		users.Enable(u, c)
 		return nil
 	})
 }
@@ -313,11 +270,5 @@ func (tx *Tx) mergeAttributes(u *codec.User, changes Attributes) error {
 	if err != nil {
 		return err
 	}
-	entries, err := tx.rec.Entries(tx.rec.Declared.Indexes, merged)
-	if err != nil {
-		return err
-	}
-	u.Attributes, u.Entries = raw, entries
-	_, err = tx.rec.EntriesFree(u)
-	return err
+	return users.SetAttributes(&tx.rec, u, raw, merged)
 }

@@ -231,7 +231,7 @@ func TestTheLargestUserCanBeChangedAndShutOut(t *testing.T) {
 		must(db.LinkIdentity(ctx, id, strings.Repeat("p", 32), fmt.Sprintf("%0256d", i)))(t)
 	}
 	_, err := db.LinkIdentity(ctx, id, "github", "one more")
-	wantErr(t, err, snib.ErrTooLarge)
+	wantErr(t, err, snib.ErrTooMany)
 	if _, _, err := db.LogIn(ctx, strings.Repeat("p", 32), strings.Repeat("i", 256), "pässwörd-1", snib.SessionOptions{}); err != nil {
 		t.Fatal(err) // with a better hash, which is longer
 	}
@@ -387,10 +387,10 @@ func TestAUserWithoutIdentityIsAUser(t *testing.T) {
 // and let the program refuse.
 func TestChangePasswordOfAUserWithoutIdentity(t *testing.T) {
 	var asked []string
-	db, bob, bobs := newNameless(t, snib.Options{BeforeAuth: func(_ context.Context, a snib.Attempt) error {
+	db, bob, bobs := newNameless(t, snib.Options{Throttle: snib.ThrottlePolicy{BeforeAuth: func(_ context.Context, a snib.Attempt) error {
 		asked = append(asked, a.Provider+":"+a.Identifier)
 		return nil
-	}})
+	}}})
 	_, err := changePassword(t, db, bob.ID, "not the password", "another passphrase")
 	wantErr(t, err, snib.ErrInvalidCredentials)
 	must(changePassword(t, db, bob.ID, password, "another passphrase"))(t)

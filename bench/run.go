@@ -19,7 +19,7 @@ import (
 	"github.com/snibdb/snib/bench/internal/report"
 )
 
-// config is what the command line says.
+// config is the command line.
 type config struct {
 	suites, peers    []string
 	sizes, writers   []int
@@ -158,7 +158,9 @@ func (c *config) measure() (_ *report.Result, err error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	machine, started := report.ThisMachine(dir), time.Now() // its load is that of others, before any work
+	machine, meter, started := report.ThisMachine(dir), report.StartMeter(), time.Now()
+	time.Sleep(time.Second) // all work until then is that of others
+	machine.Load = meter.Others()
 	chosen, err := c.contenders(dir)
 	if err != nil {
 		return nil, err
@@ -191,6 +193,9 @@ func (c *config) measure() (_ *report.Result, err error) {
 		return nil, err
 	}
 	s.clearProgress()
+	if c.before == "" { // else a child works, too
+		r.Machine.Load = meter.Others()
+	}
 	r.Rows = s.rows
 	r.Finish()
 	r.Seconds = time.Since(started).Round(time.Second / 10).Seconds()

@@ -21,10 +21,13 @@ type APIKey struct {
 	Scopes     []string // may be nil
 	SecretHash [32]byte // of the token's secret
 	Epoch      uint32   // epoch of the file when the key was made
-	Flags      uint8    // no flag is defined; kept
+	Flags      uint8    // bit 0: APIKeyWarned; the others are kept
 	ExpiresAt  int64    // Never is allowed
 	LastUsedAt int64    // Never: not yet
 }
+
+// APIKeyWarned is the bit of [APIKey].Flags of a key whose end was announced.
+const APIKeyWarned = 1
 
 const (
 	offAPIKeyExpires = offOwn

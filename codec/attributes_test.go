@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/snibdb/snib/internal/testseed"
 )
 
 func TestAttributesRoundTrip(t *testing.T) {
@@ -181,8 +183,7 @@ func numbered(n int) string {
 // Random attributes survive, and their bytes do not depend on the order in
 // which maps range.
 func TestRandomAttributes(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.Of(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for range 2000 {
 		m := map[string]any{}

@@ -50,14 +50,15 @@ func DecodeBase32(dst []byte, text string) bool {
 	}
 	var all byte // the digits' values or-ed: above 31 if one is not a digit
 	for ; len(dst) >= 5; text, dst = text[8:], dst[5:] {
-		var bits uint64
-		for i := range 8 {
-			v := digitValues[text[i]]
-			all |= v
-			bits = bits<<5 | uint64(v)
-		}
-		dst[0], dst[1], dst[2], dst[3], dst[4] =
-			byte(bits>>32), byte(bits>>24), byte(bits>>16), byte(bits>>8), byte(bits)
+		t, d := text[:8], dst[:5] // one check of bounds for all
+		v0, v1, v2, v3 := digitValues[t[0]], digitValues[t[1]], digitValues[t[2]], digitValues[t[3]]
+		v4, v5, v6, v7 := digitValues[t[4]], digitValues[t[5]], digitValues[t[6]], digitValues[t[7]]
+		all |= v0 | v1 | v2 | v3 | v4 | v5 | v6 | v7
+		d[0] = v0<<3 | v1>>2
+		d[1] = v1<<6 | v2<<1 | v3>>4
+		d[2] = v3<<4 | v4>>1
+		d[3] = v4<<7 | v5<<2 | v6>>3
+		d[4] = v6<<5 | v7
 	}
 	var bits, n uint
 	for i := range len(text) {

@@ -20,6 +20,7 @@ import (
 //	           text: Name
 //	           text: Secret
 //	           c4 + n: Codes
+//	           c4 + n: Passkey, if there is one
 type Factor struct {
 	Key       OwnedKey // not in the value; its time is that of the creation
 	UserID    string
@@ -33,6 +34,7 @@ type Factor struct {
 	Name      string   // the user's
 	Secret    string   // sealed; "" if the type has none
 	Codes     []byte   // hashes of 32 bytes, one after the other; nil without
+	Passkey   []byte   // as [Passkey] made them; nil without
 }
 
 const (
@@ -47,9 +49,12 @@ var factorLayout = layout{seed(SpaceFactors), ownVersion, 5}
 
 // Append appends the value of r to dst.
 func (r *Factor) Append(dst []byte) []byte {
-	dst = grow(dst, offFactorUser+len(r.UserID)+len(r.Name)+len(r.Secret)+len(r.Codes)+2*OwnedKeyBytes)
-	start, made := len(dst), r.Key.Time()
-	dst = appendOwned(dst, factorLayout, offFactorUser, &r.Hash, r.Epoch, r.Flags)
+	dst = grow(dst, offFactorUser+len(r.UserID)+len(r.Name)+len(r.Secret)+len(r.Codes)+len(r.Passkey)+2*OwnedKeyBytes)
+	start, made, l := len(dst), r.Key.Time(), factorLayout
+	if len(r.Passkey) > 0 {
+		l.fields++
+	}
+	dst = appendOwned(dst, l, offFactorUser, &r.Hash, r.Epoch, r.Flags)
 	dst = append(dst, r.Type)
 	dst = binary.BigEndian.AppendUint64(dst, r.Counter)
 	dst = appendAfter(dst, made, r.ExpiresAt)
@@ -58,14 +63,17 @@ func (r *Factor) Append(dst []byte) []byte {
 	dst = appendText(dst, r.Name)
 	dst = appendText(dst, r.Secret)
 	dst = appendBinary(dst, r.Codes)
-	return seal(dst, start, factorLayout, r.Key[:])
+	if len(r.Passkey) > 0 {
+		dst = appendBinary(dst, r.Passkey)
+	}
+	return seal(dst, start, l, r.Key[:])
 }
 
 // FactorView reads the fields of a factor in place, without an allocation. It
 // shares the memory of the value, and is of use only as long as that is.
 type FactorView struct {
 	ownedView
-	name, secret, codes span
+	name, secret, codes, passkey span
 }
 
 // ViewFactor verifies the whole record under a key: after it, nothing that the
@@ -76,10 +84,15 @@ func ViewFactor(key, value []byte) (FactorView, error) {
 		return FactorView{}, err
 	}
 	name, secret, codes := r.text(), r.text(), r.binary()
+	var passkey span
+	if extra > 0 && r.isBinary() {
+		passkey = r.binary()
+		extra--
+	}
 	if !r.finish(extra) || (codes.to-codes.from)%hashBytes != 0 {
 		return FactorView{}, errStructure
 	}
-	return FactorView{v, name, secret, codes}, nil
+	return FactorView{v, name, secret, codes, passkey}, nil
 }
 
 // Type returns [Factor].Type.
@@ -94,8 +107,8 @@ func (v *FactorView) UsedAt() int64 { return v.after(offFactorUsed) }
 // Codes returns how many hashes [Factor].Codes has.
 func (v *FactorView) Codes() int { return (v.codes.to - v.codes.from) / hashBytes }
 
-// Decode fills f with all fields, in one allocation, and another if there are
-// Codes. They are copies.
+// Decode fills f with all fields, in one allocation, and another for Codes and
+// for Passkey if there are some. They are copies.
 func (v *FactorView) Decode(f *Factor) {
 	user, name, secret := v.strings(v.name, v.secret)
 	*f = Factor{
@@ -113,6 +126,9 @@ func (v *FactorView) Decode(f *Factor) {
 	}
 	if v.codes.from < v.codes.to {
 		f.Codes = bytes.Clone(v.value[v.codes.from:v.codes.to])
+	}
+	if v.passkey.from < v.passkey.to {
+		f.Passkey = bytes.Clone(v.value[v.passkey.from:v.passkey.to])
 	}
 }
 

@@ -27,8 +27,8 @@ func TestFormatNamesEverySpace(t *testing.T) {
 	page := readFormat(t)
 	for _, name := range []string{
 		SpaceMeta, SpaceUsers, SpaceIdentities, SpaceAttributes, SpaceSessions,
-		SpaceFamilies, SpaceOneTime, SpaceQuarantine, SpaceEvents, SpaceOutbox, SpaceCursors, SpaceDevices, SpaceAPIKeys, SpaceRoles, SpaceFactors, "meta` | `" + KeyFormat,
-		"meta` | `" + KeyState, "meta` | `" + KeyDeclarations, "meta` | `" + KeyOwners, "meta` | `" + KeyOwnedSpaces, "meta` | `" + KeySealKeys,
+		SpaceFamilies, SpaceOneTime, SpaceQuarantine, SpaceEvents, SpaceOutbox, SpaceCursors, SpaceDevices, SpaceAPIKeys, SpaceRoles, SpaceFactors, SpaceInvitations, SpacePasskeys, "meta` | `" + KeyFormat,
+		"meta` | `" + KeyState, "meta` | `" + KeyDeclarations, "meta` | `" + KeyOwners, "meta` | `" + KeyOwnedSpaces, "meta` | `" + KeySealKeys, "meta` | `" + KeySweepLease, "meta` | `" + KeyBuildLease, "meta` | `" + KeyMoving,
 	} {
 		if !strings.Contains(page, "\n| `"+name+"` | ") {
 			t.Errorf("no row for %s", name)
@@ -87,7 +87,7 @@ func TestFormatTables(t *testing.T) {
 		}
 		samplesOf[typ.Name()]++
 	}
-	if tested < 120 || len(samplesOf) != 19 {
+	if tested < 120 || len(samplesOf) != 22 {
 		t.Errorf("only %d rows of %v found", tested, samplesOf)
 	}
 }

@@ -140,6 +140,16 @@ func FuzzDecodeOneTimeToken(f *testing.F) {
 		func(r any, _ []byte) []byte { x := r.(OneTimeToken); return x.Append(nil) })
 }
 
+func FuzzDecodePasskey(f *testing.F) {
+	f.Add(samplePasskey.Passkey)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := DecodePasskey(b)
+		if again := p.Append(nil); err == nil && !bytes.Equal(again, b) {
+			t.Errorf("%x became %x", b, again)
+		}
+	})
+}
+
 func FuzzDecodeFactor(f *testing.F) {
 	fuzzDecode(f, SpaceFactors,
 		func(k, v []byte) (any, error) { return anyOf(DecodeFactor(k, v)) },
@@ -180,6 +190,12 @@ func FuzzDecodeLeaving(f *testing.F) {
 	fuzzDecode(f, SpaceLeaving,
 		func(k, v []byte) (any, error) { return anyOf(DecodeLeaving(k, v)) },
 		func(r any, _ []byte) []byte { x := r.(Leaving); return x.Append(nil) })
+}
+
+func FuzzDecodeInvitation(f *testing.F) {
+	fuzzDecode(f, SpaceInvitations,
+		func(k, v []byte) (any, error) { return anyOf(DecodeInvitation(k, v)) },
+		func(r any, _ []byte) []byte { x := r.(Invitation); return x.Append(nil) })
 }
 
 // FuzzViews holds views against decoders: one accepts what the other does, and
@@ -247,6 +263,10 @@ func FuzzDecodeMeta(f *testing.F) {
 			func(r any, _ []byte) []byte { x := r.(OwnerKey); return x.Append(nil) }},
 		{SpaceMeta, KeyOwnedSpaces, func(_, v []byte) (any, error) { return anyOf(DecodeOwnedSpaces(v)) },
 			func(r any, _ []byte) []byte { x := r.(OwnedSpaces); return x.Append(nil) }},
+		{SpaceMeta, KeySweepLease, func(_, v []byte) (any, error) { return anyOf(DecodeLease(KeySweepLease, v)) },
+			func(r any, _ []byte) []byte { x := r.(Lease); return x.Append(nil, KeySweepLease) }},
+		{SpaceMeta, KeyMoving, func(_, v []byte) (any, error) { return anyOf(DecodeMoving(v)) },
+			func(r any, _ []byte) []byte { x := r.(Moving); return x.Append(nil) }},
 		{SpaceMeta, KeySealKeys, func(_, v []byte) (any, error) { return anyOf(DecodeSealKeys(v)) },
 			func(r any, _ []byte) []byte { x := r.(SealKeys); return x.Append(nil) }},
 		{SpaceIdentities, "a\x00b", func(k, v []byte) (any, error) { return anyOf(DecodeUserRef(SpaceIdentities, k, v)) },

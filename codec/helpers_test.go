@@ -87,6 +87,10 @@ var (
 		Key: sampleKey(8), UserID: "auth0|5f7c8ec7c33c6c004bbafe82", Hash: digest(9), Epoch: 1, Type: 2, ExpiresAt: sampleTime + 900_000, UsedAt: sampleTime,
 		Codes: slices.Concat(digestBytes(10), digestBytes(20)),
 	}
+	samplePasskey = Factor{
+		Key: sampleKey(9), UserID: madeUser, Hash: digest(11), Epoch: 1, Flags: 3, Type: 3, Counter: 7, ExpiresAt: Never, UsedAt: sampleTime + 1,
+		Name: "Key", Passkey: (&Passkey{Spent: 1 << 62, AAGUID: [16]byte{1, 2}, CredentialID: digestBytes(12), PublicKey: digestBytes(13), Transports: "internal,hybrid"}).Append(nil),
+	}
 	sampleEvent = Event{
 		Key: MakeOwnedKey(sampleOwner, NewEventID(sampleTime, 1, 2, [2]byte{3, 4})), UserID: madeUser, Kind: 12, Actor: 1, Methods: 0x8001,
 		Count: 3, Last: sampleTime + 60_000, Subject: sampleKey(1).OwnID(), Client: [16]byte{10: 0xff, 11: 0xff, 12: 192, 14: 2, 15: 7}, Detail: "email",
@@ -108,7 +112,7 @@ var (
 		ID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y", CreatedAt: 1_760_000_000_000, UpdatedAt: 1_760_000_000_500,
 		CredentialVersion: 4, DisabledAt: 1_760_000_000_400, DisabledReason: "abuse, ticket №7",
 		PasswordHash:      "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g",
-		PasswordChangedAt: 1_760_000_000_300, HashClass: 2, PepperID: 9,
+		PasswordChangedAt: 1_760_000_000_300, HashClass: 2, Flags: 9,
 		Identities: []Identity{
 			{Provider: "email", Key: "ada@example.com", Identifier: "Ada@Example.com", LinkedAt: 1_760_000_000_000},
 			{Provider: "github", Key: "583231", Identifier: "583231", LinkedAt: 1_760_000_000_200},
@@ -119,7 +123,11 @@ var (
 		},
 		Attributes: sampleAttributes,
 	}
-	sampleUserRoles    = User{ID: "u", CreatedAt: 1, Roles: []string{"admin", "support"}}
+	sampleUserRoles = User{ID: "u", CreatedAt: 1, Roles: []string{"admin", "support"}}
+	sampleUserGuest = User{ID: "g", CreatedAt: 1, GuestSeenAt: 1_760_000_000_000}
+
+	sampleUserGuestRoles = User{ID: "g", CreatedAt: 1, GuestSeenAt: -1, Roles: []string{"trial"}}
+
 	sampleFormat       = Format{Application: "snib", Version: 2, MinReader: 2, CreatedAt: 1_760_000_000_000, Unicode: "15.0.0"}
 	sampleState        = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12}
 	sampleStateKeys    = State{Epoch: 1, Floor: 1_760_000_000_000, Declarations: 12, Keys: 7, Sealed: 1}
@@ -131,10 +139,16 @@ var (
 	sampleDeclarationsOwned = Declarations{
 		Providers: []Provider{{"email", "email"}}, Version: 13, Owned: []string{"Memberships", "notes"},
 	}
+	sampleInvitation = Invitation{
+		Key: sampleKey(9), SecretHash: [32]byte{1, 2, 31: 3}, Epoch: 7, ExpiresAt: 1_760_000_000_000, Provider: "email",
+		Folded: "ada@example.com", Identifier: "Ada@example.com", Roles: []string{"billing", "support"}, Attributes: sampleSession.Attributes,
+	}
 	sampleLeaving  = Leaving{ID: madeUser, LeftAt: 1_760_000_000_000, Buckets: []string{"Memberships", "notes"}}
 	sampleOwnerKey = OwnerKey{Key: digest(200)}
+	sampleLease    = Lease{Holder: [16]byte{1, 2, 3, 15: 16}, Until: 1_760_000_000_000}
 	sampleOwned    = OwnedSpaces{Names: []string{"one_time_tokens", "passkeys2", "refresh_families", "sessions"}}
 	sampleSealKeys = SealKeys{Keys: []SealKey{{ID: "2026-11", Canary: digest(210), Uses: 1}, {ID: "k", Canary: digest(220)}}, Version: 7}
+	sampleMoving   = Moving{Export: [16]byte{1, 2, 3, 15: 16}, Frames: 1 << 40}
 	sampleRef      = UserRef{UserID: "usr_01j9zk3m4n5p6q7r8s9t0v1w2y"}
 )
 
@@ -148,8 +162,7 @@ func samples() []sample {
 		sessionSample("session_imported", sampleSessionImported), sessionSample("session_least", Session{}),
 		familySample("family", sampleFamily), familySample("family_fresh", sampleFamilyFresh), familySample("family_least", Family{}),
 		oneTimeSample("one_time_token", sampleOneTime), oneTimeSample("one_time_token_least", OneTimeToken{}),
-		factorSample("factor", sampleFactor), factorSample("factor_codes", sampleFactorCodes), factorSample("factor_least", Factor{}),
-		eventSample("event", sampleEvent), eventSample("event_ipv6", sampleEventIPv6), eventSample("event_least", Event{}),
+		factorSample("factor", sampleFactor), factorSample("factor_codes", sampleFactorCodes), factorSample("factor_least", Factor{}), factorSample("factor_passkey", samplePasskey),
 		outboxSample("outbox_entry", sampleOutboxEntry), outboxSample("outbox_entry_least", OutboxEntry{}),
 		{
 			name: "outbox_head", space: SpaceOutbox, key: "\xff\xff\xff\xff\xff\xff\xff\xff", record: sampleOutboxHead,
@@ -170,7 +183,7 @@ func samples() []sample {
 		},
 		deviceSample("device", sampleDevice), deviceSample("device_least", Device{}),
 		apiKeySample("api_key", sampleAPIKey), apiKeySample("api_key_least", APIKey{ExpiresAt: Never, LastUsedAt: Never}),
-		userSample("user", sampleUser), userSample("user_roles", sampleUserRoles), userSample("user_least", User{ID: "u"}),
+		userSample("user", sampleUser), userSample("user_roles", sampleUserRoles), userSample("user_guest", sampleUserGuest), userSample("user_guest_roles", sampleUserGuestRoles), userSample("user_least", User{ID: "u"}),
 		userSample("user_verified", User{ID: "u", Identities: []Identity{
 			{Provider: "username", Key: "ada", Identifier: "Ada", LinkedAt: 1_760_000_000_000},
 			{Provider: "email", Key: "a@x", Identifier: "A@x", LinkedAt: 1_760_000_000_000, VerifiedAt: 1_760_000_000_500},
@@ -193,21 +206,27 @@ func samples() []sample {
 		metaSample("declarations_owned", KeyDeclarations, sampleDeclarationsOwned, func(r any) []byte { x := r.(Declarations); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeDeclarations(v)) },
 			[]any{}, []any{[]any{"email", "email"}}, uint64(13), []any{"Memberships", "notes"}),
+		invitationSample("invitation", sampleInvitation), invitationSample("invitation_least", Invitation{}),
 		leavingSample("leaving", sampleLeaving), leavingSample("leaving_imported", Leaving{ID: "u 1|~", Buckets: []string{strings.Repeat("b", 64)}}),
 		metaSample("owner_key", KeyOwners, sampleOwnerKey, func(r any) []byte { x := r.(OwnerKey); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeOwnerKey(v)) }, sampleOwnerKey.Key[:]),
 		metaSample("seal_keys", KeySealKeys, sampleSealKeys, func(r any) []byte { x := r.(SealKeys); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeSealKeys(v)) },
 			[]any{[]any{"2026-11", sampleSealKeys.Keys[0].Canary[:], uint64(1)}, []any{"k", sampleSealKeys.Keys[1].Canary[:], uint64(0)}}, uint64(7)),
+		metaSample("moving", KeyMoving, sampleMoving, func(r any) []byte { x := r.(Moving); return x.Append(nil) },
+			func(v []byte) (any, error) { return anyOf(DecodeMoving(v)) }, sampleMoving.Export[:], uint64(1<<40)),
 		metaSample("owned_spaces", KeyOwnedSpaces, sampleOwned, func(r any) []byte { x := r.(OwnedSpaces); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeOwnedSpaces(v)) },
 			[]any{"one_time_tokens", "passkeys2", "refresh_families", "sessions"}),
+		metaSample("lease", KeySweepLease, sampleLease, func(r any) []byte { x := r.(Lease); return x.Append(nil, KeySweepLease) },
+			func(v []byte) (any, error) { return anyOf(DecodeLease(KeySweepLease, v)) }, sampleLease.Holder[:], int64(1_760_000_000_000)),
 		metaSample("owned_spaces_least", KeyOwnedSpaces, OwnedSpaces{}, func(r any) []byte { x := r.(OwnedSpaces); return x.Append(nil) },
 			func(v []byte) (any, error) { return anyOf(DecodeOwnedSpaces(v)) }, []any{}),
 	}
+	list = append(list, eventSamples()...)
 	for i := range list {
 		list[i].version = 1
-		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceDevices, SpaceAPIKeys, SpaceFactors}, list[i].space) || list[i].key == KeyState {
+		if slices.Contains([]string{SpaceSessions, SpaceFamilies, SpaceOneTime, SpaceDevices, SpaceAPIKeys, SpaceFactors, SpaceEvents}, list[i].space) || list[i].key == KeyState {
 			list[i].version = 2
 		}
 		list[i].value = list[i].encode(list[i].record, list[i].key)
@@ -260,28 +279,19 @@ func oneTimeSample(name string, o OneTimeToken) sample {
 func factorSample(name string, x Factor) sample {
 	made := x.Key.Time()
 	fixed := packed(x.Hash, x.Epoch, x.Flags, x.Type, x.Counter, offset(made, x.ExpiresAt), offset(made, x.UsedAt))
-	return sample{
+	s := sample{
 		name: name, space: SpaceFactors, key: string(x.Key[:]), record: x,
 		decode: func(k, v []byte) (any, error) { return anyOf(DecodeFactor(k, v)) },
 		encode: func(r any, _ string) []byte { x := r.(Factor); return x.Append(nil) },
 		fields: []any{fixed, userOf(x.UserID), x.Name, x.Secret, append([]byte{}, x.Codes...)},
 	}
+	if x.Passkey != nil {
+		s.fields = append(s.fields, x.Passkey)
+	}
+	return s
 }
 
 func digestBytes(n byte) []byte { d := digest(n); return d[:] }
-
-func eventSample(name string, e Event) sample {
-	client := present(e.Client[:])
-	if bytes.HasPrefix(client, []byte("\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff")) {
-		client = client[12:]
-	}
-	return sample{
-		name: name, space: SpaceEvents, key: string(e.Key[:]), record: e,
-		decode: func(k, v []byte) (any, error) { return anyOf(DecodeEvent(k, v)) },
-		encode: func(r any, _ string) []byte { x := r.(Event); return x.Append(nil) },
-		fields: []any{packed(e.Kind, e.Actor, e.Methods, e.Count, offset(e.Key.Time(), e.Last), e.Subject), userOf(e.UserID), client, e.Detail},
-	}
-}
 
 func outboxSample(name string, o OutboxEntry) sample {
 	return sample{
@@ -371,6 +381,19 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func invitationSample(name string, i Invitation) sample {
+	roles := []any{}
+	for _, role := range i.Roles {
+		roles = append(roles, role)
+	}
+	return sample{
+		name: name, space: SpaceInvitations, key: string(i.Key[:]), record: i,
+		decode: func(k, v []byte) (any, error) { return anyOf(DecodeInvitation(k, v)) },
+		encode: func(r any, _ string) []byte { x := r.(Invitation); return x.Append(nil) },
+		fields: []any{i.SecretHash[:], i.Epoch, i.ExpiresAt, i.Provider, i.Folded, i.Identifier, roles, attributesOf(i.Attributes)},
+	}
+}
+
 func leavingSample(name string, l Leaving) sample {
 	buckets := []any{}
 	for _, name := range l.Buckets {
@@ -405,10 +428,16 @@ func userSample(name string, u User) sample {
 		decode: func(k, v []byte) (any, error) { return anyOf(DecodeUser(k, v)) },
 		encode: func(r any, _ string) []byte { x := r.(User); return x.Append(nil) },
 		fields: []any{u.CreatedAt, u.UpdatedAt, u.CredentialVersion, u.DisabledAt, u.PasswordChangedAt,
-			u.HashClass, u.PepperID, u.PasswordHash, u.DisabledReason, identities, entries, attributesOf(u.Attributes)},
+			u.HashClass, u.Flags, u.PasswordHash, u.DisabledReason, identities, entries, attributesOf(u.Attributes)},
+	}
+	if u.GuestSeenAt != 0 && roles == nil {
+		roles = []any{}
 	}
 	if roles != nil {
 		s.fields = append(s.fields, roles)
+	}
+	if u.GuestSeenAt != 0 {
+		s.fields = append(s.fields, u.GuestSeenAt)
 	}
 	return s
 }

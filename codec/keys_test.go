@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/snibdb/snib/internal/testseed"
 )
 
 func TestIndexValueBytes(t *testing.T) {
@@ -256,8 +258,7 @@ func TestUniqueKeys(t *testing.T) {
 
 // Random values sort as they should and are told apart.
 func TestRandomIndexValuesSort(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.Of(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	alphabet := []byte{0, 1, 'a', 0xfe, 0xff}
 	var texts []string

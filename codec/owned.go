@@ -37,6 +37,7 @@ func appendOwned(dst []byte, l layout, end int, hash *[hashBytes]byte, epoch uin
 // An ownedView is the part of a view that all owned records share.
 type ownedView struct {
 	key   OwnedKey
+	made  int64  // when the record was created, from the key: every time is relative to it
 	value []byte // the caller's
 	who   userRef
 }
@@ -54,7 +55,7 @@ func openOwned(l layout, key, value []byte, end int) (v ownedView, r reader, ext
 	}
 	r = reader{value: value, off: offFields}
 	r.fixed(end - offFixed)
-	v = ownedView{key: k, value: value, who: r.user()}
+	v = ownedView{key: k, made: k.Time(), value: value, who: r.user()}
 	return v, r, extra, nil
 }
 
@@ -105,10 +106,10 @@ func (w Who) String() string {
 func (v *ownedView) hash() [hashBytes]byte { return [hashBytes]byte(v.value[offHash:]) }
 
 // after returns the time at an offset that counts forward.
-func (v *ownedView) after(off int) int64 { return timeAfter(v.value[off:], v.key.Time()) }
+func (v *ownedView) after(off int) int64 { return timeAfter(v.value[off:], v.made) }
 
 // before returns the time at an offset that counts back.
-func (v *ownedView) before(off int) int64 { return timeBefore(v.value[off:], v.key.Time()) }
+func (v *ownedView) before(off int) int64 { return timeBefore(v.value[off:], v.made) }
 
 // strings copies the user's id and the bytes of two spans, in one allocation:
 // input may be memory that the engine maps and takes back.

@@ -197,7 +197,7 @@ func TestOwnedSpacesRefuses(t *testing.T) {
 	s := metaSample("", KeyOwnedSpaces, nil, nil, func(v []byte) (any, error) { return anyOf(DecodeOwnedSpaces(v)) })
 	long := strings.Repeat("a", MaxSpaceName)
 	for _, names := range [][]string{
-		{SpaceMeta}, {SpaceUsers}, {SpaceIdentities}, {SpaceAttributes}, {SpaceQuarantine}, {"shadow"}, {"a", SpaceUsers},
+		{SpaceMeta}, {SpaceUsers}, {SpaceIdentities}, {SpaceAttributes}, {SpaceQuarantine}, {SpacePasskeys}, {"shadow"}, {"a", SpaceUsers},
 		{""}, {"a", "a"}, {"b", "a"}, {"", "a"}, {"A"}, {"a b"}, {"a\x00"}, {"é"}, {"a-b"}, {long + "a"},
 	} {
 		r := OwnedSpaces{Names: names}

@@ -25,8 +25,10 @@ func NewOwnID(ms int64, random [4]byte) (id OwnID) {
 }
 
 // Time returns when the id was made, in Unix milliseconds.
-func (id OwnID) Time() int64 {
-	return int64(binary.BigEndian.Uint32(id[:]))<<16 | int64(binary.BigEndian.Uint16(id[4:]))
+func (id OwnID) Time() int64 { return unixMilli(id[:]) }
+
+func unixMilli(b []byte) int64 {
+	return int64(binary.BigEndian.Uint32(b))<<16 | int64(binary.BigEndian.Uint16(b[4:]))
 }
 
 // IsZero reports whether id is zero, which is no id.
@@ -67,7 +69,7 @@ func (k OwnedKey) Owner() Owner { return Owner(k[:OwnerBytes]) }
 func (k OwnedKey) OwnID() OwnID { return OwnID(k[OwnerBytes:]) }
 
 // Time returns when the record was created, in Unix milliseconds.
-func (k OwnedKey) Time() int64 { return k.OwnID().Time() }
+func (k OwnedKey) Time() int64 { return unixMilli(k[OwnerBytes:]) }
 
 // With returns the key of another record of the same owner.
 func (k OwnedKey) With(id OwnID) OwnedKey { return MakeOwnedKey(k.Owner(), id) }

@@ -58,7 +58,7 @@ func DecodeOwnedSpaces(value []byte) (OwnedSpaces, error) {
 // names the users would have them deleted by the range of another's owner.
 func ownableSpace(name string) bool {
 	switch name {
-	case SpaceMeta, SpaceUsers, SpaceIdentities, SpaceAttributes, SpaceQuarantine, SpaceThrottle, SpaceLeaving, SpaceOutbox, SpaceCursors, SpaceRoles, "shadow": // the last is of trees that are built
+	case SpaceMeta, SpaceUsers, SpaceIdentities, SpaceAttributes, SpaceQuarantine, SpaceThrottle, SpaceLeaving, SpaceOutbox, SpaceCursors, SpaceRoles, SpaceInvitations, SpacePasskeys, "shadow": // the last is of trees that are built
 		return false
 	}
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789_"

@@ -98,6 +98,11 @@ func (r *reader) bool() bool {
 func (r *reader) text() span   { return r.sized(markStr8) }
 func (r *reader) binary() span { return r.sized(markBin8) }
 
+// isBinary reports whether a byte string comes next.
+func (r *reader) isBinary() bool {
+	return !r.bad && r.off < len(r.value) && r.value[r.off] >= markBin8 && r.value[r.off] <= markBin8+2
+}
+
 // sized takes the shortest of the three forms that begin at mark.
 func (r *reader) sized(mark byte) span {
 	n, head := sizeOf(r.value[r.off:], mark)

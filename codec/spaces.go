@@ -16,6 +16,7 @@ const (
 	SpaceAPIKeys    = "api_keys"         // [OwnedKey]: [APIKey]
 	SpaceRoles      = "roles"            // pair (role, user id): empty
 	SpaceFactors    = "factors"          // [OwnedKey]: [Factor]
+	SpacePasskeys   = "passkeys"         // hash of a credential id: [UserRef]
 	SpaceQuarantine = "quarantine"       // see [AppendQuarantineKey]
 	SpaceThrottle   = "throttle"         // number of a block: [Throttle]
 	SpaceLeaving    = "leaving"          // user id: [Leaving]
@@ -23,6 +24,9 @@ const (
 	SpaceOutbox     = "outbox"           // position: [OutboxEntry]; OutboxHeadKey: [OutboxHead]
 	SpaceCursors    = "cursors"          // name of a consumer: [Cursor]
 )
+
+// SpaceInvitations is the space of invitations: [OwnedKey] of an identity: [Invitation].
+const SpaceInvitations = "invitations"
 
 // Keys of the space meta.
 const (
@@ -32,6 +36,9 @@ const (
 	KeyOwners       = "owner_key"    // [OwnerKey]
 	KeyOwnedSpaces  = "owned_spaces" // [OwnedSpaces]
 	KeySealKeys     = "seal_keys"    // [SealKeys]; only of a file with keys
+	KeySweepLease   = "sweep_lease"  // [Lease]; only of a store of several programs
+	KeyBuildLease   = "build_lease"  // [Lease]; likewise
+	KeyMoving       = "moving"       // [Moving]; only of an import that has not ended
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

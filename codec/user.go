@@ -9,10 +9,11 @@ package codec
 //	       36  d3 + 8  DisabledAt
 //	       45  d3 + 8  PasswordChangedAt
 //	       54  cf + 8  HashClass
-//	       63  cf + 8  PepperID
+//	       63  cf + 8  Flags
 //	       72  text    PasswordHash, then text DisabledReason,
 //	                   dc + 2 + Identities, dc + 2 + Entries, Attributes,
 //	                   then dc + 2 + Roles, each a text, if there are any
+//	            or the user is a guest, then of a guest d3 + 8 GuestSeenAt
 type User struct {
 	ID                string // the key; not in the value
 	CreatedAt         int64
@@ -23,11 +24,12 @@ type User struct {
 	PasswordHash      string // canonical hash string; "" is no password
 	PasswordChangedAt int64
 	HashClass         uint64       // given no meaning here
-	PepperID          uint64       // given no meaning here
+	Flags             uint64       // given no meaning here
 	Identities        []Identity   // the primary one first; may be nil
 	Entries           []IndexEntry // the keys that the record owns in the space attributes
 	Attributes        string       // as AppendAttributes made them; "" is no attributes
 	Roles             []string     // nil without any
+	GuestSeenAt       int64        // 0: no guest
 }
 
 // Identity is a way to name a user: 94, text Provider, text Key, text
@@ -65,7 +67,11 @@ var userLayout = layout{seed(SpaceUsers), 1, 12}
 func (r *User) Append(dst []byte) []byte {
 	dst = grow(dst, r.size())
 	start, l := len(dst), userLayout
-	if len(r.Roles) > 0 {
+	roles, guest := len(r.Roles) > 0 || r.GuestSeenAt != 0, r.GuestSeenAt != 0
+	if roles {
+		l.fields++
+	}
+	if guest {
 		l.fields++
 	}
 	dst = begin(dst, l)
@@ -75,7 +81,7 @@ func (r *User) Append(dst []byte) []byte {
 	dst = appendInt64(dst, r.DisabledAt)
 	dst = appendInt64(dst, r.PasswordChangedAt)
 	dst = appendUint64(dst, r.HashClass)
-	dst = appendUint64(dst, r.PepperID)
+	dst = appendUint64(dst, r.Flags)
 	dst = appendText(dst, r.PasswordHash)
 	dst = appendText(dst, r.DisabledReason)
 	dst = appendList(dst, len(r.Identities))
@@ -87,11 +93,14 @@ func (r *User) Append(dst []byte) []byte {
 		dst = r.Entries[i].append(dst)
 	}
 	dst = appendAttributes(dst, r.Attributes)
-	if len(r.Roles) > 0 {
+	if roles {
 		dst = appendList(dst, len(r.Roles))
 		for _, role := range r.Roles {
 			dst = appendText(dst, role)
 		}
+	}
+	if guest {
+		dst = appendInt64(dst, r.GuestSeenAt)
 	}
 	return seal(dst, start, l, r.ID)
 }
@@ -160,7 +169,7 @@ func (u *User) Decode(key, value []byte) error {
 		DisabledAt:        r.int64(),
 		PasswordChangedAt: r.int64(),
 		HashClass:         r.uint64(),
-		PepperID:          r.uint64(),
+		Flags:             r.uint64(),
 	}
 	if r.bad {
 		*u = User{Identities: identities, Entries: entries}
@@ -175,8 +184,13 @@ func (u *User) Decode(key, value []byte) error {
 	u.Entries = r.entries(t, entries)
 	u.Attributes = t.attributes(r.attributes())
 	if extra > 0 {
-		u.Roles = r.roles(t)
+		u.Roles = r.roles(t, extra > 1)
 		extra--
+	}
+	if extra > 0 {
+		u.GuestSeenAt = r.int64()
+		extra--
+		r.bad = r.bad || extra == 0 && u.GuestSeenAt == 0 // not as Append writes it
 	}
 	if !r.finish(extra) {
 		*u = User{Identities: identities, Entries: entries}
@@ -212,13 +226,17 @@ func (r *reader) identities(t text, spare []Identity) []Identity {
 	return out
 }
 
-// roles takes the list of a user who has some; that of others is not written.
-func (r *reader) roles(t text) []string {
+// roles takes the list of a user with roles. Of others it is only written, empty,
+// before the fields behind it.
+func (r *reader) roles(t text, mayBeEmpty bool) []string {
 	out := make([]string, r.list(roleBytes))
 	for i := range out {
 		out[i] = t.at(r.text())
 	}
-	r.bad = r.bad || len(out) == 0
+	if len(out) == 0 {
+		r.bad = r.bad || !mayBeEmpty
+		return nil
+	}
 	return out
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/records"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -24,10 +25,10 @@ import (
 //	ack LANE N           it has returned nil
 //	fail LANE N ERROR    it has returned an error of this kind
 //
-// A lane is a sequence of operations that nobody else disturbs: "all" is the
+// A lane is a sequence of operations that no other lane disturbs: "all" is the
 // whole file, a byte of it; others are one user each.
 
-// A job is what a child is to do.
+// A job is the order for a child.
 type job struct {
 	Kind   string // a key of jobs
 	Path   string // of the database
@@ -108,11 +109,16 @@ func cascades(j job) error {
 	if err := s.done(); err != nil {
 		return err
 	}
+	for _, op := range append(declare, j.chosen().needs...) {
+		if err := s.step(op); err != nil {
+			return err
+		}
+	}
 	for i := range j.Ops {
 		s.first = i < len(operations)
 		op := w.draw(i)
 		if j.Only != "" {
-			op = operationOf(j.Only)
+			op = j.chosen()
 		}
 		if err := s.step(op); err != nil {
 			return err
@@ -122,6 +128,14 @@ func cascades(j job) error {
 		return err
 	}
 	return w.db.Close()
+}
+
+// chosen is the one operation to do, if not all.
+func (j job) chosen() operation {
+	if j.Only == "" {
+		return operation{}
+	}
+	return operationOf(j.Only)
 }
 
 // sequence is the lane "all".
@@ -164,30 +178,20 @@ func (s *sequence) reopen(o *snib.Options) error {
 	return s.open(o)
 }
 
-// prepare does what comes before an operation, and returns how it is done.
-func (s *sequence) prepare(op operation) (do func(operation) error, err error) {
-	switch {
-	case op.still:
-		return s.work.run, s.step(closeAndOpen)
-	case op.leaves != nil:
-		do, err = s.work.cascade, s.step(fullVictim)
-		if op.hurt && err == nil {
-			err = s.step(hurtVictim)
+// step does an operation and those that come before it.
+func (s *sequence) step(op operation) error {
+	for _, op := range op.all() {
+		if err := s.one(op); err != nil {
+			return err
 		}
-	default:
-		do = s.work.run
 	}
-	if op.name != closeAndOpen.name {
-		s.work.pass(op)
-	}
-	return do, err
+	return nil
 }
 
-// step does one operation, unless there is nothing to do it with.
-func (s *sequence) step(op operation) error {
-	do, err := s.prepare(op)
-	if err != nil {
-		return err
+// one does one operation, unless there is nothing to do it with.
+func (s *sequence) one(op operation) error {
+	if !op.still && op.name != closeAndOpen.name {
+		s.work.pass(op)
 	}
 	s.n++
 	name := op.name
@@ -198,9 +202,16 @@ func (s *sequence) step(op operation) error {
 	if s.Mutant == "ackfirst" {
 		say("ack all %d", s.n)
 	}
-	err = do(op)
-	if !s.first && errors.Is(err, errSkip) {
-		err = nil // the first of each kind has something to work on
+	do := s.work.run
+	if op.leaves != nil {
+		do = s.work.cascade
+	}
+	err := do(op)
+	switch {
+	case errors.Is(err, errSkip) && !s.first: // the first of each kind has something to work on
+		err = nil
+	case err == nil && s.Mutant == "": // a mistake may write an event twice
+		err = s.work.told(op)
 	}
 	if err != nil {
 		return fmt.Errorf("operation %d, %s: %w", s.n, op.name, err)
@@ -240,11 +251,27 @@ func contentsOf(tx *bolt.Tx) (string, error) {
 	return strings.Join(parts, " "), err
 }
 
+// shadow is where indexes are built for other declarations.
+const shadow = "shadow"
+
+// noShadow looks whether Open has removed what a crash left of them.
+func noShadow(db *snib.DB) (string, error) {
+	return "", db.View(ctx, func(tx *snib.Tx) error {
+		if tx.Bolt().Bucket([]byte(records.Bucket)).Bucket([]byte(shadow)) != nil {
+			return errors.New("the remains of a build of indexes are there")
+		}
+		return nil
+	})
+}
+
 // sums adds the hash of a bucket's own rows, and those of the buckets in it.
 func sums(name string, b *bolt.Bucket, parts *[]string) error {
 	h, n := sha256.New(), 0
 	err := b.ForEach(func(k, v []byte) error {
 		if v == nil {
+			if name == records.Bucket && string(k) == shadow {
+				return nil // which Open removes
+			}
 			return sums(name+"/"+string(k), b.Bucket(k), parts)
 		}
 		n++

@@ -77,7 +77,7 @@ func crampedUser(db *snib.DB, n int) error {
 	return err
 }
 
-// leave bounds the address space to what is taken and so much more.
+// leave bounds the address space to the present use and so much more.
 func leave(bytes, hard uint64) error {
 	status, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
@@ -90,7 +90,7 @@ func leave(bytes, hard uint64) error {
 	return syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: pages*uint64(os.Getpagesize()) + bytes, Max: hard})
 }
 
-// cramped is what a child in little address space came to.
+// cramped is the outcome of a child in little address space.
 type cramped struct {
 	acked, begun  int    // users
 	kind, failure string // of the first calls that failed; later ones met a closed handle

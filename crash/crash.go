@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -59,6 +60,7 @@ func crashStates(r crashRun) (*explorer, error) {
 	x := &explorer{
 		disk: disk, path: r.Path, oracle: newOracle(output), rng: rand.New(rand.NewPCG(r.Seed, 2)),
 		sector: r.sector, full: r.full, samples: r.samples, inspect: in.inspect,
+		hashes: maphash.MakeSeed(), known: map[uint64]*facts{},
 	}
 	visit := x.visit
 	if r.leaveOut != nil {
@@ -83,7 +85,7 @@ func (j job) inspector() *inspector {
 	in := &inspector{looks: map[string]func(*snib.DB) (string, error){}}
 	switch j.Kind {
 	case "cascades":
-		in.looks["all"] = contents
+		in.raw, in.looks["shadow"] = true, noShadow
 	case "repairs":
 		in.raw, in.mend = true, true
 	case "upgrade":

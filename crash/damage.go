@@ -34,6 +34,7 @@ var wounds = []wound{
 	{"a page in the place of another", copyPage, true},
 	{"a page header", header, false},
 	{"an entry of a page", entryOf, false},
+	{"an entry of a bucket", bucketOf, false},
 	{"a branch that leads astray", misled, false},
 	{"a leaf that says it is a branch", turned, false},
 	{"cut", func(b []byte, rng *rand.Rand) []byte { return b[:1+rng.IntN(len(b)-1)] }, false},
@@ -45,7 +46,7 @@ var wounds = []wound{
 	{"foreign", foreign, false},
 }
 
-// damage returns copy n of base, damaged, and by what.
+// damage returns a damaged copy n of base, and the kind of damage.
 func damage(base []byte, seed uint64, n int) (b []byte, by wound) {
 	rng := rand.New(rand.NewPCG(seed, uint64(n)))
 	by = wounds[n%len(wounds)]
@@ -120,6 +121,36 @@ func entryOf(b []byte, rng *rand.Rand) []byte {
 	value := uint32(rng.IntN(1 << (1 + rng.IntN(31))))
 	binary.NativeEndian.PutUint32(field, value)
 	return b
+}
+
+// bucketOf flips a bit in what says where the buckets of a page are, or in their
+// names: at the root, or among the spaces. A bucket that leads to a page inside its own
+// tree is not among it: see docs/RELIABILITY.md.
+func bucketOf(b []byte, rng *rand.Rand) []byte {
+	meta := page(b, 0)
+	if other := page(b, 1); binary.NativeEndian.Uint64(other[64:]) > binary.NativeEndian.Uint64(meta[64:]) {
+		meta = other
+	}
+	p := page(b, int(binary.NativeEndian.Uint64(meta[32:])))
+	if rng.IntN(4) > 0 {
+		_, value := entryAt(p, int(binary.NativeEndian.Uint16(p[10:]))-1) // "snib" is the last
+		p = page(b, int(binary.NativeEndian.Uint64(value)))
+	}
+	i := rng.IntN(int(binary.NativeEndian.Uint16(p[10:])))
+	bits := p[16+16*i : 32+16*i]
+	if rng.IntN(2) > 0 {
+		bits, _ = entryAt(p, i)
+	}
+	flips(bits, rng, 1)
+	return b
+}
+
+// entryAt returns key and value of entry i of a leaf.
+func entryAt(p []byte, i int) (key, value []byte) {
+	e := p[16+16*i:]
+	at := binary.NativeEndian.Uint32(e[4:])
+	end := at + binary.NativeEndian.Uint32(e[8:])
+	return e[at:end], e[end : end+binary.NativeEndian.Uint32(e[12:])]
 }
 
 // some returns a page of a kind, or -1.

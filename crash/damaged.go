@@ -58,7 +58,7 @@ func damageChild(j job) error {
 	return nil
 }
 
-// damages is what a series of damaged files came to.
+// damages are the outcomes of a series of damaged files.
 type damages struct {
 	verdicts map[string]map[string]int // wound, verdict, how many
 	failures []string                  // WRONG, deaths and hangs, each with its number
@@ -98,7 +98,7 @@ func damageFiles(seed uint64, n, users int) (*damages, error) {
 	return d, nil
 }
 
-// trim cuts off what the file has not used so far, where damage does nothing.
+// trim cuts off the unused end of the file, where damage has no effect.
 func trim(path string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {

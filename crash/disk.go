@@ -42,7 +42,7 @@ func (c *change) apply(b []byte) []byte {
 	return b
 }
 
-// resize returns b with another length; what is new is zero.
+// resize returns b with another length; new bytes are zero.
 func resize(b []byte, n int64) []byte {
 	if n <= int64(len(b)) {
 		return b[:n]
@@ -208,7 +208,7 @@ func (d *disk) enter(name string, file *inode) {
 	d.pending = append(d.pending, entry{name, file})
 }
 
-// sync makes durable what had been done when it began.
+// sync makes all changes durable that were made before it began.
 func (d *disk) sync(c *call) bool {
 	if c.file == nil {
 		for _, x := range d.pending[:c.entries] {

@@ -8,7 +8,7 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// What damaged files come to; every copy is one of these.
+// The outcomes of damaged files; every copy has one of these.
 const (
 	refused  = "refused"  // Open said that it is damaged, or not ours
 	detected = "detected" // opened, and what met the damage said so, or Check

@@ -25,6 +25,7 @@ const (
 )
 
 func kindOf(err error) string {
+	err = causeOf(err)
 	switch {
 	case errors.Is(err, snib.ErrUnknown), errors.Is(err, snib.ErrClosed):
 		return isUnknown
@@ -34,6 +35,8 @@ func kindOf(err error) string {
 	for _, verdict := range []error{
 		errSkip, snib.ErrUserNotFound, snib.ErrUserDisabled, snib.ErrInvalidCredentials, snib.ErrInvalidSession,
 		snib.ErrInvalidRefreshToken, snib.ErrRefreshTokenReused, snib.ErrInvalidOneTimeToken, snib.ErrIdentityTaken, snib.ErrAttributeTaken, snib.ErrInvalidInput,
+		snib.ErrSecondFactor, snib.ErrFactorNotFound, snib.ErrInvalidPending, snib.ErrInvalidChallenge, snib.ErrPasskeyTaken, snib.ErrPasskeyCloned, snib.ErrNotFresh,
+		snib.ErrInvalidAPIKey, snib.ErrAPIKeyLimit, snib.ErrDeviceNotFound, snib.ErrOneTimeTokenLimit, snib.ErrTooMany,
 	} {
 		if errors.Is(err, verdict) {
 			return isRefused
@@ -47,7 +50,7 @@ func init() { jobs["faults"] = faults }
 // faults runs the workload and tries again what failed. It says
 //
 //	fail LANE N KIND      as in child.go, an operation failed
-//	found LANE N TEXT     what the file holds then
+//	found LANE N TEXT     the content of the file then
 func faults(j job) error {
 	w := newWork(j.Seed, false)
 	s := &sequence{job: j, work: w}
@@ -59,12 +62,14 @@ func faults(j job) error {
 	if err := s.done(); err != nil {
 		return err
 	}
-	for i := range j.Ops {
-		ops := []operation{w.draw(i)}
-		if ops[0].leaves != nil {
-			ops = []operation{fullVictim, ops[0]}
+	for i := range len(declare) + j.Ops {
+		op := operation{}
+		if i < len(declare) {
+			op = declare[i]
+		} else {
+			op = w.draw(i - len(declare))
 		}
-		for _, op := range ops {
+		for _, op := range op.all() {
 			w.pass(op)
 			if s.n++; op.steps {
 				op.name += ", in steps"
@@ -127,7 +132,7 @@ func (s *sequence) recover() error {
 	return s.reopenAnyhow(s.work.options())
 }
 
-// reopenAnyhow closes the database, whatever Close says, and opens it.
+// reopenAnyhow closes the database, ignores the error of Close, and opens it.
 func (s *sequence) reopenAnyhow(*snib.Options) error {
 	s.work.db.Close()
 	return s.openAnyhow()
@@ -150,7 +155,7 @@ func (s *sequence) openAnyhow() error {
 	return fmt.Errorf("could not be opened %d times", tries)
 }
 
-// lastLook checks that what the handle showed is what the file has.
+// lastLook checks that the file has the content that the handle showed.
 func (s *sequence) lastLook() error {
 	before, err := contents(s.work.db)
 	if err != nil {
@@ -169,7 +174,7 @@ func (s *sequence) lastLook() error {
 	return nil
 }
 
-// An injection is what strace is told to do: every Step-th call fails, from
+// An injection is the order for strace: every Step-th call fails, from
 // the First on, counted for each thread.
 type injection struct {
 	call, errno string
@@ -180,7 +185,7 @@ func (i injection) String() string {
 	return fmt.Sprintf("%s:error=%s:when=%d+%d", i.call, i.errno, i.first, i.step)
 }
 
-// faultRun is what one run came to.
+// faultRun is the outcome of one run.
 type faultRun struct {
 	hits     map[string]int // calls that were made to fail, by operation and kind
 	outcomes map[string]int // operations that failed, by call and kind
@@ -219,7 +224,7 @@ func runFaults(j job, in injection) (*faultRun, error) {
 	return a.run, nil
 }
 
-// founds returns what the child found after failures, in order.
+// founds returns the contents that the child found after failures, in order.
 func founds(output string) (texts []string) {
 	for line := range strings.Lines(output) {
 		if strings.HasPrefix(line, "found ") {
@@ -229,7 +234,7 @@ func founds(output string) (texts []string) {
 	return texts
 }
 
-// An audit compares a trace with what was said.
+// An audit compares a trace with the lines of the child.
 type audit struct {
 	oracle *oracle
 	in     injection
@@ -307,7 +312,7 @@ func (a *audit) judgeKind(name, kind string) error {
 	return nil
 }
 
-// judgeFound compares what the file held after a failure.
+// judgeFound compares the content of the file after a failure.
 func (a *audit) judgeFound(found string) error {
 	a.failed = nil // of opening it again, which was tried until it did
 	l := a.lane()

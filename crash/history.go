@@ -39,15 +39,18 @@ type request struct {
 	Family   string `json:",omitempty"`
 	Link     string `json:",omitempty"` // id of a one-time token
 	Purpose  string `json:",omitempty"` // of it
-	Token    string `json:",omitempty"` // of one of the three
+	Key      string `json:",omitempty"` // id of an API key
+	Code     string `json:",omitempty"` // for recovery
+	Token    string `json:",omitempty"` // of one of the four
 	Keep     string `json:",omitempty"` // a session to keep
 
 	// shaken says that the credential version rose meanwhile, which refuses a
-	// log-in whose password is right.
-	shaken bool
+	// log-in whose password is right. disturbed says that credentials may have
+	// changed between the two steps of a log-in, which voids the second.
+	shaken, disturbed bool
 }
 
-// An answer is what a call returned.
+// An answer is the result of a call.
 type answer struct {
 	Kind     string   // see answerOf
 	Version  uint64   `json:",omitempty"` // of the user it returned, if it did
@@ -56,7 +59,9 @@ type answer struct {
 	Family   string   `json:",omitempty"`
 	Link     string   `json:",omitempty"`
 	Purpose  string   `json:",omitempty"`
-	Tokens   []string `json:",omitempty"` // of the session or the one-time token, then of the family
+	Key      string   `json:",omitempty"`
+	Codes    []string `json:",omitempty"` // for recovery
+	Tokens   []string `json:",omitempty"` // of the session, the one-time token or the API key, then of the family
 	Sessions []string `json:",omitempty"` // of a list
 }
 
@@ -117,15 +122,20 @@ func parseHistory(output string) ([]*exchange, error) {
 
 // reads are the operations that change nothing: without an answer they say
 // nothing.
-var reads = map[string]bool{"GetUser": true, "ValidateSession": true, "ValidateSessionUser": true, "ListUserSessions": true}
+var reads = map[string]bool{"GetUser": true, "ValidateSession": true, "ValidateSessionUser": true, "ListUserSessions": true, "APIKeys.Validate": true}
 
 // shake marks the log-ins during which the credential version rose while the
 // password stayed.
 func shake(all []*exchange) {
 	for _, x := range all {
-		x.shaken = x.Op == "LogIn" && slices.ContainsFunc(all, func(y *exchange) bool {
-			return y.User == x.User && y.Op == "RevokeUserSessions" && y.from < x.to && x.from < y.to
-		})
+		beside := func(ops ...string) bool {
+			return slices.ContainsFunc(all, func(y *exchange) bool {
+				return (y.User == x.User || y.Op == "EndEverything") && slices.Contains(ops, y.Op) && y.from < x.to && x.from < y.to
+			})
+		}
+		x.shaken = strings.HasSuffix(x.Op, "LogIn") && beside("RevokeUserSessions")
+		x.disturbed = x.Op == "Factors.LogIn" && beside("RevokeUserSessions", "ImportUser", "DeleteUser", "DisableUser", "EnableUser", "UpdateUserPassword",
+			"RemoveUserPassword", "ChangePassword", "ChangeCredentials", "EndEverything", "Factors.Reset", "a factor")
 	}
 }
 

@@ -17,6 +17,9 @@ type accountState struct {
 	hidden          int // sessions whose ids nobody was told, as the answer was lost
 	families        []familyState
 	links           []string // ids of one-time tokens
+	keys            []string // ids of API keys
+	factor          bool     // log-ins ask for a second one
+	codes           []string // for recovery, not used yet
 }
 
 type sessionState struct{ id, token, family string }
@@ -50,12 +53,14 @@ var accountModel = porcupine.Model{
 func (a *accountState) clone() *accountState {
 	b := *a
 	b.sessions, b.families, b.links = slices.Clone(a.sessions), slices.Clone(a.families), slices.Clone(a.links)
+	b.keys, b.codes = slices.Clone(a.keys), slices.Clone(a.codes)
 	return &b
 }
 
 func (a *accountState) equal(b *accountState) bool {
 	return a.there == b.there && a.disabled == b.disabled && a.password == b.password && a.version == b.version && a.hidden == b.hidden &&
-		slices.Equal(a.sessions, b.sessions) && slices.Equal(a.families, b.families) && slices.Equal(a.links, b.links)
+		slices.Equal(a.sessions, b.sessions) && slices.Equal(a.families, b.families) && slices.Equal(a.links, b.links) &&
+		a.factor == b.factor && slices.Equal(a.keys, b.keys) && slices.Equal(a.codes, b.codes)
 }
 
 // rules say what each operation does and by which kind of answer it must end.
@@ -89,6 +94,12 @@ var rules = map[string]func(a *accountState, c *request, r *answer) string{
 	"UseOneTimeToken":         ruleUseLink,
 	"RevokeOneTimeToken":      ruleRevokeLink,
 	"RevokeUserOneTimeTokens": ruleRevokeLinks,
+	"APIKeys.CreateFor":       ruleCreateKey,
+	"APIKeys.Validate":        ruleValidateKey,
+	"APIKeys.RevokeByID":      func(a *accountState, c *request, _ *answer) string { a.endKey(c.Key); return answerOK },
+	"a factor":                ruleFactor,
+	"Factors.Reset":           ruleReset,
+	"Factors.LogIn":           ruleLogInByCode,
 }
 
 const answerWrong = "wrong" // what no call returns
@@ -129,7 +140,7 @@ func ruleImport(a *accountState, _ *request, r *answer) string {
 	return a.saw(r)
 }
 
-// endAll ends everything that lets somebody in. That a family was revoked for
+// endAll ends every credential. That a family was revoked for
 // reuse is remembered.
 func (a *accountState) endAll() {
 	a.sessions, a.hidden, a.links = nil, 0, nil
@@ -164,6 +175,7 @@ func rulePassword(a *accountState, c *request, r *answer) string {
 		return answerMissing
 	}
 	a.endAll()
+	a.keys = nil
 	a.password = c.Next
 	a.raise()
 	return a.saw(r)
@@ -172,7 +184,7 @@ func rulePassword(a *accountState, c *request, r *answer) string {
 // ruleEndEverything forgets reuse too.
 func ruleEndEverything(a *accountState, _ *request, _ *answer) string {
 	a.endAll()
-	a.families = nil
+	a.families, a.keys = nil, nil
 	return answerOK
 }
 

@@ -32,7 +32,7 @@ var historyOps = map[string]historyOp{
 	"RemoveUserPassword": {1, "", func(db *snib.DB, c *request) (answer, error) {
 		return userAnswer(db.RemoveUserPassword(ctx, c.id()))
 	}},
-	"ChangePassword": {5, "bearer, next", func(db *snib.DB, c *request) (answer, error) {
+	"ChangePassword": {8, "bearer, next", func(db *snib.DB, c *request) (answer, error) {
 		s, err := db.ChangePassword(ctx, c.Token, c.Password, c.Next)
 		return sessionAnswer(s), err
 	}},
@@ -83,6 +83,20 @@ var historyOps = map[string]historyOp{
 	"RevokeUserOneTimeTokens": {1, "link", func(db *snib.DB, c *request) (answer, error) {
 		return answer{}, db.Tokens().RevokeAll(ctx, c.id(), c.Purpose)
 	}},
+	"APIKeys.CreateFor": {5, "", func(db *snib.DB, c *request) (answer, error) {
+		k, err := db.APIKeys().CreateFor(ctx, c.id(), newKey)
+		return answer{Key: string(k.ID), Tokens: []string{k.Token.Reveal()}}, err
+	}},
+	"APIKeys.Validate": {14, "key", func(db *snib.DB, c *request) (answer, error) {
+		_, u, err := db.APIKeys().Validate(ctx, c.Token)
+		return userAnswer(u, err)
+	}},
+	"APIKeys.RevokeByID": {4, "key", func(db *snib.DB, c *request) (answer, error) {
+		return answer{}, db.APIKeys().RevokeByID(ctx, snib.APIKeyID(c.Key))
+	}},
+	"a factor":      {2, "", doFactor},
+	"Factors.Reset": {14, "factor", func(db *snib.DB, c *request) (answer, error) { return userAnswer(db.Factors().Reset(ctx, c.id())) }},
+	"Factors.LogIn": {12, "code", doLogInByCode},
 }
 
 // keep is the session to keep, if there is one.
@@ -107,6 +121,39 @@ func doImport(db *snib.DB, c *request) (answer, error) {
 
 func doLogIn(db *snib.DB, c *request) (answer, error) {
 	s, u, err := db.LogIn(ctx, "github", string(c.id()), c.Password, snib.SessionOptions{})
+	r := sessionAnswer(s)
+	r.Version, r.Disabled = u.CredentialVersion, u.Disabled()
+	return r, err
+}
+
+// doFactor gives the user a new authenticator and recovery codes, in the place of
+// all factors, in one transaction.
+func doFactor(db *snib.DB, c *request) (r answer, err error) {
+	a := &account{id: c.id()}
+	var u snib.User
+	err = db.Update(ctx, func(tx *snib.Tx) error {
+		_, err := tx.Factors().Reset(ctx, a.id)
+		if err == nil {
+			a.begun, err = a.begin(tx)
+		}
+		if err == nil {
+			err = a.confirm(tx, start)
+		}
+		if err == nil {
+			err = a.recover(tx)
+		}
+		if err == nil {
+			u, err = tx.GetUser(a.id)
+		}
+		return err
+	})
+	r, err = userAnswer(u, err)
+	r.Codes = a.recovery
+	return r, err
+}
+
+func doLogInByCode(db *snib.DB, c *request) (answer, error) {
+	s, u, err := db.Factors().LogIn(ctx, "github", string(c.id()), c.Password, c.Code, snib.SessionOptions{})
 	r := sessionAnswer(s)
 	r.Version, r.Disabled = u.CredentialVersion, u.Disabled()
 	return r, err

@@ -13,10 +13,10 @@ import (
 
 const (
 	historyCalls    = 40 // of each client
-	historyPatience = 5 * time.Second
+	historyPatience = 20 * time.Second
 )
 
-// historyFigures are what histories came to.
+// historyFigures are the outcomes of histories.
 type historyFigures struct {
 	histories, calls, overlapping, unknown, failed, inconclusive int
 
@@ -49,7 +49,7 @@ func (f *historyFigures) count(all []*exchange) {
 	}
 }
 
-// judge counts a history and says what is wrong with it.
+// judge counts a history and returns its fault.
 func (f *historyFigures) judge(output string) error {
 	all, err := parseHistory(output)
 	if err != nil {

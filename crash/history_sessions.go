@@ -33,6 +33,9 @@ func ruleLogIn(a *accountState, c *request, r *answer) string {
 	if !a.there || a.disabled || a.password != c.Password || c.shaken && r.Kind == answerCredentials {
 		return answerCredentials
 	}
+	if a.factor {
+		return answerFactor
+	}
 	a.add(r.Session, r.token(0), "")
 	return a.saw(r)
 }
@@ -44,12 +47,15 @@ func (a *accountState) admit(c *request, r *answer) string {
 		return answerMissing
 	case a.disabled:
 		return answerDisabled
-	case a.version == 0 && r.Kind == answerOK:
+	case a.version == 0 && (r.Kind == answerOK || r.Kind == answerFactor):
 		a.version = c.Version
 	case a.version == 0:
 		return answerCredentials
 	case a.version != c.Version:
 		return answerCredentials
+	}
+	if a.factor {
+		return answerFactor
 	}
 	return answerOK
 }
@@ -126,7 +132,11 @@ func (a *accountState) keep(s sessionState, r *answer) {
 
 func ruleReauthenticate(a *accountState, c *request, r *answer) string {
 	s, kind := a.bearer(c)
-	if kind == answerOK {
+	switch {
+	case kind != answerOK:
+	case a.factor:
+		return answerFactor
+	default:
 		a.keep(s, r)
 	}
 	return kind

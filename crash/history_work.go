@@ -28,6 +28,8 @@ const (
 	answerInvalid     = "invalid"     // the token or session was refused
 	answerReused      = "reused"      // ErrRefreshTokenReused
 	answerInput       = "input"       // ErrInvalidInput: the id exists
+	answerFactor      = "factor"      // ErrSecondFactor: the code was none, or not good
+	answerPending     = "pending"     // ErrInvalidPending: the credentials have changed meanwhile
 	answerFailed      = "failed"      // by the system: it did not happen
 	answerUnknown     = "unknown"     // ErrUnknown: it may have happened
 )
@@ -37,12 +39,24 @@ var answersOf = []struct {
 	kind string
 }{
 	{nil, answerOK}, {snib.ErrUnknown, answerUnknown}, {snib.ErrUserNotFound, answerMissing},
+	{snib.ErrSecondFactor, answerFactor}, {snib.ErrInvalidPending, answerPending}, {snib.ErrInvalidAPIKey, answerInvalid},
 	// Before the next: the right password of a disabled user is both.
 	{snib.ErrInvalidCredentials, answerCredentials}, {snib.ErrUserDisabled, answerDisabled}, {snib.ErrRefreshTokenReused, answerReused}, {snib.ErrInvalidInput, answerInput},
 	{snib.ErrInvalidSession, answerInvalid}, {snib.ErrInvalidRefreshToken, answerInvalid}, {snib.ErrInvalidOneTimeToken, answerInvalid},
 }
 
+// causeOf returns the error of the system by which the second step of a log-in
+// failed, and every other error as it is: a failure is no verdict on the code.
+func causeOf(err error) error {
+	e, ok := errors.AsType[*snib.SecondFactorError](err)
+	if !ok || errors.Is(err, snib.ErrInvalidCredentials) {
+		return err
+	}
+	return e.Unwrap()[len(e.Unwrap())-1]
+}
+
 func answerOf(err error) string {
+	err = causeOf(err)
 	for _, x := range answersOf {
 		if errors.Is(err, x.err) {
 			return x.kind
@@ -54,11 +68,11 @@ func answerOf(err error) string {
 // historyUser is what the clients have been told of a user, by the words of
 // the call that told.
 type historyUser struct {
-	versions, sessions, families, links []request
-	passwords                           []string
+	versions, sessions, families, links, keys []request
+	passwords, codes                          []string
 }
 
-// learn notes what an answer gave.
+// learn notes the content of an answer.
 func (u *historyUser) learn(c *request, r *answer) {
 	if c.Next != "" {
 		u.passwords = append(u.passwords, c.Next) // it may have been set
@@ -66,8 +80,16 @@ func (u *historyUser) learn(c *request, r *answer) {
 	if r.Kind != answerOK {
 		return
 	}
+	if c.Op == "Factors.Reset" {
+		u.codes = nil
+	}
 	if r.Version != 0 {
 		u.versions = append(u.versions, request{Version: r.Version})
+	}
+	u.codes = append(u.codes, r.Codes...)
+	if r.Key != "" {
+		u.keys = append(u.keys, request{Key: r.Key, Token: r.token(0)})
+		return
 	}
 	if r.Link != "" {
 		u.links = append(u.links, request{Link: r.Link, Purpose: r.Purpose, Token: r.token(0)})
@@ -132,7 +154,7 @@ func (w *historyWork) remember(said string) error {
 // open opens the file, as often as it takes while system calls fail.
 func (w *historyWork) open() (err error) {
 	o := options(func() time.Time { return start })
-	o.InsecureNoSync = w.Mutant == "nosync"
+	o.Keys, o.InsecureNoSync = keys(), w.Mutant == "nosync"
 	w.epoch++
 	for range tries {
 		var db *snib.DB
@@ -211,8 +233,16 @@ func (w *historyWork) draw(rng *rand.Rand) (c request, db *snib.DB, ok bool) {
 		c, ok = recent(rng, [][]request{u.sessions, u.families}[rng.IntN(2)], 4)
 	case "link":
 		c, ok = recent(rng, u.links, 2)
+	case "key":
+		c, ok = recent(rng, u.keys, 3)
 	case "password":
 		c.Password, ok = recent(rng, u.passwords, 2)
+	case "factor":
+		ok = len(u.codes) > 0
+	case "code":
+		if c.Password, ok = recent(rng, u.passwords, 1); ok {
+			c.Code, ok = recent(rng, u.codes, 8)
+		}
 	case "purpose":
 		c.Purpose = fmt.Sprint("p", w.calls.Add(1))
 	case "next":

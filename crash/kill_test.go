@@ -12,7 +12,7 @@ import (
 func TestKill(t *testing.T) {
 	rng := rand.New(rand.NewPCG(*seed, 3))
 	var k killed
-	for end := time.Now().Add(*killFor); time.Now().Before(end); {
+	for end := time.Now().Add(*killFor); time.Now().Before(end) || k.acked == 0 && k.kills < 1000; {
 		if err := killOnce(job{Seed: rng.Uint64(), Lanes: 16}, rng, &k); err != nil {
 			t.Fatalf("seed %d, kill %d: %v", *seed, k.kills, err)
 		}

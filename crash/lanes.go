@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,14 +27,32 @@ type counts struct {
 	identities         int
 	sessions, families int
 	disabled           bool
+
+	keys, devices, roles, owned int
+	factors, passkeys           int
+	answered                    int // by the passkey
+
+	// Events of the two classes, up to the bounds of docs/INVARIANTS.md. An event
+	// of another commit than its change would be missed or too many.
+	credentials, logIns int
 }
+
+// note counts events of credentials and of log-ins.
+func (c *counts) note(credentials, logIns int) {
+	c.credentials, c.logIns = min(c.credentials+credentials, 50), min(c.logIns+logIns, 100)
+}
+
+// ended is for occasions that end sessions, refresh tokens and known devices.
+func (c *counts) ended() { c.sessions, c.families, c.devices = 0, 0, 0 }
 
 func (c counts) String() string {
 	if !c.there {
-		return fmt.Sprintf("row %d, no user", c.row)
+		return fmt.Sprintf("row %d, no user, %d rows", c.row, c.owned)
 	}
-	return fmt.Sprintf("row %d, a user with value %d, %d identities, %d sessions, %d families, disabled %t",
-		c.row, c.value, c.identities, c.sessions, c.families, c.disabled)
+	return fmt.Sprintf("row %d, a user with value %d, %d identities, %d sessions, %d families, disabled %t, "+
+		"%d API keys, %d devices, %d roles, %d rows, %d factors, %d passkeys used %d times, %d and %d events",
+		c.row, c.value, c.identities, c.sessions, c.families, c.disabled,
+		c.keys, c.devices, c.roles, c.owned, c.factors, c.passkeys, c.answered, c.credentials, c.logIns)
 }
 
 // summary finds the counts of a user in the file.
@@ -43,6 +63,7 @@ func summary(db *snib.DB, name string) (text string, err error) {
 		if rows := tx.Bolt().Bucket(appRows); rows != nil {
 			fmt.Sscan(string(rows.Get([]byte(id))), &c.row)
 		}
+		c.owned = count(tx.Bolt().Bucket([]byte(ownedRows)), func(k, _ []byte) bool { return bytes.HasPrefix(k, snib.OwnedKey(id, "")) })
 		u, err := tx.GetUser(id)
 		if errors.Is(err, snib.ErrUserNotFound) {
 			text = c.String()
@@ -51,11 +72,41 @@ func summary(db *snib.DB, name string) (text string, err error) {
 		sessions, err1 := tx.ListUserSessions(id)
 		families, err2 := tx.RefreshTokens().List(ctx, id)
 		value, _ := snib.Attr[int64](u.Attributes(), "value")
-		c = counts{c.row, true, int(value), len(u.Identities), len(sessions), len(families), u.Disabled()}
+		c.there, c.value, c.identities, c.roles = true, int(value), len(u.Identities), len(u.Roles)
+		c.sessions, c.families, c.disabled = len(sessions), len(families), u.Disabled()
+		err = errors.Join(err, err1, err2, c.count(tx, id))
 		text = c.String()
-		return errors.Join(err, err1, err2)
+		return err
 	})
 	return text, err
+}
+
+// logInKinds are the events of the class of log-ins; failures is a class of its own.
+var (
+	logInKinds = kinds(snib.EventLogIn, snib.EventRefreshTokenCreated, snib.EventReauthenticated, snib.EventDeviceRemembered)
+	failures   = kinds(snib.EventLogInFailed, snib.EventTokenCreated)
+)
+
+// count adds the records that no list of a user's sessions has.
+func (c *counts) count(tx *snib.Tx, id snib.UserID) error {
+	keys, err1 := tx.APIKeys().List(ctx, id)
+	devices, err2 := tx.Devices().List(ctx, id)
+	factors, err3 := tx.Factors().List(ctx, id)
+	passkeys, err4 := tx.Factors().Passkeys(ctx, id)
+	events, err5 := tx.Events().List(ctx, id)
+	c.keys, c.devices, c.factors, c.passkeys = len(keys), len(devices), len(factors), len(passkeys)
+	for _, p := range passkeys {
+		c.answered += int(p.SignCount) - 1
+	}
+	for _, e := range events {
+		switch {
+		case slices.Contains(logInKinds, e.Kind):
+			c.logIns++
+		case !slices.Contains(failures, e.Kind):
+			c.credentials++
+		}
+	}
+	return errors.Join(err1, err2, err3, err4, err5)
 }
 
 func init() { jobs["lanes"] = func(j job) error { return lanes(j, start) } }
@@ -69,6 +120,7 @@ func lanes(j job, now time.Time) error {
 	}
 	o := options(func() time.Time { return now })
 	o.Indexes, o.InsecureNoSync = declared, j.Mutant == "nosync"
+	o.Keys, o.Owned, o.Outbox = keys(), []string{ownedRows}, []string{consumer}
 	db, err := snib.Open(j.Path, o)
 	if err != nil {
 		return err
@@ -79,7 +131,7 @@ func lanes(j job, now time.Time) error {
 	var group sync.WaitGroup
 	errs := make([]error, j.Lanes)
 	for i := range j.Lanes {
-		l := &laneWork{db: db, name: laneName(i), rng: rand.New(rand.NewPCG(j.Seed, uint64(i))), mutant: j.Mutant}
+		l := &laneWork{db: db, name: laneName(i), rng: rand.New(rand.NewPCG(j.Seed, uint64(i))), mutant: j.Mutant, clock: o.Now}
 		group.Go(func() { errs[i] = l.run(j.Ops) })
 	}
 	group.Wait()
@@ -95,6 +147,8 @@ type laneWork struct {
 	counts  counts
 	last    snib.Session
 	refresh string // the newest refresh token
+	passkey []byte // the newest credential
+	clock   func() time.Time
 	n       int
 }
 
@@ -124,21 +178,25 @@ func (l *laneWork) run(ops int) error {
 // next draws an operation and returns what there will be after it.
 func (l *laneWork) next() (name string, after counts, do func() error) {
 	c := l.counts
-	switch n := l.rng.IntN(20); {
+	switch n := l.rng.IntN(32); {
 	case !c.there:
-		c = counts{row: l.n + 1, there: true, value: 1, identities: 1}
+		c = counts{row: l.n + 1, there: true, value: 1, identities: 1, credentials: 1}
 		return "ImportUser with a row", c, l.create
 	case c.disabled:
 		c.disabled = false
+		c.note(1, 0)
 		return "EnableUser", c, func() error { return second(l.db.EnableUser(ctx, l.id())) }
-	case n < 7:
+	case n < 6:
 		c.sessions++
+		c.note(0, 1)
 		return "CreateSession", c, l.createSession
-	case n < 9:
+	case n < 8:
 		c.sessions, c.row = c.sessions+10, l.n+1
+		c.note(0, 10)
 		return "ten sessions with a row", c, l.tenSessions
-	case n < 11:
+	case n < 10:
 		c.families, c.sessions = c.families+1, c.sessions+1
+		c.note(0, 1)
 		return "CreateRefreshToken", c, l.createFamily
 	case n < 13 && l.refresh != "":
 		return "Refresh", c, l.rotate
@@ -149,20 +207,26 @@ func (l *laneWork) next() (name string, after counts, do func() error) {
 		}
 	case n < 16 && c.identities < snib.MaxIdentities:
 		c.identities++
+		c.note(1, 0)
 		return "LinkIdentity", c, func() error {
 			return second(l.db.LinkIdentity(ctx, l.id(), "github", fmt.Sprint(l.name, l.n)))
 		}
 	case n < 17:
-		c.sessions, c.families = 0, 0
+		c.ended()
+		c.note(1, 0)
 		return "RevokeUserSessions", c, l.revoke
 	case n < 18:
-		c.sessions, c.families, c.disabled = 0, 0, true
+		c.ended()
+		c.note(1, 0)
+		c.disabled = true
 		return "DisableUser", c, func() error {
 			l.refresh = ""
 			return second(l.db.DisableUser(ctx, l.id(), "as the workload wants it"))
 		}
+	case n < 20:
+		return "DeleteUser with the row", counts{}, l.delete
 	}
-	return "DeleteUser with the row", counts{}, l.delete
+	return l.nextOwned(c)
 }
 
 // second returns the error of a call.
@@ -176,7 +240,7 @@ func (l *laneWork) create() error {
 }
 
 func (l *laneWork) createSession() (err error) {
-	l.last, err = l.db.CreateSession(ctx, proofOf(l.db, l.id()), snib.SessionOptions{})
+	l.last, err = l.db.CreateSession(ctx, waived(l.db, l.id()), snib.SessionOptions{})
 	return err
 }
 
@@ -187,7 +251,7 @@ func (l *laneWork) tenSessions() error {
 			return err
 		}
 		for range n {
-			if _, err := tx.CreateSession(u, snib.SessionOptions{}); err != nil {
+			if _, err := tx.CreateSession(snib.FactorNotNeeded(u), snib.SessionOptions{}); err != nil {
 				return err
 			}
 		}
@@ -203,7 +267,7 @@ func (l *laneWork) tenSessions() error {
 }
 
 func (l *laneWork) createFamily() error {
-	_, r, err := l.db.CreateRefreshToken(ctx, proofOf(l.db, l.id()), snib.SessionOptions{})
+	_, r, err := l.db.CreateRefreshToken(ctx, waived(l.db, l.id()), snib.SessionOptions{})
 	if err == nil {
 		l.refresh = r.Token.Reveal()
 	}
@@ -224,7 +288,7 @@ func (l *laneWork) revoke() error {
 }
 
 func (l *laneWork) delete() error {
-	l.refresh = ""
+	l.refresh, l.passkey = "", nil
 	return l.db.Update(ctx, func(tx *snib.Tx) error {
 		return errors.Join(tx.DeleteUser(l.id()), deleteRow(tx.Bolt(), l.id()))
 	})

@@ -45,7 +45,7 @@ func TestLoad(t *testing.T) {
 		t.Error("nothing was done")
 	}
 	var after resources
-	for range 100 { // what ends in the background has its time
+	for range 6000 { // what ends in the background has its time
 		if after = measure(t); after.goroutines <= before.goroutines {
 			break
 		}
@@ -63,6 +63,7 @@ func underLoad(t *testing.T, path string, d time.Duration) int64 {
 	t.Helper()
 	o := options(time.Now)
 	o.Indexes, o.SweepEvery, o.BusyTimeout = declared, time.Second, time.Minute
+	o.Keys, o.Owned, o.Outbox = keys(), []string{ownedRows}, []string{consumer}
 	db, err := snib.Open(path, o)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +73,7 @@ func underLoad(t *testing.T, path string, d time.Duration) int64 {
 	end := time.Now().Add(d)
 	for g := range 512 {
 		group.Go(func() {
-			l := &laneWork{db: db, name: laneName(g % 64), rng: newWork(*seed, false).rng}
+			l := &laneWork{db: db, name: laneName(g % 64), clock: time.Now}
 			l.rng = newWork(*seed+uint64(g), false).rng
 			for time.Now().Before(end) {
 				if err := l.anything(); err != nil && kindOf(err) != isRefused && !errors.Is(err, snib.ErrTooLarge) {

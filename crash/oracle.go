@@ -167,7 +167,7 @@ func (i *inspector) look(path string) *facts {
 		}
 	}
 	o := options(func() time.Time { return start })
-	o.InsecureNoSync = true // the file itself is of no worth
+	o.Keys, o.InsecureNoSync = keys(), true // the file itself is of no worth
 	db, err := snib.Open(path, o)
 	if err != nil {
 		f.problem = fmt.Errorf("does not open: %w", err)

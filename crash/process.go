@@ -16,7 +16,7 @@ import (
 
 func owned(j job) (*snib.DB, error) {
 	o := options(func() time.Time { return start })
-	o.LockTimeout = 10 * time.Second
+	o.File.LockTimeout = 2 * time.Minute
 	return snib.Open(j.Path, o)
 }
 

@@ -49,7 +49,7 @@ func opened(t *testing.T, out *bufio.Reader) string {
 func tryOpen(t *testing.T, path string, wait time.Duration, n int) error {
 	t.Helper()
 	o := options(func() time.Time { return start })
-	o.LockTimeout = wait
+	o.File.LockTimeout = wait
 	db, err := snib.Open(path, o)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func TestHandOver(t *testing.T) {
 		}
 		opened(t, out2)
 		in2.Close()
-		if err := tryOpen(t, path, 10*time.Second, 2); err != nil {
+		if err := tryOpen(t, path, 2*time.Minute, 2); err != nil {
 			t.Errorf("killed %t: %v", killed, err)
 		}
 	}
@@ -94,7 +94,7 @@ func TestRestartInPlace(t *testing.T) {
 	_, in, out := begin(t, job{Kind: "restart", Path: path})
 	opened(t, out)
 	in.Close()
-	if err := tryOpen(t, path, 10*time.Second, 2); err != nil {
+	if err := tryOpen(t, path, 2*time.Minute, 2); err != nil {
 		t.Error(err)
 	}
 }
@@ -117,7 +117,7 @@ func TestChildrenAndTheLock(t *testing.T) {
 			t.Cleanup(end)
 			first.Process.Kill()
 			first.Process.Wait()
-			wait := 10 * time.Second
+			wait := 2 * time.Minute
 			if holds {
 				if err := tryOpen(t, path, 300*time.Millisecond, 1); !errors.Is(err, snib.ErrLocked) {
 					t.Fatalf("while the copy lives: %v, want ErrLocked", err)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/snibdb/snib"
@@ -14,7 +16,7 @@ import (
 func init() { jobs["repairs"] = cascades }
 
 // repair finds a user whom nobody can read.
-var repair = operation{name: "Repair", hurt: true, leaves: deletes, do: (*work).repair}
+var repair = cascade(operation{name: "Repair", do: (*work).repair, before: []operation{fullVictim, hurtVictim}}, repairs)
 
 func (w *work) repair() error {
 	if err := w.onVictim(func(a *account) error { return second(w.db.Repair(ctx)) }); err != nil {
@@ -34,8 +36,15 @@ var hurtVictim = operation{name: "damage to a user", do: func(w *work) error {
 	})
 }}
 
-// rawContents is contents of a file that nobody has open, without snib.
+// rawContents is contents of a file that nobody has open, without snib. bbolt
+// panics on some damage.
 func rawContents(path string) (text string, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("cannot be read: %v", v)
+		}
+	}()
 	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: time.Second})
 	if err != nil {
 		return "", err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/snibdb/snib"
@@ -37,11 +36,11 @@ var start = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 // machine, and hashes that cost next to nothing.
 func options(now func() time.Time) *snib.Options {
 	return &snib.Options{
-		Now:         now,
-		LockTimeout: 2 * time.Second,
-		Passwords:   snib.PasswordPolicy{MemoryKiB: 8, Time: 1, Parallelism: 1},
-		Sessions:    snib.SessionPolicy{ExtendEvery: -1},
-		Throttle:    snib.ThrottlePolicy{InsecureOff: true}, // histories guess much
+		Now:       now,
+		File:      snib.FileOptions{LockTimeout: 2 * time.Second},
+		Passwords: snib.PasswordPolicy{MemoryKiB: 8, Time: 1, Parallelism: 1},
+		Sessions:  snib.SessionPolicy{ExtendEvery: -1},
+		Throttle:  snib.ThrottlePolicy{InsecureOff: true}, // histories guess much
 	}
 }
 
@@ -51,9 +50,29 @@ var declared = []snib.Index{{Name: "nick", Unique: true, Fold: true}, {Name: "te
 // options are those of the workload's database, now.
 func (w *work) options() *snib.Options {
 	o := options(w.clock)
-	o.Indexes = w.indexes
+	o.Indexes, o.Owned = w.indexes, []string{ownedRows}
+	// Everything that is not used dies in a month, before a guest does.
+	o.Sessions.KnownDevice, o.Refresh.Idle, o.Refresh.Absolute = 20*day, 20*day, 20*day
+	if w.keyed {
+		o.Keys = keys()
+	}
+	if w.consumed {
+		o.Outbox = []string{consumer}
+	}
 	return o
 }
+
+// keys are those with which factors are sealed, the same in every process.
+func keys() []snib.Key {
+	k, err := snib.NewKey("k1", []byte("thirty-two bytes for a test only"))
+	if err != nil {
+		panic(err) // unreachable: the secret is a constant
+	}
+	return []snib.Key{k}
+}
+
+// consumer is the reader of the outbox.
+const consumer = "mail"
 
 // account is what the workload knows of a user.
 type account struct {
@@ -62,18 +81,29 @@ type account struct {
 	password   string
 	sessions   []snib.Session
 	links      []string          // one-time tokens
+	resets     []string          // likewise, of CreateReset
 	current    []string          // refresh tokens
 	parent     map[string]string // of a current one, the token that was used for it
 	spent      []string          // refresh tokens whose successor was used too
+	devices    []string          // tokens of known devices
 	disabled   bool
+	guest      bool
+
+	begun    *authenticator // that waits to be confirmed
+	phone    *authenticator // confirmed
+	passkey  *passkey
+	recovery []string // codes
 }
+
+// factors reports whether log-ins ask for a second step.
+func (a *account) factors() bool { return a.phone != nil || a.passkey != nil }
 
 // identity is a name at a provider.
 type identity struct{ provider, name string }
 
 // forget is for when everything by which somebody is let in has ended.
 func (a *account) forget() {
-	a.sessions, a.links, a.current, a.parent, a.spent = nil, nil, nil, nil, nil
+	a.sessions, a.links, a.resets, a.current, a.parent, a.spent, a.devices = nil, nil, nil, nil, nil, nil, nil
 }
 
 type work struct {
@@ -82,10 +112,17 @@ type work struct {
 	rng     *rand.Rand
 	now     time.Time
 	users   []*account
+	guests  []*account
 	full    *account // made for the cascade that comes
-	count   int      // of names given out
+	mails   []invitation
+	used    string // the token of an API key
+	heard   uint64 // the position of the outbox up to which events were compared
+	count   int    // of names given out
 	indexes []snib.Index
-	halved  bool // do in two transactions what must be one: a mistake to be found
+
+	keyed, consumed bool // the file has keys, and a consumer
+
+	halved bool // do in two transactions what must be one: a mistake to be found
 }
 
 func newWork(seed uint64, halved bool) *work {
@@ -94,103 +131,6 @@ func newWork(seed uint64, halved bool) *work {
 
 // errSkip says that the workload has nothing for an operation to work on.
 var errSkip = errors.New("nothing to do that with")
-
-// An operation is one transaction; with steps set, one for each space.
-type operation struct {
-	name   string
-	often  int // how often it is drawn, relative to the others
-	steps  bool
-	later  time.Duration // comes so much later than the one before
-	still  bool          // comes after a Close, at the same moment
-	do     func(w *work) error
-	halved func(w *work) error // the same in two transactions
-
-	// leaves makes it a cascade, of a user made full for it: what the rules
-	// leave of all that the user had.
-	leaves func(census) census
-	hurt   bool // and whose record is damaged before
-}
-
-// operations in an order in which each has something to work on.
-var operations = []operation{
-	{name: "CreateUser", often: 6, do: (*work).createUser},
-	{name: "CreateUser with a row", often: 4, do: (*work).createWithRow, halved: (*work).createThenRow},
-	{name: "ImportUser", often: 3, do: (*work).importUser},
-	{name: "AuthenticateUser and rehash", often: 2, do: (*work).rehash},
-	{name: "LogIn", often: 4, do: (*work).logIn},
-	{name: "CreateSession", often: 6, do: (*work).createSession},
-	{name: "many sessions", often: 2, do: (*work).manySessions},
-	{name: "RenewSession", often: 3, do: (*work).renew},
-	{name: "Reauthenticate", often: 3, do: (*work).reauthenticate},
-	{name: "ExtendSession", often: 3, do: (*work).extend},
-	{name: "RevokeSessionByID", often: 2, do: (*work).endSession},
-	{name: "CreateRefreshToken", often: 4, do: (*work).createFamily},
-	{name: "Refresh", often: 8, do: (*work).refresh},
-	{name: "Refresh again", often: 3, do: (*work).refreshAgain},
-	{name: "Refresh after reuse", often: 3, do: (*work).reuse},
-	{name: "CreateOneTimeToken", often: 3, do: (*work).createLink},
-	{name: "UseOneTimeToken", often: 3, do: (*work).useLink},
-	{name: "UpdateUserProviderID", often: 3, do: (*work).updateProviderID, leaves: endsLinks},
-	{name: "LinkIdentity", often: 2, do: (*work).link},
-	{name: "UnlinkIdentity", often: 1, do: (*work).unlink, leaves: unlinks},
-	{name: "UpdateUserAttributes", often: 4, do: (*work).updateAttributes},
-	{name: "UpdateUserPassword", often: 2, do: (*work).updatePassword, leaves: endsAll},
-	{name: "ChangePassword", often: 2, do: (*work).changePassword, leaves: endsButOne},
-	{name: "ChangeCredentials", often: 2, do: (*work).changeCredentials, leaves: unlinks},
-	{name: "RemoveUserPassword", often: 1, do: (*work).removePassword, leaves: endsAll},
-	{name: "DisableUser", often: 2, do: (*work).disable, leaves: endsAll},
-	{name: "EnableUser", often: 2, do: (*work).enable},
-	{name: "RevokeUserSessions", often: 1, do: (*work).endSessions, leaves: endsAll},
-	{name: "RefreshTokens.RevokeAll", often: 1, do: (*work).revokeAll, leaves: endsFamilies},
-	{name: "rows only", often: 3, do: (*work).rowsOnly},
-	{name: "DeleteUser", often: 3, do: (*work).deleteUser, halved: (*work).deleteInTwo, leaves: deletes},
-	{name: "DeleteUser with a row", often: 2, do: (*work).deleteWithRow, leaves: deletesRow},
-	{name: "EndEverything", often: 1, do: (*work).endEverything, leaves: endsAll},
-	{name: "Sweep", often: 1, steps: true, later: 100 * day, do: (*work).sweep, leaves: endsAll},
-	{name: "ResetClock", often: 1, do: (*work).resetClock, leaves: endsAll},
-	closeAndOpen,
-	{name: "Open with other indexes", often: 1, still: true, do: (*work).reindex},
-}
-
-// closeAndOpen stores the clock. It goes before what is still, so that nothing
-// is left for Close to store.
-var closeAndOpen = operation{name: "Close and Open", often: 1, do: func(w *work) error { return w.reopen(w.options()) }}
-
-// draw chooses operation n: each once, then by how often they come.
-func (w *work) draw(n int) operation {
-	if n < len(operations) {
-		return operations[n]
-	}
-	all := 0
-	for _, op := range operations {
-		all += op.often
-	}
-	i := w.rng.IntN(all)
-	for _, op := range operations {
-		if i -= op.often; i < 0 {
-			return op
-		}
-	}
-	panic("unreachable: the sum is all")
-}
-
-// operationOf returns the operation of a name.
-func operationOf(name string) operation {
-	for _, op := range append(slices.Clip(operations), repair) {
-		if op.name == name {
-			return op
-		}
-	}
-	panic("unreachable: there is no operation " + name)
-}
-
-// run does op, or the mistake in its place.
-func (w *work) run(op operation) error {
-	if op.halved != nil && w.halved {
-		return op.halved(w)
-	}
-	return op.do(w)
-}
 
 func (w *work) clock() time.Time { return w.now }
 
@@ -229,9 +169,11 @@ func drop[T any](w *work, from *[]T) T {
 
 func (w *work) newUser() (snib.NewUser, *account) {
 	a := &account{identities: []identity{{"github", w.name()}}}
-	return snib.NewUser{Provider: "github", Identifier: a.identities[0].name, Attributes: snib.Attributes{
-		"nick": a.identities[0].name, "team": w.rng.IntN(3), "group": w.rng.IntN(9), "about": string(make([]byte, w.rng.IntN(2000))),
-	}}, a
+	return snib.NewUser{Provider: "github", Identifier: a.identities[0].name, Attributes: w.attributes(a.identities[0].name)}, a
+}
+
+func (w *work) attributes(nick string) snib.Attributes {
+	return snib.Attributes{"nick": nick, "team": w.rng.IntN(3), "group": w.rng.IntN(9), "about": string(make([]byte, w.rng.IntN(2000)))}
 }
 
 func (w *work) createUser() error {
@@ -305,8 +247,11 @@ func (w *work) rehash() error {
 	return err
 }
 
+// plain is a user who signs in by the password alone.
+func plain(a *account) bool { return a.password == password && !a.disabled && !a.factors() }
+
 func (w *work) logIn() error {
-	a, err := w.user(func(a *account) bool { return a.password == password && !a.disabled })
+	a, err := w.user(plain)
 	if err != nil {
 		return err
 	}

@@ -15,15 +15,17 @@ func (w *work) createSession() error {
 	if err != nil {
 		return err
 	}
-	s, err := w.db.CreateSession(ctx, proofOf(w.db, a.id), snib.SessionOptions{Attributes: snib.Attributes{"device": "tablet"}})
+	s, err := w.db.CreateSession(ctx, waived(w.db, a.id), snib.SessionOptions{Attributes: snib.Attributes{"device": "tablet"}})
 	if err == nil {
 		a.sessions = append(a.sessions, s)
 	}
 	return err
 }
 
-// manySessions gives one user so many that ending them touches many pages.
-func (w *work) manySessions() error {
+const manySessions = 60 // at once
+
+// makeMany gives one user so many that ending them touches many pages.
+func (w *work) makeMany() error {
 	a, err := w.user(nil)
 	if err != nil {
 		return err
@@ -35,8 +37,8 @@ func (w *work) manySessions() error {
 		if err != nil {
 			return err
 		}
-		for range 60 {
-			s, err := tx.CreateSession(u, snib.SessionOptions{Attributes: snib.Attributes{"device": "one of many"}})
+		for range manySessions {
+			s, err := tx.CreateSession(snib.FactorNotNeeded(u), snib.SessionOptions{Attributes: snib.Attributes{"device": "one of many"}})
 			if err != nil {
 				return err
 			}
@@ -60,6 +62,9 @@ func proofOf(db *snib.DB, id snib.UserID) snib.Proof {
 	return u
 }
 
+// waived is proofOf for a user whose second factor the program has seen elsewhere.
+func waived(db *snib.DB, id snib.UserID) snib.Proof { return snib.FactorNotNeeded(proofOf(db, id)) }
+
 func hasSession(a *account) bool { return len(a.sessions) > 0 }
 
 func (w *work) renew() error {
@@ -77,7 +82,7 @@ func (w *work) renew() error {
 
 // reauthenticate takes a session of a refresh token or of none.
 func (w *work) reauthenticate() error {
-	a, err := w.user(func(a *account) bool { return hasSession(a) && a.password == password && !a.disabled })
+	a, err := w.user(func(a *account) bool { return hasSession(a) && plain(a) })
 	if err != nil {
 		return err
 	}
@@ -101,7 +106,10 @@ func (w *work) extend() error {
 // unlessDead is errSkip for what has come to its end, by itself or with its
 // family.
 func (w *work) unlessDead(err error) error {
-	for _, dead := range []error{snib.ErrInvalidSession, snib.ErrInvalidRefreshToken, snib.ErrRefreshTokenReused} {
+	for _, dead := range []error{
+		snib.ErrInvalidSession, snib.ErrInvalidRefreshToken, snib.ErrRefreshTokenReused, snib.ErrInvalidOneTimeToken,
+		snib.ErrInvalidAPIKey, snib.ErrDeviceNotFound, snib.ErrFactorNotFound,
+	} {
 		if errors.Is(err, dead) {
 			return errSkip
 		}
@@ -122,7 +130,7 @@ func (w *work) createFamily() error {
 	if err != nil {
 		return err
 	}
-	_, r, err := w.db.CreateRefreshToken(ctx, proofOf(w.db, a.id), snib.SessionOptions{})
+	_, r, err := w.db.CreateRefreshToken(ctx, waived(w.db, a.id), snib.SessionOptions{})
 	if err == nil {
 		a.current = append(a.current, r.Token.Reveal())
 	}
@@ -211,6 +219,38 @@ func (w *work) useLink() error {
 	_, err = w.db.Tokens().Use(ctx, "reset", drop(w, &a.links))
 	if errors.Is(err, snib.ErrInvalidOneTimeToken) {
 		return errSkip // expired
+	}
+	return err
+}
+
+// createReset makes a link in the place of the one there is.
+func (w *work) createReset() error {
+	a, err := w.user(nil)
+	if err != nil {
+		return err
+	}
+	l, err := w.db.Tokens().CreateReset(ctx, a.id, time.Hour)
+	if errors.Is(err, snib.ErrOneTimeTokenLimit) {
+		return errSkip
+	}
+	if err == nil {
+		a.resets = []string{l.Token.Reveal()}
+	}
+	return err
+}
+
+func (w *work) finishReset() error {
+	a, err := w.user(func(a *account) bool { return len(a.resets) > 0 })
+	if err != nil {
+		return err
+	}
+	_, err = w.db.Tokens().FinishReset(ctx, drop(w, &a.resets), password)
+	if errors.Is(err, snib.ErrInvalidOneTimeToken) {
+		return errSkip // expired
+	}
+	if err == nil {
+		a.forget()
+		a.password = password
 	}
 	return err
 }

@@ -34,7 +34,7 @@ func startChromium() {
 		chromium.err = fmt.Errorf("there is no Chromium, which scripts/e2e.sh installs: %w", chromium.err)
 		return
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.WSURLReadTimeout(patience))
 	if os.Getuid() == 0 {
 		// The sandbox does not work for root. The pages are ours.
 		options = append(options, chromedp.NoSandbox)
@@ -199,14 +199,22 @@ func (b *tab) click(selector, to string) {
 	b.loads(200, to, chromedp.Click(chromedp.CSS(selector)))
 }
 
+const sending = "form.stack > button"
+
 // send fills the form of the page, in pairs of name and value, and sends it.
 func (b *tab) send(status int64, to string, pairs ...string) {
+	b.t.Helper()
+	b.fill(pairs...)
+	b.loads(status, to, chromedp.Click(chromedp.CSS(sending)))
+}
+
+// fill types into the form of the page.
+func (b *tab) fill(pairs ...string) {
 	b.t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
 		eval[chromedp.Void](b, "document.getElementById('"+pairs[i]+"').select()") // to be typed over
 		b.do(chromedp.SendKeys(chromedp.CSS("#"+pairs[i]), pairs[i+1]))
 	}
-	b.loads(status, to, chromedp.Click(chromedp.CSS("form.stack > button")))
 }
 
 // text returns what can be read on the page.
@@ -236,6 +244,21 @@ const (
 	address  = "ada@example.com"
 	password = "correct horse battery"
 )
+
+// signsUpInTime makes an account whose session may be over before its page comes,
+// and reports whether it was not.
+func (b *tab) signsUpInTime() bool {
+	b.t.Helper()
+	b.open("/sign-up")
+	b.fill("email", address, "username", "ada", "new_password", password)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	page, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(sending)))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.program.path(page.URL) == "/account"
+}
 
 // signUp makes an account and is signed in to it then.
 func (b *tab) signUp() {

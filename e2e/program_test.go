@@ -19,7 +19,7 @@ import (
 
 // patience bounds every single wait: for a page, for the program. It is long,
 // so that only what hangs meets it.
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 // build builds the web application once for all tests.
 var build = sync.OnceValues(func() (string, error) {

@@ -71,12 +71,18 @@ func TestTheCookieAsTheBrowserKeepsIt(t *testing.T) {
 // was long enough.
 func TestTwoTabsAcrossTheEndOfActivity(t *testing.T) {
 	needsBrowser(t)
-	const active = time.Second // the least there is
 	for idle, want := range map[string]string{"1h": "/account", "-1s": "/sign-in"} {
 		t.Run("idle "+idle, func(t *testing.T) {
-			first := newBrowser(newProgram(t, "-active", active.String(), "-idle", idle))
-			first.signUp()
-			last := time.Now() // the session is active for less than a second from here
+			active, first := time.Second, (*tab)(nil) // the least there is
+			for {
+				first = newBrowser(newProgram(t, "-active", active.String(), "-idle", idle))
+				if first.signsUpInTime() {
+					break
+				} else if active *= 3; active > patience {
+					t.Fatal("no page comes in time")
+				}
+			}
+			last := time.Now() // the session is active for less than that from here
 			token := first.cookies()[0].Value
 			second := first.another()
 			// This is what the test is about, not a way to wait for something.

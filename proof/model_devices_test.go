@@ -115,6 +115,9 @@ func (r *run) currentDevice() bool {
 
 func (r *run) listDevices() bool {
 	user := r.user()
+	if known := slices.Sorted(maps.Keys(r.m.Devices)); len(known) > 0 && r.rng.IntN(2) == 0 {
+		user = snib.UserID(r.m.Devices[pick(r, known)].User)
+	}
 	got, err := r.on.Devices().List(ctx, user)
 	var want []*model.Device
 	for _, d := range r.m.DevicesOf(string(user)) {

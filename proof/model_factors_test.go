@@ -7,9 +7,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/internal/model"
+	"github.com/snibdb/snib/internal/testopen"
 )
 
 // codeAt is the code of a seed in a step (RFC 6238).
@@ -25,8 +27,14 @@ func codeAt(secret string, step int64) string {
 	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[at:])&0x7fffffff%1_000_000)
 }
 
-// wallStep is the step of the wall clock, which may have been set back.
-func (r *run) wallStep() int64 { return r.d.clock.Now().Unix() / 30 }
+// wallStep is the step of the wall clock, which may have been set back. A store's
+// own is not.
+func (r *run) wallStep() int64 {
+	if testopen.Engine != "" {
+		return r.m.Now / 30_000
+	}
+	return r.d.clock.Now().Unix() / 30
+}
 
 func (r *run) addFactor() bool {
 	id := r.user()
@@ -55,7 +63,7 @@ func (r *run) second(id string, err, first error, finish func(pending, code stri
 	r.d.t.Helper()
 	e, ok := errors.AsType[*snib.SecondFactorError](err)
 	u := r.m.Users[id]
-	if first != model.ErrSecondFactor || !ok || r.wallStep()+1 <= u.Step {
+	if first != model.ErrSecondFactor || !ok || u.Seed == "" || r.wallStep()+1 <= u.Step {
 		return err, first
 	}
 	step := max(u.Step+1, r.wallStep()-1)
@@ -64,4 +72,66 @@ func (r *run) second(id string, err, first error, finish func(pending, code stri
 		r.good = append(r.good, "second step")
 	}
 	return got, want
+}
+
+// addPasskey registers one of a few credentials, which others may have.
+func (r *run) addPasskey() bool {
+	id := r.user()
+	version := r.version(id)
+	if u := r.m.Users[string(id)]; len(r.d.o.Keys) == 0 || id == "" || u != nil && len(u.Passkeys) > 3 {
+		return false // a few are enough here
+	}
+	credential := fmt.Sprintf("credential %d", r.rng.IntN(6))
+	challenge, err := r.on.Factors().PasskeyChallenge(ctx, snib.PasskeyRegistration, id)
+	if err == nil {
+		proof := snib.FactorNotNeeded(snib.User{ID: id, CredentialVersion: version})
+		_, err = r.on.Factors().AddPasskey(ctx, proof, snib.NewPasskey{
+			Name: "key", Challenge: challenge.Reveal(), CredentialID: []byte(credential), PublicKey: []byte("public"),
+		})
+	}
+	return r.agree(err, r.m.AddPasskey(string(id), version, credential))
+}
+
+// usePasskey signs in by one of the credentials, if a user has it.
+func (r *run) usePasskey() bool {
+	if len(r.d.o.Keys) == 0 {
+		return false
+	}
+	credential := fmt.Sprintf("credential %d", r.rng.IntN(6))
+	p, u, err := r.on.Factors().PasskeyByCredential(ctx, []byte(credential))
+	if found := r.m.Keeper(credential); (found == "") != errors.Is(err, snib.ErrFactorNotFound) || err == nil && string(u.ID) != found {
+		r.differ("%s is of %q (%v), in the model of %q", credential, u.ID, err, found)
+		return false
+	}
+	if err != nil {
+		return false
+	}
+	challenge, err := r.on.Factors().PasskeyChallenge(ctx, snib.PasskeyLogIn, "")
+	if err != nil {
+		r.differ("a challenge: %v", err)
+		return false
+	}
+	o, t, replaced := r.carried()
+	a := snib.Assertion{Passkey: p, Challenge: challenge.Reveal(), UserVerified: true}
+	var s snib.Session
+	used, err := r.on.Factors().UsePasskey(ctx, a)
+	if err == nil {
+		s, err = r.on.CreateSession(used, o)
+	}
+	t.Methods |= 1 << 5
+	return r.made(s, err, r.m.UsePasskey(credential, func(u *model.User) error {
+		return r.m.CreateSession(u.ID, u.Version, string(s.ID), s.Token.Reveal(), t, replaced...)
+	}))
+}
+
+// comparePasskeys compares those of one user.
+func (r *run) comparePasskeys(want *model.User) {
+	var got []string
+	for _, p := range must(r.d.db.Factors().Passkeys(ctx, snib.UserID(want.ID)))(r.d.t) {
+		got = append(got, string(p.CredentialID))
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, slices.Sorted(slices.Values(want.Passkeys))) {
+		r.differ("passkeys %v, want %v", got, want.Passkeys)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/snibdb/snib"
@@ -29,7 +30,7 @@ func (r *run) createLink() bool {
 func (r *run) presentedLink() (text, purpose string) {
 	text, purpose = r.text("snott_"), pick(r, purposes)
 	for _, l := range r.m.Links {
-		if l.Token == text && l.Purpose != model.MovePurpose && r.rng.IntN(4) > 0 {
+		if l.Token == text && !strings.HasPrefix(l.Purpose, "snib:") && r.rng.IntN(4) > 0 {
 			purpose = l.Purpose
 		}
 	}
@@ -116,4 +117,38 @@ func (r *run) listLinks() bool {
 		r.differ("one-time tokens of %s for %q: %q, want %q", user, purpose, ids, want)
 	}
 	return r.agree(err, nil) && len(want) > 0
+}
+
+// storeReset goes the way of a request for a link, or an operator's.
+func (r *run) storeReset() bool {
+	if r.rng.IntN(3) == 0 {
+		id := r.user()
+		l, err := r.on.Tokens().CreateReset(ctx, id, time.Hour)
+		r.texts = append(r.texts, l.Token.Reveal())
+		return r.agree(err, r.m.CreateReset(string(id), time.Hour.Milliseconds(), string(l.ID), l.Token.Reveal()))
+	}
+	x := r.identity()
+	asked, err := r.d.db.Tokens().BeginReset(ctx, x.Provider, x.Identifier, time.Hour)
+	if err != nil {
+		r.differ("begin reset: %v", err)
+	}
+	l, err := r.on.Tokens().StoreReset(ctx, asked)
+	r.texts = append(r.texts, l.Token.Reveal())
+	return r.agree(err, r.m.StoreReset(x, time.Hour.Milliseconds(), string(l.ID), l.Token.Reveal()))
+}
+
+func (r *run) finishReset() bool {
+	token, password := r.text("snott_"), passwords[r.rng.IntN(2)]
+	for _, l := range r.m.LinksOf(string(r.user())) {
+		if l.Purpose == model.ResetPurpose {
+			token = l.Token
+		}
+	}
+	peeked, refused := r.on.Tokens().PeekReset(ctx, token)
+	u, err := r.d.db.Tokens().FinishReset(ctx, token, password)
+	user, want := r.m.FinishReset(token, password)
+	if err == nil && (string(u.ID) != user || peeked.UserID != u.ID) || (err == nil) != (refused == nil) {
+		r.differ("the password of %s was set, that of %s was shown, want %s", u.ID, peeked.UserID, user)
+	}
+	return r.updated(u, err, want)
 }

@@ -8,6 +8,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/testopen"
 )
 
 // engineOptions are what the engine can be told and the rules must not depend
@@ -63,7 +64,15 @@ func (e *engineOptions) open(path string, o *snib.Options) (*snib.DB, error) {
 		e.handle = nil
 	}
 	e.there = true
-	return snib.Open(path, &copied)
+	return testopen.Open(path, &copied)
+}
+
+// programs is how many may have the database open.
+func (e *engineOptions) programs() int {
+	if testopen.Engine == "" {
+		return 1
+	}
+	return 2
 }
 
 // attach opens the file as an application does and gives it to New.

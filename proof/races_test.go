@@ -34,7 +34,7 @@ func together[T any](tb testing.TB, n int, f func(i int) T) []T {
 	go func() { done.Wait(); close(finished) }()
 	select {
 	case <-finished:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		stacks := make([]byte, 1<<20)
 		tb.Fatalf("they hang:\n%s", stacks[:runtime.Stack(stacks, true)])
 	}
@@ -416,7 +416,7 @@ func TestCloseAnswersEverybody(t *testing.T) {
 }
 
 func TestWhatNeedNotWriteDoesNotWaitForTheWriter(t *testing.T) {
-	db := snibtest.NewDB(t, &snib.Options{BusyTimeout: 50 * time.Millisecond})
+	db := snibtest.NewDB(t, &snib.Options{BusyTimeout: 2 * time.Second}) // one call waits so long
 	u := user(t, db, "ada")
 	s := newSession(t, db, u)
 	_, spent := family(t, db, u)

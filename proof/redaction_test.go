@@ -224,7 +224,15 @@ func TestNoLogShowsWhatIsPersonal(t *testing.T) {
 	}
 	link := must(db.Tokens().Create(ctx, u.ID, "change-email", time.Hour, []byte(personal("countess@example.com"))))(t)
 
-	for name, v := range map[string]any{"user": u, "disabled": disabled, "new": created, "import": imported, "session": s, "refresh": refresh, "one-time": link} {
+	guest, _, err := db.Identities().CreateGuest(ctx, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged := must(db.Identities().Merge(ctx, s.Token.Reveal(), guest.Token.Reveal()))(t)
+	_, secret, _ := strings.Cut(merged.Session.Token.Reveal(), ".")
+	personal(secret)
+
+	for name, v := range map[string]any{"merged": merged, "user": u, "disabled": disabled, "new": created, "import": imported, "session": s, "refresh": refresh, "one-time": link} {
 		for _, held := range []any{v, &v, []any{v}, map[string]any{"v": v}, struct{ V any }{v}, fmt.Errorf("about %v: %w", v, fmt.Errorf("%+v", v))} {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "% X", "%d"} {
 				if out := fmt.Sprintf(verb, held); c.in(out) {

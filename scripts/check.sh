@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The fast part of CI: what holds of every commit, in every module.
+# The fast part of CI: what holds of every commit, in every module. What it does less
+# than CI, which sets INSTRUMENT=all, is a table in docs/CONTRIBUTING.md.
 . "$(dirname "$0")/lib.sh"
 
 formatted() {
@@ -24,72 +25,99 @@ tidy() {
 	fi
 }
 
+# INSTRUMENT=all, as in CI, gives every test to the race detector. Without it all
+# tests run once without the detector, and again with it the packages whose code does
+# several things at once, and those tests of proof that do; with -short, which takes
+# some of the real hashes, of the schedules of a theft and of other long lists. To
+# build the root's tests for the detector takes longer than to run them: CI does.
+all= short=-short
+[ "${INSTRUMENT:-}" != all ] || all=yes short=
+
 # The race detector makes the hashes of x/crypto ten times slower and finds
-# nothing there: they share no memory. Only CI, with INSTRUMENT=all, watches them.
+# nothing there: they share no memory. Only CI watches them.
 hashing=-gcflags=golang.org/x/crypto/...=-race=false
-[ "${INSTRUMENT:-}" != all ] || hashing=
+[ ! "$all" ] || hashing=
 
-# Tests that also run without the detector: budgets that it would blur, and all
-# the real hashes of other systems, of which it is too slow for more than some.
-unraced='Allocations$|Lucia'
+# Tests that also run without the detector: budgets that it would blur, times of
+# hashing, of which it says nothing, and all the real hashes of other systems, of
+# which it is too slow for more than some. The examples hash as programs do, and are
+# left out there.
+unraced='Allocations$|Lucia|EverySchedule|TakesTooLong|WhatIsSlow|CostFollows|AttackBy|^Example'
 
-# unraced_packages prints the folders with such tests. The others need not be
-# built and linked a second time.
-unraced_packages() {
-	local dir
+# packages prints the folders of packages with files of some names in which a
+# pattern is found. The others need not be built and linked a second time.
+packages() {
+	local dir files=$1 pattern=$2
 	go list -f '{{.Dir}}' ./... | while read -r dir; do
-		! grep -qsE '^func (Test|Fuzz|Example)[A-Za-z0-9_]*(Allocations\(|Lucia)' "$dir"/*_test.go ||
-			echo "${dir/#"$PWD"/.}"
+		if [ "$files" = tests ]; then
+			! grep -qsE "$pattern" "$dir"/*_test.go
+		else
+			! find "$dir" -maxdepth 1 -name '*.go' -not -name '*_test.go' -exec grep -qE "$pattern" {} +
+		fi || echo "${dir/#"$PWD"/.}"
 	done
 }
 
-# The modules crash and e2e have scripts of their own, which run their tests;
-# what bench imports takes long to compile for the race detector. Vet has run:
-# go test does not repeat it.
+# concurrent prints a pattern of the tests of a folder that begin goroutines.
+concurrent() {
+	awk '/^func / { name = "" } /^func Test/ { sub(/^func /, ""); sub(/\(.*/, ""); name = $0 }
+		name && /go func|\.Go\(|together\(|meanwhile\(|inParallel\(|holdWriter\(/ { print name; name = "" }' "$1"/*_test.go |
+		paste -s -d '|' | sed 's/.*/^(&)$/'
+}
+
+# The modules crash and e2e and those of the engines have scripts of their own, which
+# run their tests; what bench, cmd and examples/signin import takes long to compile
+# for the race detector. Vet has run: go test does not repeat it.
 tests() {
-	local packages
+	local list
 	case ${PWD#"$root"/} in
-	crash | e2e) return ;;
-	bench)
-		go test -vet=off ./...
+	crash | e2e | snibpg | snibsqlite | snibetcd | snibprom | examples/engines) return ;;
+	bench | cmd | examples/signin)
+		go test -vet=off -timeout 30m $short ./...
 		return
 		;;
 	esac
-	if [ "$race" ]; then
-		go test -race ./... -vet=off $hashing
-		packages=$(unraced_packages)
-		[ -z "$packages" ] || go test -vet=off -run "$unraced" $packages
-	else
+	if [ ! "$race" ]; then
 		echo "!!!! NO C COMPILER: the tests run WITHOUT the race detector !!!!"
-		go test -vet=off ./...
+		go test -vet=off -timeout 30m $short ./...
+	elif [ "$all" ]; then
+		go test -race ./... -timeout 30m -skip '^Example' -vet=off $hashing
+		list=$(packages tests "^func (Example|(Test|Fuzz)[A-Za-z0-9_]*(Allocations\(|$unraced))")
+		[ -z "$list" ] || go test -vet=off -timeout 30m -run "$unraced" $list
+	else
+		go test -vet=off -timeout 30m $short ./...
+		list=$(packages code 'go func|\.Go\(|sync\.|atomic\.' | grep -vxE '\.|\./(proof|examples/.*|internal/policy)' || true)
+		[ -z "$list" ] || go test -race -vet=off -timeout 30m $short -skip '^Example' $hashing $list
+		[ "$PWD" != "$root" ] ||
+			go test -race -vet=off -timeout 30m $short -run "$(concurrent ./proof)" $hashing ./proof
 	fi
 }
 
-# Other systems: type-checked and vetted, tests included, never run. The modules
-# bench, crash and e2e are for Linux or the developers' machines and left out.
+# Other systems: built, never run. The modules bench, crash and e2e are for Linux or
+# the developers' machines and left out. Windows on 32 bits is two differences at once;
+# CI vets each, tests included, and the modules that are built for other systems.
 cross() {
-	local target module
-	for target in windows/amd64 darwin/arm64 linux/386; do
-		for module in . cmd/*/; do
-			[ -e "$module/go.mod" ] || continue
+	local target module does=build targets=windows/386 modules=.
+	[ ! "$all" ] || does=vet targets="windows/amd64 darwin/arm64 linux/386" modules=". cmd snibsqlite"
+	for target in $targets; do
+		for module in $modules; do
 			echo "$target $module"
 			(
 				cd "$module"
 				export CGO_ENABLED=0 GOOS="${target%/*}" GOARCH="${target#*/}"
-				go vet ./...
+				go $does ./...
 			)
 		done
 	done
 }
 
-# The engine and the accounts on 32 bits, where the kernel of this machine runs
-# them too.
+# The engine, and in CI the accounts, on 32 bits, where the kernel of this machine
+# runs them too.
 narrow() {
 	if [ "$(go env GOHOSTOS)/$(go env GOHOSTARCH)" != linux/amd64 ]; then
 		echo "!!!! NOT linux/amd64: nothing is run on 32 bits !!!!"
 		return
 	fi
-	CGO_ENABLED=0 GOARCH=386 go test . ./internal/kv/...
+	CGO_ENABLED=0 GOARCH=386 go test -vet=off -timeout 30m ${all:+.} ./internal/kv/...
 }
 
 # SQLite, badger and pebble, which bench measures, take minutes to compile and

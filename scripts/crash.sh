@@ -16,12 +16,24 @@ if ! command -v strace >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/
 fi
 
 cd crash
-step "crash states" go test -count=1 -v -run 'CrashStates|Plants|Counted' . -ops "${OPS:-60}" -lane-ops "${LANE_OPS:-10}" -full "${FULL:-4}" -samples "${SAMPLES:-3}"
-step "power cuts" go test -count=1 -v -run 'PowerCuts' . -cuts "${CUTS:-100}"
-step faults go test -count=1 -v -run 'Faults' . -fault-skip "${FAULT_SKIP:-4}"
-step histories go test -count=1 -v -run 'Histories' . -histories "${HISTORIES:-8s}"
-step kills go test -count=1 -v -run 'Kill' . -kill "${KILL:-15s}"
-step damage go test -count=1 -v -run 'Damage|Truth' . -damaged "${DAMAGED:-1500}"
-step space go test -count=1 -v -run 'Full|FileSize|Cramped' .
-step processes go test -count=1 -v -run 'HandOver|RestartInPlace|ChildrenAnd' .
-step load go test -count=1 -v ${race:+-race} -run 'Load' . -load "${LOAD:-15s}"
+program=$(mktemp -d)
+trap 'rm -rf "$program"' EXIT
+step build go test -c -o "$program/crash" . # once, for all steps but the last
+
+# tests TITLE PATTERN FLAGS... runs tests of the crash machinery, for TIMEOUT at most: a
+# binary of tests has no bound of its own.
+tests() {
+	local title=$1 pattern=$2
+	shift 2
+	step "$title" "$program/crash" -test.v -test.timeout "${TIMEOUT:-1h}" -test.run "$pattern" "$@"
+}
+
+tests "crash states" 'CrashStates|PlantsAre|Counted|Heard|EveryKind|Occasions' ${OPS:+-ops "$OPS"} -lane-ops "${LANE_OPS:-10}" -full "${FULL:-4}" -samples "${SAMPLES:-3}"
+tests "power cuts" 'PowerCuts' -cuts "${CUTS:-100}"
+tests faults 'Faults' -fault-skip "${FAULT_SKIP:-4}"
+tests histories 'Histories' -histories "${HISTORIES:-8s}"
+tests kills 'Kill' -kill "${KILL:-15s}"
+tests damage 'Damage|Truth' -damaged "${DAMAGED:-1500}"
+tests space 'Full|FileSize|Cramped'
+tests processes 'HandOver|RestartInPlace|ChildrenAnd'
+step load go test -count=1 -v -timeout "${TIMEOUT:-1h}" ${race:+-race} -run 'Load' . -load "${LOAD:-15s}"

@@ -4,6 +4,9 @@
 # written to the package's testdata/fuzz and belongs in a commit.
 . "$(dirname "$0")/lib.sh"
 
+# No target needs what bench and bench/http compile without it for minutes.
+export GOFLAGS="${GOFLAGS:-} -tags=light"
+
 # targets prints "package target" lines: go test lists the names of a package
 # and then the package.
 targets() {
@@ -15,20 +18,29 @@ targets() {
 # be done in the time there is. An input that fails is.
 #
 # Before Go 1.27 the engine itself may fail when its time is up, with nothing
-# but the line "context deadline exceeded" (go.dev/issue/75804). A failure of
-# the target names a place in the code, and mostly its input.
+# but the line "context deadline exceeded" (go.dev/issue/75804). So only progress
+# is printed at once, and the rest when the failure is one of the target.
 fuzz() {
 	local log
 	log=$(mktemp)
-	if go test -run '^$' -fuzz "^$2\$" -fuzztime "${FUZZTIME:-10s}" -fuzzminimizetime 1x "$1" 2>&1 | tee "$log"; then
-		rm "$log"
-	elif grep -qxE ' *context deadline exceeded' "$log" && ! grep -qE 'Failing input|panic:' "$log"; then
-		rm "$log"
+	if go test -run '^$' -fuzz "^$2\$" -fuzztime "${FUZZTIME:-10s}" -fuzzminimizetime 1x "$1" 2>&1 |
+		tee "$log" | awk '/^fuzz: / { print; fflush() }'; then
+		grep '^ok' "$log"
+	elif late "$2" "$log"; then
 		echo "$2: stopped late by the fuzzing engine, no failing input"
 	else
+		grep -v '^fuzz: elapsed' "$log" || true
 		rm "$log"
 		exit 1
 	fi
+	rm "$log"
+}
+
+# late TARGET LOG says whether the time was up, and nothing else: every other line is
+# a failure of the target, of its seeds or of the compiler.
+late() {
+	grep -qxE ' *context deadline exceeded' "$2" &&
+		! grep -vxE "fuzz: elapsed: .*| *context deadline exceeded|--- FAIL: $1 \([0-9.]+s\)|FAIL|exit status 1|FAIL[[:space:]].*" "$2"
 }
 
 fuzz_module() {

@@ -5,6 +5,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export GOWORK=off # a workspace around the checkout must not change the result
 
+# The path of a socket has 107 bytes at most, and tests put some below the folder of
+# temporary files.
+if [ "${TMPDIR:-}" ] && [ ${#TMPDIR} -gt 40 ] && [ -w /tmp ]; then export TMPDIR=/tmp; fi
+
 # modules prints the folder of every module, the root first.
 modules() {
 	find . -name go.mod -not -path '*/testdata/*' -not -path './out/*' |
@@ -17,14 +21,30 @@ each() {
 	for module in $(modules); do (cd "$module" && "$@"); done
 }
 
-# step TITLE COMMAND... runs the command and says how long it took. It must not
+# step TITLE COMMAND... runs the command and says how long it took: time that passed,
+# and that of the processors, which a busy machine does not change much. It must not
 # be used in a condition, where bash would ignore the errors inside.
 step() {
-	local title=$1 start=$SECONDS
+	local title=$1 TIMEFORMAT="== $1: %0R s, processors %0U s and %0S s in the kernel"
 	shift
 	echo "== $title"
-	"$@"
-	echo "== $title: ok, $((SECONDS - start)) s"
+	time "$@"
+}
+
+# lane COMMAND... begins a lane: it runs beside what follows, in a group of processes
+# of its own, and its last process is the last of lanes. A terminal would stop it where
+# it reads. end_lanes ends all of them; a signal to the script does so by its trap EXIT.
+lanes=()
+lane() {
+	set -m
+	("$@") </dev/null &
+	lanes+=($!)
+	set +m
+}
+end_lanes() {
+	local group
+	for group in "${lanes[@]}"; do kill -- "-$group" 2>/dev/null || true; done
+	wait "${lanes[@]}" 2>/dev/null || true
 }
 
 # The race detector needs cgo, and cgo a C compiler.

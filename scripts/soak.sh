@@ -11,12 +11,17 @@ case $duration in
 *) echo "DURATION=$duration: want a number and h, m or s" && exit 2 ;;
 esac
 
+drawn='Random|FlippedBits|SorterGives|Settled|Contract|GateUnderLoad'
 model=$(mktemp)
 trap 'rm -f "$model"' EXIT
 go test -c -o "$model" ./proof
 end=$((SECONDS + seconds / 2)) rounds=0
 while [ "$SECONDS" -lt "$end" ]; do
-	"$model" -test.run 'TestModel(Options)?$' -test.timeout 1h -steps "${STEPS:-5000}"
+	"$model" -test.run 'TestModel(Options)?$' -test.timeout 1h -seed 0 -steps "${STEPS:-5000}"
+	"$model" -test.run 'NoSecretIsEverInTheFile' -test.timeout 1h -security.seed 0
+	SNIB_TEST_SEED=draw go test -count=1 . -run 'SoFromTheBeginningHas'
+	(cd snibsqlite && SNIB_TEST_SEED=draw go test -count=1 . -run 'KilledWriter|DamagedPages')
+	SNIB_TEST_SEED=draw go test -count=1 ./codec ./internal/sorter ./internal/kv/... ./internal/phc -run "$drawn"
 	rounds=$((rounds + 1))
 done
 echo "model: $rounds rounds of ${STEPS:-5000} steps, no difference"

@@ -25,7 +25,7 @@ import (
 // cannot send this header.
 func (m *Manager) RequireKey(scope string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := m.clientContext(r)
+		ctx := m.ClientContext(r)
 		v, known := ctx.Value(keyOf{m}).(keyVisit)
 		if !known {
 			w.Header().Add("Vary", "Authorization")

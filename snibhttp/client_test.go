@@ -1,6 +1,7 @@
 package snibhttp_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -35,9 +36,20 @@ func TestTheClientBehindProxies(t *testing.T) {
 		{"a socket", "@", []string{"203.0.113.9"}, proxies, "@"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSite(t, func(_ *snib.Options, o *snibhttp.Options) { o.TrustedProxies = c.trusted })
+			var client func(snib.Attempt)
+			s := newSite(t, func(o *snib.Options, m *snibhttp.Options) {
+				m.TrustedProxies = c.trusted
+				o.Throttle.BeforeAuth = func(_ context.Context, a snib.Attempt) error { client(a); return nil }
+			})
 			r := s.request("POST", "/")
 			r.RemoteAddr, r.Header["X-Forwarded-For"] = c.peer, c.forwarded
+			var seen snib.Address
+			client = func(a snib.Attempt) { seen = a.Client }
+			s.db.AuthenticateUser(s.m.ClientContext(r), "email", "ada@example.com", "a guess")
+			want, err := netip.ParseAddr(c.want)
+			if known := err == nil; known != (seen != nil) || known && netip.AddrFrom16(seen.As16()).Unmap() != want {
+				t.Errorf("the context has %v, want %q", seen, c.want)
+			}
 			if got := s.m.SessionOptions(r).Attributes[snibhttp.AttrAddress]; got != c.want {
 				t.Errorf("the client is %q, want %q", got, c.want)
 			}
@@ -46,11 +58,11 @@ func TestTheClientBehindProxies(t *testing.T) {
 }
 
 // TestTheMiddlewareSaysWhoCalls: failures by strangers do not throttle the
-// signed-in user, and the network of the client reaches Options.BeforeAuth.
+// signed-in user, and the network of the client reaches Options.Throttle.BeforeAuth.
 func TestTheMiddlewareSaysWhoCalls(t *testing.T) {
 	var seen []snib.Address
 	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) {
-		o.BeforeAuth = nil
+		o.Throttle.BeforeAuth = nil
 	})
 	if _, err := s.db.UpdateUserPassword(t.Context(), s.user.ID, "the old password"); err != nil {
 		t.Fatal(err)

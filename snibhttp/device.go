@@ -77,7 +77,7 @@ func (m *Manager) withDevice(w http.ResponseWriter, r *http.Request, s snib.Sess
 	if !s.Persistent {
 		return nil
 	}
-	d, err := write(m.clientContext(r), s)
+	d, err := write(m.ClientContext(r), s)
 	if err == nil && d.ID != "" {
 		m.setDevice(w, r, d)
 	}

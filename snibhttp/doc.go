@@ -10,23 +10,12 @@
 // same person has filled in the form: a password of that form could be a stranger's.
 // So the form asks for the address alone, and the page of the link for the password:
 //
-//	u, err := db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: address})
-//	// At ErrIdentityTaken: if GetUserByProviderID has it unverified, mail another link.
-//	link, err := db.Tokens().Create(ctx, u.ID, "sign-up", 24*time.Hour, []byte(address))
+//	up, err := db.Identities().BeginSignUp(ctx, "email", address, 24*time.Hour)
+//	// Answer alike for every address; behind the answer mail up.Token, or, with
+//	// up.UserID, that there is an account.
 //
 //	// When the page of the link posts its token and a password:
-//	hash, err := db.HashPassword(ctx, password)
-//	err = db.Update(ctx, func(tx *snib.Tx) error {
-//		t, err := tx.Tokens().Use(ctx, "sign-up", token)
-//		if err != nil {
-//			return err
-//		}
-//		if _, err := tx.Identities().Verify(ctx, t.UserID, "email", string(t.Data)); err != nil {
-//			return err
-//		}
-//		u, err = tx.UpdateUserPassword(t.UserID, hash)
-//		return err
-//	})
+//	u, err := db.Identities().FinishSignUp(ctx, token, snib.NewUser{Password: password})
 //	_, err = manager.LogIn(w, r, u, manager.SessionOptions(r))
 //
 // # Signing in and out
@@ -117,14 +106,17 @@
 // proxies that send one of their own. Its token is that of a session. Clients
 // that keep a refresh token exchange it at [Manager.TokenHandler] and end it at
 // [Manager.RevokeHandler]; the handler that logs them in calls
-// [snib.DB.CreateRefreshToken] and answers with [WriteTokens]. A refresh token
-// that comes twice has been copied: Options.Reused tells the program.
+// [snib.Factors.LogInRefreshToken], which takes a code too, and answers with
+// [WriteTokens]. A refresh token that comes twice has been copied: Options.Reused
+// tells the program.
 //
 // That handler stands outside of the middleware, so it tells the database the
-// client itself, by [snib.WithClient]; without that, no limit of a network slows
-// down guesses at many accounts. The address is [AttrAddress] among the
-// attributes of [Manager.SessionOptions], which heeds Options.TrustedProxies, as
-// a text for [netip.ParseAddr].
+// client itself, by the context of [Manager.ClientContext]; without that, no limit of a
+// network slows down guesses at many accounts.
+//
+// A native client that sets a new password loses its refresh token with all others.
+// Give the token of its Authorization header to [snib.DB.ChangePassword], and log it
+// in by the new password, with the Token that came back in SessionOptions.Replaces.
 //
 // # API keys
 //

@@ -83,20 +83,27 @@ var statuses = []struct {
 	{snib.ErrSecondFactor, http.StatusUnauthorized},
 	{snib.ErrLinkRequired, http.StatusConflict},
 	{snib.ErrInvalidPending, http.StatusUnauthorized},
+	{snib.ErrInvalidChallenge, http.StatusUnauthorized},
+	{snib.ErrPasskeyCloned, http.StatusUnauthorized},
 	{snib.ErrFactorsClosed, http.StatusTooManyRequests},
 	{snib.ErrFactorNotFound, http.StatusNotFound},
 	{snib.ErrDeviceNotFound, http.StatusNotFound},
 	{ErrCrossOrigin, http.StatusForbidden},
 	{ErrScope, http.StatusForbidden},
 	{ErrRole, http.StatusForbidden},
+	{snib.ErrEnrolment, http.StatusForbidden},
 	{ErrHost, http.StatusMisdirectedRequest},
 	{ErrAuthorization, http.StatusBadRequest},
 	{snib.ErrInvalidInput, http.StatusBadRequest},
 	{snib.ErrInvalidOneTimeToken, http.StatusBadRequest},
 	{snib.ErrIdentityTaken, http.StatusConflict},
 	{snib.ErrAPIKeyLimit, http.StatusConflict},
+	{snib.ErrTooMany, http.StatusConflict},
+	{snib.ErrPasskeyTaken, http.StatusConflict},
+	{snib.ErrLastFactor, http.StatusConflict},
 	{snib.ErrLastHolder, http.StatusConflict},
 	{snib.ErrRoleHeld, http.StatusConflict},
+	{snib.ErrNotMergeable, http.StatusConflict},
 	{snib.ErrAttributeTaken, http.StatusConflict},
 	{snib.ErrThrottled, http.StatusTooManyRequests},
 	{ErrMethod, http.StatusMethodNotAllowed},
@@ -113,10 +120,11 @@ const retryAfter = "1"
 // credentials, a log-in that is not fresh and a user who is gone or disabled, 400
 // for an argument out of its bounds or a one-time token that is not good, 404 for a
 // factor that is not there, 409 for a taken identity or attribute, for the limit of
-// API keys, for a role that is held and for the last holder of one, 429 for too many
+// API keys and of what a user may have, for a role that is held and for the last holder of one, for accounts that cannot be merged, 403
+// for a first factor that nothing but a password proves, 429 for too many
 // attempts, with Retry-After unless a second step is closed, 429 for the limit of
 // one-time tokens (which a stranger must not see: it tells of an account), 401 with
-// the problem code [CodeSecondFactor] and the cookie of [Manager.SecondStep] for a
+// the problem code [CodeSecondFactor] or [CodeEnrolment] and the cookie of [Manager.SecondStep] for a
 // log-in that needs a second factor, and 503 with Retry-After for everything else,
 // which is the database's own trouble and is logged. The answer is that of Options.Refuse, or of [WriteStatus]; it
 // never says more of err than its status.
@@ -134,6 +142,9 @@ func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 	code := ""
 	if m.SecondStep(w, r, err) {
 		code = CodeSecondFactor
+		if e, _ := errors.AsType[*snib.SecondFactorError](err); e.Enrol {
+			code = CodeEnrolment
+		}
 	}
 	switch status {
 	case http.StatusUnauthorized:
@@ -169,6 +180,10 @@ func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 // [Manager.Error] answers snib.ErrSecondFactor.
 const CodeSecondFactor = "second_factor_required"
 
+// CodeEnrolment is that code where the user has no second factor and must have one
+// ([snib.SecondFactorError].Enrol): see [Manager.BeginTOTP].
+const CodeEnrolment = "second_factor_enrolment_required"
+
 // statusOf returns the status for an error and logs those of the database.
 func (m *Manager) statusOf(r *http.Request, err error) int {
 	for _, s := range statuses {
@@ -203,12 +218,12 @@ func challenge(err error) string {
 
 // details tell the reader of a status how to proceed.
 var details = map[int]string{
-	http.StatusBadRequest:         "The request cannot be understood.",
+	http.StatusBadRequest:         "The request cannot be understood, or the link that led here is no longer good.",
 	http.StatusUnauthorized:       "Sign in to go on.",
 	http.StatusForbidden:          "This is not allowed, or the request came from another site.",
 	http.StatusNotFound:           "There is no such thing.",
 	http.StatusMethodNotAllowed:   "This needs a POST.",
-	http.StatusConflict:           "Somebody has this already.",
+	http.StatusConflict:           "This is taken, at its limit, or must stay as it is.",
 	http.StatusMisdirectedRequest: "This program is not to be reached under this name.",
 	http.StatusTooManyRequests:    "Too many attempts. Wait before the next one.",
 	http.StatusServiceUnavailable: "The request could not be handled now. Try again.",
@@ -222,8 +237,11 @@ func WriteStatus(w http.ResponseWriter, r *http.Request, status int) { writeStat
 // writeStatus is WriteStatus with a code for programs, or "".
 func writeStatus(w http.ResponseWriter, r *http.Request, status int, code string) {
 	detail := details[status]
-	if code == CodeSecondFactor {
+	switch code {
+	case CodeSecondFactor:
 		detail = "Enter a code of your second factor to go on."
+	case CodeEnrolment:
+		detail = "Set up a second factor to go on."
 	}
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")

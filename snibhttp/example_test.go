@@ -204,14 +204,15 @@ func ExampleManager_TokenHandler() {
 	// 200 application/json no-store
 }
 
-// Who is not signed in is sent to the sign-in page.
+// A visitor who is not signed in is sent to the sign-in page, and a program that has
+// no API key is not.
 func ExampleOptions_refuse() {
 	db, _, done := open()
 	defer done()
 	sessions, err := snibhttp.New(db, &snibhttp.Options{
 		App: "notes",
 		Refuse: func(w http.ResponseWriter, r *http.Request, status int, _ error) {
-			if status == http.StatusUnauthorized && r.Method == http.MethodGet {
+			if status == http.StatusUnauthorized && r.Method == http.MethodGet && !strings.HasPrefix(r.URL.Path, "/api/") {
 				http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
 				return
 			}

@@ -9,6 +9,9 @@ import (
 	"github.com/snibdb/snib"
 )
 
+// secondFactors are the methods that stand for a second factor.
+const secondFactors = snib.MethodTOTP | snib.MethodRecoveryCode | snib.MethodPasskey | snib.MethodTrustedDevice
+
 // RequireFresh does the work of Require, and refuses with [ErrNotFresh] a
 // request whose user was authenticated longer than within ago, by the clock of
 // the database. It is for what a stolen session must not do: a change of the
@@ -18,11 +21,12 @@ import (
 // Neither use nor renewal of a session makes it fresh. A session that was
 // carried to another place ([snib.Proof]), or that a refresh token has given, is
 // as fresh as the log-in that it comes from. The time counts as of the
-// middleware's lookup.
+// middleware's lookup. A log-in in which a trusted device stood for the second
+// factor of the user is not fresh: Reauthenticate asks for the factor.
 func (m *Manager) RequireFresh(within time.Duration, next http.Handler) http.Handler {
 	return m.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, _, ok := m.FromContext(r.Context())
-		if !ok || s.ReadAt.Sub(s.AuthenticatedAt) > within {
+		if !ok || s.ReadAt.Sub(s.AuthenticatedAt) > within || s.Methods&secondFactors == snib.MethodTrustedDevice {
 			m.Error(w, r, ErrNotFresh)
 			return
 		}
@@ -97,7 +101,7 @@ func (m *Manager) replace(w http.ResponseWriter, r *http.Request, replace func(c
 	if _, _, err := m.whoever(r, c); err != nil { // extends an idle session
 		return snib.Session{}, err
 	}
-	s, err := replace(m.clientContext(r), c.cookies[0])
+	s, err := replace(m.ClientContext(r), c.cookies[0])
 	if errors.Is(err, snib.ErrInvalidSession) {
 		err = ErrUnauthenticated
 	}

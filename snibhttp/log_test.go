@@ -67,6 +67,7 @@ func TestTheTokenEndpointsExplainAHost(t *testing.T) {
 
 // TestStrangersWriteFewLines, of whatever kind, and none hides another kind.
 func TestStrangersWriteFewLines(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(o *snib.Options, h *snibhttp.Options) {
 		h.Hosts = []string{"notes.example"}
 		o.BusyTimeout = busyTimeout / 4

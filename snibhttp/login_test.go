@@ -131,6 +131,7 @@ func (s *site) refreshed() snib.User {
 
 // TestSetSessionThatFailsLeavesNoSession: its token has been thrown away.
 func TestSetSessionThatFailsLeavesNoSession(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = busyTimeout })
 	_, carried := s.session()
 	for what, r := range map[string]*http.Request{
@@ -296,6 +297,7 @@ func TestLogOutIsDoneForAClientThatHasGone(t *testing.T) {
 
 // TestLogOutThatFailsKeepsTheCookie: without it, nobody could try again.
 func TestLogOutThatFailsKeepsTheCookie(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = busyTimeout })
 	_, token := s.session()
 	s.busy(func() {
@@ -314,6 +316,7 @@ func TestLogOutThatFailsKeepsTheCookie(t *testing.T) {
 // TestManyCookiesCostLittle: what strangers send is looked up a few times, and
 // never in the writer's turn. Ours, which browsers send last, is among it.
 func TestManyCookiesCostLittle(t *testing.T) {
+	t.Parallel()
 	other := newSite(t, nil)
 	_, unknown := other.session()
 	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = busyTimeout })

@@ -96,9 +96,12 @@ func (m *Manager) SessionOptions(r *http.Request) snib.SessionOptions {
 	return o
 }
 
-// clientContext returns the context of r with the address of its client and the
-// known devices that it claims to be.
-func (m *Manager) clientContext(r *http.Request) context.Context {
+// ClientContext returns the context of r with the address of its client, which heeds
+// Options.TrustedProxies ([snib.WithClient]), and the known devices that it claims to
+// be ([snib.WithDevice]). The middleware and the methods that log in see to it
+// themselves; other handlers give it to what is throttled, such as
+// [snib.Factors.LogInRefreshToken] and BeginReset of [snib.OneTimeTokens].
+func (m *Manager) ClientContext(r *http.Request) context.Context {
 	ctx := r.Context()
 	if addr := m.proxies.client(r); addr.IsValid() {
 		ctx = snib.WithClient(ctx, addr)

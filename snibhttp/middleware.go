@@ -121,7 +121,7 @@ func (c visitContext) Value(key any) any {
 // withVisit returns r with v in its context, and what the database asks about
 // the caller: the client's address, and the session as proof of the user.
 func withVisit(r *http.Request, v *visit) *http.Request {
-	ctx := v.manager.clientContext(r)
+	ctx := v.manager.ClientContext(r)
 	if v.signedIn {
 		ctx = snib.WithProof(ctx, v.token)
 	}

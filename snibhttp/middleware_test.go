@@ -291,6 +291,7 @@ func (s *site) busy(f func()) {
 // TestABusyWriterShutsNobodyOut who is active; an idle session must be
 // extended first, and is not signed out either.
 func TestABusyWriterShutsNobodyOut(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = busyTimeout })
 	_, token := s.session()
 	s.clock.Advance(2 * time.Hour)

@@ -79,7 +79,8 @@ type Options struct {
 	// one that [WriteStatus] would answer with, which is also the one to call
 	// for statuses that need no answer of their own; err is why, for errors.Is,
 	// and not for the client to see. Cache-Control, Retry-After and
-	// WWW-Authenticate are set already. It is called concurrently.
+	// WWW-Authenticate are set already. Routes of RequireKey come here too:
+	// redirect where people ask for a page. It is called concurrently.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, err error)
 
 	// Reused is called when TokenHandler is presented a refresh token that was

@@ -50,19 +50,11 @@ func (m *Manager) SecondStep(w http.ResponseWriter, r *http.Request, err error) 
 // changes nothing (GET); ErrCrossOrigin, ErrHost, ErrAuthorization. Others are as
 // of [snib.Factors.FinishLogIn].
 func (m *Manager) FinishLogIn(w http.ResponseWriter, r *http.Request, code string) (snib.Session, error) {
-	c, err := m.mayLeave(r)
-	if err == nil && c.bearer {
-		err = ErrAuthorization
-	}
+	pending, err := m.Pending(w, r)
 	if err != nil {
 		return snib.Session{}, err
 	}
-	values, count := cookieValues(r.Header["Cookie"], m.cookie+pendingSuffix, 1)
-	if count != 1 { // another port or host has planted one: see deletePlanted
-		m.writePending(w, "", -1)
-		return snib.Session{}, snib.ErrInvalidPending
-	}
-	s, _, err := m.db.Factors().FinishLogIn(m.clientContext(r), values[0], code)
+	s, _, err := m.db.Factors().FinishLogIn(m.ClientContext(r), pending, code)
 	if err == nil {
 		err = m.SetSession(w, r, s)
 	}
@@ -74,6 +66,43 @@ func (m *Manager) FinishLogIn(w http.ResponseWriter, r *http.Request, code strin
 	}
 	s.Token = snib.Token{}
 	return s, nil
+}
+
+// Pending returns the first step of a log-in, which the request carries in a
+// cookie, for the methods of [snib.Factors] that take one, and for
+// [snib.Enrolling]. Errors are those of FinishLogIn that are not about the code.
+func (m *Manager) Pending(w http.ResponseWriter, r *http.Request) (string, error) {
+	c, err := m.mayLeave(r)
+	if err == nil && c.bearer {
+		err = ErrAuthorization
+	}
+	if err != nil {
+		return "", err
+	}
+	values, count := cookieValues(r.Header["Cookie"], m.cookie+pendingSuffix, 1)
+	if count != 1 { // another port or host has planted one: see deletePlanted
+		m.writePending(w, "", -1)
+		return "", snib.ErrInvalidPending
+	}
+	return values[0], nil
+}
+
+// BeginTOTP begins the factor of a user who must have one and has none, in the
+// second step of a log-in: see [snib.Enrolling]. Show its URI and a form for the
+// code, whose handler calls FinishLogIn, which confirms the factor and signs in.
+// issuer and name are as of [snib.Factors.BeginTOTP], and so are errors; others are
+// those of Pending. snib.ErrEnrolment is for a page that mails a one-time token.
+func (m *Manager) BeginTOTP(w http.ResponseWriter, r *http.Request, issuer, name string) (snib.TOTPEnrolment, error) {
+	pending, err := m.Pending(w, r)
+	if err != nil {
+		return snib.TOTPEnrolment{}, err
+	}
+	e, err := m.db.Factors().BeginTOTP(m.ClientContext(r), snib.Enrolling(pending), issuer, name)
+	if errors.Is(err, snib.ErrInvalidPending) {
+		m.writePending(w, "", -1)
+	}
+	noStore(w.Header())
+	return e, err
 }
 
 // writePending sets the cookie of the first step, in the place of one that this

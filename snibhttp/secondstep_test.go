@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -196,5 +197,88 @@ func TestTheHookGetsTheSecondStep(t *testing.T) {
 	wantStatus(t, res, http.StatusSeeOther)
 	if res.Header.Get("Location") != "/code" || cookies(res)[step] == "" {
 		t.Errorf("%q", res.Header)
+	}
+}
+
+// TestEnrolmentInTheSecondStep of a user who must have a factor and has none: from
+// a known browser a page shows the seed, and the code signs in.
+func TestEnrolmentInTheSecondStep(t *testing.T) {
+	key, err := snib.NewKey("k1", []byte(strings.Repeat("k", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := false
+	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) {
+		o.Keys, o.Factors.Require = []snib.Key{key}, func(snib.User) bool { return must }
+	})
+	home := s.device(s.user)
+	must = true
+	h := &holderSite{site: s}
+	var begun snib.TOTPEnrolment
+	s.mux.HandleFunc("/first", func(w http.ResponseWriter, r *http.Request) {
+		_, err := s.m.LogIn(w, r, s.refreshed(), s.m.SessionOptions(r))
+		s.m.Error(w, r, err)
+	})
+	s.mux.HandleFunc("/enrol", func(w http.ResponseWriter, r *http.Request) {
+		var err error
+		begun, err = s.m.BeginTOTP(w, r, "Notes", "phone")
+		s.answer(w, r, err)
+	})
+	s.mux.HandleFunc("/code", func(w http.ResponseWriter, r *http.Request) {
+		_, err := s.m.FinishLogIn(w, r, r.Header.Get("Code"))
+		s.answer(w, r, err)
+	})
+	res := s.serve(s.mux, s.request("POST", "/first", "Accept: application/json"))
+	wantStatus(t, res, http.StatusUnauthorized)
+	body, _ := io.ReadAll(res.Body)
+	if !strings.Contains(string(body), `"code":"`+snibhttp.CodeEnrolment+`"`) {
+		t.Errorf("%s", body)
+	}
+	step := ""
+	for _, c := range res.Cookies() {
+		if strings.HasSuffix(c.Name, "-step") {
+			step = "Cookie: " + c.Name + "=" + c.Value
+		}
+	}
+	wantStatus(t, s.serve(s.mux, s.request("POST", "/enrol", step)), http.StatusForbidden)
+	wantStatus(t, s.serve(s.mux, s.request("GET", "/enrol", step, deviceCookie+home)), http.StatusMethodNotAllowed)
+	wantStatus(t, s.serve(s.mux, s.request("POST", "/enrol", deviceCookie+home)), http.StatusUnauthorized)
+	wantStatus(t, s.serve(s.mux, s.request("POST", "/enrol", step, deviceCookie+home)), http.StatusNoContent)
+	all.issue("." + begun.Secret.Reveal())
+	if h.seed, err = base32.StdEncoding.DecodeString(begun.Secret.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	wantStatus(t, s.serve(s.mux, s.request("POST", "/code", step, "Code: "+h.code())), http.StatusForbidden)
+	res = s.serve(s.mux, s.request("POST", "/code", step, deviceCookie+home, "Code: "+h.code()))
+	wantStatus(t, res, http.StatusNoContent)
+	if c := res.Cookies(); c[0].Name != "__Host-notes" || !s.valid(c[0].Value) {
+		t.Error("the cookie is of no session")
+	}
+}
+
+// TestRequireFreshTakesNoTrustedDevice for the second factor.
+func TestRequireFreshTakesNoTrustedDevice(t *testing.T) {
+	h := newHolderSite(t, nil)
+	_, _, err := h.db.LogIn(t.Context(), "email", "ada@example.com", password, snib.SessionOptions{})
+	e, _ := errors.AsType[*snib.SecondFactorError](err)
+	complete, _, err := h.db.Factors().FinishLogIn(t.Context(), e.Pending.Reveal(), h.code())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := h.db.Devices().Trust(t.Context(), complete, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byDevice, _, err := h.db.LogIn(snib.WithDevice(t.Context(), d.Token.Reveal()), "email", "ada@example.com", password, snib.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []snib.Session{complete, byDevice} {
+		all.issue(s.Token.Reveal())
+		want := http.StatusNotFound
+		if s.ID == byDevice.ID {
+			want = http.StatusUnauthorized
+		}
+		wantStatus(t, h.serve(h.m.RequireFresh(time.Hour, http.NotFoundHandler()), h.request("GET", "/", cookie+s.Token.Reveal())), want)
 	}
 }

@@ -52,7 +52,7 @@ func WriteTokens(w http.ResponseWriter, s snib.Session, t snib.RefreshToken) err
 }
 
 func (m *Manager) refresh(w http.ResponseWriter, r *http.Request, form url.Values) error {
-	r = r.WithContext(m.clientContext(r))
+	r = r.WithContext(m.ClientContext(r))
 	token := form.Get("refresh_token")
 	switch {
 	case form.Get("grant_type") == "":

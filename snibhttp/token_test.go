@@ -182,6 +182,7 @@ func TestTokenEndpointAfterTheEnd(t *testing.T) {
 // TestTokenEndpointsKeepTheTokenInTrouble: a client throws its token away at
 // invalid_grant, and must not for a full disk.
 func TestTokenEndpointsKeepTheTokenInTrouble(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(o *snib.Options, _ *snibhttp.Options) { o.BusyTimeout = busyTimeout })
 	token := s.refreshToken()
 	both := map[string]string{"/token": "grant_type=refresh_token&refresh_token=" + token, "/revoke": "token=" + token}

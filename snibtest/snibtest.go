@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/testopen"
 )
 
 // NewDB opens a new database in a temporary directory. When the test ends, it
@@ -28,7 +29,7 @@ func NewDB(tb testing.TB, opts *snib.Options) *snib.DB {
 // OpenDB is NewDB for a file that may exist.
 func OpenDB(tb testing.TB, path string, opts *snib.Options) *snib.DB {
 	tb.Helper()
-	db, err := snib.Open(path, Fast(opts))
+	db, err := testopen.Open(path, Fast(opts))
 	if err != nil {
 		tb.Fatalf("opening the database: %v", err)
 	}
@@ -52,8 +53,9 @@ func CheckAndClose(tb testing.TB, db *snib.DB) {
 }
 
 // Fast returns a copy of opts that does not sync, hashes with next to no work,
-// and waits for its turn to hash as long as a busy machine takes. opts may be
-// nil; parameters of hashing that are set are kept.
+// and waits for its turn to hash as long as a busy machine takes; how slow it is
+// refuses no imported hash. opts may be nil; parameters of hashing that are set
+// are kept.
 func Fast(opts *snib.Options) *snib.Options {
 	var o snib.Options
 	if opts != nil {
@@ -65,6 +67,7 @@ func Fast(opts *snib.Options) *snib.Options {
 	p.MemoryKiB = cmp.Or(p.MemoryKiB, 8*uint32(p.Parallelism))
 	p.Time = cmp.Or(p.Time, 1)
 	p.QueueTime = cmp.Or(p.QueueTime, -1)
+	p.MaxImportTime = cmp.Or(p.MaxImportTime, -1)
 	return &o
 }
 

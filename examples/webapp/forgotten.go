@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -9,11 +8,8 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// A link for a forgotten password is good once, and this long.
-const (
-	purposeReset = "reset-password"
-	resetFor     = time.Hour
-)
+// resetFor is how long a link for a forgotten password is good.
+const resetFor = time.Hour
 
 func forgottenPage() page {
 	return page{
@@ -34,11 +30,11 @@ func (a *app) forgotten(w http.ResponseWriter, r *http.Request) error {
 	if !p.Form.read(r) {
 		return a.showForm(w, r, p)
 	}
-	// Counted alike for every address: nobody's mailbox is flooded.
-	if err := a.db.Throttle().Begin(r.Context(), purposeReset, p.Form.get("email")); err != nil {
-		return err // 429
+	request, err := a.db.Tokens().BeginReset(r.Context(), provider, p.Form.get("email"), resetFor)
+	if err != nil {
+		return err // 429, alike for every address: nobody's mailbox is flooded
 	}
-	a.outbox.sendReset(p.Form.get("email"))
+	a.outbox.sendReset(request)
 	http.Redirect(w, r, "/forgotten/sent", http.StatusSeeOther)
 	return nil
 }
@@ -68,7 +64,7 @@ func (a *app) showReset(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store") // the token is in the page
 	token := r.URL.Query().Get("token")
 	p := resetPage(token)
-	_, err := a.db.Tokens().Peek(r.Context(), purposeReset, token)
+	_, err := a.db.Tokens().PeekReset(r.Context(), token)
 	switch {
 	case errors.Is(err, snib.ErrInvalidOneTimeToken):
 		p.Form.fail("new_password", linkIsOver)
@@ -78,7 +74,8 @@ func (a *app) showReset(w http.ResponseWriter, r *http.Request) error {
 	return a.showForm(w, r, p)
 }
 
-// reset sets the password for who has the link.
+// reset sets the password for who has the link. With it end all sessions, and all
+// other links.
 func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	token := r.PostFormValue("token")
@@ -87,7 +84,7 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
 	if !f.read(r) {
 		return a.showForm(w, r, p)
 	}
-	err := a.setByLink(r.Context(), token, f.get("new_password"))
+	_, err := a.db.Tokens().FinishReset(r.Context(), token, f.get("new_password"))
 	switch {
 	case errors.Is(err, snib.ErrInvalidOneTimeToken):
 		f.fail("new_password", linkIsOver)
@@ -98,33 +95,4 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return done(w, r, "/sign-in", "reset")
-}
-
-// setByLink uses the token and sets the password in one transaction: both happen
-// or neither. With it end all sessions, and all other links.
-func (a *app) setByLink(ctx context.Context, token, password string) error {
-	// A stranger without a link has nothing hashed.
-	if _, err := a.db.Tokens().Peek(ctx, purposeReset, token); err != nil {
-		return err
-	}
-	// Takes long, and so comes before the transaction. The token has a turn of
-	// its own, whatever strangers have hashed meanwhile.
-	hash, err := a.db.HashPassword(snib.WithProof(ctx, token), password)
-	if err != nil {
-		return err
-	}
-	var id snib.UserID
-	if err := a.db.Update(ctx, func(tx *snib.Tx) error {
-		used, err := tx.Tokens().Use(ctx, purposeReset, token)
-		if err != nil {
-			return err
-		}
-		id = used.UserID
-		_, err = tx.UpdateUserPassword(id, hash)
-		return err
-	}); err != nil {
-		return err
-	}
-	// The new password must not wait for failures with the old one.
-	return a.db.Throttle().Unlock(ctx, id)
 }

@@ -26,7 +26,17 @@ import (
 type Clock struct {
 	wall   func() time.Time
 	anchor atomic.Pointer[anchor]
+	kind   kind
 }
+
+// kind is where a Clock gets its time from.
+type kind uint8
+
+const (
+	own      kind = iota // the wall of one process on one file
+	store                // the clock of a store: see Follow
+	machines             // the walls of several machines: see Join
+)
 
 // An anchor pairs a floor with the reading at which it was set. Immutable.
 type anchor struct {
@@ -80,6 +90,9 @@ func New(wall func() time.Time) *Clock {
 // given epoch and stored floor. It raises the floor in memory when the wall
 // clock is ahead, so that a later step back cannot be seen.
 func (c *Clock) Now(epoch uint32, floor int64) int64 {
+	if c.kind == store {
+		return c.ofStore().UnixMilli()
+	}
 	reading := c.wall()
 	for {
 		a := c.anchor.Load()
@@ -106,19 +119,35 @@ func (c *Clock) Now(epoch uint32, floor int64) int64 {
 }
 
 // Latest returns the time in Unix milliseconds of the newest epoch seen.
-func (c *Clock) Latest() int64 { return c.Now(c.anchor.Load().epoch, 0) }
+func (c *Clock) Latest() int64 {
+	switch c.kind {
+	case store:
+		return c.ofStore().UnixMilli()
+	case machines:
+		return c.anchor.Load().running(c.wall()) / 1e6
+	}
+	return c.Now(c.anchor.Load().epoch, 0)
+}
 
 // Believable reports whether a reading of the wall clock can be true.
 func Believable(reading time.Time) bool {
 	return reading.After(Min) && reading.Before(Max)
 }
 
-// Wall returns the reading of the wall clock.
-func (c *Clock) Wall() time.Time { return c.wall() }
+// Wall returns the reading of the wall clock, or of the store's that it follows.
+func (c *Clock) Wall() time.Time {
+	if c.kind == store {
+		return c.ofStore()
+	}
+	return c.wall()
+}
 
 // Behind returns how far the wall clock is behind this one, after a step back
 // or because of a dead clock.
 func (c *Clock) Behind() time.Duration {
+	if c.kind == store {
+		return 0
+	}
 	wall := c.wall().UnixMilli()
 	return time.Duration(max(0, c.Latest()-wall)) * time.Millisecond
 }
@@ -141,3 +170,7 @@ func After(ms int64, d time.Duration) int64 {
 	}
 	return ms + d.Milliseconds()
 }
+
+// Tolerance is how much clocks may differ before it is an event. A time that is given
+// and no further ahead is taken for now.
+const Tolerance = 5 * time.Minute

@@ -28,6 +28,9 @@ const (
 	Malformed   = "malformed"
 	NotAllowed  = "not_allowed"
 	Unsupported = "unsupported"
+	Ambiguous   = "ambiguous"
+	Taken       = "taken"
+	OutOfRange  = "out_of_range"
 )
 
 func malformed(reason string) Fault { return Fault{Code: Malformed, Reason: reason} }

@@ -60,7 +60,7 @@ func Prefix(rule, prefix string) (folded string, ok bool) {
 func username(name string) (key string, fault Fault) {
 	key, err := precis.UsernameCaseMapped.String(name)
 	if err != nil || key == "" || len(key) > MaxIdentifier || strings.ContainsAny(key, `@/\:`) {
-		return "", malformed(`must be a user name (RFC 8265) without @ / \ and colon`)
+		return "", malformed(`must be a user name without spaces and @ / \ : (RFC 8265)`)
 	}
 	return key, Fault{}
 }

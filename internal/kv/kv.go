@@ -85,8 +85,8 @@ type Reader interface {
 // must not be modified before the next read.
 type Wanter interface{ Want(refs []Ref) }
 
-// Rows is a Reader of an engine whose store the application shares: it reads
-// and removes rows of the application's own, in ordered sets of keys that have
+// Rows is a Reader of an engine whose store the application shares: it reads,
+// moves and removes rows of the application's own, in ordered sets of keys that have
 // names. An engine that stands alone has no such method. See [RowsOf].
 type Rows interface {
 	// ScanRows is Scan for a set; one that is missing is empty. The value of a
@@ -98,21 +98,23 @@ type Rows interface {
 	// in it, which go first. The rows do not count against MaxWrites: they were
 	// put without it. ErrReadOnly outside of a Tx.
 	DeleteRows(set string, from, to []byte, limit int) (int, error)
+
+	// MoveRows gives the keys of a set that begin with from the beginning to in its
+	// place, and returns how many it has moved, counted as by DeleteRows. Values and
+	// all that is in sets inside the set stay as they are. The caller has looked that
+	// the new keys are free: one that is taken is an error of the engine. It has no
+	// bound but the caller's, and ErrReadOnly as DeleteRows.
+	MoveRows(set string, from, to []byte) (int, error)
 }
 
 // RowsOf returns the Rows of a Reader, under wrappers that have the method
 // Unwrap() Reader; errors.ErrUnsupported if the engine has none.
 func RowsOf(r Reader) (Rows, error) {
-	for {
-		if rows, ok := r.(Rows); ok {
-			return rows, nil
-		}
-		outer, ok := r.(interface{ Unwrap() Reader })
-		if !ok {
-			return nil, fmt.Errorf("rows beside the accounts: %w", errors.ErrUnsupported)
-		}
-		r = outer.Unwrap()
+	rows, ok := As[Rows](r)
+	if !ok {
+		return nil, fmt.Errorf("rows beside the accounts: %w", errors.ErrUnsupported)
 	}
+	return rows, nil
 }
 
 // Tx is a read-write transaction.
@@ -151,6 +153,9 @@ type Snapshot interface {
 	Version() uint64
 }
 
+// Versioned is a Reader that names the commit that it sees, as a Snapshot does.
+type Versioned interface{ Version() uint64 }
+
 // Store is an engine. It is safe for concurrent use.
 //
 // Closures given to View, Update and Apply may run more than once, one run
@@ -162,10 +167,11 @@ type Snapshot interface {
 //
 // Update, Apply and Exclusive have three outcomes: nil means durable and seen
 // by every transaction that begins later, an error means that certainly nothing
-// was written, and [ErrUnknown] means that either may be. After ErrUnknown the
-// store is poisoned: every call but Close returns an error that is ErrClosed
-// and says why. It is not ErrUnknown itself: a call refused afterwards has
-// certainly written nothing.
+// was written, and [ErrUnknown] means that either may be. After ErrUnknown an
+// engine on a file is poisoned: every call but Close returns an error that is
+// ErrClosed and says why. It is not ErrUnknown itself: a call refused afterwards
+// has certainly written nothing. An engine on a server goes on: the next
+// transaction reads the outcome.
 //
 // ctx is honoured before and while waiting. A transaction that has begun is
 // not abandoned.
@@ -179,8 +185,9 @@ type Store interface {
 	Update(ctx context.Context, fn func(Tx) error) error
 
 	// Pin returns a snapshot that sees every commit acknowledged before the
-	// call. The caller releases it soon, on the same goroutine, and holds no
-	// other meanwhile. If a read of the snapshot returns ErrAgain, the caller
+	// call. Its reads may fix it, as in View: they see later commits too, but all
+	// the same ones. The caller releases it soon, on the same goroutine, and holds
+	// no other meanwhile. If a read of the snapshot returns ErrAgain, the caller
 	// releases it, pins another and reads everything anew.
 	Pin(ctx context.Context) (Snapshot, error)
 

@@ -36,7 +36,7 @@ func (m *Model) CreateKey(session, user string, ttl int64, id, token string) err
 		if s == nil || m.State(s) != Active {
 			return ErrInvalidSession
 		}
-		if user = s.User; m.Now-s.Auth > freshFor {
+		if user = s.User; m.Now-s.Auth > freshFor || m.Users[user].holds() && s.Methods&provenFactors == 0 {
 			return ErrNotFresh
 		}
 	}

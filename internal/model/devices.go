@@ -61,7 +61,7 @@ func (m *Model) Trust(session, user, carried string, life int64, id, token strin
 		return "", err
 	}
 	s := m.Sessions[session]
-	if m.Users[user].Seed != "" && (m.Now-s.Auth > freshFor || s.Methods&provenFactors == 0) {
+	if m.Users[user].holds() && (m.Now-s.Auth > freshFor || s.Methods&provenFactors == 0) {
 		return "", ErrNotFresh
 	}
 	d := m.KnownDevice(user, carried)

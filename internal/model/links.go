@@ -13,6 +13,7 @@ type Link struct {
 	Version                  uint64 // of the user's credentials
 	Created, Expires         int64
 	Move                     Identity // of BeginMove
+	Mailed                   Identity // of StoreReset; zero of CreateReset
 }
 
 // linkStands reports whether nothing has ended a one-time token, but perhaps
@@ -118,4 +119,64 @@ func (m *Model) UseLink(purpose, token string) (user string, err error) {
 	}
 	delete(m.Links, l.ID)
 	return l.User, nil
+}
+
+// ResetPurpose is that of the one-time tokens that set a forgotten password.
+const ResetPurpose = "snib:reset"
+
+// mayReset reports whether the password can be set by a mail to x: it is proven, or
+// nothing else leads to the account.
+func (u *User) mayReset(x Identity) bool {
+	i := u.find(x)
+	return i >= 0 && (u.Identities[i].Verified != 0 || len(u.Identities) == 1 && !u.holds())
+}
+
+// StoreReset makes the newest link for the user with x, and those void that were mailed
+// before.
+func (m *Model) StoreReset(x Identity, ttl int64, id, token string) error {
+	u := m.Owner(x)
+	if u == nil || !u.mayReset(x) {
+		return ErrUserNotFound
+	}
+	mailed := u.Identities[u.find(x)]
+	mailed.Verified = 0
+	return m.createReset(u.ID, mailed, ttl, id, token)
+}
+
+// CreateReset is StoreReset by an operator, for any user. All older links are void.
+func (m *Model) CreateReset(user string, ttl int64, id, token string) error {
+	return m.createReset(user, Identity{}, ttl, id, token)
+}
+
+func (m *Model) createReset(user string, mailed Identity, ttl int64, id, token string) error {
+	if err := m.CreateLink(user, ResetPurpose, ttl, id, token); err != nil {
+		return err
+	}
+	m.Links[id].Mailed = mailed
+	byMail := mailed != Identity{}
+	maps.DeleteFunc(m.Links, func(other string, l *Link) bool {
+		return l.User == user && l.Purpose == ResetPurpose && other != id && (!byMail || l.Mailed != Identity{})
+	})
+	return nil
+}
+
+// FinishReset uses a link and sets the password; the address of the mail is proven
+// by it.
+func (m *Model) FinishReset(token, password string) (user string, err error) {
+	l, err := m.PeekLink(ResetPurpose, token)
+	if err != nil {
+		return "", err
+	}
+	mailed := l.Mailed != Identity{}
+	if mailed {
+		u := m.Users[l.User]
+		i := u.find(l.Mailed)
+		if !u.mayReset(l.Mailed) || u.Identities[i].Identifier != l.Mailed.Identifier {
+			return "", ErrInvalidOneTimeToken
+		}
+		if u.Identities[i].Verified == 0 {
+			u.Identities[i].Verified = m.Now
+		}
+	}
+	return l.User, m.SetPassword(l.User, password)
 }

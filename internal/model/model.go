@@ -29,6 +29,7 @@ var (
 	ErrAPIKeyLimit         = errors.New("limit of API keys")
 	ErrLastHolder          = errors.New("last holder")
 	ErrNotFresh            = errors.New("not fresh")
+	ErrNotMergeable        = errors.New("not mergeable")
 	ErrInvalidInput        = errors.New("invalid input")
 	ErrTooLarge            = errors.New("too large")
 )
@@ -69,6 +70,9 @@ type Model struct {
 	Links    map[string]*Link // one-time tokens
 	Devices  map[string]*Device
 	Keys     map[string]*APIKey
+	SignUps  map[string]SignUp // by token
+
+	Invitations map[string]*Invitation
 }
 
 // User is an account.
@@ -81,9 +85,12 @@ type User struct {
 	Version         uint64
 	Roles           []string // ascending
 	Disabled        bool
-	Seed            string // of a second factor; "" without one
-	Step            int64  // of its last code
+	Seed            string   // of a second factor; "" without one
+	Passkeys        []string // credential ids
+	Step            int64    // of its last code
 	Reason          string
+	Guest           bool
+	Seen            int64 // of a guest, as far as it is stored
 	Created, Update int64
 }
 
@@ -91,7 +98,7 @@ type User struct {
 func New(p Policy, now int64) *Model {
 	return &Model{
 		Policy: p, Now: now, Memory: NewMemory(),
-		Users: map[string]*User{}, Sessions: map[string]*Session{}, Families: map[string]*Family{}, Links: map[string]*Link{}, Devices: map[string]*Device{}, Keys: map[string]*APIKey{},
+		Users: map[string]*User{}, Sessions: map[string]*Session{}, Families: map[string]*Family{}, Links: map[string]*Link{}, Devices: map[string]*Device{}, Keys: map[string]*APIKey{}, SignUps: map[string]SignUp{}, Invitations: map[string]*Invitation{},
 	}
 }
 
@@ -164,6 +171,7 @@ func (m *Model) Clone() *Model {
 		copied := *k
 		c.Keys[id] = &copied
 	}
+	c.Invitations = maps.Clone(m.Invitations) // none of which changes
 	return &c
 }
 
@@ -262,6 +270,7 @@ func (m *Model) update(id string, change func(u *User) error) error {
 	if err := change(u); err != nil {
 		return err
 	}
+	m.upgrade(u)
 	if !reflect.DeepEqual(before, *u) {
 		u.Update = m.Now
 	}

@@ -37,13 +37,14 @@ func (m *Model) Withdraw(id, role string) error {
 	})
 }
 
-// mayLose is ErrLastHolder if u alone can act by the protected role.
+// mayLose is ErrLastHolder if u alone can act by the protected role. One without an
+// identity may have no way in.
 func (m *Model) mayLose(u *User, role string) error {
 	if role != m.Protected || u.Disabled || !slices.Contains(u.Roles, role) {
 		return nil
 	}
 	for _, other := range m.Users {
-		if other.ID != u.ID && !other.Disabled && slices.Contains(other.Roles, role) {
+		if other.ID != u.ID && !other.Disabled && len(other.Identities) > 0 && slices.Contains(other.Roles, role) {
 			return nil
 		}
 	}

@@ -310,7 +310,11 @@ func (m *Model) Extend(token string) error {
 	if s == nil || m.State(s) == Dead {
 		return ErrInvalidSession
 	}
-	if s.Family == "" && (m.State(s) == Idle || m.Now-s.Used >= min(m.ExtendEvery, orPolicy(s.Traits.Active, m.Active)/2)) {
+	active := orPolicy(s.Traits.Active, m.Active)
+	if s.short() { // its own life is the distance of its deadlines, which the absolute one may have cut
+		active = min(active, s.ActiveUntil-s.Used)
+	}
+	if s.Family == "" && (m.State(s) == Idle || m.Now-s.Used >= min(m.ExtendEvery, active/2)) {
 		m.deadlines(s)
 	}
 	return nil
@@ -561,7 +565,8 @@ func (m *Model) EndEverything() { m.Epoch++ }
 // Sweep removes the records that have been dead for a day and returns how many.
 func (m *Model) Sweep() int {
 	old := func(epoch int, until int64) bool { return epoch != m.Epoch || m.Now-until >= day }
-	n := len(m.Sessions) + len(m.Families) + len(m.Links) + len(m.Devices) + len(m.Keys)
+	guests := m.sweepGuests()
+	n := guests + len(m.Sessions) + len(m.Families) + len(m.Links) + len(m.Devices) + len(m.Keys)
 	maps.DeleteFunc(m.Sessions, func(_ string, s *Session) bool { return old(s.Epoch, s.IdleUntil) })
 	maps.DeleteFunc(m.Families, func(_ string, f *Family) bool {
 		if f.Revoked {
@@ -574,5 +579,5 @@ func (m *Model) Sweep() int {
 	maps.DeleteFunc(m.Keys, func(_ string, k *APIKey) bool {
 		return k.Epoch != m.Epoch || k.Expires != 0 && m.Now-k.Expires >= day
 	})
-	return n - len(m.Sessions) - len(m.Families) - len(m.Links) - len(m.Devices) - len(m.Keys)
+	return m.sweepInvitations() + n - len(m.Sessions) - len(m.Families) - len(m.Links) - len(m.Devices) - len(m.Keys)
 }

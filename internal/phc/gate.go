@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/snibdb/snib/internal/latency"
 )
 
 // A gate admits computations as long as their weights together stay within a
@@ -32,6 +34,8 @@ type gate struct {
 	served  time.Duration // how much time the line admitted last had had
 
 	arrivals uint64 // of lines
+
+	waits, works latency.Histogram // of the admitted: before, and after
 }
 
 // newGate makes a gate through which lanes computations of equal weight fit.
@@ -54,7 +58,7 @@ func (g *gate) enter(ctx context.Context, j job) (leave func(), err error) {
 	}
 	turn := turnOf(ctx)
 	t := &ticket{job: j, admitted: make(chan struct{}), refused: make(chan struct{})}
-	leave = func() { g.leave(j) }
+	came := latency.Start()
 
 	g.mu.Lock()
 	if err := g.queueLocked(t, lineKey{turn.Key, turn.Proven, j.heavy}); err != nil {
@@ -69,7 +73,12 @@ func (g *gate) enter(ctx context.Context, j job) (leave func(), err error) {
 		return nil, err
 	}
 	turn.began.Store(true)
-	return leave, nil
+	g.waits.Observe(came.Elapsed())
+	began := latency.Start()
+	return func() {
+		g.works.Observe(began.Elapsed())
+		g.leave(j)
+	}, nil
 }
 
 // await waits for the verdict on a ticket.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/snibdb/snib/internal/testseed"
 )
 
 // An arrival is a caller of enter in a goroutine of its own.
@@ -206,8 +208,7 @@ func TestGateAbandonsAfterAdmission(t *testing.T) {
 // counts by itself what runs.
 func TestGateUnderLoad(t *testing.T) {
 	const total, callers, rounds = 16, 32, 200
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.Of(t)
 	g := newGate(total, callers, 4, 0)
 	var inside atomic.Int64
 	var wg sync.WaitGroup

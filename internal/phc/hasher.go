@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
+
+	"github.com/snibdb/snib/internal/latency"
 )
 
 const (
@@ -402,3 +404,7 @@ func (h *Hasher) Class(hash Hash) string {
 // Stats returns how many calls compute and wait at this moment, and how many
 // were turned away with [ErrBusy] since the Hasher was made.
 func (h *Hasher) Stats() (running, waiting int, busy uint64) { return h.gate.stats() }
+
+// Times are how long computations have waited for their turn, and how long the
+// turns were.
+func (h *Hasher) Times() (waits, works *latency.Histogram) { return &h.gate.waits, &h.gate.works }

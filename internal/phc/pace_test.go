@@ -2,6 +2,7 @@ package phc
 
 import (
 	"errors"
+	"math"
 	"testing"
 	"time"
 )
@@ -59,12 +60,17 @@ func TestCostFollowsTheParameters(t *testing.T) {
 		if ratio < 3.9 || ratio > 4.1 {
 			t.Errorf("%s: %v, %s: %v, want four times that", cheap.Class(), cheap.Cost(), dear.Class(), dear.Cost())
 		}
-		start := time.Now()
-		if _, err := cheap.scheme.match(&cheap, "password"); err != nil {
-			t.Fatal(err)
+		took := time.Duration(math.MaxInt64)
+		for range 50 { // other programs may run meanwhile: the least is what it needs
+			start := time.Now()
+			if _, err := cheap.scheme.match(&cheap, "password"); err != nil {
+				t.Fatal(err)
+			}
+			if took = min(took, time.Since(start)); took <= 100*cheap.Cost() {
+				break
+			}
 		}
-		// Other programs may run meanwhile, and short passwords take less.
-		if took := time.Since(start); took > 100*cheap.Cost() || cheap.Cost() > 100*took {
+		if took > 100*cheap.Cost() || cheap.Cost() > 100*took { // short passwords take less
 			t.Errorf("%s took %v, estimated %v", cheap.Class(), took, cheap.Cost())
 		}
 	}

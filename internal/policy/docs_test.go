@@ -148,14 +148,16 @@ func TestTestCommand(t *testing.T) {
 }
 
 // TestHygiene: the text of the repository is about the library. It names no
-// folder of the machine it was written on, and leaves to the environment from
-// where modules are fetched.
+// folder of the machine it was written on, leaves to the environment from where
+// modules are fetched, and holds no program that somebody has built.
 func TestHygiene(t *testing.T) {
 	unwanted := regexp.MustCompile(`(?:^|[\s"'=(:])/(?:work|root|home|Users|tmp/[a-z_]+)/` +
 		`|(?i:\b(?:proxy|registry|sum)\.[a-z0-9-]+\.(?:org|com|io|dev|net)\b)` +
 		`|\bGO(?:PROXY|SUMDB|NOPROXY|NOSUMDB|PRIVATE|INSECURE)=`)
 	for _, name := range files() {
-		if found := unwanted.FindString(read(name)); found != "" {
+		if strings.HasPrefix(read(name), "\x7fELF") {
+			t.Errorf("%s is a program", name)
+		} else if found := unwanted.FindString(read(name)); found != "" {
 			t.Errorf("%s contains %q", name, found)
 		}
 	}

@@ -21,7 +21,7 @@ const root = "../.." // of the repository
 
 // testSupport are folders of the root module whose code exists for tests,
 // ours or users', though its files do not end in _test.go.
-var testSupport = []string{"internal/kv/kvtest", "internal/kv/faultkv", "internal/kv/farkv", "internal/model", "proof", "snibtest"}
+var testSupport = []string{"internal/kv/kvtest", "internal/kv/faultkv", "internal/kv/farkv", "internal/kv/sharedkv", "internal/kv/dbtest", "internal/kv/suite", "internal/accounttest", "internal/lan", "internal/model", "internal/testopen", "internal/testrecords", "internal/testseed", "proof", "snibtest"}
 
 // A source is one Go file outside testdata.
 type source struct {
@@ -41,7 +41,7 @@ func (s *source) library() bool {
 // public reports whether users can import the package of the file.
 func (s *source) public() bool {
 	return s.module == "." && !strings.HasSuffix(s.path, "_test.go") &&
-		s.tree.Name.Name != "main" && !strings.HasPrefix(s.dir, "internal") && s.dir != "proof"
+		s.tree.Name.Name != "main" && !strings.HasPrefix(s.dir, "internal") && !strings.HasPrefix(s.dir, "examples") && s.dir != "proof"
 }
 
 // text returns the source of a node.
@@ -65,7 +65,7 @@ var files = sync.OnceValue(func() []string {
 			return err
 		case d.IsDir() && (name == ".git" || name == "out"):
 			return fs.SkipDir
-		case !d.IsDir() && !slices.Contains([]string{".db", ".test", ".prof"}, path.Ext(name)) && name != ".git":
+		case !d.IsDir() && !slices.Contains([]string{".db", ".test", ".prof"}, path.Ext(name)) && name != ".git" && name != "crash/crash":
 			list = append(list, name)
 		}
 		return nil

@@ -16,7 +16,8 @@ import (
 const (
 	MaxAPIKeyName   = 64 // bytes
 	MaxAPIKeyScopes = 16
-	hourMillis      = 3600 * 1000 // milliseconds
+	hourMillis      = 3600 * 1000          // milliseconds
+	endingMillis    = 14 * 24 * hourMillis // before the end of a key its user is told
 
 	maxKeyUses = 1 << 16 // kept in memory
 )
@@ -67,6 +68,46 @@ func (tx *Tx) APIKeyRoom(userID string) (dead []codec.OwnedKey, room bool, err e
 		return nil, false, err
 	}
 	return dead[:max(0, live+len(dead)+1-MaxAPIKeys)], true, nil
+}
+
+// EndingSoon reports whether the end of a key is to be announced: it is near, and
+// was not when the key was made.
+func (tx *Tx) EndingSoon(v *codec.APIKeyView) bool {
+	until := v.ExpiresAt()
+	return until != clock.Never && v.Flags()&codec.APIKeyWarned == 0 && v.Epoch() == tx.State.Epoch &&
+		tx.Now < until && until-tx.Now <= endingMillis && until-v.Key().Time() >= endingMillis
+}
+
+// AnnounceEnds writes the event of each key that still ends soon, and notes in its
+// record that it has. That of a disabled user waits until the user is enabled.
+func (tx *Tx) AnnounceEnds(keys []codec.OwnedKey) error {
+	for _, key := range keys {
+		k, err := tx.APIKey(key)
+		if err == nil {
+			var u codec.User
+			u, err = tx.User(k.UserID)
+			if err == nil && u.DisabledAt != 0 {
+				continue
+			}
+		}
+		switch {
+		case DamagedOrMissing(err), errors.Is(err, ErrNewerFormat), errors.Is(err, ErrUserNotFound):
+			continue // Check tells of it
+		case err != nil:
+			return err
+		}
+		if v, err := codec.ViewAPIKey(key[:], k.Append(nil)); err != nil || !tx.EndingSoon(&v) {
+			continue // it was revoked or announced since
+		}
+		k.Flags |= codec.APIKeyWarned
+		if err := tx.PutOwned(APIKeys, key, k.Append(nil)); err != nil {
+			return err
+		}
+		if err := tx.Note(k.UserID, EventAPIKeyEnding, About{Subject: key.OwnID(), Detail: k.Name, Library: true}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // APIKeyFault looks at the name and the scopes of a key, and returns the field

@@ -23,6 +23,8 @@ type Report struct {
 
 	OrphanRows int       // those of them that are of no user
 	Orphans    []Orphans // by bucket and id; the first 1,000
+	Guests     int       // users
+	Invites    int       // invitations, dead ones too
 	Outbox     int       // events that wait for consumers
 	Newest     int64     // the latest time in a record
 
@@ -67,7 +69,7 @@ func severity(invariant int, space kv.Space) Severity {
 	switch {
 	case space == SpaceUsers && invariant != 5, space == SpaceEvents:
 		return LosesData
-	case invariant == 1, invariant == 7, KindOf(space) != nil:
+	case invariant == 1, invariant == 7, KindOf(space) != nil, space == SpaceInvitations:
 		return EndsLogin
 	}
 	return Mendable
@@ -84,9 +86,10 @@ type checker struct {
 	steps  int64
 	epoch  uint32 // the latest in a record
 
-	repair *RepairReport // nil in Check
-	writes *Ordered      // of Repair
-	kept   int           // bytes in quarantine
+	repair *RepairReport        // nil in Check
+	writes *Ordered             // of Repair
+	few    map[codec.Owner]bool // owners without a surplus, as far as it is known
+	kept   int                  // bytes in quarantine
 
 	unreadable []codec.OwnedKey // factors
 	guessed    bool             // neither the file nor the options know the rules
@@ -104,7 +107,7 @@ func (c *checker) run() error { return c.passes(c.meta, c.users) }
 func (c *checker) passes(meta, users func() error) error {
 	for _, pass := range []func() error{
 		meta, users, c.identities, c.attributes,
-		c.roles, c.owned, c.throttle, c.leaving, c.rows, c.outbox,
+		c.roles, c.owned, c.passkeys, c.leases, c.throttle, c.leaving, c.rows, c.outbox, c.invitations,
 	} {
 		if err := pass(); err != nil {
 			return err
@@ -192,6 +195,9 @@ func (c *checker) each(space kv.Space, visit func(key, value []byte) error) erro
 	if c.repair != nil {
 		return c.walk(space, visit)
 	}
+	if far, ok := kv.As[kv.Wanter](c.tx.R); ok {
+		return c.far(far, space, visit)
+	}
 	return c.tx.R.Scan(space, nil, nil, 0, func(key, value []byte) error {
 		if err := c.step(); err != nil {
 			return err
@@ -238,7 +244,31 @@ func (c *checker) meta() error {
 	c.tx.State, c.declared = state, NewDeclared(declared)
 	// Other tables may fold otherwise, which is not damage.
 	c.folds = declaredErr == nil && format.Unicode == fold.UnicodeVersion
-	c.tx.Now = c.tx.Clock.Now(c.tx.State.Epoch, c.tx.State.Floor)
+	return c.tx.fixTime()
+}
+
+// leases checks INV-1 for the leases of a store of several programs. Repair
+// removes one that cannot be read.
+func (c *checker) leases() error {
+	for _, key := range []string{codec.KeySweepLease, codec.KeyBuildLease} {
+		value, ok, err := c.tx.R.Get(SpaceMeta, []byte(key))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		switch _, err := codec.DecodeLease(key, value); {
+		case err == nil:
+			continue
+		case errors.Is(err, codec.ErrNewer) && c.repair != nil:
+			return c.tx.Damaged(SpaceMeta, err)
+		}
+		c.found(1, SpaceMeta, "", "a lease cannot be read")
+		if err := c.remove(SpaceMeta, []byte(key)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -247,7 +277,7 @@ func (c *checker) future(epoch uint32) bool {
 	return c.tx.State.Epoch != 0 && epoch > c.tx.State.Epoch
 }
 
-// users checks INV-2, INV-3, INV-5 and INV-22.
+// users checks INV-2, INV-3, INV-5, INV-22 and INV-24.
 func (c *checker) users() error {
 	return c.each(SpaceUsers, func(key, value []byte) error {
 		c.report.Users++
@@ -273,7 +303,8 @@ func (c *checker) users() error {
 				return err
 			}
 		}
-		if err := c.userRoles(&u); err != nil {
+		c.guest(&u)
+		if err := errors.Join(c.userRoles(&u), c.holder(&u)); err != nil {
 			return err
 		}
 		return c.entries(&u)
@@ -285,6 +316,9 @@ func (c *checker) count(u *codec.User) {
 	c.seen(0, u.CreatedAt, u.UpdatedAt)
 	if u.PasswordHash != "" {
 		c.report.Passwords++
+	}
+	if u.GuestSeenAt != 0 {
+		c.report.Guests++
 	}
 	if u.DisabledAt != 0 {
 		c.report.Disabled++
@@ -402,6 +436,9 @@ func printable(space kv.Space, key []byte) string {
 	id := string(key)
 	if k, ok := codec.ParseOwnedKey(key); ok && KindOf(space) != nil {
 		return KindOf(space).Token.ID(k)
+	}
+	if k, ok := codec.ParseOwnedKey(key); ok && space == SpaceInvitations {
+		return token.Invitation.ID(k)
 	}
 	if (space == SpaceUsers || space == SpaceLeaving) && token.ValidUserID(string(id)) {
 		return id

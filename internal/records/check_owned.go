@@ -14,6 +14,7 @@ import (
 type member struct {
 	*Kind
 	key codec.OwnedKey
+	raw []byte // the same, as long as the value: decoding it moves no copy to the heap
 }
 
 // end reports a record that must not be there. Repair ends it.
@@ -34,7 +35,9 @@ type ownerRun struct {
 	misplaced bool // the owner is not the user's
 	exists    bool
 	disabled  bool
-	excess    []codec.OwnedKey // above the bound
+	holder    bool             // says so that there is a second factor
+	records   int              // so far
+	excess    []codec.OwnedKey // above the bound; only Repair knows it from the beginning
 }
 
 // owned checks, in one walk of each tree, INV-7, INV-8, INV-10 and INV-12: a
@@ -50,9 +53,14 @@ func (c *checker) owned() error {
 				return c.cannotRead(k.Space, key, value, err)
 			}
 			c.seen(l.Epoch, l.Newest)
-			m := member{k, codec.OwnedKey(key)}
+			m := member{k, codec.OwnedKey(key), key}
 			if err := c.enter(&run, m, l); err != nil {
 				return err
+			}
+			if run.records++; c.repair == nil && run.records == within(k)+1 {
+				if err := c.excess(&run, m); err != nil {
+					return err
+				}
 			}
 			return c.member(&run, m, l, value)
 		})
@@ -60,7 +68,7 @@ func (c *checker) owned() error {
 			return err
 		}
 	}
-	if err := c.replaceUnreadable(); err != nil {
+	if err := c.mendHolders(); err != nil {
 		return err
 	}
 	return c.later()
@@ -83,18 +91,44 @@ func (c *checker) enter(run *ownerRun, m member, l Life) error {
 	case err != nil:
 		return err
 	}
-	run.exists, run.disabled = true, u.DisabledAt != 0
-	if c.ownersLost || run.misplaced {
+	run.exists, run.disabled, run.holder = true, u.DisabledAt != 0, u.Flags&UserHasFactor != 0
+	if c.repair == nil { // a reader finds it when there are so many
 		return nil
 	}
-	if m.Kind == Events {
-		if run.excess, err = c.tx.excessEvents(run.owner); len(run.excess) > 0 {
-			c.found(17, m.Space, run.userID, "more than a user may have")
-		}
-		return err
+	return c.excess(run, m)
+}
+
+// within is how many records of a kind are above no bound, whatever they are.
+func within(k *Kind) int {
+	switch {
+	case k == Events:
+		return slices.Min(MostEvents[1:])
+	case k == Factors:
+		return 1 // a list of codes, or one that waits
+	case k.MostRevoked > 0:
+		return min(k.Most, k.MostRevoked)
 	}
-	if run.excess, err = c.tx.lowest(m.Kind, run.userID, m.Most, m.MostRevoked, codec.OwnedKey{}); len(run.excess) > 0 {
-		c.found(7, m.Space, run.userID, "more than a user may have")
+	return k.Most
+}
+
+// excess finds the records of a run that are above a bound.
+func (c *checker) excess(run *ownerRun, m member) (err error) {
+	if !run.exists || c.ownersLost || run.misplaced || c.few[run.owner] {
+		return nil
+	}
+	invariant := 7
+	switch m.Kind {
+	case Events:
+		invariant = 17
+		run.excess, err = c.tx.excessEvents(run.owner)
+	case Factors:
+		invariant = 19
+		run.excess, err = c.tx.surplusFactors(run.userID)
+	default:
+		run.excess, err = c.tx.lowest(m.Kind, run.userID, m.Most, m.MostRevoked, codec.OwnedKey{})
+	}
+	if len(run.excess) > 0 {
+		c.found(invariant, m.Space, run.userID, "more than a user may have")
 	}
 	return err
 }
@@ -115,18 +149,20 @@ func (c *checker) member(run *ownerRun, m member, l Life, value []byte) error {
 	case c.repair != nil && slices.Contains(run.excess, m.key):
 		return c.tx.DeleteOwned(m.Kind, m.key)
 	}
-	if fault := c.sealed(m.Space, m.key[:], value); fault != "" {
-		return c.loseFactor(m, value, fault)
+	if fault := c.sealed(m.Space, m.raw, value); fault != "" {
+		return c.loseFactor(16, m, value, fault)
 	}
 	switch m.Kind {
+	case Factors:
+		return c.factor(run, m, value)
 	case Sessions:
-		return c.session(m.key, value)
+		return c.session(m, value)
 	case Families:
-		return c.family(m.key, value)
+		return c.family(m, value)
 	case Devices:
-		return c.device(m.key, value)
+		return c.device(m, value)
 	case APIKeys:
-		return c.apiKey(m.key, value)
+		return c.apiKey(m, value)
 	}
 	return nil
 }
@@ -158,64 +194,64 @@ func (c *checker) put(k *Kind, key codec.OwnedKey, value []byte) error {
 
 // session checks INV-14 (a session and its family know each other) and the
 // order of the deadlines.
-func (c *checker) session(key codec.OwnedKey, value []byte) error {
-	v, err := codec.ViewSession(key[:], value)
+func (c *checker) session(m member, value []byte) error {
+	v, err := codec.ViewSession(m.raw, value)
 	if err != nil {
 		return c.tx.Damaged(SpaceSessions, err)
 	}
 	if id := v.Family(); !id.IsZero() {
-		f, err := c.tx.Family(key.With(id))
+		f, err := c.tx.Family(m.key.With(id))
 		switch {
 		case errors.Is(err, ErrInvalidRefreshToken), unreadable(err): // evicted or swept; or reported there
 		case err != nil:
 			return err
-		case f.Session != key.OwnID(), !v.IsUser(f.UserID):
-			return c.end(member{Sessions, key}, 14, "is not the session of its family")
+		case f.Session != m.key.OwnID(), !v.IsUser(f.UserID):
+			return c.end(m, 14, "is not the session of its family")
 		}
 	}
 	idle := min(v.AbsoluteUntil(), v.IdleUntil())
 	if idle == v.IdleUntil() && v.ActiveUntil() <= idle {
 		return nil
 	}
-	c.note(Mendable, 8, SpaceSessions, token.Session.ID(key), "deadlines are out of order")
+	c.note(Mendable, 8, SpaceSessions, token.Session.ID(m.key), "deadlines are out of order")
 	var s codec.Session
 	v.Decode(&s)
 	s.IdleUntil, s.ActiveUntil = idle, min(s.ActiveUntil, idle)
-	return c.put(Sessions, key, s.Append(nil))
+	return c.put(Sessions, m.key, s.Append(nil))
 }
 
 // family checks INV-14 from the other side. Repair has ended by then the
 // sessions that are not those of their families.
-func (c *checker) family(key codec.OwnedKey, value []byte) error {
-	f, err := codec.DecodeFamily(key[:], value)
+func (c *checker) family(m member, value []byte) error {
+	f, err := codec.DecodeFamily(m.raw, value)
 	if err != nil {
 		return c.tx.Damaged(SpaceFamilies, err)
 	}
 	before := f
-	session := key.With(f.Session)
+	session := m.key.With(f.Session)
 	s, err := c.tx.Session(session)
 	switch {
 	case f.Session.IsZero(), errors.Is(err, ErrInvalidSession), unreadable(err): // evicted or swept; or reported there
 	case err != nil:
 		return err
-	case s.Family() != key.OwnID():
-		return c.end(member{Families, key}, 14, "has a session that is not its own")
+	case s.Family() != m.key.OwnID():
+		return c.end(m, 14, "has a session that is not its own")
 	case Revoked(&f) && c.repair != nil:
-		if err := c.end(member{Sessions, session}, 14, "is of a family that is revoked"); err != nil {
+		if err := c.end(member{Kind: Sessions, key: session}, 14, "is of a family that is revoked"); err != nil {
 			return err
 		}
 	}
 	if Revoked(&f) && !f.Session.IsZero() {
-		c.found(14, SpaceFamilies, token.Family.ID(key), "is revoked and has a session")
+		c.found(14, SpaceFamilies, token.Family.ID(m.key), "is revoked and has a session")
 		f.Session = codec.OwnID{}
 	}
 	if f.IdleUntil = min(f.AbsoluteUntil, f.IdleUntil); f.IdleUntil != before.IdleUntil {
-		c.note(Mendable, 10, SpaceFamilies, token.Family.ID(key), "deadlines are out of order")
+		c.note(Mendable, 10, SpaceFamilies, token.Family.ID(m.key), "deadlines are out of order")
 	}
 	if f == before {
 		return nil
 	}
-	return c.put(Families, key, f.Append(nil))
+	return c.put(Families, m.key, f.Append(nil))
 }
 
 // QuarantineAge is how long quarantine keeps a record, in milliseconds.
@@ -236,28 +272,28 @@ func (c *checker) ownerOf(space kv.Space, key []byte) codec.Owner {
 }
 
 // device checks that a device is trusted for no longer than it is known.
-func (c *checker) device(key codec.OwnedKey, value []byte) error {
-	d, err := codec.DecodeDevice(key[:], value)
+func (c *checker) device(m member, value []byte) error {
+	d, err := codec.DecodeDevice(m.raw, value)
 	if err != nil {
 		return c.tx.Damaged(SpaceDevices, err)
 	}
 	if d.TrustedUntil <= d.ExpiresAt {
 		return nil
 	}
-	c.note(Mendable, Devices.Invariant, SpaceDevices, token.Device.ID(key), "is trusted for longer than it is known")
+	c.note(Mendable, Devices.Invariant, SpaceDevices, token.Device.ID(m.key), "is trusted for longer than it is known")
 	d.TrustedUntil = d.ExpiresAt
-	return c.put(Devices, key, d.Append(nil))
+	return c.put(Devices, m.key, d.Append(nil))
 }
 
 // apiKey checks INV-20 for the content of a key. A record with other scopes
 // than a program can grant is nothing to rely on, so Repair ends it.
-func (c *checker) apiKey(key codec.OwnedKey, value []byte) error {
-	k, err := codec.DecodeAPIKey(key[:], value)
+func (c *checker) apiKey(m member, value []byte) error {
+	k, err := codec.DecodeAPIKey(m.raw, value)
 	if err != nil {
 		return c.tx.Damaged(SpaceAPIKeys, err)
 	}
 	if field, _ := APIKeyFault(k.Name, k.Scopes); field != "" {
-		return c.end(member{APIKeys, key}, 20, "has a name or scopes that no key can have")
+		return c.end(m, 20, "has a name or scopes that no key can have")
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ func (c *checker) userRoles(u *codec.User) error {
 	if RolesFault(u.Roles).Found() {
 		c.note(LosesData, 22, SpaceUsers, u.ID, "has roles that nobody can have")
 	}
-	for _, r := range u.Roles {
+	for _, r := range roleEntries(u) {
 		ok, err := c.tx.Has(SpaceRoles, RoleKey(r, u.ID))
 		if err != nil {
 			return err
@@ -35,7 +35,7 @@ func (c *checker) mendRoles(u *codec.User) (lost bool, err error) {
 		c.note(LosesData, 22, SpaceUsers, u.ID, "roles were dropped that nobody can have")
 		lost = true
 	}
-	for _, r := range u.Roles {
+	for _, r := range roleEntries(u) {
 		key := RoleKey(r, u.ID)
 		ok, err := c.tx.Has(SpaceRoles, key)
 		if err == nil && !ok {
@@ -49,6 +49,19 @@ func (c *checker) mendRoles(u *codec.User) (lost bool, err error) {
 	return lost, nil
 }
 
+// guest checks INV-24: a guest has no way in but sessions. Repair makes another
+// user of one who has.
+func (c *checker) guest(u *codec.User) {
+	if u.GuestSeenAt == 0 || len(u.Identities) == 0 && u.PasswordHash == "" {
+		return
+	}
+	text := "is a guest with an identity or a password"
+	if c.repair != nil {
+		u.GuestSeenAt, text = 0, "is no guest any more"
+	}
+	c.note(Mendable, 24, SpaceUsers, u.ID, text)
+}
+
 // roles checks INV-22 from the other side: every entry is of a user with that
 // role.
 func (c *checker) roles() error {
@@ -58,6 +71,6 @@ func (c *checker) roles() error {
 			c.found(2, SpaceRoles, "", "record cannot be read")
 			return c.remove(SpaceRoles, bytes.Clone(key))
 		}
-		return c.owner(22, SpaceRoles, key, string(id), func(u *codec.User) bool { return slices.Contains(u.Roles, string(role)) })
+		return c.owner(22, SpaceRoles, key, string(id), func(u *codec.User) bool { return slices.Contains(roleEntries(u), string(role)) })
 	})
 }

@@ -58,6 +58,9 @@ func (c *checker) rows() error {
 	if c.repair != nil || len(c.declared.Owned) == 0 {
 		return nil
 	}
+	if tables, ok := kv.As[kv.Tables](c.tx.R); ok {
+		return c.tables(tables)
+	}
 	rows, err := kv.RowsOf(c.tx.R)
 	if err != nil {
 		return err
@@ -132,6 +135,85 @@ func (w *rowWalk) orphan() {
 	}
 	w.report.Orphans = append(w.report.Orphans, Orphans{Bucket: w.bucket, UserID: w.id})
 	if w.id == "" {
+		w.unowned = len(w.report.Orphans)
+	}
+}
+
+// tables counts what rows counts, by engines whose rows lie in tables.
+func (c *checker) tables(tables kv.Tables) error {
+	for _, name := range c.declared.Owned {
+		w := tableWalk{checker: c, table: name}
+		err := tables.CountOwners(name, w.owner)
+		if err == nil {
+			err = w.look()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownersAtOnce is how many users are looked up in one trip.
+const ownersAtOnce = 1000
+
+// A tableWalk goes through the owners of one table. Users are looked up in pages.
+type tableWalk struct {
+	*checker
+	table   string
+	page    []Orphans
+	unowned int // position among the orphans of the rows without an id, from 1
+}
+
+func (w *tableWalk) owner(id string, rows int) error {
+	if err := w.step(); err != nil {
+		return err
+	}
+	w.report.Rows += rows
+	if !token.ValidUserID(id) {
+		w.orphan(Orphans{Bucket: w.table, Rows: rows})
+		return nil
+	}
+	if w.page = append(w.page, Orphans{w.table, id, rows}); len(w.page) < ownersAtOnce {
+		return nil
+	}
+	return w.look()
+}
+
+// look finds the owners of a page that do not exist, neither present nor leaving.
+func (w *tableWalk) look() error {
+	refs := make([]kv.Ref, 0, 2*len(w.page))
+	for _, o := range w.page {
+		refs = append(refs, kv.Ref{Space: SpaceUsers, Key: []byte(o.UserID)}, kv.Ref{Space: SpaceLeaving, Key: []byte(o.UserID)})
+	}
+	known := make([]bool, len(w.page))
+	err := w.tx.R.GetMany(refs, func(i int, _ []byte, ok bool) error {
+		known[i/2] = known[i/2] || ok
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, o := range w.page {
+		if !known[i] {
+			w.orphan(o)
+		}
+	}
+	w.page = w.page[:0]
+	return nil
+}
+
+func (w *tableWalk) orphan(o Orphans) {
+	w.report.OrphanRows += o.Rows
+	if o.UserID == "" && w.unowned > 0 {
+		w.report.Orphans[w.unowned-1].Rows += o.Rows
+		return
+	}
+	if len(w.report.Orphans) == maxOrphans {
+		return
+	}
+	w.report.Orphans = append(w.report.Orphans, o)
+	if o.UserID == "" {
 		w.unowned = len(w.report.Orphans)
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
+// MaxDeclared bounds what one list of a program's declarations names.
+const MaxDeclared = 64
+
 // Declared holds a file's declarations: which attributes are indexed, and how
 // identifiers of a provider are compared.
 type Declared struct {
@@ -31,6 +34,10 @@ func NewDeclared(d codec.Declarations) *Declared {
 func (d *Declared) Fold(provider, identifier string) (key string, fault fold.Fault) {
 	return fold.Identifier(d.rules[provider], identifier)
 }
+
+// Rule returns how identifiers of a provider are compared: one of the rules of
+// package fold, "" for a provider without a declaration.
+func (d *Declared) Rule(provider string) string { return d.rules[provider] }
 
 // FoldPrefix returns the beginning of the keys of all identifiers of a provider
 // that begin with prefix; ok is false if there can be none.

@@ -20,7 +20,13 @@ var (
 	ErrInvalidAPIKey       = errors.New("invalid API key")
 	ErrFactorNotFound      = errors.New("second factor not found")
 	ErrNewerFormat         = errors.New("written by a newer version")
+	ErrClock               = errors.New("the clock of this machine differs from those of others")
+	ErrIncomplete          = errors.New("an import has not ended")
 	ErrNoKey               = errors.New("key is not given")
+	ErrLastHolder          = errors.New("last holder of a protected role")
+	ErrTooMany             = errors.New("a user may have no more")
+	ErrInvalidInput        = errors.New("invalid input")
+	ErrAttributeTaken      = errors.New("attribute is taken by another user")
 	ErrForeignFile         = kv.ErrForeign
 
 	errNoEvent = errors.New("no such event")
@@ -31,6 +37,8 @@ type Failures struct {
 	Corrupt func(space, reason string) error       // an ErrCorrupt
 	Input   func(field string, f fold.Fault) error // an ErrInvalidInput
 	Taken   func(attribute string) error           // an ErrAttributeTaken
+
+	LastHolder func(role string) error // an ErrLastHolder
 }
 
 // Damaged turns an error of the codec about a record in a space into one of

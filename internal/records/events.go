@@ -54,6 +54,13 @@ const (
 	EventRecoveryCodes    EventKind = 35
 	EventRecoveryCodeUsed EventKind = 36
 	EventFactorsClosed    EventKind = 37
+	EventAPIKeyEnding     EventKind = 38
+
+	EventInvitationAccepted EventKind = 39
+	EventGuestCreated       EventKind = 40
+	EventGuestUpgraded      EventKind = 41
+	EventPasskeyCloned      EventKind = 42
+	EventUserMerged         EventKind = 43
 )
 
 // EventRow describes a kind of event.
@@ -103,6 +110,13 @@ var eventRows = []EventRow{
 	EventRecoveryCodes:    {Name: "recovery-codes-created", Class: CredentialEvents},
 	EventRecoveryCodeUsed: {Name: "recovery-code-used", Class: CredentialEvents},
 	EventFactorsClosed:    {Name: "factors-closed", Class: CredentialEvents},
+	EventAPIKeyEnding:     {Name: "api-key-ending", Class: CredentialEvents, Subject: &token.APIKey},
+
+	EventInvitationAccepted: {Name: "invitation-accepted", Class: CredentialEvents},
+	EventGuestCreated:       {Name: "guest-created", Class: CredentialEvents},
+	EventGuestUpgraded:      {Name: "guest-upgraded", Class: CredentialEvents},
+	EventPasskeyCloned:      {Name: "passkey-cloned", Class: CredentialEvents, Subject: &token.Factor},
+	EventUserMerged:         {Name: "user-merged", Class: CredentialEvents},
 }
 
 // Row returns that of a kind. One of a later program is named by its number.
@@ -157,6 +171,7 @@ type About struct {
 	Detail  string      // short
 	Library bool        // the actor is the library
 	Other   bool        // the client is that of another user, whom the address would show
+	First   bool        // of a new user under a random id, without other events
 }
 
 // Note writes an event of a user, in this transaction, and evicts the oldest of
@@ -168,7 +183,7 @@ func (tx *Tx) Note(userID string, kind EventKind, about About) error {
 		return kv.ErrReadOnly
 	}
 	class := kind.Row().Class
-	key, err := tx.newEvent(tx.Owner(userID), class)
+	key, err := tx.firstEvent(tx.Owner(userID), class, about)
 	if err != nil {
 		return tx.doom(err)
 	}
@@ -190,6 +205,14 @@ func (tx *Tx) actor(about About) Actor {
 		return ByLibrary
 	}
 	return tx.By.Actor
+}
+
+// firstEvent is newEvent without the look at other events for a new user.
+func (tx *Tx) firstEvent(owner codec.Owner, class EventClass, about About) (codec.OwnedKey, error) {
+	if about.First {
+		return tx.eventKey(owner, 0, class)
+	}
+	return tx.newEvent(owner, class)
 }
 
 // newEvent returns the key of a new event and makes room for it. Keys alone

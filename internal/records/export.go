@@ -86,7 +86,7 @@ func exportedUser(u *codec.User, password any) Object {
 	return Object{
 		{"id", u.ID}, {"created_at", Instant(u.CreatedAt)}, {"updated_at", Instant(u.UpdatedAt)},
 		{"disabled_at", Instant(u.DisabledAt)}, {"disabled_reason", u.DisabledReason},
-		{"password", password}, {"identities", identities}, {"roles", texts(u.Roles)}, {"attributes", attributesOf(u)},
+		{"password", password}, {"identities", identities}, {"roles", texts(u.Roles)}, {"guest", u.GuestSeenAt != 0}, {"attributes", attributesOf(u)},
 	}
 }
 
@@ -150,16 +150,34 @@ func (e *exporter) unread() error {
 func (e *exporter) rows() error {
 	e.text(",\n\"rows\":{")
 	defer e.text("}")
+	tables, _ := kv.As[kv.Tables](e.tx.R)
 	for i, bucket := range e.tx.Declared.Owned {
 		if i > 0 {
 			e.text(",")
 		}
 		e.text("\n")
 		from, to := rowRange(e.user.ID)
-		if err := e.list(bucket, func() error { return e.set([]string{bucket}, from, to, len(from)) }); err != nil {
+		read := func() error { return e.set([]string{bucket}, from, to, len(from)) }
+		if tables != nil {
+			read = func() error { return tables.ReadOwned(bucket, e.user.ID, e.row) }
+		}
+		if err := e.list(bucket, read); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// row writes a row of a table.
+func (e *exporter) row(row []kv.Column) error {
+	if err := e.next(); err != nil {
+		return err
+	}
+	o := make(Object, len(row))
+	for i, c := range row {
+		o[i] = Field{c.Name, c.Value}
+	}
+	e.value(o)
 	return nil
 }
 

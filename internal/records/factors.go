@@ -15,9 +15,14 @@ import (
 const (
 	FactorTOTP     = 1
 	FactorRecovery = 2   // codes, which stand in for a factor and are none
-	FactorPasskey  = 3   // reserved
+	FactorPasskey  = 3   // a WebAuthn credential
 	FactorLost     = 255 // nothing satisfies it: Repair or a lost key took its secret
 )
+
+// UserHasFactor is the bit of codec.User.Flags of a user with a confirmed factor.
+// Without it a factor is asked for all the same; with it the account is closed to
+// a password alone even if the record of the factor is lost.
+const UserHasFactor uint64 = 1
 
 // EnrolmentLife is how long a factor waits to be confirmed, in milliseconds.
 const EnrolmentLife = 15 * 60_000
@@ -41,6 +46,16 @@ func (tx *Tx) Factors(userID string) (all FactorSet, err error) {
 	return all, err
 }
 
+// FactorsOf is Factors with a lost one for a user whose record says that there is
+// one, if none can be found.
+func (tx *Tx) FactorsOf(u *codec.User) (FactorSet, error) {
+	all, err := tx.Factors(u.ID)
+	if err == nil && u.Flags&UserHasFactor != 0 && !all.Needed() {
+		all = append(all, tx.lost(codec.Factor{UserID: u.ID}))
+	}
+	return all, err
+}
+
 // Confirmed reports whether a factor has been confirmed.
 func Confirmed(f *codec.Factor) bool { return f.ExpiresAt == clock.Never }
 
@@ -57,10 +72,30 @@ func (s FactorSet) Needed() bool {
 	return false
 }
 
+// count returns how many confirmed factors there are.
+func (s FactorSet) count() (n int) {
+	for i := range s {
+		if isFactor(&s[i]) {
+			n++
+		}
+	}
+	return n
+}
+
 // Find returns the factor under key, or nil.
 func (s FactorSet) Find(key codec.OwnedKey) *codec.Factor {
 	for i := range s {
 		if s[i].Key == key {
+			return &s[i]
+		}
+	}
+	return nil
+}
+
+// Waiting returns the factor that waits to be confirmed, or nil.
+func (s FactorSet) Waiting() *codec.Factor {
+	for i := range s {
+		if !Confirmed(&s[i]) {
 			return &s[i]
 		}
 	}
@@ -78,17 +113,13 @@ func (tx *Tx) PutFactor(f *codec.Factor) error {
 // NewTOTP writes a factor that waits to be confirmed, in the place of one that
 // did. ErrTooManyFactors.
 func (tx *Tx) NewTOTP(all FactorSet, userID, name string, seed []byte) (f codec.Factor, err error) {
-	n := 0
 	var before []codec.OwnedKey
 	for i := range all {
-		switch f := &all[i]; {
-		case !Confirmed(f):
+		if f := &all[i]; !Confirmed(f) {
 			before = append(before, f.Key)
-		case isFactor(f):
-			n++
 		}
 	}
-	if n >= MaxAuthenticators {
+	if all.count() >= MaxAuthenticators {
 		return f, ErrTooManyFactors
 	}
 	f = codec.Factor{UserID: userID, Epoch: tx.State.Epoch, Type: FactorTOTP, Name: name, ExpiresAt: tx.Now + EnrolmentLife, UsedAt: tx.Now}
@@ -209,15 +240,20 @@ func (s FactorSet) recovery() (keys []codec.OwnedKey) {
 	return keys
 }
 
-// RemoveFactor removes a factor. Recovery codes go with the last one, for which
-// they stood in.
-func (tx *Tx) RemoveFactor(all FactorSet, key codec.OwnedKey) error {
-	var left FactorSet
-	for _, f := range all {
+// Without returns the set without the factor under key.
+func (s FactorSet) Without(key codec.OwnedKey) (left FactorSet) {
+	for _, f := range s {
 		if f.Key != key {
 			left = append(left, f)
 		}
 	}
+	return left
+}
+
+// RemoveFactor removes a factor. Recovery codes go with the last one, for which
+// they stood in.
+func (tx *Tx) RemoveFactor(all FactorSet, key codec.OwnedKey) error {
+	left := all.Without(key)
 	keys := []codec.OwnedKey{key}
 	if !left.Needed() {
 		keys = append(keys, left.recovery()...)
@@ -228,6 +264,7 @@ func (tx *Tx) RemoveFactor(all FactorSet, key codec.OwnedKey) error {
 // lost is a factor without its secret.
 func (tx *Tx) lost(f codec.Factor) codec.Factor {
 	f.Type, f.Secret, f.Codes, f.ExpiresAt = FactorLost, "", nil, clock.Never
+	f.Hash, f.Passkey, f.Flags, f.Counter = [32]byte{}, nil, 0, 0
 	return f
 }
 
@@ -248,6 +285,8 @@ func (tx *Tx) RewindFactor(f codec.Factor, wall int64) (removed bool, err error)
 	switch {
 	case f.Type == FactorRecovery, !Confirmed(&f):
 		return true, tx.DeleteOwned(Factors, f.Key)
+	case f.Type == FactorPasskey:
+		return false, tx.rewindPasskey(&f)
 	case f.Type != FactorTOTP:
 		return false, nil
 	}

@@ -136,9 +136,13 @@ var factorTypes = map[uint8]string{FactorTOTP: "totp", FactorRecovery: "recovery
 
 func factorFacts(key, value []byte) (Object, error) {
 	f, err := codec.DecodeFactor(key, value)
+	credential := any(nil)
+	if p, err := codec.DecodePasskey(f.Passkey); err == nil {
+		credential = Object{{"id", p.CredentialID}, {"aaguid", p.AAGUID[:]}, {"transports", p.Transports}}
+	}
 	return Object{
 		{"type", factorTypes[f.Type]}, {"name", f.Name}, {"confirmed", Confirmed(&f)}, {"last_used_at", Instant(f.UsedAt)},
-		{"codes_left", int64(len(f.Codes) / len(f.Hash))},
+		{"codes_left", int64(len(f.Codes) / len(f.Hash))}, {"credential", credential},
 	}, err
 }
 

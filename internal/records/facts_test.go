@@ -9,7 +9,7 @@ import (
 
 // withheld are the fields of records that no export has, and why.
 var withheld = map[string]string{
-	"User.ID": "the same in all", "User.PasswordHash": "a secret", "User.HashClass": "the algorithm tells", "User.PepperID": "reserved",
+	"User.ID": "the same in all", "User.PasswordHash": "a secret", "User.HashClass": "the algorithm tells", "User.Flags": "says only that there are second factors",
 	"User.PasswordChangedAt": "with the password", "User.CredentialVersion": "a part of proofs",
 	"User.Entries": "follows from the attributes", "Identity.Key": "follows from the identifier",
 	"Session.Key": "the id", "Session.UserID": "the user", "Session.SecretHash": "a secret", "Session.Epoch": "of the file",
@@ -18,7 +18,7 @@ var withheld = map[string]string{
 	"Family.Client":    "a hash of a network",
 	"OneTimeToken.Key": "the id", "OneTimeToken.UserID": "the user", "OneTimeToken.SecretHash": "a secret", "OneTimeToken.Epoch": "of the file",
 	"APIKey.Key": "the id", "APIKey.UserID": "the user", "APIKey.SecretHash": "a secret", "APIKey.Epoch": "of the file", "APIKey.Flags": "reserved",
-	"Factor.Key": "the id", "Factor.UserID": "the user", "Factor.Hash": "reserved", "Factor.Epoch": "of the file", "Factor.Flags": "reserved",
+	"Factor.Key": "the id", "Factor.UserID": "the user", "Factor.Hash": "the credential", "Factor.Epoch": "of the file", "Factor.Flags": "of the authenticator",
 	"Factor.Counter": "follows from the last use", "Factor.Secret": "a secret",
 	"OneTimeToken.Flags": "reserved", "OneTimeToken.CredentialVersion": "a part of proofs",
 	"Event.Key": "the id", "Event.UserID": "the user",
@@ -76,7 +76,7 @@ func TestEveryFieldIsExportedOrWithheld(t *testing.T) {
 		k := r.(codec.APIKey)
 		return export(facts(APIKeys, key[:], k.Append(nil)))
 	})
-	each(codec.Factor{Key: key, UserID: "u", ExpiresAt: codec.Never, UsedAt: later}, func(r any) string {
+	each(codec.Factor{Passkey: (&codec.Passkey{CredentialID: []byte("id")}).Append(nil), Key: key, UserID: "u", ExpiresAt: codec.Never, UsedAt: later}, func(r any) string {
 		f := r.(codec.Factor)
 		if f.Codes != nil {
 			f.Codes = make([]byte, 32)

@@ -19,6 +19,8 @@ type Config struct {
 
 	MaxSessions, MaxFamilies int // of one user; at most the bounds of the kinds
 
+	Protected []string // roles that never go without a holder
+
 	MaxOutbox uint64 // events that wait for consumers; the constant but in tests
 }
 
@@ -33,12 +35,24 @@ type File struct {
 	spaces []kv.SpaceSpec // those of this program, then those of a later one
 	Owned  []kv.Space     // all that hold records of users
 
+	Time Time
+
 	Declared atomic.Pointer[Declared]
 	Ring     Ring // nil: the program has no keys
 	seen     atomic.Pointer[seenState]
 }
 
-// seenState is the state that the snapshots of one version see: true for them
+// Time is where the time of transactions comes from.
+type Time uint8
+
+// The kinds of Time.
+const (
+	OfProcess  Time = iota // the clock of the one process on the file
+	OfStore                // a kv.Timer
+	OfMachines             // the clocks of several, which agree by the floor
+)
+
+// seenState is the state that the readers of one version see: true for them
 // for ever, and for no other version.
 type seenState struct {
 	version uint64
@@ -48,7 +62,7 @@ type seenState struct {
 // Fork returns a File that a transaction may change before it is known whether
 // it commits.
 func (f *File) Fork() *File {
-	fork := &File{Config: f.Config, OwnerKey: f.OwnerKey, owners: f.owners, spaces: f.spaces, Owned: f.Owned}
+	fork := &File{Config: f.Config, Time: f.Time, OwnerKey: f.OwnerKey, owners: f.owners, spaces: f.spaces, Owned: f.Owned}
 	if f.Ring != nil {
 		fork.Ring = f.Ring.fork()
 	}

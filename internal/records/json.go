@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/snibdb/snib/internal/clock"
+	"github.com/snibdb/snib/internal/kv"
 )
 
 // JSON as an export needs it, without reflection, which every program would
@@ -19,7 +20,7 @@ import (
 type Object []Field
 
 // A Field of an Object. Value is nil, a bool, an int, an int64, a float64, text,
-// bytes (written in base64), a time, an Object, or a list or map of these.
+// bytes (written in base64), a time, JSON, an Object, or a list or map of these.
 type Field struct {
 	Name  string
 	Value any
@@ -39,6 +40,8 @@ func appendJSON(dst []byte, v any) []byte {
 		return appendString(dst, v)
 	case []byte:
 		return append(base64.StdEncoding.AppendEncode(append(dst, '"'), v), '"')
+	case kv.JSON:
+		return append(dst, v...)
 	case time.Time:
 		return append(v.UTC().AppendFormat(append(dst, '"'), time.RFC3339Nano), '"')
 	case []any:

@@ -29,6 +29,8 @@ type Kind struct {
 	Lasts    bool     // no epoch ends it and Repair drops none: without it the account is open
 	History  bool     // it gives its bearer nothing: no occasion and no epoch ends it
 
+	Merge MergeRule // for its records when their user is merged into another
+
 	Missing error // of a record that is not there
 	Life    func(key, value []byte) (Life, error)
 }
@@ -49,6 +51,17 @@ const (
 	FactorsChange                             // one added or removed, recovery codes made
 	FactorsReset                              // by an operator
 	Occasions            = iota               // how many there are
+)
+
+// A MergeRule is the fate of a user's records of a kind in a merge with another
+// user, who stays. docs/INVARIANTS.md has the rules, too.
+type MergeRule int
+
+// The rules.
+const (
+	MergeMoves   MergeRule = 1 + iota // to the other user
+	MergeEnds                         // with the user, as in a deletion
+	MergeRefuses                      // a live one refuses the merge
 )
 
 // Bounds of the kinds, for one user.
@@ -75,6 +88,7 @@ var (
 		Most: MaxSessions, Bound: func(c *Config) int { return c.MaxSessions },
 		Invariant: 8,
 		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | EpochRaised | FactorsChange | FactorsReset,
+		Merge:     MergeEnds,
 		Missing:   ErrInvalidSession,
 		Life:      sessionLife,
 	}
@@ -83,6 +97,7 @@ var (
 		Most: MaxFamilies, Bound: func(c *Config) int { return c.MaxFamilies }, MostRevoked: MaxTombstones,
 		Invariant: 10,
 		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | RefreshTokensRevoked | EpochRaised | FactorsChange | FactorsReset,
+		Merge:     MergeEnds,
 		Missing:   ErrInvalidRefreshToken,
 		Life:      familyLife,
 	}
@@ -92,6 +107,7 @@ var (
 		Invariant: 12,
 		Ends:      PasswordChanges | PasswordReset | UserDisabled | IdentityMoves | SessionsRevoked | RefreshTokensRevoked | EpochRaised | FactorsChange | FactorsReset,
 		UsedOnce:  true,
+		Merge:     MergeEnds,
 		Missing:   ErrInvalidOneTimeToken,
 		Life:      oneTimeLife,
 	}
@@ -100,6 +116,7 @@ var (
 		Most:      MaxEvents, // by class: see MostEvents
 		Invariant: 17,
 		History:   true,
+		Merge:     MergeMoves,
 		Missing:   errNoEvent,
 		Life:      eventLife,
 	}
@@ -109,6 +126,7 @@ var (
 		Invariant: 18,
 		Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | EpochRaised | FactorsChange | FactorsReset,
 		UsedOnce:  true,
+		Merge:     MergeEnds,
 		Missing:   ErrDeviceNotFound,
 		Life:      deviceLife,
 	}
@@ -117,6 +135,7 @@ var (
 		Most: MaxAPIKeys, Refuses: true,
 		Invariant: 20,
 		Ends:      PasswordReset | EpochRaised | FactorsReset,
+		Merge:     MergeRefuses,
 		Missing:   ErrInvalidAPIKey,
 		Life:      apiKeyLife,
 	}
@@ -126,6 +145,7 @@ var (
 		Invariant: 19,
 		Ends:      FactorsReset,
 		Lasts:     true,
+		Merge:     MergeRefuses,
 		Missing:   ErrFactorNotFound,
 		Life:      factorLife,
 	}

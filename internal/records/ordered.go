@@ -15,6 +15,7 @@ type Ordered struct {
 	kv.Tx
 	held [SpaceAttributes + 1]map[string]held
 	size int // of what is held, at most; bytes
+	made int // writes that scans see
 }
 
 // held is a write: no value deletes.
@@ -64,6 +65,7 @@ func (o *Ordered) GetMany(refs []kv.Ref, visit func(i int, value []byte, ok bool
 // Put implements kv.Tx.
 func (o *Ordered) Put(space kv.Space, key, value []byte) error {
 	if !o.holds(space) {
+		o.made++
 		return o.Tx.Put(space, key, value)
 	}
 	if len(key) > kv.MaxKey || len(value) > kv.MaxValue {
@@ -77,12 +79,22 @@ func (o *Ordered) Put(space kv.Space, key, value []byte) error {
 // Delete implements kv.Tx.
 func (o *Ordered) Delete(space kv.Space, key []byte) error {
 	if !o.holds(space) {
+		o.made++
 		return o.Tx.Delete(space, key)
 	}
 	o.held[space][string(key)] = held{}
 	o.size += len(key)
 	return nil
 }
+
+// DeleteRange implements kv.Tx.
+func (o *Ordered) DeleteRange(space kv.Space, from, to []byte) (int, error) {
+	o.made++
+	return o.Tx.DeleteRange(space, from, to)
+}
+
+// Changed counts the writes that scans see.
+func (o *Ordered) Changed() int { return o.made }
 
 // Over reports whether more is held than a long transaction should.
 func (o *Ordered) Over() bool { return o.size > maxHeld }
@@ -108,6 +120,7 @@ func (o *Ordered) Flush() error {
 			if err != nil {
 				return err
 			}
+			o.made++
 		}
 		o.held[space] = make(map[string]held)
 	}

@@ -44,6 +44,11 @@ func (tx *Tx) PutOwned(k *Kind, key codec.OwnedKey, record []byte) error {
 // DeleteOwned removes records of a kind.
 func (tx *Tx) DeleteOwned(k *Kind, keys ...codec.OwnedKey) error {
 	for _, key := range keys {
+		if k == Factors {
+			if err := tx.forgetPasskeys(key.Owner(), key); err != nil {
+				return err
+			}
+		}
 		tx.Key = append(tx.Key[:0], key[:]...)
 		if err := tx.deleteKey(k.Space); err != nil {
 			return err
@@ -52,10 +57,16 @@ func (tx *Tx) DeleteOwned(k *Kind, keys ...codec.OwnedKey) error {
 	return nil
 }
 
-// deleteOwner removes everything of an owner from a space, without reading it.
+// deleteOwner removes everything of an owner from a space, without reading it;
+// but of factors it reads which passkeys there are, whose entries go too.
 func (tx *Tx) deleteOwner(space kv.Space, owner codec.Owner) error {
 	if err := tx.beforeWrite(); err != nil {
 		return err
+	}
+	if space == SpaceFactors {
+		if err := tx.forgetPasskeys(owner, codec.OwnedKey{}); err != nil {
+			return err
+		}
 	}
 	from, to := owner.AppendRange(nil)
 	_, err := tx.W.DeleteRange(space, from, to)
@@ -195,4 +206,26 @@ func excess(keys []codec.OwnedKey, most int, ranks map[codec.OwnedKey]int64) []c
 	}
 	sort.SliceStable(keys, func(i, j int) bool { return ranks[keys[i]] < ranks[keys[j]] }) // the sort that programs link anyway
 	return keys[:len(keys)-most]
+}
+
+// forgetPasskeys removes the entries of the passkeys of an owner, or of the one
+// under key, from the index of credentials. A record that cannot be read has none to
+// be known: Check reports the entry that stays, which leads to no passkey.
+func (tx *Tx) forgetPasskeys(owner codec.Owner, key codec.OwnedKey) error {
+	var passkeys []codec.Factor
+	err := tx.ScanOwner(SpaceFactors, owner, 0, func(k codec.OwnedKey, value []byte) error {
+		f, err := codec.DecodeFactor(k[:], value)
+		if err == nil && len(f.Passkey) > 0 && (k == key || key == codec.OwnedKey{}) {
+			passkeys = append(passkeys, f)
+		}
+		return nil
+	})
+	for i := 0; i < len(passkeys) && err == nil; i++ {
+		hash := string(passkeys[i].Hash[:])
+		id, ok, found := tx.Reference(SpacePasskeys, hash)
+		if ok && id == passkeys[i].UserID || unreadable(found) {
+			err = tx.Delete(SpacePasskeys, hash)
+		}
+	}
+	return err
 }

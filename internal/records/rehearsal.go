@@ -13,6 +13,9 @@ type rehearsal struct {
 	scratch kv.Tx
 }
 
+// Unwrap returns the reader of the base.
+func (r *rehearsal) Unwrap() kv.Reader { return r.Reader }
+
 // Marks before a value in scratch.
 const (
 	isDeleted = iota

@@ -1,7 +1,6 @@
 package records
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,9 +83,9 @@ func (c *checker) mend() error {
 	return nil
 }
 
-// walk visits all records of a space, each in a scan of its own.
+// walk visits all records of a space; mend may write.
 func (c *checker) walk(space kv.Space, mend func(key, value []byte) error) error {
-	err := Walk(c.ctx, c.tx.R, space, func(key, value []byte) error {
+	err := Walk(c.ctx, c.tx.R, space, c.writes.Changed, func(key, value []byte) error {
 		if c.writes.Over() {
 			if err := c.writes.Flush(); err != nil {
 				return err
@@ -98,26 +97,6 @@ func (c *checker) walk(space kv.Space, mend func(key, value []byte) error) error
 		return err
 	}
 	return c.writes.Flush() // the next walk must see them
-}
-
-// Walk visits all records of a space, each in a scan of its own: visit may
-// write, and the next scan sees its writes.
-func Walk(ctx context.Context, r kv.Reader, space kv.Space, visit func(key, value []byte) error) error {
-	var from []byte
-	for {
-		var key, value []byte
-		err := r.Scan(space, from, nil, 1, func(k, v []byte) error {
-			key, value = bytes.Clone(k), append([]byte{}, v...)
-			return nil
-		})
-		if err != nil || key == nil {
-			return err
-		}
-		from = append(bytes.Clone(key), 0)
-		if err := errors.Join(ctx.Err(), visit(key, value)); err != nil {
-			return err
-		}
-	}
 }
 
 // measureQuarantine notes how much there is in quarantine already.
@@ -199,7 +178,9 @@ func (c *checker) mendMeta() error {
 	c.ownersLost = false
 	format.Unicode = fold.UnicodeVersion
 	c.tx.State, c.declared = state, NewDeclared(declared)
-	c.tx.Now = c.tx.Clock.Now(state.Epoch, state.Floor)
+	if err := c.tx.fixTime(); err != nil {
+		return err
+	}
 	return putMeta(c.tx.W, format, state, declared, owners, listed)
 }
 
@@ -219,7 +200,7 @@ func (c *checker) mendOwners(state *codec.State) (codec.OwnerKey, error) {
 	return owners, c.tx.UseOwners(owners)
 }
 
-// mendUsers keeps INV-2, INV-3, INV-5 and INV-22.
+// mendUsers keeps INV-2, INV-3, INV-5, INV-22 and INV-24.
 func (c *checker) mendUsers() error { return c.each(SpaceUsers, c.mendUser) }
 
 func (c *checker) mendUser(key, value []byte) error {
@@ -248,6 +229,7 @@ func (c *checker) mendUser(key, value []byte) error {
 	if err != nil {
 		return err
 	}
+	c.guest(&u)
 	lostRole, err := c.mendRoles(&u)
 	if err != nil {
 		return err
@@ -259,7 +241,7 @@ func (c *checker) mendUser(key, value []byte) error {
 		}
 	}
 	if u.HashClass == before.HashClass && u.PasswordHash == before.PasswordHash && u.Attributes == before.Attributes &&
-		slices.Equal(u.Identities, before.Identities) && slices.Equal(u.Entries, before.Entries) && slices.Equal(u.Roles, before.Roles) {
+		slices.Equal(u.Identities, before.Identities) && slices.Equal(u.Entries, before.Entries) && slices.Equal(u.Roles, before.Roles) && u.GuestSeenAt == before.GuestSeenAt {
 		return nil
 	}
 	return c.tx.Put(SpaceUsers, u.ID, u.Append(nil))

@@ -29,17 +29,30 @@ func RolesFault(roles []string) fold.Fault {
 	return fold.Fault{}
 }
 
+// guestEntry is the name under which a guest has an entry in the space roles. No
+// role has it.
+const guestEntry = "*guest"
+
+// roleEntries are the names of a user's entries in the space roles.
+func roleEntries(u *codec.User) []string {
+	if u.GuestSeenAt == 0 {
+		return u.Roles
+	}
+	return append(u.Roles[:len(u.Roles):len(u.Roles)], guestEntry)
+}
+
 // moveRoles makes the entries of before those of u.
 func (tx *Tx) moveRoles(before, u *codec.User) error {
-	for _, r := range before.Roles {
-		if !slices.Contains(u.Roles, r) {
+	old, now := roleEntries(before), roleEntries(u)
+	for _, r := range old {
+		if !slices.Contains(now, r) {
 			if err := tx.Delete(SpaceRoles, RoleKey(r, before.ID)); err != nil {
 				return err
 			}
 		}
 	}
-	for _, r := range u.Roles {
-		if !slices.Contains(before.Roles, r) {
+	for _, r := range now {
+		if !slices.Contains(old, r) {
 			if err := tx.Put(SpaceRoles, RoleKey(r, u.ID), nil); err != nil {
 				return err
 			}
@@ -65,9 +78,9 @@ func (tx *Tx) EachHolder(role, after string, n int, visit func(id string) error)
 }
 
 // Held reports whether a user other than the one with the id except has a role,
-// and is not disabled if enabled says so. A record that cannot be read holds
-// none: its user cannot act by it.
-func (tx *Tx) Held(role, except string, enabled bool) (held bool, err error) {
+// and, if able says so, is enabled and has an identity: nothing may lead to an account
+// without one. A record that cannot be read holds none: its user cannot act by it.
+func (tx *Tx) Held(role, except string, able bool) (held bool, err error) {
 	err = tx.EachHolder(role, "", 0, func(id string) error {
 		if id == except {
 			return nil
@@ -79,7 +92,7 @@ func (tx *Tx) Held(role, except string, enabled bool) (held bool, err error) {
 		case err != nil:
 			return err
 		}
-		if slices.Contains(u.Roles, role) && (!enabled || u.DisabledAt == 0) {
+		if slices.Contains(u.Roles, role) && (!able || u.DisabledAt == 0 && len(u.Identities) > 0) {
 			held = true
 			return errFound
 		}

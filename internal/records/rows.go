@@ -60,6 +60,10 @@ func (tx *Tx) RemoveRows(userID string, limit int) (removed int, err error) {
 // removeRows removes at most limit rows, and returns the buckets in which there
 // are more.
 func (tx *Tx) removeRows(userID string, buckets []string, limit int) (left []string, removed int, err error) {
+	if tables, ok := kv.As[kv.Tables](tx.W); ok {
+		removed, left, err = tables.DeleteOwned(buckets, userID, limit)
+		return left, removed, err
+	}
 	rows, err := kv.RowsOf(tx.W)
 	if err != nil {
 		return nil, 0, err

@@ -1,6 +1,8 @@
 package records
 
 import (
+	"slices"
+
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 )
@@ -27,6 +29,8 @@ const (
 	SpaceCursors
 	SpaceDevices
 	SpaceFactors
+	SpaceInvitations
+	SpacePasskeys
 
 	// Built to take the place of those above: see internal/reindex.
 	ShadowUsers
@@ -54,10 +58,18 @@ var Spaces = []kv.SpaceSpec{
 	SpaceCursors:    {Name: codec.SpaceCursors},
 	SpaceDevices:    {Name: codec.SpaceDevices},
 	SpaceFactors:    {Name: codec.SpaceFactors},
+	SpacePasskeys:   {Name: codec.SpacePasskeys},
+
+	SpaceInvitations: {Name: codec.SpaceInvitations},
 
 	ShadowUsers:      {Name: codec.SpaceUsers, Ascending: true, Shadow: true},
 	ShadowIdentities: {Name: codec.SpaceIdentities, Shadow: true},
 	ShadowAttributes: {Name: codec.SpaceAttributes, Shadow: true},
+}
+
+// Known reports whether a space of that name is one of [Spaces].
+func Known(name string) bool {
+	return slices.ContainsFunc(Spaces, func(s kv.SpaceSpec) bool { return s.Name == name })
 }
 
 // Shared are the spaces that belong to no user alone: their entries go with the
@@ -73,4 +85,7 @@ var Shared = map[kv.Space]string{
 	SpaceLeaving:    "a deleted user, until the last row is removed",
 	SpaceOutbox:     "positions of events, whose records go with the user",
 	SpaceCursors:    "the consumers of the outbox",
+
+	SpaceInvitations: "of an identity, which has no user yet",
+	SpacePasskeys:    "leads to the user, one of whose factors it names",
 }

@@ -1,12 +1,14 @@
 package records
 
 import (
+	"fmt"
+
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
 )
 
 // Tx is one transaction on the records of a file. The zero value is of no use;
-// see [File.Begin] and [Tx.BeginSnapshot].
+// see [Tx.Begin].
 type Tx struct {
 	*File
 	R   kv.Reader
@@ -28,34 +30,79 @@ type Tx struct {
 	// the clock need not be stored any more.
 	Written bool
 
+	apart bool // the clocks of the machines do not agree
+
 	Key []byte // of the record that was read last; memory for the next one
+
+	owner struct { // that was asked for last
+		of string
+		is codec.Owner
+	}
 }
 
-// Begin makes the Tx of one transaction, or of one run of it, and fixes its
-// time. w is nil in a read-only one.
-func (f *File) Begin(r kv.Reader, w kv.Tx) (Tx, error) {
-	state, err := Meta(f, r, codec.KeyState, codec.DecodeState)
-	if err != nil {
-		return Tx{}, err
+// Owner is [File.Owner], which most calls need several times for one user.
+func (tx *Tx) Owner(userID string) codec.Owner {
+	if tx.owner.of != userID || userID == "" {
+		tx.owner.of, tx.owner.is = userID, tx.File.Owner(userID)
 	}
-	tx := Tx{File: f, R: r, W: w, Now: f.Clock.Now(state.Epoch, state.Floor), State: state}
-	return tx, tx.look()
+	return tx.owner.is
 }
 
-// BeginSnapshot makes tx the Tx of a snapshot. The state is read once for all
-// snapshots of one version.
-func (tx *Tx) BeginSnapshot(f *File, s kv.Snapshot) (err error) {
-	tx.File, tx.R = f, s
-	if known := f.seen.Load(); known != nil && known.version == s.Version() {
-		tx.State = known.state
-	} else {
-		if tx.State, err = Meta(f, s, codec.KeyState, codec.DecodeState); err != nil {
-			return err
-		}
-		f.seen.Store(&seenState{s.Version(), tx.State})
+// Begin makes tx, which is zero, the Tx of one transaction, or of one run of it, and
+// fixes its time. w is nil in a read-only one.
+func (tx *Tx) Begin(f *File, r kv.Reader, w kv.Tx) error {
+	tx.File, tx.R, tx.W = f, r, w
+	if err := tx.readState(); err != nil {
+		return err
 	}
-	tx.Now = f.Clock.Now(tx.State.Epoch, tx.State.Floor)
+	if err := tx.fixTime(); err != nil {
+		return err
+	}
 	return tx.look()
+}
+
+// readState reads the state, once for all readers of one version.
+func (tx *Tx) readState() (err error) {
+	v, versioned := tx.R.(kv.Versioned)
+	if versioned {
+		if known := tx.File.seen.Load(); known != nil && known.version == v.Version() {
+			tx.State = known.state
+			return nil
+		}
+	}
+	if tx.State, err = Meta(tx.File, tx.R, codec.KeyState, codec.DecodeState); err == nil && versioned {
+		tx.File.seen.Store(&seenState{v.Version(), tx.State})
+	}
+	return err
+}
+
+// fixTime fixes the time of a transaction, once its State is known.
+func (tx *Tx) fixTime() (err error) {
+	switch tx.Time {
+	case OfStore:
+		tx.Now, err = tx.storeTime()
+	case OfMachines:
+		var agreed bool
+		tx.Now, agreed = tx.Clock.Agree(tx.State.Epoch, tx.State.Floor)
+		tx.apart = !agreed
+	default:
+		tx.Now = tx.Clock.Now(tx.State.Epoch, tx.State.Floor)
+	}
+	return err
+}
+
+// storeTime returns the time of a store that has a clock. The clock of the process
+// follows it.
+func (tx *Tx) storeTime() (int64, error) {
+	timer, ok := kv.As[kv.Timer](tx.R)
+	if !ok {
+		return 0, fmt.Errorf("no clock in this transaction of the store: %w", kv.ErrCorrupt)
+	}
+	now, err := timer.Time()
+	if err == nil {
+		tx.Clock.Saw(now)
+	}
+	return now, err
 }
 
 // look makes tx use the declarations and the keys as of this transaction.
@@ -102,6 +149,10 @@ func (tx *Tx) ChangeState(change func(*codec.State)) error {
 // reads have seen since.
 const floorEvery = 60_000
 
+// Pulse is floorEvery for machines that agree by the floor, and how often each sees
+// to it that there is a new one.
+const Pulse = 10_000
+
 // Put and the other writers below store the high-water mark of the clock along
 // with the first write of a transaction, when the stored one is a minute old.
 func (tx *Tx) Put(space kv.Space, key string, value []byte) error {
@@ -132,11 +183,29 @@ func (tx *Tx) beforeWrite() error {
 	case tx.Written:
 		return nil
 	}
+	if tx.apart {
+		return ErrClock
+	}
 	tx.Written = true
-	if tx.Now-tx.State.Floor < floorEvery {
+	every := int64(floorEvery)
+	switch tx.Time {
+	case OfStore: // no floor: nothing that every transaction reads is written
+		return nil
+	case OfMachines:
+		every = Pulse
+	}
+	if tx.Now-tx.State.Floor < every {
 		return nil
 	}
 	return tx.ChangeState(func(s *codec.State) { s.Floor = max(s.Floor, tx.Now) })
+}
+
+// Pulse stores the time of this machine, if no other has done so.
+func (tx *Tx) Pulse() error {
+	if tx.Now-tx.State.Floor < Pulse {
+		return nil
+	}
+	return tx.beforeWrite()
 }
 
 // Value returns the value of the record of id, for a decoder that is given

@@ -77,7 +77,7 @@ func (b *build) commit(batch []row, put putBatch) error {
 	for len(batch) > 0 {
 		n := 0
 		b.began = true
-		err := b.Store.Exclusive(b.ctx, func(w kv.Tx) (err error) {
+		err := b.exclusive(b.ctx, func(w kv.Tx) (err error) {
 			n, err = put(w, batch)
 			return err
 		})

@@ -6,7 +6,7 @@
 // current ones, as shadows, in batches in key order. One small transaction swaps
 // them in, together with the declarations. Until then no reader sees a shadow, so
 // that each commit keeps every invariant; a crash leaves shadows, which the next
-// Open drops.
+// Open drops, or on a store of several programs the next sweep.
 //
 // Another DB on the handle may write users meanwhile. The build keeps a hash of
 // each record it reads. The swap compares them with the current records and
@@ -50,6 +50,10 @@ type Config struct {
 	Batch Batch
 	Log   *slog.Logger
 	Told  func(done, total int64) // may be nil
+
+	// Hold returns an error if the turn to build has gone to another program. It
+	// is called in each transaction that writes. nil: it cannot go.
+	Hold func(kv.Tx) error
 
 	Swap func(kv.Tx) error // puts the shadows in the place of their spaces
 	Drop func(kv.Tx) error // removes all shadows
@@ -105,15 +109,27 @@ func Run(ctx context.Context, c Config, before uint64, after codec.Declarations)
 
 // clear removes the shadows that another build could not remove at its end, which
 // may have come while this one waited for its turn.
-func (b *build) clear() error { return b.Store.Exclusive(b.ctx, b.Drop) }
+func (b *build) clear() error { return b.exclusive(b.ctx, b.Drop) }
 
-// abandon removes the shadows. If it cannot, the next Open does.
+// exclusive runs fn alone, if this build still has the turn.
+func (b *build) exclusive(ctx context.Context, fn func(kv.Tx) error) error {
+	return b.Store.Exclusive(ctx, func(w kv.Tx) error {
+		if b.Hold != nil {
+			if err := b.Hold(w); err != nil {
+				return err
+			}
+		}
+		return fn(w)
+	})
+}
+
+// abandon removes the shadows. If it cannot, the next Open or sweep does.
 func (b *build) abandon() {
 	if !b.began {
 		return
 	}
-	if err := b.Store.Exclusive(context.WithoutCancel(b.ctx), b.Drop); err != nil {
-		b.Log.Warn("snib: what was built is left for the next Open to remove", "error", err)
+	if err := b.exclusive(context.WithoutCancel(b.ctx), b.Drop); err != nil {
+		b.Log.Warn("snib: what was built is left for the next Open, or sweep, to remove", "error", err)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // swap puts the shadows and the declarations in force.
 func (b *build) swap() error {
-	return b.Store.Exclusive(b.ctx, func(w kv.Tx) error {
+	return b.exclusive(b.ctx, func(w kv.Tx) error {
 		state, err := records.Meta(b.File, w, codec.KeyState, codec.DecodeState)
 		if err != nil {
 			return err

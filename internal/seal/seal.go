@@ -31,6 +31,8 @@ const (
 	labelCanary = "snib/v1/canary"
 
 	LabelRefresh = "snib/v1/refresh-successor" // successors of refresh tokens
+	LabelSignUp  = "snib/v1/sign-up"           // MAC of the tokens of strangers
+	LabelTexts   = "snib/v1/texts"             // texts that are verified without a record
 )
 
 // Errors of keys and sealed values. No text contains a value or a secret.

@@ -127,13 +127,13 @@ func TestSealDrawsANonce(t *testing.T) {
 func TestSubkeysDiffer(t *testing.T) {
 	seen := map[[Size]byte]string{}
 	for name, k := range map[string]Key{"a1": key(t, "a", 1), "a2": key(t, "a", 2)} {
-		for _, label := range []string{labelSeal, LabelRefresh, "other"} {
+		for _, label := range []string{labelSeal, LabelRefresh, LabelTexts, "other"} {
 			seen[k.Subkey(label)] = name + label
 		}
 		seen[k.Canary()] = name + "canary"
 	}
-	if len(seen) != 8 {
-		t.Errorf("%d subkeys of 8", len(seen))
+	if len(seen) != 10 {
+		t.Errorf("%d subkeys of 10", len(seen))
 	}
 	if k := key(t, "a", 1); !k.Made(k.Canary()) || k.Made(key(t, "a", 2).Canary()) || k.Made(key(t, "b", 1).Canary()) || k.Made([Size]byte{}) {
 		t.Error("canaries are not those of their keys")

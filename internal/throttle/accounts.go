@@ -20,6 +20,8 @@ type block struct {
 	faded  uint32        // how many times FadeEvery had passed since 2000
 	dirty  bool          // not stored as it is
 	urgent bool          // a count that makes others wait is not stored
+
+	base *[cells]uint8 // the counts as the store has them, of a Limiter that shares
 }
 
 // A place is where a name counts.
@@ -53,18 +55,29 @@ func fadings(now int64) uint32 {
 // at brings a block to a time: counts fade, and a time that is ahead, of a clock
 // that was set back since, becomes now's, so that no wait is longer than a step.
 func (b *block) at(now int64) {
-	if today := fadings(now); today != b.faded {
-		lost := uint8(min(max(int64(today)-int64(b.faded), 0), most))
-		for i, n := range b.counts {
-			b.counts[i] = n - min(n, lost)
-		}
-		b.faded = today
-	}
+	b.fade(fadings(now))
 	for i, t := range b.times {
 		if t > seconds(now) {
 			b.times[i] = seconds(now)
 		}
 	}
+}
+
+// fade lowers each count by its loss until a day.
+func (b *block) fade(today uint32) {
+	if today == b.faded {
+		return
+	}
+	lost := uint8(min(max(int64(today)-int64(b.faded), 0), most))
+	for i, n := range b.counts {
+		b.counts[i] = n - min(n, lost)
+	}
+	if b.base != nil {
+		for i, n := range b.base {
+			b.base[i] = n - min(n, lost)
+		}
+	}
+	b.faded = today
 }
 
 // run returns how many failures there were and when the last, at most.

@@ -21,12 +21,15 @@ type Keeper struct {
 	*Limiter
 	KeeperConfig
 
-	mu     sync.Mutex
-	timer  *time.Timer
-	armed  uint64 // how often it was set
-	soon   bool   // the timer runs for a second, or for the next budget
-	closed bool
-	done   sync.WaitGroup
+	storing sync.Mutex // held from Take to the end of Store, and by a reading
+
+	mu       sync.Mutex
+	timer    *time.Timer
+	armed    uint64 // how often it was set
+	soon     bool   // the timer runs for a second, or for the next budget
+	closed   bool
+	unfollow context.CancelFunc // ends Follow
+	done     sync.WaitGroup
 
 	refused int
 	told    int64 // Unix milliseconds
@@ -124,6 +127,8 @@ func (k *Keeper) run(armed uint64) {
 // flush stores as much as the budget allows, or all, and reports whether a rest
 // must wait: the budget is spent, or the store has failed.
 func (k *Keeper) flush(ctx context.Context, all bool) (rest bool) {
+	k.storing.Lock()
+	defer k.storing.Unlock()
 	records, spent := k.Take(k.Now(), all)
 	if len(records) == 0 {
 		return spent
@@ -136,10 +141,49 @@ func (k *Keeper) flush(ctx context.Context, all bool) (rest bool) {
 	return spent
 }
 
+// Follow reads the counts of other processes once a minute, until Stop.
+func (k *Keeper) Follow(read func(context.Context) ([]Record, error)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	k.mu.Lock()
+	k.unfollow = cancel
+	k.mu.Unlock()
+	k.done.Go(func() {
+		ticker := time.NewTicker(storeEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			if err := k.Read(ctx, read); err != nil && ctx.Err() == nil {
+				k.Failed(err)
+			}
+		}
+	})
+}
+
+// Read reads the counts of other processes.
+func (k *Keeper) Read(ctx context.Context, read func(context.Context) ([]Record, error)) error {
+	k.storing.Lock()
+	defer k.storing.Unlock()
+	records, err := read(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		k.Renew(r)
+	}
+	return nil
+}
+
 // Stop ends the background writes, and stores the rest under ctx.
 func (k *Keeper) Stop(ctx context.Context) {
 	k.mu.Lock()
 	k.closed = true
+	if k.unfollow != nil {
+		k.unfollow()
+	}
 	k.disarmLocked()
 	k.mu.Unlock()
 	k.done.Wait()

@@ -17,6 +17,7 @@ type Limiter struct {
 	meters meters
 
 	dirty, urgent bool // some block is
+	shared        bool // see Share
 
 	window int64 // when the minute of the budget began
 	spent  int   // bytes taken in it

@@ -5,6 +5,8 @@ type Record struct {
 	Block uint16 // less than Blocks
 	Faded uint32
 	Cells []Cell // those that count something, in their order
+
+	base [cells]uint8 // the counts as they were read, of a Limiter that shares
 }
 
 // A Cell is one of a block.
@@ -45,6 +47,9 @@ func (l *Limiter) Take(now int64, all bool) (records []Record, spent bool) {
 			}
 			b.at(now)
 			r := b.record(uint16(i))
+			if b.base != nil {
+				r.base = *b.base
+			}
 			if !all && l.spent+r.bytes() > Budget {
 				l.dirty, l.urgent = true, urgent
 				return records, true
@@ -82,9 +87,11 @@ func (l *Limiter) Load(r Record) {
 	if int(r.Block) >= Blocks {
 		return
 	}
-	b := &block{faded: r.Faded}
-	for _, c := range r.Cells {
-		b.counts[c.Index], b.times[c.Index] = min(c.Count, most), c.Last
+	b := &block{}
+	b.load(&r)
+	if l.shared {
+		base := b.counts
+		b.base = &base
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

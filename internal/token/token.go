@@ -79,10 +79,12 @@ var (
 	Device  = Kind{"dev_", 32, "snib/v1/device\x00"}
 	APIKey  = Kind{"key_", 32, "snib/v1/api-key\x00"}
 
+	Invitation = Kind{"inv_", 32, "snib/v1/invitation\x00"}
+
 	// Factor has ids only.
 	Factor = Kind{Prefix: "fac_"}
 
-	all = [...]Kind{Session, Family, OneTime, Device, APIKey, Factor}
+	all = [...]Kind{Session, Family, OneTime, Device, APIKey, Factor, Invitation}
 )
 
 // FamilyLabel is for the part of a refresh token that stays through the

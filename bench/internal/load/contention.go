@@ -4,11 +4,6 @@ package load
 const (
 	WorkIdle       = "validate, idle, p99"
 	WorkContention = "validate while 64 create, p99"
-	WorkSweepIdle  = "validate before a sweep, p99"
-	WorkSweep      = "validate during a sweep, p99"
-
-	WorkSweepCreateIdle = "create before a sweep, p50"
-	WorkSweepCreate     = "create during a sweep, p50"
 )
 
 const (

@@ -13,10 +13,14 @@ func reading() (list []Case) {
 	add := func(work string, open opener) {
 		list = append(list, Case{Suite: "closures", Work: work, Workers: 1, Reads: true, Can: closures, Run: whileOpen(open, view)})
 	}
+	beside := func(what string, open opener) {
+		list = append(list, Case{Suite: "closures", Work: "validate while " + what + " is open", Workers: 1, Reads: true, Can: closures,
+			Run: whileOpen(open, validate)})
+	}
 	add(WorkView, nil)
+	beside("nothing", nil) // here again: the machine is no longer as it was in the suite read
 	for _, o := range openers {
-		list = append(list, Case{Suite: "closures", Work: "validate while " + o.name + " is open", Workers: 1, Reads: true, Can: closures,
-			Run: whileOpen(o.open, validate)})
+		beside(o.name, o.open)
 		add("view while "+o.name+" is open", o.open)
 	}
 	return list

@@ -2,6 +2,7 @@ package load
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -15,13 +16,13 @@ import (
 
 // createsPerRate is how many creations a second, as a part of the rate: one
 // caller must be able to keep to it.
-const createsPerRate = 20
+const createsPerRate = 10
 
 // Sweep measures snib's removal of sessions that have long expired, and
 // validations and creations of live ones meanwhile: each on a copy of the file,
 // read with a clock that is past the life of all that it was filled with.
 func Sweep(s *Subject, p Plan) (rows []report.Row, err error) {
-	reads, err := s.sweepBeside(p.Rate*readsPerRate, p.Seed, 99, [2]string{WorkSweepIdle, WorkSweep}, func(store peer.Store, live *Tokens, _ []string) operation {
+	reads, err := s.sweepBeside(p.Rate*readsPerRate, p.Seed, "validate", []float64{99}, func(store peer.Store, live *Tokens, _ []string) operation {
 		return operation{live.pick, func(_ int, _ *rand.Rand, token string) error {
 			_, err := store.Validate(token)
 			return err
@@ -30,7 +31,7 @@ func Sweep(s *Subject, p Plan) (rows []report.Row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	writes, err := s.sweepBeside(max(1, p.Rate/createsPerRate), p.Seed, 50, [2]string{WorkSweepCreateIdle, WorkSweepCreate}, func(store peer.Store, _ *Tokens, users []string) operation {
+	writes, err := s.sweepBeside(max(1, p.Rate/createsPerRate), p.Seed, "create", []float64{50, 99}, func(store peer.Store, _ *Tokens, users []string) operation {
 		return operation{do: func(_ int, rng *rand.Rand, _ string) error {
 			_, err := store.CreateSession(users[rng.IntN(len(users))])
 			return err
@@ -39,8 +40,8 @@ func Sweep(s *Subject, p Plan) (rows []report.Row, err error) {
 	return append(reads, writes[1:]...), err
 }
 
-// sweepBeside measures a sweep, and other work before and during it.
-func (s *Subject) sweepBeside(rate int, seed uint64, quantile float64, works [2]string,
+// sweepBeside measures a sweep, and other work before and during it at some quantiles.
+func (s *Subject) sweepBeside(rate int, seed uint64, name string, quantiles []float64,
 	work func(peer.Store, *Tokens, []string) operation,
 ) (rows []report.Row, err error) {
 	dir := s.dir + "-sweep"
@@ -69,11 +70,15 @@ func (s *Subject) sweepBeside(rate int, seed uint64, quantile float64, works [2]
 	if err != nil {
 		return nil, err
 	}
-	c := Case{Suite: "sweep", Workers: 1, Quantile: quantile}
-	c.Work = works[0]
-	rows = []report.Row{sweep, c.row(s, []Sample{before})}
-	c.Work = works[1]
-	return append(rows, c.row(s, []Sample{during})), nil
+	rows = []report.Row{sweep}
+	for _, q := range quantiles {
+		c := Case{Suite: "sweep", Workers: 1, Quantile: q}
+		c.Work = fmt.Sprintf("%s before a sweep, p%v", name, q)
+		rows = append(rows, c.row(s, []Sample{before}))
+		c.Work = fmt.Sprintf("%s during a sweep, p%v", name, q)
+		rows = append(rows, c.row(s, []Sample{during}))
+	}
+	return rows, nil
 }
 
 // whileSweeping measures other work for as long as the sweep takes.

@@ -3,7 +3,6 @@ package peers
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -38,7 +37,7 @@ func OpenSnibOnBolt(dir string) (peer.Store, *bolt.DB, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, handle.Close())
 	}
-	return &snibStore{db, knownIn(dir)}, handle, nil
+	return snibFile{&snibStore{db, knownIn(dir)}}, handle, nil
 }
 
 // SnibFile is the name of snib's file in the folder of its store.
@@ -55,7 +54,7 @@ func openSnib(dir string, o peer.Options) (peer.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &snibStore{db, knownIn(dir)}, nil
+	return snibFile{&snibStore{db, knownIn(dir)}}, nil
 }
 
 // SnibOptions are the options of every measurement of snib: the defaults, but
@@ -68,6 +67,7 @@ func SnibOptions() *snib.Options {
 	}
 }
 
+// snibStore is snib on any engine.
 type snibStore struct {
 	db    *snib.DB
 	known *known
@@ -235,39 +235,6 @@ func (s *snibStore) CreateWithin(d time.Duration, userID string) error {
 	}
 	return err
 }
-
-// Update implements peer.Closures.
-func (s *snibStore) Update(fn func(write func() error) error) error {
-	return s.db.Update(ctx, func(tx *snib.Tx) error { return fn(func() error { return putOwn(tx.Bolt()) }) })
-}
-
-// View implements peer.Closures.
-func (s *snibStore) View(fn func() error) error {
-	return s.db.View(ctx, func(*snib.Tx) error { return fn() })
-}
-
-// ViewUser implements peer.Closures.
-func (s *snibStore) ViewUser(userID string) error {
-	return s.db.View(ctx, func(tx *snib.Tx) error {
-		_, err := tx.GetUser(snib.UserID(userID))
-		return err
-	})
-}
-
-// Backup implements peer.Closures.
-func (s *snibStore) Backup(w io.Writer) error { return s.db.File().Backup(ctx, w) }
-
-// Check implements peer.Checker.
-func (s *snibStore) Check() error {
-	report, err := s.db.Check(ctx)
-	if err == nil && report.Found > 0 {
-		err = errors.New("the file has problems")
-	}
-	return err
-}
-
-// Sweep implements peer.Sweeper.
-func (s *snibStore) Sweep() (int, error) { return s.db.Sweep(ctx) }
 
 // Close implements peer.Store.
 func (s *snibStore) Close() error { return s.db.Close() }

@@ -61,7 +61,7 @@ func part50(work string) part {
 
 func whileOpen(work string) (list []part) {
 	for _, what := range opened {
-		list = append(list, part{between(work+" while "+what+" is open", work, 1, rounds), 1.3, false, times})
+		list = append(list, part{between(work+" while "+what+" is open", work+" while nothing is open", 1, rounds), 1.3, false, times})
 	}
 	return list
 }

@@ -2,7 +2,6 @@ package report
 
 import (
 	"bufio"
-	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -20,14 +19,14 @@ type Machine struct {
 	FileSystem string `json:"file_system"` // of the stores
 	Go         string `json:"go"`
 
-	// Load is how many others wanted a processor before the run began: the
-	// system's average of a minute.
+	// Load is how many processors others kept busy, on average during the run:
+	// see Meter.
 	Load float64 `json:"load"`
 }
 
 // Busy reports whether the machine had other work, so that the figures are
 // worth little.
-func (m Machine) Busy() bool { return m.Load > 0.5 }
+func (m Machine) Busy() bool { return m.Load > 0.2 }
 
 // ThisMachine describes the machine, and the file system of dir.
 func ThisMachine(dir string) Machine {
@@ -39,9 +38,6 @@ func ThisMachine(dir string) Machine {
 		m.CPU = runtime.GOARCH
 	}
 	m.MemoryMB = kilobytes("/proc/meminfo", "MemTotal") / 1000
-	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
-		_, _ = fmt.Sscan(string(b), &m.Load) // 0 if it is not so
-	}
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = strings.TrimSpace(string(b))
 	}

@@ -46,6 +46,7 @@ import (
 	"time"
 
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/kv/admit"
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 )
@@ -158,8 +159,8 @@ type Store struct {
 	pageSize int
 	opt      Options
 
-	gate    gate     // counts the calls inside, and may keep others out
-	copying copyGate // copies of the file's bytes, or one Compact
+	gate    admit.Gate // counts the calls inside, and may keep others out
+	copying copyGate   // copies of the file's bytes, or one Compact
 
 	nest nest // goroutines that are inside a closure
 	pool pool // transactions for Pin
@@ -184,8 +185,8 @@ var _ kv.Store = (*Store)(nil)
 func newStore(db *bolt.DB, file *os.File, o Options) *Store {
 	s := &Store{pageSize: db.Info().PageSize, opt: o}
 	s.db.p.Store(newHandle(db, file))
-	s.gate.init()
-	s.nest.init()
+	s.gate.Init()
+	s.nest.Init()
 	s.turns.init(o.BusyTimeout)
 	s.pool.init(s)
 	return s
@@ -278,10 +279,10 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) close() error {
-	s.gate.shut(kv.ErrClosed)
+	s.gate.Shut(kv.ErrClosed)
 	s.dismiss()
 	s.pool.retire()
-	s.gate.wait(s.stuck.Load)
+	s.gate.Wait(s.stuck.Load)
 	file := s.db.at().file
 	if file != nil {
 		opened.remove(file)
@@ -297,7 +298,7 @@ func (s *Store) close() error {
 	var gone error
 	if seen := s.displaced(); seen != "" {
 		gone = fmt.Errorf("%w: %s", ErrGone, seen)
-		if !errors.Is(s.gate.reason(), ErrGone) {
+		if !errors.Is(s.gate.Reason(), ErrGone) {
 			s.opt.Logger.Error("store is closed", "cause", gone)
 		}
 	}
@@ -310,19 +311,19 @@ func (s *Store) close() error {
 // poison ends the service for good: from now on every call but Close returns
 // an error that is kv.ErrClosed and cause. The first cause stays.
 func (s *Store) poison(cause error) {
-	if s.gate.shut(fmt.Errorf("%w: %w", kv.ErrClosed, cause)) {
+	if s.gate.Shut(fmt.Errorf("%w: %w", kv.ErrClosed, cause)) {
 		s.opt.Logger.Error("store ends its service", "cause", cause)
 	}
 	s.dismiss()
 	s.pool.retire()
 }
 
-// admit lets a call in, or says why not. An admitted call ends with gate.leave.
+// admit lets a call in, or says why not. An admitted call ends with gate.Leave.
 func (s *Store) admit(ctx context.Context) error {
 	if err := s.mayBegin(ctx); err != nil {
 		return err
 	}
-	return s.gate.enter()
+	return s.gate.Enter()
 }
 
 // mayBegin says why the calling goroutine may not begin a transaction.
@@ -360,10 +361,10 @@ func (s *Store) Stats() Stats {
 		OpenReaders:  s.readers.Load(),
 		Waiting:      int64(s.waiting()),
 	}
-	if s.gate.enter() != nil {
+	if s.gate.Enter() != nil {
 		return st
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	bs := s.db.Stats()
 	st.FreeBytes = int64(bs.FreePageN+bs.PendingPageN) * int64(s.pageSize)
 	if info, err := s.db.stat(); err == nil {

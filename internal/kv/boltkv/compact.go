@@ -26,7 +26,7 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	own, err := s.owns(path)
 	switch {
 	case err != nil:
@@ -51,7 +51,7 @@ func (s *Store) CompactTo(ctx context.Context, path string, replace bool, told f
 // compacted fills f with the data that r sees.
 func (s *Store) compacted(ctx context.Context, f *durable.File, r kv.Reader, told func(done, total int64), without []string) error {
 	btx, _ := under(r)
-	m := &meter{ctx: ctx, closed: s.gate.reason, told: told, total: btx.Size()}
+	m := &meter{ctx: ctx, closed: s.gate.Reason, told: told, total: btx.Size()}
 	return m.finish(guarded(func() error { return s.compact(f.Name(), btx, m, without) }))
 }
 

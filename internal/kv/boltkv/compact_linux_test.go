@@ -57,7 +57,7 @@ func TestCompactInPlaceWhileProcessesWait(t *testing.T) {
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 		must(t, cmd.Start())
 		children[i], pids[i] = cmd, cmd.Process.Pid
-		for deadline := time.Now().Add(30 * time.Second); !holdsOpen(cmd.Process.Pid, path); runtime.Gosched() {
+		for deadline := time.Now().Add(atMost); !holdsOpen(cmd.Process.Pid, path); runtime.Gosched() {
 			if time.Now().After(deadline) {
 				t.Fatal("the child does not open the file")
 			}

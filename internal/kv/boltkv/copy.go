@@ -31,7 +31,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, told func(done, total i
 	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if s.db.at().roomy {
 		return s.copyTo(ctx, w, told)
 	}
@@ -48,9 +48,9 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, told func(done, total i
 		return err
 	}
 	// w and told are another's code, and a Close in it would wait for us.
-	id := s.nest.enter()
-	defer s.nest.leave(id)
-	m := &meter{ctx: ctx, closed: s.gate.reason, w: w, told: told, total: info.Size()}
+	id := s.nest.Enter()
+	defer s.nest.Leave(id)
+	m := &meter{ctx: ctx, closed: s.gate.Reason, w: w, told: told, total: info.Size()}
 	_, err = io.Copy(m, io.NewSectionReader(spool, 0, info.Size()))
 	return m.finish(err)
 }
@@ -61,7 +61,7 @@ func (s *Store) BackupFile(ctx context.Context, path string, replace bool, told 
 	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	switch own, err := s.owns(path); {
 	case err != nil:
 		return err
@@ -86,7 +86,7 @@ func (s *Store) admitCopy(ctx context.Context) error {
 		return err
 	}
 	if err := s.inPlace(); err != nil {
-		s.gate.leave()
+		s.gate.Leave()
 		return err
 	}
 	return nil
@@ -104,7 +104,7 @@ func (s *Store) copyTo(ctx context.Context, w io.Writer, told func(done, total i
 	defer s.copying.leave()
 	return s.View(ctx, func(r kv.Reader) error {
 		btx, _ := under(r)
-		m := &meter{ctx: ctx, closed: s.gate.reason, w: w, told: told, total: btx.Size()}
+		m := &meter{ctx: ctx, closed: s.gate.Reason, w: w, told: told, total: btx.Size()}
 		_, err := btx.WriteTo(m)
 		if m.err == nil && errors.Is(err, io.EOF) {
 			err = damaged("the file is shorter than its pages")

@@ -120,7 +120,7 @@ func TestBackupThatIsNotReadStallsNobody(t *testing.T) {
 			}), nil)
 		}()
 		<-started
-		soon, giveUp := context.WithTimeout(ctx, 30*time.Second)
+		soon, giveUp := context.WithTimeout(ctx, atMost)
 		defer giveUp()
 		for i := range 40 {
 			must(t, s.Apply(soon, func(tx kv.Tx) error { return bulk(tx, fmt.Sprint("meanwhile ", i), 900<<10) }))
@@ -175,7 +175,7 @@ func TestBackupEndsWithWhatStoppedIt(t *testing.T) {
 		err = s.Backup(ctx, writerFunc(func(p []byte) (int, error) {
 			if n++; n == 2 {
 				go func() { closed <- s.Close() }()
-				for s.gate.reason() == nil {
+				for s.gate.Reason() == nil {
 				}
 			}
 			return len(p), nil
@@ -283,7 +283,7 @@ func TestBackupToAWriterThatCallsTheStore(t *testing.T) {
 		select {
 		case err := <-done:
 			want(t, "close in a backup", err, kv.ErrNested)
-		case <-time.After(10 * time.Second):
+		case <-time.After(atMost):
 			t.Fatal("it waits for itself")
 		}
 	})

@@ -332,7 +332,7 @@ func TestDeleteRangeEndsOnPagesOutOfOrder(t *testing.T) {
 	select {
 	case err := <-done:
 		want(t, "DeleteRange", err, kv.ErrCorrupt)
-	case <-time.After(20 * time.Second):
+	case <-time.After(atMost):
 		t.Fatal("it has no end")
 	}
 }

@@ -120,9 +120,9 @@ func (g *group) try() {
 // ready says why no transaction may be begun. Callers of taken members are
 // inside the gate, so that Close waits; without any, the file may be closed.
 func (s *Store) ready(taken bool) error {
-	switch err := s.gate.enter(); {
+	switch err := s.gate.Enter(); {
 	case err == nil:
-		defer s.gate.leave()
+		defer s.gate.Leave()
 	case !taken || s.stuck.Load():
 		return err
 	}
@@ -174,7 +174,7 @@ func (g *group) run(btx *bolt.Tx) error {
 	}
 	s.step(g.frees)
 	if g.shared {
-		g.hooks = s.nest.enter() // commit hooks run on this goroutine
+		g.hooks = s.nest.Enter() // commit hooks run on this goroutine
 	}
 	return nil
 }
@@ -262,7 +262,7 @@ func (g *group) fail(rolledBack bool) {
 func (g *group) settle(err error, p any) {
 	s := g.s
 	if g.hooks != 0 {
-		s.nest.leave(g.hooks)
+		s.nest.Leave(g.hooks)
 	}
 	if !g.committed { // the member that ended this goroutine has its answer already
 		g.members = slices.DeleteFunc(g.members, func(m *member) bool { return m.tx != nil && m.tx.gone })
@@ -343,7 +343,7 @@ func (g *group) refused(err, cause error) {
 func (g *group) broken(p any) {
 	if g.btx == nil {
 		g.s.jam(p)
-		g.dismiss(g.s.gate.reason())
+		g.dismiss(g.s.gate.Reason())
 		return
 	}
 	if g.btx.DB() == nil {
@@ -356,7 +356,7 @@ func (g *group) broken(p any) {
 	g.s.poison(corrupt(p))
 	if guarded(g.btx.Rollback) != nil {
 		g.s.stuck.Store(true)
-		g.s.gate.poke()
+		g.s.gate.Poke()
 	}
 	g.dismiss(fmt.Errorf("commit: %w", corrupt(p)))
 }
@@ -369,11 +369,11 @@ func (g *group) lost(unknown error) {
 		if m.tx.touched && m.err == nil {
 			m.reply(unknown)
 		} else {
-			m.reply(g.s.gate.reason())
+			m.reply(g.s.gate.Reason())
 		}
 	}
 	g.members = nil
-	g.dismiss(g.s.gate.reason())
+	g.dismiss(g.s.gate.Reason())
 }
 
 // dismiss answers everybody, the queue included, with err: no transaction can

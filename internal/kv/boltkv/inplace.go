@@ -37,7 +37,7 @@ func (s *Store) Compact(ctx context.Context, told func(done, total int64), witho
 	if err := s.admitCopy(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if s.db.at().file == nil || !lockedFirst {
 		return fmt.Errorf("replace the file under its handle: %w", errors.ErrUnsupported)
 	}
@@ -65,7 +65,7 @@ func (s *Store) Compact(ctx context.Context, told func(done, total int64), witho
 	if !f.Placed() {
 		return fullError(err)
 	}
-	if err := s.gate.enter(); err == nil {
+	if err := s.gate.Enter(); err == nil {
 		go s.abandon(old)
 	} else {
 		old.Close() // Close waits for us, and has ended the readers
@@ -143,7 +143,7 @@ func (s *Store) openNext(name string, old *handle) (next *handle, err error) {
 // abandon closes a handle that is no longer in use when its last reader has
 // ended. bbolt's Close alone would hold up readers that are about to begin.
 func (s *Store) abandon(old *handle) {
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	for old.Stats().OpenTxN != 0 { // all readers that were entering have begun
 		moment(10 * time.Millisecond)
 	}

@@ -123,7 +123,7 @@ func TestReadersOfTheFileBeforeCompact(t *testing.T) {
 	same(t, "different versions", len(versions), commits+20)
 	close(end)
 	same(t, "the View that was open", <-ended, "before<nil>")
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(atMost); ; time.Sleep(time.Millisecond) {
 		btx, err := old.DB.Begin(false)
 		if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 			break
@@ -266,15 +266,6 @@ func TestCompactUnderLoad(t *testing.T) {
 		same(t, "in the file", read(s, fmt.Sprint("writer ", w)), told[w].Load())
 	}
 	alone(t, path)
-}
-
-// onSnapshot runs look on a snapshot.
-func onSnapshot(s *Store, look func(kv.Reader) error) error {
-	p, err := s.Pin(ctx)
-	if err != nil {
-		return err
-	}
-	return errors.Join(look(p), p.Release(nil))
 }
 
 func init() {

@@ -16,7 +16,8 @@ import (
 // nobody finds, beside a second one that others take for the first.
 var ErrGone = kv.ErrGone
 
-// intact looks at the open file before a transaction. Reading and, worse,
+// intact looks at the open file before a transaction begins; the ones that the pool
+// keeps have begun at most 5 ms ago, or are in use. Reading and, worse,
 // writing a file that was cut would fail at random places, one of them inside
 // bbolt with its locks held. A file without a name is ErrGone.
 func (s *Store) intact() error {
@@ -46,10 +47,10 @@ func (s *Store) intact() error {
 // to Open still leads to the file. Every write transaction and copy asks this
 // first; reads ask the file alone.
 func (s *Store) InPlace() error {
-	if err := s.gate.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	return s.inPlace()
 }
 
@@ -89,7 +90,7 @@ func (s *Store) displaced() string {
 // ended.
 func (s *Store) gone(seen string) error {
 	s.poison(fmt.Errorf("%w: %s", ErrGone, seen))
-	return s.gate.reason()
+	return s.gate.Reason()
 }
 
 // saw notes how long the file is at least, now that a transaction has begun.

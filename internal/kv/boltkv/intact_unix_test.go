@@ -83,15 +83,39 @@ func TestFileTakenAwayIsNoticed(t *testing.T) {
 	}
 }
 
-// A file without a name is noticed by reads too.
+// A file without a name is noticed by reads too, when they begin a transaction:
+// those that the pool has kept are over soon.
 func TestRemovedFileIsNoticedByReads(t *testing.T) {
 	s, _ := displaced(t, displacements["removed"])
-	want(t, "View", s.View(ctx, func(kv.Reader) error { return nil }), ErrGone)
+	want(t, "View", s.View(ctx, nothing), ErrGone)
 	s, _ = displaced(t, displacements["removed"])
 	s.pool.retire()
 	_, err := s.Pin(ctx)
 	want(t, "Pin", err, ErrGone)
 	want(t, "Close", s.Close(), ErrGone)
+}
+
+// A kept transaction does not look at the file again. Its end is the end of reads,
+// and so is a write, which looks each time and is not acknowledged.
+func TestRemovedFileUnderAKeptTransaction(t *testing.T) {
+	for name, next := range map[string]func(s *Store){
+		"its time is over": func(s *Store) { s.pool.retire() },
+		"a write":          func(s *Store) { want(t, "Apply", s.Apply(ctx, putting("k", "lost")), ErrGone) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "db")
+			s, err := Open(path, options())
+			must(t, err)
+			put(t, s, "k", "v")
+			must(t, s.View(ctx, nothing))
+			must(t, os.Remove(path))
+			next(s)
+			want(t, "View", s.View(ctx, nothing), ErrGone)
+			_, err = s.Pin(ctx)
+			want(t, "Pin", err, ErrGone)
+			want(t, "Close", s.Close(), ErrGone)
+		})
+	}
 }
 
 // What leaves the file where it is ends nothing: a changed directory, another

@@ -20,7 +20,7 @@ import (
 // from the store's other methods. A joined read transaction is not tracked:
 // ending it before a write on the same goroutine is up to the application.
 func (s *Store) Join(btx *bolt.Tx) (kv.Tx, error) {
-	if err := s.gate.reason(); err != nil {
+	if err := s.gate.Reason(); err != nil {
 		return nil, err
 	}
 	switch {
@@ -43,7 +43,7 @@ type joinedTx struct {
 }
 
 func (t *joinedTx) check() error {
-	if err := t.s.gate.reason(); err != nil {
+	if err := t.s.gate.Reason(); err != nil {
 		return err
 	}
 	if t.tx.btx.DB() == nil {
@@ -116,6 +116,14 @@ func (t *joinedTx) DeleteRows(set string, from, to []byte, limit int) (int, erro
 	return t.tx.DeleteRows(set, from, to, limit)
 }
 
+func (t *joinedTx) MoveRows(set string, from, to []byte) (int, error) {
+	if err := t.check(); err != nil {
+		return 0, err
+	}
+	defer faultsPanic()()
+	return t.tx.MoveRows(set, from, to)
+}
+
 // Bolt returns the bolt transaction under a Reader of View, a Tx of Update,
 // Exclusive or Join, or a wrapper of one that has the method
 // Unwrap() kv.Reader; false for Pin and Apply, other engines, and after the
@@ -146,9 +154,10 @@ func under(r kv.Reader) (*bolt.Tx, *Store) {
 			t.touched, t.shared = true, true
 			return t.btx, t.store
 		case *viewReader:
-			if t.done {
+			if t.usable() != nil {
 				return nil, nil
 			}
+			t.lent = true
 			return t.btx, t.store
 		case *joinedTx:
 			if t.check() != nil || t.tx.done {

@@ -63,7 +63,7 @@ func TestLendingWaitsForWhoLeads(t *testing.T) {
 	m := newMember(apply, func(tx kv.Tx) error {
 		select {
 		case <-lent:
-		case <-time.After(10 * time.Second):
+		case <-time.After(atMost):
 			t.Error("the handle is not lent before the commit")
 		}
 		return tx.Put(plain, []byte("k"), []byte("v"))
@@ -109,7 +109,7 @@ func TestLendingAfterWhoCouldNotBegin(t *testing.T) {
 	})
 	select {
 	case <-lent:
-	case <-time.After(10 * time.Second):
+	case <-time.After(atMost):
 		t.Fatal("Bolt does not return")
 	}
 }
@@ -142,7 +142,7 @@ func TestGoexitBeforeAFailingRollback(t *testing.T) {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(atMost):
 		t.Fatal("the goroutine does not end")
 	}
 	want(t, "after it", s.Apply(ctx, putting("k", "v")), kv.ErrClosed)

@@ -49,21 +49,6 @@ func (l *live) enter() *handle {
 	}
 }
 
-// View is bbolt's, on the handle in use.
-func (l *live) View(fn func(*bolt.Tx) error) error {
-	h, begun := l.enter(), false
-	defer func() {
-		if !begun {
-			h.entering.Add(-1)
-		}
-	}()
-	return h.View(func(btx *bolt.Tx) error {
-		begun = true
-		h.entering.Add(-1)
-		return fn(btx)
-	})
-}
-
 // begin is bbolt's Begin of a read transaction, on the handle that it returns.
 func (l *live) begin() (*bolt.Tx, *handle, error) {
 	h := l.enter()
@@ -85,6 +70,9 @@ func (l *live) stat() (os.FileInfo, error) {
 // Update is bbolt's. Handles change only in the writer's turn, so the caller,
 // which is the writer, has the one in use.
 func (l *live) Update(fn func(*bolt.Tx) error) error { return l.at().Update(fn) }
+
+// View is bbolt's, for callers on whom Compact waits.
+func (l *live) View(fn func(*bolt.Tx) error) error { return l.at().View(fn) }
 
 // Begin is the application's, for tests.
 func (l *live) Begin(writable bool) (*bolt.Tx, error) { return l.at().Begin(writable) }

@@ -108,6 +108,69 @@ func open(path string, o Options, left *patience) (*Store, error) {
 	return s, nil
 }
 
+// OpenReadOnly opens the file at path and leaves it, and the directory, byte for
+// byte as they are: nothing is created, no leftover of a crash is removed. Several
+// readers can have the file open, and none can beside a writer (ErrLocked); each
+// waits up to Options.LockTimeout. Every write is kv.ErrReadOnly.
+//
+// Errors are those of Open, and fs.ErrNotExist. An empty file is ErrForeign.
+func OpenReadOnly(path string, o Options) (*Store, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	given, err := filepath.Abs(path)
+	if err != nil {
+		given = path
+	}
+	left := newPatience(o.LockTimeout)
+	defer left.stop()
+	for {
+		s, err := openReadOnly(given, o, left)
+		switch {
+		case err == nil:
+			s.path = given
+			opened.add(s.db.at().file)
+			return s, nil
+		case !errors.Is(err, errReplaced):
+			return nil, whoHas(path, err)
+		}
+		if _, err := os.Stat(given); err != nil {
+			return nil, fileError(err)
+		}
+		if !left.pause() {
+			return nil, fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
+		}
+	}
+}
+
+func openReadOnly(path string, o Options, left *patience) (*Store, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, fileError(err)
+	case info.Mode().IsRegular() && info.Size() == 0:
+		return nil, fmt.Errorf("%w: it is empty", ErrForeign)
+	}
+	if err := durable.Plain(path); err != nil {
+		return nil, fileError(err)
+	}
+	bo := o.bolt(info.Size())
+	bo.ReadOnly, bo.PreLoadFreelist = true, true // the free list is for Stats
+	bo.InitialMmapSize = 0                       // the file does not grow
+	h := &hook{left: left, bucket: o.Bucket, blind: o.SkipShadows, shared: true}
+	db, err := h.open(path, bo)
+	if err != nil {
+		return nil, fileError(err)
+	}
+	s := newStore(db, h.file, o)
+	s.db.at().roomy = true // no writer waits for a long read
+	if err := s.settleIn(false); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
 // bolt are bbolt's options for a file of size bytes.
 func (o *Options) bolt(size int64) bolt.Options {
 	return bolt.Options{
@@ -160,6 +223,7 @@ type hook struct {
 	left   *patience
 	bucket string // whose trees must be sound
 	blind  bool   // to shadows
+	shared bool   // the lock, which then is one of readers
 	file   *os.File
 	empty  bool // it had no bytes
 }
@@ -204,7 +268,11 @@ func (h *hook) open(path string, o bolt.Options) (db *bolt.DB, err error) {
 // examine locks f and decides whether bbolt may have it. bbolt's own lock, on
 // the same open file, then succeeds at once.
 func (h *hook) examine(f *os.File, path string) error {
-	if err := lockFile(f, h.left); err != nil {
+	lock := lockFile
+	if h.shared {
+		lock = lockShared
+	}
+	if err := lock(f, h.left); err != nil {
 		return err
 	}
 	if err := h.same(f, path); err != nil {

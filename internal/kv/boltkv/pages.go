@@ -30,7 +30,8 @@ type pages struct {
 
 type space struct {
 	bucket *bolt.Bucket // nil: not looked up, or missing
-	get    *bolt.Cursor // for seek; a scan has its own
+	get    *bolt.Cursor // for seek
+	idle   *bolt.Cursor // of the last scan, for the next one
 	known  bool         // looked up
 
 	sound stretch // found sound last
@@ -117,6 +118,16 @@ func (s *space) set(b *bolt.Bucket, spec kv.SpaceSpec) {
 	case spec.Shadow:
 		b.FillPercent = fillBuilt
 	}
+}
+
+// borrow returns a cursor for a scan, which gives it back. A scan inside it has
+// another one.
+func (s *space) borrow() *bolt.Cursor {
+	c := s.idle
+	if s.idle = nil; c == nil {
+		c = s.bucket.Cursor()
+	}
+	return c
 }
 
 // seek returns the first key not before key, and its value. bbolt positions a

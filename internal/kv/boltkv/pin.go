@@ -9,17 +9,28 @@ import (
 
 // Pin implements kv.Store, with a transaction from the pool.
 func (s *Store) Pin(ctx context.Context) (kv.Snapshot, error) {
+	p, err := s.pin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.pages, p.done, p.err = p.held.pages, false, nil
+	return p, nil
+}
+
+// pin returns a slot, locked and with faults on, whose transaction sees every
+// commit acknowledged so far.
+func (s *Store) pin(ctx context.Context) (*slot, error) {
 	if err := s.mayBegin(ctx); err != nil {
 		return nil, err
 	}
 	// Once bbolt is stuck, all slots may be: so this is asked before, too.
-	if err := s.gate.reason(); err != nil {
+	if err := s.gate.Reason(); err != nil {
 		return nil, err
 	}
 	p := s.pool.lock()
 	p.faultsOn()
-	err := s.gate.reason()
-	if err == nil && !p.current() {
+	err := s.gate.Reason()
+	if err == nil && !p.held.current() {
 		err = p.refill()
 	}
 	if err != nil {
@@ -27,7 +38,6 @@ func (s *Store) Pin(ctx context.Context) (kv.Snapshot, error) {
 		p.unlock()
 		return nil, err
 	}
-	p.done, p.err = false, nil
 	return p, nil
 }
 
@@ -50,7 +60,9 @@ func (s *Store) beginRead() (btx *bolt.Tx, number uint64, err error) {
 
 // Version implements kv.Snapshot: bbolt numbers its commits, in each file that
 // Compact makes anew.
-func (p *slot) Version() uint64 { return p.number<<48 | p.id }
+func (p *slot) Version() uint64 { return p.held.version() }
+
+func (t *readTx) version() uint64 { return t.number<<48 | t.id }
 
 // Release implements kv.Snapshot. A second Release does nothing, as long as no
 // other caller has the slot.

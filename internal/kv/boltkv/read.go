@@ -3,34 +3,39 @@ package boltkv
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 
 	"github.com/snibdb/snib/internal/kv"
-	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// View implements kv.Store.
-//
-// The transaction is managed by bbolt, so that a closure which takes it with
-// [Bolt] cannot end it.
+// View implements kv.Store, with a transaction from the pool that is the
+// closure's until it returns.
 func (s *Store) View(ctx context.Context, fn func(kv.Reader) error) (err error) {
-	if err := s.admit(ctx); err != nil {
+	home, err := s.pin(ctx)
+	if err != nil {
 		return err
 	}
-	defer s.gate.leave()
-	defer faultsPanic()()
-	if err := s.intact(); err != nil {
-		return err
-	}
-	began, ended := false, false
+	t, panicked := home.take(), home.panicked
+	home.mu.Unlock()
+	defer debug.SetPanicOnFault(panicked)
+	v := &viewReader{reader: reader{pages: t.pages}, version: t.version()}
+	s.readers.Add(1)
+	id, returned := s.nest.Enter(), false
 	defer func() {
-		if ended {
+		s.nest.Leave(id)
+		s.readers.Add(-1)
+		v.end()
+		if returned && !v.lent {
+			home.giveBack(t)
+			return
+		}
+		s.pool.end(t) // what was found in it may be wrong, or known to the application
+		if returned {
 			return
 		}
 		switch p := recover(); {
 		case p == nil: // runtime.Goexit goes on
-		case !began:
-			err = s.jam(p)
 		case isFault(p):
 			err = corrupt(p)
 		default:
@@ -39,32 +44,21 @@ func (s *Store) View(ctx context.Context, fn func(kv.Reader) error) (err error) 
 			panic(p)
 		}
 	}()
-	var verdict error
-	err = s.db.View(func(btx *bolt.Tx) error {
-		began = true
-		verdict = s.view(btx, fn)
-		return nil
-	})
-	ended = true
-	if err != nil {
-		return s.beginFailed(err)
+	if err = fn(v); err == nil {
+		err = v.usable() // the closure may have ended the transaction
 	}
-	return verdict
-}
-
-func (s *Store) view(btx *bolt.Tx, fn func(kv.Reader) error) error {
-	s.saw(btx)
-	s.readers.Add(1)
-	defer s.readers.Add(-1)
-	id := s.nest.enter()
-	defer s.nest.leave(id)
-	r := &viewReader{reader{pages: s.pages(btx)}}
-	defer r.end()
-	return fn(r)
+	returned = true
+	return err
 }
 
 // viewReader is a reader of View: Bolt opens it.
-type viewReader struct{ reader }
+type viewReader struct {
+	reader
+	version uint64
+}
+
+// Version implements kv.Versioned.
+func (v *viewReader) Version() uint64 { return v.version }
 
 // jam is for a panic inside bbolt's Begin: it keeps locks that nothing can
 // give back, so that no transaction can begin any more.
@@ -72,7 +66,7 @@ func (s *Store) jam(p any) error {
 	err := corrupt(p)
 	s.stuck.Store(true)
 	s.poison(err)
-	s.gate.poke()
+	s.gate.Poke()
 	return err
 }
 
@@ -81,7 +75,7 @@ func (s *Store) jam(p any) error {
 func (s *Store) beginFailed(err error) error {
 	if errors.Is(err, berrors.ErrInvalidMapping) {
 		s.poison(err)
-		return s.gate.reason()
+		return s.gate.Reason()
 	}
 	return beginError(err)
 }

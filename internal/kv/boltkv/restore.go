@@ -70,8 +70,8 @@ func verify(r io.ReaderAt, size int64) error {
 	})
 }
 
-// Place commits f (see package durable), and with replace holds the lock of the
-// file that it replaces meanwhile: no process has that open, and a process that
+// Place commits f (see package durable), and with replace gives it the owner of
+// the file that it replaces and holds the lock of that meanwhile: no process has that open, and a process that
 // waits for its lock sees afterwards that another file is at the path.
 // ErrLocked after wait. Where the lock is bbolt's alone (Windows) the system
 // does not rename over an open file.
@@ -108,6 +108,18 @@ func placeLocked(f *durable.File, path string, left *patience) error {
 		return err
 	}
 	if err := new(hook).same(old, path); err != nil {
+		return err
+	}
+	info, err := old.Stat()
+	if err != nil {
+		return err
+	}
+	again, err := os.Open(f.Name()) // a Commit that has failed has closed f
+	if err != nil {
+		return err
+	}
+	defer again.Close()
+	if err := sameOwner(again, info); err != nil { // root must not take the file from its service
 		return err
 	}
 	return f.Commit(true)

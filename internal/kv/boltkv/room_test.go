@@ -79,7 +79,9 @@ func TestRoomForRemoving(t *testing.T) {
 	if info.Size() > o.MaxSize {
 		t.Errorf("the file has %d bytes, more than %d", info.Size(), o.MaxSize)
 	}
-	// What was removed makes room for more.
+	// What was removed makes room for more, once no kept transaction of the read sees
+	// it: within some milliseconds, or now.
+	s.pool.retire()
 	must(t, s.Exclusive(ctx, func(tx kv.Tx) error { _, err := tx.DeleteRange(plain, nil, nil); return err }))
 	must(t, s.Apply(ctx, func(tx kv.Tx) error { return bulk(tx, "more", 900<<10) }))
 }

@@ -1,6 +1,9 @@
 package boltkv
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+)
 
 // bbolt follows the branch pages of a file wherever they lead: on two that lead
 // to each other it recurses until the stack is full, which no recover survives,
@@ -152,9 +155,28 @@ func (w *bones) nested(e entry, walk func(root uint64) ([]entry, error)) ([]entr
 	}
 	root := native.Uint64(e.value)
 	if root == 0 {
-		return nil, nil
+		return nil, inline(e.value)
 	}
 	return walk(root)
+}
+
+// inline checks the page in the value of a bucket.
+func inline(value []byte) error {
+	b, err := inlinePage(value)
+	if err == nil {
+		err = recordsOnly(b)
+	}
+	return err
+}
+
+// recordsOnly requires that the entries of a leaf are no buckets.
+func recordsOnly(b []byte) error {
+	return eachEntry(b, func(e entry) error {
+		if e.flags != 0 {
+			return damaged("a bucket among records")
+		}
+		return nil
+	})
 }
 
 // buckets returns the buckets in a tree, all of whose pages are read.
@@ -166,25 +188,24 @@ func (w *bones) buckets(id uint64, depth int) (found []entry, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range pageCount(b) {
-		e, err := entryAt(b, i)
-		if err != nil {
-			return nil, err
+	var last []byte
+	err = eachEntry(b, func(e entry) error {
+		if bytes.Compare(last, e.key) >= 0 {
+			return damaged("page %d is out of order", id)
 		}
+		last = e.key
 		switch {
 		case pageKind(b) == innerPage:
 			more, err := w.buckets(e.page, depth+1)
-			if err != nil {
-				return nil, err
-			}
 			found = append(found, more...)
+			return err
 		case e.flags&1 == 0: // nothing else is put there
-			return nil, damaged("page %d has a record among buckets", id)
-		default:
-			found = append(found, e)
+			return damaged("page %d has a record among buckets", id)
 		}
-	}
-	return found, nil
+		found = append(found, e)
+		return nil
+	})
+	return found, err
 }
 
 // tree walks the branches of a tree of records.
@@ -257,14 +278,8 @@ func (w *bones) leafPages() error {
 		if err := w.take(c.id+1, w.length(b)-1); err != nil {
 			return err
 		}
-		for i := range pageCount(b) {
-			e, err := entryAt(b, i)
-			if err != nil {
-				return err
-			}
-			if e.flags != 0 {
-				return damaged("page %d has a bucket among records", c.id)
-			}
+		if err := recordsOnly(b); err != nil {
+			return fmt.Errorf("page %d: %w", c.id, err)
 		}
 	}
 	return nil

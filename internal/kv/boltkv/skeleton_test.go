@@ -11,8 +11,8 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
-// tall makes a file whose space plain has branches over branches, with free
-// pages, and returns its bytes.
+// tall makes a file whose space plain has branches over branches, beside a small
+// space and free pages, and returns its bytes.
 func tall(t *testing.T, path string) []byte {
 	t.Helper()
 	s, err := Open(path, options())
@@ -29,6 +29,7 @@ func tall(t *testing.T, path string) []byte {
 		_, err := tx.DeleteRange(plain, fmt.Appendf(nil, "%0100d", 5000), fmt.Appendf(nil, "%0100d", 10_000))
 		return err
 	}))
+	must(t, s.Apply(ctx, func(tx kv.Tx) error { return tx.Put(ascending, []byte("k"), []byte("v")) }))
 	put(t, s, "k", "v") // and what was deleted is free
 	put(t, s, "k", "w")
 	must(t, s.Close())
@@ -73,6 +74,19 @@ func firstKey(t *testing.T, b []byte, m meta) []byte {
 	return e.key
 }
 
+// rootOf returns the bytes that lead to the root of a bucket, which the page with
+// which b begins names.
+func rootOf(t *testing.T, b []byte, m meta, name string) (root []byte) {
+	t.Helper()
+	must(t, eachEntry(b[:m.pageSize], func(e entry) error {
+		if string(e.key) == name {
+			root = e.value[:8]
+		}
+		return nil
+	}))
+	return root
+}
+
 // TestSkeleton damages what leads to records, in ways that bbolt would follow:
 // round and round until its stack is full, or into another tree.
 func TestSkeleton(t *testing.T) {
@@ -100,6 +114,10 @@ func TestSkeleton(t *testing.T) {
 		"leaf has an entry more":            func(b []byte) { native.PutUint16(b[leaf+10:], native.Uint16(b[leaf+10:])+1) },
 		"record among buckets":              func(b []byte) { native.PutUint32(b[parent+pageHeader:], 0) },
 		"bucket among records":              func(b []byte) { native.PutUint32(b[leaf+pageHeader:], 1) },
+		"gap between records":               func(b []byte) { native.PutUint32(b[leaf+pageHeader+12:], native.Uint32(b[leaf+pageHeader+12:])-1) },
+		"shorter name of a bucket":          func(b []byte) { native.PutUint32(b[parent+pageHeader+8:], native.Uint32(b[parent+pageHeader+8:])-1) },
+		"names of buckets out of order":     func(b []byte) { b[parent+2*pageHeader+int64(native.Uint32(b[parent+2*pageHeader+4:]))] = '!' },
+		"bucket without a root":             func(b []byte) { clear(rootOf(t, b[parent:], m, "plain")) },
 		"leaf begins elsewhere":             func(b []byte) { firstKey(t, b[second:], m)[0]++ },
 		"branch out of order":               func(b []byte) { firstKey(t, b[branch:], m)[20] += 3 },
 		"page in use is free": func(b []byte) {

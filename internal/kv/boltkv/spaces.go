@@ -13,7 +13,10 @@ import (
 // Extend replaces the list of spaces by a longer one that begins with the same
 // names, for a store whose own data says which more it has. No transaction may
 // be open or begin, but that of [Store.View] before the first other one.
-func (s *Store) Extend(specs []kv.SpaceSpec) { s.opt.Spaces = slices.Clone(specs) }
+func (s *Store) Extend(specs []kv.SpaceSpec) {
+	s.opt.Spaces = slices.Clone(specs)
+	s.pool.retire() // the transaction of that View, which knows the old list
+}
 
 // Drop removes spaces by name, whether the store knows them or not, with all
 // they hold and at the cost of their pages. It comes before anything else that
@@ -40,6 +43,24 @@ func Has(w kv.Tx, name string) (found bool, err error) {
 		return nil
 	})
 	return found, err
+}
+
+// SpaceNames implements kv.Lister. The bucket of shadows is no space.
+func (r *reader) SpaceNames() (names []string, err error) {
+	if err := r.usable(); err != nil {
+		return nil, err
+	}
+	root, err := r.parent(kv.SpaceSpec{})
+	if err != nil {
+		return nil, err
+	}
+	err = root.ForEachBucket(func(name []byte) error {
+		if string(name) != shadows {
+			names = append(names, string(name))
+		}
+		return nil
+	})
+	return names, err
 }
 
 // onRoot runs fn on the bucket of all spaces. An error of fn fails the

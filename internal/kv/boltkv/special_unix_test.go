@@ -47,7 +47,7 @@ func TestSpecialFilesAreLeftAlone(t *testing.T) {
 			if !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, ErrForeign) {
 				t.Errorf("%s: %v", name, err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(atMost):
 			t.Errorf("%s waits for the pipe", name)
 			f, err := os.OpenFile(path, os.O_RDWR, 0) // lets it go on
 			must(t, err)

@@ -12,9 +12,14 @@ import (
 // belongs to the open file, so that bbolt, given the same one, has it already.
 const lockedFirst = true
 
-func lockFile(f *os.File, left *patience) error {
+func lockFile(f *os.File, left *patience) error { return lockBy(syscall.LOCK_EX, f, left) }
+
+// lockShared takes the lock of a reader.
+func lockShared(f *os.File, left *patience) error { return lockBy(syscall.LOCK_SH, f, left) }
+
+func lockBy(how int, f *os.File, left *patience) error {
 	for {
-		switch err := flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err {
+		switch err := flock(int(f.Fd()), how|syscall.LOCK_NB); err {
 		case nil:
 			return nil
 		case syscall.EINTR:

@@ -15,6 +15,7 @@ type reader struct {
 	sticky bool  // an error of the engine stays: a kv.Tx
 	err    error // the one that stayed
 	scans  int   // scans that are running
+	lent   bool  // the application has the transaction, and may end it
 }
 
 func (r *reader) end() { r.done = true }
@@ -22,7 +23,7 @@ func (r *reader) end() { r.done = true }
 // usable says why the reader may not be used.
 func (r *reader) usable() error {
 	switch {
-	case r.done:
+	case r.done, r.lent && r.btx.DB() == nil:
 		return kv.ErrTxClosed
 	case r.err != nil:
 		return r.err
@@ -113,7 +114,8 @@ func (r *reader) scan(find func() (*space, error), from, to []byte, limit int, v
 	if err != nil {
 		return r.fail(err)
 	}
-	c, n, last := s.bucket.Cursor(), 0, []byte(nil)
+	c, n, last := s.borrow(), 0, []byte(nil)
+	defer func() { s.idle = c }()
 	for k, v := c.Seek(from); k != nil && before(k, to); k, v = c.Next() {
 		if at, err = r.reach(s, at, k); err != nil {
 			return r.fail(err)

@@ -139,3 +139,47 @@ func TestWriteInsideAVisit(t *testing.T) {
 	}
 	same(t, "stored", read(s, "x"), "absent")
 }
+
+// TestScanInsideAScan: each has a cursor of its own, also after one that stopped
+// early and after writes that moved the pages.
+func TestScanInsideAScan(t *testing.T) {
+	s := newStoreIn(t, options())
+	key := func(i int) []byte { return fmt.Appendf(nil, "%04d", i) }
+	must(t, s.Apply(ctx, func(tx kv.Tx) error {
+		for i := range 600 {
+			if err := tx.Put(plain, key(i), make([]byte, 40)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	scans := func(r kv.Reader, n int) {
+		t.Helper()
+		outer, inner := 0, 0
+		must(t, r.Scan(plain, nil, nil, 0, func(k, _ []byte) error {
+			same(t, "key of the outer scan", string(k), string(key(outer)))
+			outer++
+			at := 0
+			return r.Scan(plain, nil, nil, 3, func(k, _ []byte) error {
+				same(t, "key of the inner scan", string(k), string(key(at)))
+				at, inner = at+1, inner+1
+				return nil
+			})
+		}))
+		same(t, "keys", [2]int{outer, inner}, [2]int{n, 3 * n})
+	}
+	must(t, s.View(ctx, func(r kv.Reader) error { scans(r, 600); return nil }))
+	must(t, s.Update(ctx, func(tx kv.Tx) error {
+		scans(tx, 600)
+		for i := 600; i < 1200; i++ {
+			if err := tx.Put(plain, key(i), make([]byte, 40)); err != nil {
+				return err
+			}
+		}
+		scans(tx, 1200)
+		n, err := tx.DeleteRange(plain, key(100), nil)
+		same(t, "removed", n, 1100)
+		scans(tx, 100)
+		return err
+	}))
+}

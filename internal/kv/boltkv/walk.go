@@ -95,6 +95,7 @@ type entry struct {
 	flags      uint32
 	page       uint64
 	key, value []byte
+	from, end  uint64 // where key and value lie in the page
 }
 
 // entryAt returns entry i of a page, which has that many.
@@ -115,8 +116,29 @@ func entryAt(b []byte, i int) (entry, error) {
 	if from == keyEnd || end > uint64(len(b)) { // sums of 32-bit numbers: no overflow
 		return found, damaged("a key or value is empty or outside its page")
 	}
-	found.key, found.value = b[from:keyEnd], b[keyEnd:end]
+	found.key, found.value, found.from, found.end = b[from:keyEnd], b[keyEnd:end], from, end
 	return found, nil
+}
+
+// eachEntry visits the entries of a page. Each begins where the one before ends,
+// as bbolt writes them: so damage is found that makes a key another one by its
+// place or length.
+func eachEntry(b []byte, visit func(entry) error) error {
+	at := uint64(pageHeader + 16*pageCount(b))
+	for i := range pageCount(b) {
+		e, err := entryAt(b, i)
+		if err != nil {
+			return err
+		}
+		if e.from != at {
+			return damaged("a page has a gap between two entries")
+		}
+		if err := visit(e); err != nil {
+			return err
+		}
+		at = e.end
+	}
+	return nil
 }
 
 // bucket walks a nested bucket: its root page, zero if the page follows here,
@@ -129,10 +151,18 @@ func (w *walker) bucket(value []byte) error {
 		_, err := w.tree(root, nil, nil)
 		return err
 	}
-	inline := value[16:]
-	if len(inline) < pageHeader || pageKind(inline) != leafPage || pageHeader+16*pageCount(inline) > len(inline) {
-		return damaged("bucket with a damaged page")
+	inline, err := inlinePage(value)
+	if err == nil {
+		_, err = w.entries(inline, nil, nil)
 	}
-	_, err := w.entries(inline, nil, nil)
 	return err
+}
+
+// inlinePage returns the only page of a bucket, which stands in its value.
+func inlinePage(value []byte) ([]byte, error) {
+	b := value[16:]
+	if len(b) < pageHeader || pageKind(b) != leafPage || !counted(b) {
+		return nil, damaged("bucket with a damaged page")
+	}
+	return b, nil
 }

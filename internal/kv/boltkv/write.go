@@ -94,7 +94,7 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 	if err := s.admit(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	lead, err := s.enqueue(m)
 	if err != nil {
 		return err
@@ -142,8 +142,8 @@ func (s *Store) submit(ctx context.Context, m *member) error {
 func (s *Store) runHere(m *member, t *tx) {
 	defer func() { m.back <- true }()
 	defer faultsPanic()()
-	id := s.nest.enter()
-	defer s.nest.leave(id)
+	id := s.nest.Enter()
+	defer s.nest.Leave(id)
 	m.run(t)
 }
 
@@ -205,7 +205,7 @@ func (m *member) run(t *tx) {
 func (s *Store) enqueue(m *member) (lead bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.gate.reason(); err != nil {
+	if err := s.gate.Reason(); err != nil {
 		return false, err // shut since m was let in; dismiss may have passed
 	}
 	lead = !s.writing && m.kind == apply && s.mayLead()
@@ -294,7 +294,7 @@ func (s *Store) due() (side, int) {
 func (s *Store) dismiss() {
 	for _, from := range []side{library, closures} {
 		for m := s.take(from, true); m != nil; m = s.take(from, true) {
-			m.reply(s.gate.reason())
+			m.reply(s.gate.Reason())
 		}
 	}
 }

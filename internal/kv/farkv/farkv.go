@@ -15,7 +15,8 @@ import (
 // transaction, or that Want named before the last trip, is none.
 type Store struct {
 	kv.Store
-	trips atomic.Int64
+	trips    atomic.Int64
+	versions atomic.Uint64
 }
 
 var _ kv.Store = (*Store)(nil)
@@ -61,7 +62,7 @@ func (s *Store) wrap(fn func(kv.Tx) error) func(kv.Tx) error {
 	}
 }
 
-func (s *Store) reader(r kv.Reader) *reader { return &reader{r, s, map[string]bool{}, nil} }
+func (s *Store) reader(r kv.Reader) *reader { return &reader{Reader: r, s: s, near: map[string]bool{}} }
 
 // reader wraps a kv.Reader.
 type reader struct {
@@ -69,9 +70,36 @@ type reader struct {
 	s      *Store
 	near   map[string]bool // keys that are here
 	wanted []string        // keys that come with the next trip
+	ranges []span          // that are here, or come with the next trip
 }
 
+// Unwrap returns the reader underneath.
+func (r *reader) Unwrap() kv.Reader { return r.Reader }
+
 func name(space kv.Space, key []byte) string { return strconv.Itoa(int(space)) + " " + string(key) }
+
+// span is a range that WantScan has named.
+type span struct {
+	space    kv.Space
+	from, to string
+	limit    int
+	near     bool
+}
+
+// WantScan implements kv.ScanWanter.
+func (r *reader) WantScan(space kv.Space, from, to []byte, limit int) {
+	r.ranges = append(r.ranges, span{space, string(from), string(to), limit, false})
+}
+
+// has reports whether the keys in [from, to) are here, at most limit of them.
+func (r *reader) has(space kv.Space, from, to string, limit int) bool {
+	for _, x := range r.ranges {
+		if x.near && x.space == space && x.from <= from && to != "" && to <= x.to && (x.limit <= 0 || limit > 0 && limit <= x.limit && x.from == from) {
+			return true
+		}
+	}
+	return false
+}
 
 // trip counts one, which brings the wanted keys.
 func (r *reader) trip() {
@@ -80,6 +108,9 @@ func (r *reader) trip() {
 		r.near[key] = true
 	}
 	r.wanted = nil
+	for i := range r.ranges {
+		r.ranges[i].near = true
+	}
 }
 
 // Want implements kv.Wanter.
@@ -93,7 +124,9 @@ func (r *reader) Want(refs []kv.Ref) {
 func (r *reader) Get(space kv.Space, key []byte) ([]byte, bool, error) {
 	if n := name(space, key); !r.near[n] {
 		r.near[n] = true
-		r.trip()
+		if !r.has(space, string(key), string(key)+"\x00", 0) {
+			r.trip()
+		}
 	}
 	return r.Reader.Get(space, key)
 }
@@ -112,7 +145,9 @@ func (r *reader) GetMany(refs []kv.Ref, visit func(i int, value []byte, ok bool)
 
 // Scan implements kv.Reader.
 func (r *reader) Scan(space kv.Space, from, to []byte, limit int, visit func(key, value []byte) error) error {
-	r.trip()
+	if !r.has(space, string(from), string(to), limit) {
+		r.trip()
+	}
 	return r.Reader.Scan(space, from, to, limit, visit)
 }
 
@@ -140,7 +175,9 @@ func (t *tx) Delete(space kv.Space, key []byte) error {
 // DeleteRange implements kv.Tx.
 func (t *tx) DeleteRange(space kv.Space, from, to []byte) (int, error) {
 	t.written = true
-	t.trip()
+	if !t.has(space, string(from), string(to), 0) {
+		t.trip()
+	}
 	return t.w.DeleteRange(space, from, to)
 }
 
@@ -150,8 +187,9 @@ type snapshot struct {
 	in kv.Snapshot
 }
 
-// Version implements kv.Snapshot.
-func (s *snapshot) Version() uint64 { return s.in.Version() }
+// Version implements kv.Snapshot. It never repeats: a far engine does not know the
+// commits of others.
+func (s *snapshot) Version() uint64 { return s.s.versions.Add(1) }
 
 // Release implements kv.Snapshot.
 func (s *snapshot) Release(recovered any) error { return s.in.Release(recovered) }

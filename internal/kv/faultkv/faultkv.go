@@ -26,7 +26,7 @@ const garbage = 0xDB
 type Faults struct {
 	// Fail is the number, from 0, of the operation that fails; a negative
 	// number fails no operation. Operations are calls of Get, GetMany, Scan,
-	// Put, Delete, DeleteRange, ScanRows and DeleteRows, and commits: a commit
+	// Put, Delete, DeleteRange, ScanRows, DeleteRows and MoveRows, and commits: a commit
 	// follows a closure of Update, Apply or Exclusive that returned nil. A closure
 	// that is run twice counts twice.
 	Fail int64
@@ -234,6 +234,19 @@ func (r *reader) DeleteRows(set string, from, to []byte, limit int) (int, error)
 	}
 	defer r.end()
 	return rows.DeleteRows(set, from, to, limit)
+}
+
+// MoveRows implements kv.Rows, if the engine does.
+func (r *reader) MoveRows(set string, from, to []byte) (int, error) {
+	rows, err := kv.RowsOf(r.in)
+	if err == nil {
+		err = r.begin()
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer r.end()
+	return rows.MoveRows(set, from, to)
 }
 
 // tx wraps a kv.Tx.

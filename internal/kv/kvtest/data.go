@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/testseed"
 )
 
 func readYourWrites(t *testing.T, open Open) {
@@ -124,8 +124,7 @@ func scanOf(keys []string, from string, to []byte, limit int) string {
 // randomOperations compares random transactions, committed and not, with a
 // map.
 func randomOperations(t *testing.T, open Open) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.Of(t)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
 	s := open(t, dir, specs, false)
@@ -254,7 +253,7 @@ func argumentsAreNotKept(t *testing.T, open Open) {
 // slicesLastAsPromised keeps slices over as many calls as the contract allows.
 func slicesLastAsPromised(t *testing.T, open Open) {
 	s := fresh(t, open)
-	must(t, s.Exclusive(ctx, func(tx kv.Tx) error {
+	must(t, s.Update(ctx, func(tx kv.Tx) error {
 		for i := range 3000 {
 			if err := tx.Put(plain, key(i), fmt.Appendf(nil, "value %d", i)); err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -27,8 +28,35 @@ var specs = []kv.SpaceSpec{{Name: "plain"}, {Name: "ascending", Ascending: true}
 // that closures are run twice; an engine that cannot do that ignores it.
 type Open func(tb testing.TB, dir string, spaces []kv.SpaceSpec, twice bool) kv.Store
 
+// A Trait is a choice that the contract leaves to an engine.
+type Trait int
+
+const (
+	// ManyWriters: closures of writers run at once, and those that lose to others
+	// run again.
+	ManyWriters Trait = iota
+
+	// LateSnapshots: a snapshot is fixed by its reads, not by its begin.
+	LateSnapshots
+
+	// BoundedExclusive: an Exclusive has a bound on writes, too, as a transaction is
+	// one request.
+	BoundedExclusive
+)
+
 // Run runs all subtests, each on a store of its own.
-func Run(t *testing.T, open func(tb testing.TB, dir string, spaces []kv.SpaceSpec, twice bool) kv.Store) {
+func Run(t *testing.T, open func(tb testing.TB, dir string, spaces []kv.SpaceSpec, twice bool) kv.Store, traits ...Trait) {
+	waits, snapshots := contextWhileWaiting, snapshots
+	if slices.Contains(traits, ManyWriters) {
+		waits = contextWhileWriting
+	}
+	if slices.Contains(traits, LateSnapshots) {
+		snapshots = lateSnapshots
+	}
+	exclusive := exclusiveHasNoBudget
+	if slices.Contains(traits, BoundedExclusive) {
+		exclusive = exclusiveIsRefusedWhole
+	}
 	for _, test := range []struct {
 		name string
 		run  func(t *testing.T, open Open)
@@ -39,10 +67,13 @@ func Run(t *testing.T, open func(tb testing.TB, dir string, spaces []kv.SpaceSpe
 		{"RandomOperations", randomOperations},
 		{"GetMany", getMany},
 		{"GetManyVisits", getManyVisits},
+		{"ReadAhead", readAhead},
+		{"PhantomsAhead", phantomsAhead},
+		{"Claims", claims},
 		{"KeysAndValues", keysAndValues},
 		{"Budget", budget},
 		{"BudgetOfDeleteRange", budgetOfDeleteRange},
-		{"ExclusiveHasNoBudget", exclusiveHasNoBudget},
+		{"ExclusiveBudget", exclusive},
 		{"EmptyIsNotAbsent", emptyIsNotAbsent},
 		{"ArgumentsAreNotKept", argumentsAreNotKept},
 		{"SlicesLastAsPromised", slicesLastAsPromised},
@@ -55,10 +86,12 @@ func Run(t *testing.T, open func(tb testing.TB, dir string, spaces []kv.SpaceSpe
 		{"AckIsVisible", ackIsVisible},
 		{"Increments", increments},
 		{"WriteSkew", writeSkew},
+		{"WriteSkewOfMany", writeSkewOfMany},
+		{"WriteSkewOfAnOwner", writeSkewOfAnOwner},
 		{"Phantoms", phantoms},
 		{"Sums", sums},
 		{"ContextBefore", contextBefore},
-		{"ContextWhileWaiting", contextWhileWaiting},
+		{"ContextWhileWaiting", waits},
 		{"Nested", nested},
 		{"OtherGoroutine", otherGoroutine},
 		{"FailingMembers", failingMembers},

@@ -142,3 +142,20 @@ func exclusiveHasNoBudget(t *testing.T, open Open) {
 		t.Errorf("%d keys remain, want 2", got)
 	}
 }
+
+// exclusiveIsRefusedWhole writes too much for a request: none of it is there, and
+// the store goes on.
+func exclusiveIsRefusedWhole(t *testing.T, open Open) {
+	s := fresh(t, open)
+	want(t, "many writes", s.Exclusive(ctx, func(tx kv.Tx) error {
+		for i := range 2*kv.MaxWrites + 1 {
+			if err := tx.Put(ascending, key(i), make([]byte, 300)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}), kv.ErrTooLarge)
+	same(t, "content", dump(t, s, ascending), "")
+	must(t, s.Exclusive(ctx, func(tx kv.Tx) error { return tx.Put(ascending, key(1), nil) }))
+	same(t, "content", dump(t, s, ascending), fmt.Sprintf("%q=%q ", key(1), ""))
+}

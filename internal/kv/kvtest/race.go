@@ -39,6 +39,48 @@ func snapshots(t *testing.T, open Open) {
 	same(t, "pin", get(t, p, plain, "k")+get(t, p, plain, "new"), "oldabsent")
 }
 
+// lateSnapshots changes two keys between their reads: all reads fit one commit,
+// or must begin anew.
+func lateSnapshots(t *testing.T, open Open) {
+	s := fresh(t, open)
+	set := func(v string) {
+		parallel(1, func(int) { // elsewhere: this goroutine holds a snapshot
+			must(t, s.Apply(ctx, func(tx kv.Tx) error {
+				return errors.Join(tx.Put(plain, []byte("a"), []byte(v)), tx.Put(plain, []byte("b"), []byte(v)))
+			}))
+		})
+	}
+	set("old")
+	// read compares the keys in several ways, the first before the change.
+	read := func(r kv.Reader, change func()) error {
+		a, _, err := r.Get(plain, []byte("a"))
+		if err != nil {
+			return err
+		}
+		first := string(a)
+		change()
+		text, err := list(r, plain, nil, nil, 0)
+		if err == nil {
+			same(t, "a scan after "+first, text, fmt.Sprintf(`"a"=%q "b"=%q `, first, first))
+			text, err = many(r, []kv.Ref{ref(plain, "b"), ref(plain, "c"), ref(plain, "a")})
+		}
+		if err == nil {
+			same(t, "others after "+first, text, fmt.Sprintf(`%q - %q `, first, first))
+		}
+		return err
+	}
+	var once sync.Once
+	must(t, s.View(ctx, func(r kv.Reader) error {
+		return read(r, func() { once.Do(func() { set("new") }) })
+	}))
+	p, err := s.Pin(ctx)
+	must(t, err)
+	defer p.Release(nil)
+	if err := read(p, func() { set("newer") }); err != nil {
+		want(t, "pin", err, kv.ErrAgain)
+	}
+}
+
 func ackIsVisible(t *testing.T, open Open) {
 	s := fresh(t, open)
 	parallel(64, func(g int) {
@@ -104,8 +146,10 @@ func increments(t *testing.T, open Open) {
 	same(t, "sum", dump(t, s, plain), fmt.Sprintf("%q=%q ", "n", strconv.Itoa(goroutines*each)))
 }
 
-func count(r kv.Reader, space kv.Space) (n int, err error) {
-	err = r.Scan(space, nil, nil, 0, func(_, _ []byte) error { n++; return nil })
+func count(r kv.Reader, space kv.Space) (n int, err error) { return countIn(r, space, nil, nil) }
+
+func countIn(r kv.Reader, space kv.Space, from, to []byte) (n int, err error) {
+	err = r.Scan(space, from, to, 0, func(_, _ []byte) error { n++; return nil })
 	return n, err
 }
 
@@ -113,10 +157,43 @@ func count(r kv.Reader, space kv.Space) (n int, err error) {
 // last: each reads all and writes one.
 func writeSkew(t *testing.T, open Open) {
 	s := fresh(t, open)
+	skew(t, s, 16, 1, func(i int) string { return string(key(i)) }, nil, nil)
+}
+
+// writeSkewOfMany has a set that is larger than an engine would compare key by
+// key.
+func writeSkewOfMany(t *testing.T, open Open) {
+	s := fresh(t, open)
+	must(t, s.Update(ctx, func(tx kv.Tx) error {
+		for i := range 200 {
+			if err := tx.Put(plain, key(i), nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	skew(t, s, 16, 200-16+1, func(i int) string { return string(key(i * 11)) }, nil, nil)
+}
+
+// writeSkewOfAnOwner has sets that are ranges, one of each owner, between which
+// others lie.
+func writeSkewOfAnOwner(t *testing.T, open Open) {
+	s := fresh(t, open)
+	for _, k := range []string{"a", "a\x00", "a\x01", "aa", "aa\x00x", "b\x00", "b\x01"} {
+		put(t, s, plain, k, "other")
+	}
+	for owner, left := range map[string]int{"a": 2, "b": 3} { // with the empty member of each
+		skew(t, s, 16, left, func(i int) string { return fmt.Sprintf("%s\x00%03d", owner, i) }, []byte(owner+"\x00"), []byte(owner+"\x01"))
+	}
+}
+
+// skew puts n keys and has as many writers that each read a range and remove
+// one, as long as more than least are left.
+func skew(t *testing.T, s kv.Store, n, least int, name func(i int) string, from, to []byte) {
+	t.Helper()
 	errLast := errors.New("last one")
-	const n = 16
 	for i := range n {
-		put(t, s, plain, string(key(i)), "")
+		put(t, s, plain, name(i), "")
 	}
 	parallel(n, func(i int) {
 		write := s.Apply
@@ -124,22 +201,22 @@ func writeSkew(t *testing.T, open Open) {
 			write = s.Update
 		}
 		err := write(ctx, func(tx kv.Tx) error {
-			left, err := count(tx, plain)
+			left, err := countIn(tx, plain, from, to)
 			if err != nil {
 				return err
 			}
-			if left == 1 {
+			if left <= least {
 				return errLast
 			}
-			return tx.Delete(plain, key(i))
+			return tx.Delete(plain, []byte(name(i)))
 		})
 		if err != nil && err != errLast {
 			t.Error(err)
 		}
 	})
 	must(t, s.View(ctx, func(r kv.Reader) error {
-		if left, err := count(r, plain); left != 1 || err != nil {
-			t.Errorf("%d left, want 1: %v", left, err)
+		if left, err := countIn(r, plain, from, to); left != least || err != nil {
+			t.Errorf("%d left, want %d: %v", left, least, err)
 		}
 		return nil
 	}))

@@ -1,8 +1,0 @@
-//go:build !(linux || darwin || freebsd || netbsd)
-
-package main
-
-import "os"
-
-// columns returns the width to assume of a terminal.
-func columns(*os.File) int { return usualColumns() }

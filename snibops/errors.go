@@ -1,0 +1,165 @@
+package snibops
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/snibdb/snib"
+)
+
+// Errors of this package.
+var (
+	// ErrFileOnly: the verb is for a file that no program has open, such as
+	// repair. Stop the program and run it again.
+	ErrFileOnly = errors.New("only on the file: stop the program that serves it")
+
+	// ErrRefused: the peer runs as another user, or the socket or its folder can
+	// be written by others. Nothing was sent. Returned by Dial and Listen; of a
+	// server that refuses a client, the connection ends without a word.
+	ErrRefused = errors.New("not trusted")
+
+	// ErrNotServed: there is no socket at the path, or no program behind it.
+	// Returned by Dial; open the file then.
+	ErrNotServed = errors.New("no program serves the file")
+
+	// ErrServed: another program serves a socket at the path. Returned by Listen.
+	ErrServed = errors.New("served already")
+
+	// ErrTooManyClients: the server has as many connections as it takes. Try
+	// later. Returned by Dial.
+	ErrTooManyClients = errors.New("too many connections")
+
+	// ErrVersion: the server speaks another version of the protocol; the text
+	// names both. Returned by Dial.
+	ErrVersion = errors.New("another version of the protocol")
+
+	// ErrUnknownVerb: the server does not know the verb: it is older.
+	ErrUnknownVerb = errors.New("unknown verb")
+
+	// ErrServerFailed: the server panicked in the verb, or cannot say what went
+	// wrong; its log can. A change may have been made.
+	ErrServerFailed = errors.New("the server failed")
+
+	// ErrStalled: no row of an import came for so long that the server has ended
+	// it. Rows of whole batches are in; run it again to go on. Returned by
+	// VerbImport.
+	ErrStalled = errors.New("the input stopped")
+
+	// ErrCut: the connection ended before the answer. A change may have been
+	// made: look.
+	ErrCut = errors.New("connection ended before the answer")
+)
+
+// A code is the name of an error in the protocol. Codes stay as they are.
+type code struct {
+	name string
+	err  error
+}
+
+// codes are the errors that cross. An error that is several crosses as all.
+var codes = [...]code{
+	{"file_only", ErrFileOnly}, {"too_many_clients", ErrTooManyClients}, {"version", ErrVersion},
+	{"unknown_verb", ErrUnknownVerb}, {"server_failed", ErrServerFailed}, {"stalled", ErrStalled},
+
+	{"user_not_found", snib.ErrUserNotFound}, {"user_disabled", snib.ErrUserDisabled},
+	{"identity_taken", snib.ErrIdentityTaken}, {"attribute_taken", snib.ErrAttributeTaken},
+	{"last_holder", snib.ErrLastHolder}, {"role_held", snib.ErrRoleHeld},
+	{"not_mergeable", snib.ErrNotMergeable},
+	{"invalid_credentials", snib.ErrInvalidCredentials}, {"throttled", snib.ErrThrottled},
+	{"invalid_session", snib.ErrInvalidSession}, {"invalid_refresh_token", snib.ErrInvalidRefreshToken},
+	{"refresh_token_reused", snib.ErrRefreshTokenReused}, {"invalid_one_time_token", snib.ErrInvalidOneTimeToken},
+	{"device_not_found", snib.ErrDeviceNotFound}, {"second_factor", snib.ErrSecondFactor},
+	{"link_required", snib.ErrLinkRequired}, {"invalid_pending", snib.ErrInvalidPending},
+	{"factors_closed", snib.ErrFactorsClosed}, {"factor_not_found", snib.ErrFactorNotFound},
+	{"one_time_token_limit", snib.ErrOneTimeTokenLimit}, {"gap", snib.ErrGap},
+	{"sign_up_closed", snib.ErrSignUpClosed}, {"invitation_limit", snib.ErrInvitationLimit},
+	{"enrolment", snib.ErrEnrolment}, {"last_factor", snib.ErrLastFactor},
+	{"passkey_taken", snib.ErrPasskeyTaken}, {"passkey_cloned", snib.ErrPasskeyCloned},
+	{"invalid_challenge", snib.ErrInvalidChallenge}, {"too_many", snib.ErrTooMany},
+	{"clock", snib.ErrClock}, {"incomplete", snib.ErrIncomplete},
+	{"invalid_api_key", snib.ErrInvalidAPIKey}, {"api_key_limit", snib.ErrAPIKeyLimit}, {"not_fresh", snib.ErrNotFresh},
+	{"invalid_input", snib.ErrInvalidInput}, {"too_large", snib.ErrTooLarge}, {"no_key", snib.ErrNoKey},
+	{"tx_closed", snib.ErrTxClosed}, {"nested", snib.ErrNested}, {"busy", snib.ErrBusy}, {"unknown", snib.ErrUnknown},
+	{"closed", snib.ErrClosed}, {"file_gone", snib.ErrFileGone}, {"locked", snib.ErrLocked},
+	{"read_only", snib.ErrReadOnly}, {"full", snib.ErrFull}, {"corrupt", snib.ErrCorrupt},
+	{"newer_format", snib.ErrNewerFormat}, {"foreign_file", snib.ErrForeignFile},
+
+	{"canceled", context.Canceled}, {"deadline", context.DeadlineExceeded}, {"unsupported", errors.ErrUnsupported},
+	{"exist", fs.ErrExist}, {"not_exist", fs.ErrNotExist}, {"permission", fs.ErrPermission},
+}
+
+// A fault is an error on the wire. Fields beside the text carry the typed
+// errors that a client can act on.
+type fault struct {
+	Codes []string `json:"codes"`
+	Text  string   `json:"text"`
+
+	Input     *snib.InputError `json:"input,omitempty"`
+	Attribute string           `json:"attribute,omitempty"` // of an AttributeTakenError
+	Role      string           `json:"role,omitempty"`      // of a LastHolderError
+	Purpose   string           `json:"purpose,omitempty"`   // of a OneTimeTokenLimitError
+	RetryAt   time.Time        `json:"retry_at,omitzero"`   // likewise
+}
+
+// faultOf is the wire form of an error.
+func faultOf(err error) fault {
+	f := fault{Text: err.Error()}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			f.Codes = append(f.Codes, c.name)
+		}
+	}
+	if e, ok := errors.AsType[*snib.InputError](err); ok {
+		f.Input = e
+	}
+	if e, ok := errors.AsType[*snib.AttributeTakenError](err); ok {
+		f.Attribute = e.Name
+	}
+	if e, ok := errors.AsType[*snib.LastHolderError](err); ok {
+		f.Role = e.Role
+	}
+	if e, ok := errors.AsType[*snib.OneTimeTokenLimitError](err); ok {
+		f.Purpose, f.RetryAt = e.Purpose, e.RetryAt
+	}
+	return f
+}
+
+// A remote is an error of the server, at the client: the server's text, and by
+// errors.Is and errors.As every error of the table that it was.
+type remote struct {
+	text string
+	are  []error
+}
+
+func (r *remote) Error() string   { return r.text }
+func (r *remote) Unwrap() []error { return r.are }
+
+// err is the error that a fault tells of.
+func (f fault) err() error {
+	r := &remote{text: f.Text}
+	if f.Input != nil {
+		r.are = append(r.are, f.Input)
+	}
+	if f.Attribute != "" {
+		r.are = append(r.are, &snib.AttributeTakenError{Name: f.Attribute})
+	}
+	if f.Role != "" {
+		r.are = append(r.are, &snib.LastHolderError{Role: f.Role})
+	}
+	if f.Purpose != "" {
+		r.are = append(r.are, &snib.OneTimeTokenLimitError{Purpose: f.Purpose, RetryAt: f.RetryAt})
+	}
+	for _, c := range codes {
+		for _, name := range f.Codes {
+			if c.name == name {
+				r.are = append(r.are, c.err)
+			}
+		}
+	}
+	if len(r.are) == 0 && f.Text == "" {
+		return ErrServerFailed
+	}
+	return r
+}
