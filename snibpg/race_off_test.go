@@ -1,0 +1,5 @@
+//go:build !race
+
+package snibpg_test
+
+var inVain = []bool{false, true}
