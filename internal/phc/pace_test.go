@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// costly are within all limits and take seconds.
+// costly are within all limits, and take seconds or nearly one.
 var costly = []string{
 	"$argon2id$v=19$m=262144,t=8,p=1$" + salt16 + "$" + key16,
 	"$2b$16$" + bcryptSample,
@@ -20,15 +20,26 @@ func TestImportRefusesWhatIsSlow(t *testing.T) {
 		t.Skip("the time of hashing says nothing")
 	}
 	h, passes := newHasher(t, Config{})
+	if h.importTime != time.Second {
+		t.Errorf("the default is %v", h.importTime)
+	}
 	asked, _ := newHasher(t, Config{ImportTime: -1})
 	for _, text := range costly {
+		p, err := asked.convert(Foreign{Text: text})
+		if err != nil {
+			t.Errorf("%.20s, asked for: %v", text, err)
+			continue
+		}
+		h.importTime = p.Cost() / 2
 		if hash, err := h.Convert(Foreign{Text: text}); hash != "" || !errors.Is(err, ErrSlow) {
 			t.Errorf("%.20s: %q, %v, want %v", text, hash, err, ErrSlow)
 		}
-		if _, err := asked.Convert(Foreign{Text: text}); err != nil {
-			t.Errorf("%.20s, asked for: %v", text, err)
+		h.importTime = 2 * p.Cost()
+		if _, err := h.Convert(Foreign{Text: text}); err != nil {
+			t.Errorf("%.20s, within the time: %v", text, err)
 		}
 	}
+	h.importTime = time.Second
 	if _, err := h.Convert(Foreign{Text: "$2b$06$" + bcryptSample}); err != nil {
 		t.Errorf("bcrypt of cost 6: %v", err)
 	}

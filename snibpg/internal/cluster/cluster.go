@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -197,14 +198,24 @@ func (s *Server) Begin(ctx context.Context, settings ...string) error {
 	return s.await(ctx, "select 1")
 }
 
-// launch starts the process of the server.
+// launch starts the process of the server. Pdeathsig comes when the thread ends that
+// has started it, as threads do that a test has tied to a network: this one is kept.
 func (s *Server) launch(cmd *exec.Cmd) error {
-	if err := s.host.run(cmd.Start); err != nil {
+	began, done := make(chan error, 1), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := s.host.run(cmd.Start)
+		began <- err
+		if err == nil {
+			cmd.Wait()
+			close(done)
+		}
+	}()
+	if err := <-began; err != nil {
 		return err
 	}
-	done := make(chan struct{})
 	s.cmd, s.done = cmd, done
-	go func() { cmd.Wait(); close(done) }()
 	return nil
 }
 
