@@ -280,11 +280,8 @@ func (a APIKeys) revoke(ctx context.Context, of *UserID, id APIKeyID) error {
 			return err
 		}
 		k, err := tx.rec.APIKey(key)
-		if errors.Is(err, ErrInvalidAPIKey) || err == nil && of != nil && k.UserID != string(*of) {
-			return nil
-		}
-		if err != nil {
-			return err
+		if err != nil || of != nil && k.UserID != string(*of) {
+			return unless(ErrInvalidAPIKey, err)
 		}
 		if err := tx.rec.DeleteOwned(records.APIKeys, key); err != nil {
 			return err
@@ -296,16 +293,9 @@ func (a APIKeys) revoke(ctx context.Context, of *UserID, id APIKeyID) error {
 // RevokeAll ends all keys of the user. ErrUserNotFound.
 func (a APIKeys) RevokeAll(ctx context.Context, user UserID) error {
 	return during("revoke API keys", a.at.update(ctx, func(tx *Tx) error {
-		if _, err := tx.user(user); err != nil {
-			return err
-		}
-		c := records.Cascade{UserID: string(user)}
-		if err := c.Add(&tx.rec, records.APIKeys, func(key codec.OwnedKey, _ []byte) (bool, error) {
+		return tx.endAll(user, records.APIKeys, func(c *records.Cascade, key codec.OwnedKey, _ []byte) (bool, error) {
 			c.Note(records.EventAPIKeyRevoked, records.About{Subject: key.OwnID()})
 			return true, nil
-		}); err != nil {
-			return err
-		}
-		return c.Write(&tx.rec)
+		})
 	}))
 }

@@ -77,25 +77,37 @@ func (p Problem) String() string {
 
 // Check verifies on one snapshot that every record is whole, that every index
 // leads where it should and nothing is missing in it, and all the rest of
-// docs/INVARIANTS.md. It changes nothing, holds no more than a few records and
-// the report in memory, and looks at ctx between records; as one long read it
-// lets the file grow while others write. [DB.Repair] mends the problems.
+// docs/INVARIANTS.md; and then, in a file, that no records are out of reach. It
+// changes nothing, holds a few records, a bit for each page of the file and the
+// report in memory, and looks at ctx between records; as one long read it lets the
+// file grow while others write. [DB.Repair] mends the problems.
 //
 // With a breach it returns the CheckReport and an ErrCorrupt, otherwise nil or
 // the error that stopped it.
 func (db *DB) Check(ctx context.Context) (CheckReport, error) {
-	var report CheckReport
-	err := db.store.View(ctx, func(r kv.Reader) error {
-		found, err := records.Check(ctx, db.file, r, db.o.told("check"))
-		report = newCheckReport(found)
+	var found records.Report
+	err := db.store.View(ctx, func(r kv.Reader) (err error) {
+		found, err = records.Check(ctx, db.file, r, db.o.told("check"))
 		return err
 	})
+	if err == nil {
+		err = found.Reach(db.inReach(ctx))
+	}
+	report := newCheckReport(found)
 	if err == nil && report.Found > 0 {
 		p := report.Problems[0]
 		db.o.Logger.Error("snib: a check has found problems", "found", report.Found, "first", p.String())
 		err = fmt.Errorf("%d problems, the first: %v: %w", report.Found, p, ErrCorrupt)
 	}
 	return report, during("check", err)
+}
+
+// inReach is ErrCorrupt if the file has records that nothing leads to.
+func (db *DB) inReach(ctx context.Context) error {
+	if s, ok := db.store.(fileStore); ok {
+		return s.Strays(ctx)
+	}
+	return nil
 }
 
 func newCheckReport(r records.Report) CheckReport {

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"os"
 	"testing"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibtest"
+	bolt "go.etcd.io/bbolt"
 )
 
 // flip returns a copy of record with one bit of byte i changed.
@@ -216,4 +219,48 @@ func TestMovedRecordIsDamage(t *testing.T) {
 	wantErr(t, second(c.db.ListUserSessions(ctx, c.bob.ID)), snib.ErrCorrupt)
 	wantErr(t, second(c.db.RefreshTokens().List(ctx, c.bob.ID)), snib.ErrCorrupt)
 	must(c.db.ListUserSessions(ctx, c.ada.ID))(t)
+}
+
+// TestRecordsOutOfReach: a space that leads to one of its own leaves looks sound, and
+// lacks all that is in the others. Check says so; Repair cannot mend it, and changes
+// nothing.
+func TestRecordsOutOfReach(t *testing.T) {
+	c := newChecked(t)
+	path := c.b.Path()
+	for range 60 {
+		must(c.db.CreateSession(ctx, c.ada, snib.SessionOptions{}))(t)
+	}
+	var root uint64
+	if err := c.b.View(func(tx *bolt.Tx) error {
+		root = uint64(tx.Bucket([]byte("snib")).Bucket([]byte("sessions")).Root())
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	closeDB(t, c.db)
+	b := must(os.ReadFile(path))(t)
+	branch := b[int(root)*os.Getpagesize():]
+	if kind := binary.NativeEndian.Uint16(branch[8:]); kind != 1 {
+		t.Fatalf("the sessions are in a page of kind %d", kind)
+	}
+	leaf := binary.NativeEndian.Uint64(branch[16+8:]) // the first of the branch
+	leads := func(to uint64) []byte { return binary.NativeEndian.AppendUint64([]byte("sessions"), to) }
+	b = bytes.ReplaceAll(b, leads(root), leads(leaf))
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	db := must(snib.Open(path, snibtest.Fast(nil)))(t)
+	defer closeDB(t, db)
+	report, err := db.Check(ctx)
+	wantErr(t, err, snib.ErrCorrupt)
+	if report.Found == 0 || report.Problems[0].Invariant != 26 || report.Problems[0].Severity != snib.LosesData {
+		t.Errorf("%d problems: %v", report.Found, report.Problems)
+	}
+	sessions := report.Sessions
+	_, err = db.Repair(ctx)
+	wantErr(t, err, snib.ErrCorrupt)
+	if report, _ = db.Check(ctx); report.Sessions != sessions {
+		t.Errorf("%d sessions after Repair, %d before", report.Sessions, sessions)
+	}
 }

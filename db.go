@@ -66,6 +66,7 @@ type fileStore interface {
 	kv.Shadower
 	InPlace() error // ErrFileGone unless the path still leads to the file
 	Path() string
+	Strays(context.Context) error // ErrCorrupt if records are out of reach
 	Shadowed(context.Context) (bool, error)
 	TryBuild() (done func(), busy <-chan struct{})
 	Backup(ctx context.Context, w io.Writer, told func(done, total int64)) error

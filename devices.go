@@ -330,11 +330,8 @@ func (o Devices) Revoke(ctx context.Context, user UserID, id DeviceID) error {
 			return err
 		}
 		d, err := tx.rec.Device(key)
-		if errors.Is(err, ErrDeviceNotFound) || err == nil && d.UserID != string(user) {
-			return nil
-		}
-		if err != nil {
-			return err
+		if err != nil || d.UserID != string(user) {
+			return unless(ErrDeviceNotFound, err)
 		}
 		if err := tx.rec.DeleteOwned(records.Devices, key); err != nil {
 			return err
@@ -346,20 +343,13 @@ func (o Devices) Revoke(ctx context.Context, user UserID, id DeviceID) error {
 // RevokeAll makes all devices of the user strangers. ErrUserNotFound.
 func (o Devices) RevokeAll(ctx context.Context, user UserID) error {
 	return during("revoke devices", o.at.update(ctx, func(tx *Tx) error {
-		if _, err := tx.user(user); err != nil {
-			return err
-		}
-		c := records.Cascade{UserID: string(user)}
-		if err := c.Add(&tx.rec, records.Devices, func(key codec.OwnedKey, value []byte) (bool, error) {
+		return tx.endAll(user, records.Devices, func(c *records.Cascade, key codec.OwnedKey, value []byte) (bool, error) {
 			v, err := codec.ViewDevice(key[:], value)
 			is := err == nil && v.IsUser(string(user))
 			if is {
 				c.Note(records.EventDeviceRevoked, records.About{Subject: key.OwnID()})
 			}
 			return is, err
-		}); err != nil {
-			return err
-		}
-		return c.Write(&tx.rec)
+		})
 	}))
 }

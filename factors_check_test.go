@@ -8,7 +8,10 @@ import (
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/kv/farkv"
 	"github.com/snibdb/snib/snibtest"
+	bolt "go.etcd.io/bbolt"
 )
 
 // TestCheckINV19Factors: a factor is under its user, and Repair removes none without leaving the account as closed as it was.
@@ -135,4 +138,48 @@ func TestAFactorThatWaitsClosesNoAccount(t *testing.T) {
 	if left := must(db.Factors().List(ctx, u.ID))(t); len(left) != 0 {
 		t.Errorf("%+v", left)
 	}
+}
+
+// TestSurplusFactorsOverANetwork: a Check that reads in pages counts what waits of each
+// user, also where the page has no other records of that user.
+func TestSurplusFactorsOverANetwork(t *testing.T) {
+	db := snibtest.NewDB(t, &snib.Options{Keys: []snib.Key{testKey("k1", 1)}})
+	b := handle(t, db)
+	const users = 5
+	for i := range users {
+		name := string(rune('a'+i)) + "@example.com"
+		email(t, db, name)
+		must(db.Factors().BeginTOTP(ctx, logIn(t, db, name), "Notes", "phone"))(t)
+	}
+	var seconds []codec.Factor
+	rawBucket(t, b, "factors", func(b *bolt.Bucket) error {
+		return b.ForEach(func(key, value []byte) error {
+			f := must(codec.DecodeFactor(key, value))(t)
+			f.Key[len(f.Key)-1] ^= 1
+			seconds = append(seconds, f)
+			return nil
+		})
+	})
+	for _, f := range seconds {
+		rawPut(t, b, "factors", string(f.Key[:]), f.Append(nil))
+	}
+	surplus := func() (n int) {
+		report, err := db.Check(ctx)
+		wantErr(t, err, snib.ErrCorrupt)
+		for _, p := range report.Problems {
+			if p.Invariant == 19 {
+				n++
+			}
+		}
+		return n
+	}
+	if n := surplus(); n != users {
+		t.Errorf("%d of %d users have one too many", n, users)
+	}
+	near := db.WrapStore(func(inner kv.Store) kv.Store { return farkv.Wrap(inner) })
+	if n := surplus(); n != users {
+		t.Errorf("over a network, %d of %d users have one too many", n, users)
+	}
+	near()
+	must(db.Repair(ctx))(t)
 }

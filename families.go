@@ -2,7 +2,6 @@ package snib
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -183,11 +182,8 @@ func (tx *Tx) revokeFamily(id RefreshTokenID, of *UserID) error {
 		return err
 	}
 	f, err := tx.rec.Family(key)
-	if errors.Is(err, ErrInvalidRefreshToken) || err == nil && of != nil && f.UserID != string(*of) {
-		return nil
-	}
-	if err != nil {
-		return err
+	if err != nil || of != nil && f.UserID != string(*of) {
+		return unless(ErrInvalidRefreshToken, err)
 	}
 	return credentials.EndFamily(&tx.rec, &f)
 }

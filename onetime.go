@@ -294,11 +294,8 @@ func (o OneTimeTokens) Revoke(ctx context.Context, user UserID, id OneTimeTokenI
 			return err
 		}
 		t, err := tx.rec.OneTimeToken(key)
-		if errors.Is(err, ErrInvalidOneTimeToken) || err == nil && t.UserID != string(user) {
-			return nil
-		}
-		if err != nil {
-			return err
+		if err != nil || t.UserID != string(user) {
+			return unless(ErrInvalidOneTimeToken, err)
 		}
 		return tx.rec.DeleteOwned(records.OneTimeTokens, t.Key)
 	}))
@@ -311,16 +308,9 @@ func (o OneTimeTokens) RevokeAll(ctx context.Context, user UserID, purpose strin
 		if err := checkSomePurpose(purpose); err != nil {
 			return err
 		}
-		if _, err := tx.user(user); err != nil {
-			return err
-		}
-		c := records.Cascade{UserID: string(user)}
-		if err := c.Add(&tx.rec, records.OneTimeTokens, func(key codec.OwnedKey, value []byte) (bool, error) {
+		return tx.endAll(user, records.OneTimeTokens, func(_ *records.Cascade, key codec.OwnedKey, value []byte) (bool, error) {
 			v, err := codec.ViewOneTimeToken(key[:], value)
 			return purpose == "" || err == nil && v.IsPurpose(purpose), err
-		}); err != nil {
-			return err
-		}
-		return c.Write(&tx.rec)
+		})
 	}))
 }

@@ -35,8 +35,8 @@ type RepairReport struct {
 //   - Identifiers and indexed values are folded anew if other Unicode tables
 //     have been used.
 //
-// Damage that does not even let a page be read is ErrCorrupt, and so is a file
-// that Check would still object to; a record of a newer version is
+// Damage that does not even let a page be read, or leaves records out of reach, is
+// ErrCorrupt, and so is a file that Check would still object to; a record of a newer version is
 // ErrNewerFormat. Nothing is changed then: restore a backup. Without damage it
 // is no more than a Check. It looks at ctx between records. Others wait for
 // their turn to write meanwhile; reads go on. Memory grows with the repairs,
@@ -46,6 +46,9 @@ func (db *DB) Repair(ctx context.Context) (RepairReport, error) {
 	defaults := records.Defaults{Declarations: db.declarations(defaultDeclarations), Guessed: db.o.Providers == nil}
 	db.o.Logger.Info("snib: the file is being checked and, where it is damaged, repaired")
 	var file *records.File
+	if err := db.inReach(ctx); err != nil {
+		return RepairReport{}, during("repair", err)
+	}
 	err := db.store.Exclusive(ctx, func(w kv.Tx) (err error) {
 		file = db.file.Fork() // each run begins with what is committed
 		done, err = records.Repair(ctx, file, w, defaults, db.o.told("repair"))

@@ -168,11 +168,8 @@ func (tx *Tx) revokeSession(id SessionID, of *UserID) error {
 		return err
 	}
 	v, err := tx.rec.Session(key)
-	if errors.Is(err, ErrInvalidSession) || err == nil && of != nil && !v.IsUser(string(*of)) {
-		return nil
-	}
-	if err != nil {
-		return err
+	if err != nil || of != nil && !v.IsUser(string(*of)) {
+		return unless(ErrInvalidSession, err)
 	}
 	return tx.endSession(&v)
 }
@@ -192,6 +189,27 @@ func (tx *Tx) revoking(of *UserID, field string, k token.Kind, id string) (codec
 		return codec.OwnedKey{}, &InputError{Field: field, Code: CodeMalformed, Reason: "cannot be an id"}
 	}
 	return key, nil
+}
+
+// unless returns err, but nil for the error of an unknown id: what is to be revoked is
+// gone, or was another user's.
+func unless(unknown, err error) error {
+	if errors.Is(err, unknown) {
+		return nil
+	}
+	return err
+}
+
+// endAll ends the records of a kind that pick names, all of the user's.
+func (tx *Tx) endAll(user UserID, k *records.Kind, pick func(c *records.Cascade, key codec.OwnedKey, value []byte) (bool, error)) error {
+	if _, err := tx.user(user); err != nil {
+		return err
+	}
+	c := records.Cascade{UserID: string(user)}
+	if err := c.Add(&tx.rec, k, func(key codec.OwnedKey, value []byte) (bool, error) { return pick(&c, key, value) }); err != nil {
+		return err
+	}
+	return c.Write(&tx.rec)
 }
 
 // endSession ends a session on request, and with it the family that it is the

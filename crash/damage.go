@@ -123,9 +123,8 @@ func entryOf(b []byte, rng *rand.Rand) []byte {
 	return b
 }
 
-// bucketOf flips a bit in what says where the buckets of a page are, or in their
-// names: at the root, or among the spaces. A bucket that leads to a page inside its own
-// tree is not among it: see docs/RELIABILITY.md.
+// bucketOf flips a bit in what says where the buckets of a page are, in their names or
+// in what leads to their trees: at the root, or among the spaces.
 func bucketOf(b []byte, rng *rand.Rand) []byte {
 	meta := page(b, 0)
 	if other := page(b, 1); binary.NativeEndian.Uint64(other[64:]) > binary.NativeEndian.Uint64(meta[64:]) {
@@ -138,8 +137,12 @@ func bucketOf(b []byte, rng *rand.Rand) []byte {
 	}
 	i := rng.IntN(int(binary.NativeEndian.Uint16(p[10:])))
 	bits := p[16+16*i : 32+16*i]
-	if rng.IntN(2) > 0 {
-		bits, _ = entryAt(p, i)
+	name, root := entryAt(p, i)
+	switch rng.IntN(3) {
+	case 0:
+		bits = name
+	case 1:
+		bits = root[:8]
 	}
 	flips(bits, rng, 1)
 	return b

@@ -52,6 +52,17 @@ const (
 	LosesData                 // something of a user's is lost
 )
 
+// Reach adds to the report that records are out of reach, if damage says so, before
+// the others; another error is returned.
+func (r *Report) Reach(damage error) error {
+	if !errors.Is(damage, kv.ErrCorrupt) {
+		return damage
+	}
+	r.Found++
+	r.Breaches = slices.Insert(r.Breaches[:min(len(r.Breaches), maxBreaches-1)], 0, Breach{Invariant: 26, Text: damage.Error(), Severity: LosesData})
+	return nil
+}
+
 // Check verifies on one snapshot everything that must hold. told, which may be
 // nil, is called with the number of records visited so far and, at the end, of
 // all. An error says why it could not read on.

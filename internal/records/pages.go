@@ -141,14 +141,12 @@ func (c *checker) partner(space kv.Space, x row) []kv.Ref {
 	return nil
 }
 
-// few is how many records of a kind every user may have.
-const few = 5
-
-// surplus notes the owners of a page that have no more than few records, all in
-// the page: nothing of theirs is above a bound.
+// surplus notes the owners of a page that have no more records than are within every
+// bound, all in the page: nothing of theirs is above one.
 func (c *checker) surplus(space kv.Space, rows []row) {
 	c.few = nil
-	if KindOf(space) == nil {
+	k := KindOf(space)
+	if k == nil {
 		return
 	}
 	n := map[codec.Owner]int{}
@@ -165,6 +163,6 @@ func (c *checker) surplus(space kv.Space, rows []row) {
 	}
 	c.few = map[codec.Owner]bool{}
 	for owner, many := range n {
-		c.few[owner] = many <= few && owner != first && owner != last
+		c.few[owner] = many <= within(k) && owner != first && owner != last
 	}
 }

@@ -1,6 +1,7 @@
 package boltkv
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -79,6 +80,8 @@ type file struct {
 	r    io.ReaderAt
 	size int64
 	meta meta // the one that bbolt will use
+
+	header [pageHeader]byte // of the page that head has read
 }
 
 func damaged(format string, args ...any) error {
@@ -232,4 +235,73 @@ func (f *file) eachFree(visit func(id uint64) error) error {
 		}
 	}
 	return nil
+}
+
+// A bucket that by damage leads to a page inside its own tree looks sound, and hides
+// all that is in the rest. The branch page above that one is then in no tree, and
+// still leads there. To find such pages takes a look at each page that is neither
+// ours nor free, those of the application above all. Open does not do that; Check does.
+
+// strays looks for branch pages that are in no tree and lead into one of a bucket's, or
+// to a free page. Without a list of free pages, bbolt takes what is in no tree for free.
+func (f *file) strays(ctx context.Context, bucket string) error {
+	if f.meta.free == noFreeList {
+		return f.walk()
+	}
+	w, err := f.bones(bucket, false, 0) // whose leaves Check reads for their records
+	if err != nil {
+		return err
+	}
+	for _, e := range w.others {
+		if len(e.value) >= 8 && w.taken(native.Uint64(e.value)) {
+			return damaged("page %d is in two buckets", native.Uint64(e.value))
+		}
+	}
+	for id := uint64(2); id < f.meta.high; id++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if w.taken(id) && (!w.unread.has(id) || w.taken(id+1)) {
+			continue
+		}
+		kind, overflow, err := f.head(id)
+		if err != nil {
+			return err
+		}
+		if kind == innerPage && !w.taken(id) {
+			if err := w.stray(id); err != nil {
+				return err
+			}
+		}
+		id += overflow // which is what its bytes are, whatever they look like
+	}
+	return nil
+}
+
+// stray requires that a branch page that is in no tree of ours leads to none either.
+func (w *bones) stray(id uint64) error {
+	b, err := w.page(id, innerPage)
+	if err != nil {
+		return nil // not a page that ever was above another
+	}
+	for i := range pageCount(b) {
+		e, err := entryAt(b, i)
+		if err == nil && w.taken(e.page) {
+			return damaged("page %d is out of reach, and leads to page %d, which is in use or free", id, e.page)
+		}
+	}
+	return nil
+}
+
+// head returns the kind and length of a page; 0 if no page begins there.
+func (f *file) head(id uint64) (kind uint16, overflow uint64, err error) {
+	b := f.header[:]
+	if _, err := f.r.ReadAt(b, int64(id)*f.meta.pageSize); err != nil {
+		return 0, 0, err
+	}
+	overflow = uint64(native.Uint32(b[12:]))
+	if native.Uint64(b) != id || id+overflow >= f.meta.high {
+		return 0, 0, nil
+	}
+	return pageKind(b), overflow, nil
 }

@@ -65,7 +65,7 @@ var leafWounds = map[string]func(page []byte, one, other entry, i, j int){
 func TestRangeInDamagedLeaf(t *testing.T) {
 	dir := t.TempDir()
 	b, keys := ranged(t, filepath.Join(dir, "sound"), 60)
-	f := &file{bytes.NewReader(b), int64(len(b)), meta{}}
+	f := &file{r: bytes.NewReader(b), size: int64(len(b))}
 	must(t, f.findMeta())
 	_, _, leaves := inUse(t, b, f.meta)
 	if len(leaves) < 3 {

@@ -129,9 +129,9 @@ func TestOpenWalksShadows(t *testing.T) {
 	must(t, s.Exclusive(ctx, DropShadows))
 	must(t, s.Close())
 
-	f := &file{bytes.NewReader(content), int64(len(content)), meta{}}
+	f := &file{r: bytes.NewReader(content), size: int64(len(content))}
 	must(t, f.findMeta())
-	w := &bones{file: f, used: map[uint64]uint64{}}
+	w := newBones(f)
 	id := f.meta.root
 	for _, name := range []string{"snib", "shadow", "plain"} {
 		found, err := w.buckets(id, 0)

@@ -27,32 +27,41 @@ const maxDepth = 32
 
 // skeleton walks the trees of bucket's, but for shadows if it is blind to them.
 func (f *file) skeleton(bucket string, blind bool) error {
-	w := &bones{file: f, used: map[uint64]uint64{}}
+	_, err := f.bones(bucket, blind, maxLeaves)
+	return err
+}
+
+// bones is skeleton with another bound on leaves that are read. It returns the pages
+// that it has met.
+func (f *file) bones(bucket string, blind bool, leaves int) (*bones, error) {
+	w := newBones(f)
+	w.most = leaves
 	if err := w.free(); err != nil {
-		return err
+		return nil, err
 	}
 	top, err := w.buckets(f.meta.root, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range top {
 		if string(e.key) != bucket {
+			w.others = append(w.others, e)
 			continue
 		}
 		spaces, err := w.nested(e, func(root uint64) ([]entry, error) { return w.buckets(root, 0) })
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, e := range spaces {
 			if blind && string(e.key) == shadows {
 				continue
 			}
 			if err := w.space(e); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return w.leafPages()
+	return w, w.leafPages()
 }
 
 // space walks the tree of a space, or those of all shadows.
@@ -72,9 +81,24 @@ func (w *bones) space(e entry) error {
 
 type bones struct {
 	*file
-	used   map[uint64]uint64 // a bit for each page that has been met, or is free
-	leaves []child           // the first pages that must be leaves and have not been read
+	used   pageSet // that have been met, or are free
+	unread pageSet // of them, leaves of which the length is not known
+	most   int     // leaves are read
+	leaves []child // the first of them, until they are
+	others []entry // top-level buckets of the application, which are not walked
 }
+
+func newBones(f *file) *bones {
+	return &bones{file: f, used: pageSet{}, unread: pageSet{}, most: maxLeaves}
+}
+
+// taken reports whether a page is in use, as far as it is known, or free.
+func (w *bones) taken(id uint64) bool { return w.used.has(id) }
+
+type pageSet map[uint64]uint64
+
+func (s pageSet) has(id uint64) bool { return s[id/64]>>(id%64)&1 == 1 }
+func (s pageSet) add(id uint64)      { s[id/64] |= 1 << (id % 64) }
 
 // child is a page and the key under which its parent has it, nil for the root
 // of a tree. bbolt finds the parent's entry by the first key of the page when
@@ -107,10 +131,10 @@ func (w *bones) take(id, n uint64) error {
 		if p < 2 || p >= w.meta.high {
 			return damaged("page %d is outside", p)
 		}
-		if w.used[p/64]>>(p%64)&1 == 1 {
+		if w.taken(p) {
 			return damaged("page %d is used twice", p)
 		}
-		w.used[p/64] |= 1 << (p % 64)
+		w.used.add(p)
 	}
 	return nil
 }
@@ -234,8 +258,10 @@ func (w *bones) tree(root uint64) ([]entry, error) {
 // branches walks the subtree of a page that is so far above the leaves.
 func (w *bones) branches(c child, depth int) error {
 	if depth == 0 {
-		if len(w.leaves) < maxLeaves {
+		if len(w.leaves) < w.most {
 			w.leaves = append(w.leaves, c)
+		} else {
+			w.unread.add(c.id)
 		}
 		return w.take(c.id, 1)
 	}

@@ -42,7 +42,7 @@ func tall(t *testing.T, path string) []byte {
 // all its leaves.
 func inUse(t *testing.T, b []byte, m meta) (branch, leaf int64, leaves []child) {
 	t.Helper()
-	w := &bones{file: &file{bytes.NewReader(b), int64(len(b)), m}, used: map[uint64]uint64{}}
+	w := newBones(&file{r: bytes.NewReader(b), size: int64(len(b)), meta: m})
 	find := func(root uint64, name string) uint64 {
 		found, err := w.buckets(root, 0)
 		must(t, err)
@@ -97,7 +97,7 @@ func TestSkeleton(t *testing.T) {
 	must(t, err)
 	branch, leaf, leaves := inUse(t, content, m)
 	second := int64(leaves[1].id) * m.pageSize // which is not the first child
-	top, err := (&bones{file: &file{bytes.NewReader(content), int64(len(content)), m}, used: map[uint64]uint64{}}).buckets(m.root, 0)
+	top, err := newBones(&file{r: bytes.NewReader(content), size: int64(len(content)), meta: m}).buckets(m.root, 0)
 	must(t, err)
 	parent := int64(native.Uint64(top[0].value)) * m.pageSize // of the spaces
 	for name, damage := range map[string]func(b []byte){
