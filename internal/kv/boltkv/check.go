@@ -243,10 +243,11 @@ func (f *file) eachFree(visit func(id uint64) error) error {
 // ours nor free, those of the application above all. Open does not do that; Check does.
 
 // strays looks for branch pages that are in no tree and lead into one of a bucket's, or
-// to a free page. Without a list of free pages, bbolt takes what is in no tree for free.
+// to a free page. Where the file has no list of free pages, it cannot tell them from old
+// ones.
 func (f *file) strays(ctx context.Context, bucket string) error {
 	if f.meta.free == noFreeList {
-		return f.walk()
+		return nil
 	}
 	w, err := f.bones(bucket, false, 0) // whose leaves Check reads for their records
 	if err != nil {
