@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -233,7 +232,8 @@ func (s *sequence) done() error {
 }
 
 // contents sums up every byte that db holds, the application's rows too:
-// "name=hash" of each bucket, in order.
+// "name=record,record…" of each bucket that has some, in order, where a record is 8
+// digits of the hash of its key and 8 of that of its value.
 func contents(db *snib.DB) (text string, err error) {
 	err = db.View(ctx, func(tx *snib.Tx) error {
 		text, err = contentsOf(tx.Bolt())
@@ -264,9 +264,9 @@ func noShadow(db *snib.DB) (string, error) {
 	})
 }
 
-// sums adds the hash of a bucket's own rows, and those of the buckets in it.
+// sums adds the records of a bucket, and those of the buckets in it.
 func sums(name string, b *bolt.Bucket, parts *[]string) error {
-	h, n := sha256.New(), 0
+	var list []string
 	err := b.ForEach(func(k, v []byte) error {
 		if v == nil {
 			if name == records.Bucket && string(k) == shadow {
@@ -274,17 +274,12 @@ func sums(name string, b *bolt.Bucket, parts *[]string) error {
 			}
 			return sums(name+"/"+string(k), b.Bucket(k), parts)
 		}
-		n++
-		var sizes [8]byte
-		binary.BigEndian.PutUint32(sizes[:], uint32(len(k)))
-		binary.BigEndian.PutUint32(sizes[4:], uint32(len(v)))
-		h.Write(sizes[:])
-		h.Write(k)
-		h.Write(v)
+		key, value := sha256.Sum256(k), sha256.Sum256(v)
+		list = append(list, fmt.Sprintf("%x%x", key[:4], value[:4]))
 		return nil
 	})
-	if n > 0 {
-		*parts = append(*parts, fmt.Sprintf("%s=%x", name, h.Sum(nil)[:8]))
+	if len(list) > 0 {
+		*parts = append(*parts, name+"="+strings.Join(list, ","))
 	}
 	return err
 }

@@ -145,3 +145,23 @@ func unsynced(meta bool) func(*event) bool {
 		return e.call == "fdatasync" && dropping[e.pid]
 	}
 }
+
+// TestBetween: an operation in steps may leave some of its changes, and no other ones.
+func TestBetween(t *testing.T) {
+	const before, after = "a=11111111aaaaaaaa,22222222bbbbbbbb,33333333cccccccc b=44444444dddddddd", "a=22222222eeeeeeee,33333333cccccccc"
+	for found, want := range map[string]bool{
+		before: true,
+		after:  true,
+		"a=22222222bbbbbbbb,33333333cccccccc b=44444444dddddddd":                   true,  // the first is gone
+		"a=11111111aaaaaaaa,22222222eeeeeeee,33333333cccccccc":                     true,  // the bucket b
+		"a=22222222ffffffff,33333333cccccccc":                                      false, // a third value
+		"a=22222222eeeeeeee":                                                       false, // one that was to stay
+		"a=33333333cccccccc b=44444444dddddddd":                                    false, // one that was to change
+		"a=22222222eeeeeeee,33333333cccccccc c=44444444dddddddd":                   false, // a record elsewhere
+		"a=22222222eeeeeeee,33333333cccccccc,55555555aaaaaaaa b=44444444dddddddd ": false,
+	} {
+		if got := between(before, after, found); got != want {
+			t.Errorf("%s: %v, want %v", found, got, want)
+		}
+	}
+}

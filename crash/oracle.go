@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -120,19 +121,56 @@ func (l *lane) judge(found string) error {
 			return fmt.Errorf("LOST: operation %d was acknowledged, found is the state after %d (%s)", l.acked, n, l.names[n])
 		}
 	}
-	return fmt.Errorf("HALF: found is no state that the file was in; acknowledged is %d (%s), begun is %d (%s)\nfound %s\nwas   %s\nnext  %s",
-		l.acked, l.names[l.acked], l.begun, l.names[l.begun], found, l.states[l.acked], l.states[l.begun])
+	return fmt.Errorf("HALF: found is no state that the file was in; acknowledged is %d (%s), begun is %d (%s)\nwas   %s\nnext  %s",
+		l.acked, l.names[l.acked], l.begun, l.names[l.begun], differences(l.states[l.acked], found), differences(l.states[l.begun], found))
 }
 
-// between reports whether each part of found is as it was before or after.
+// between reports whether found is on the way from before to after: each of its records
+// is as before or after, and there are all whose keys were there before and after.
 func between(before, after, found string) bool {
-	has := func(parts, part string) bool { return strings.Contains(" "+parts+" ", " "+part+" ") }
-	for part := range strings.FieldsSeq(found) {
-		if !has(before, part) && !has(after, part) {
+	was, will, is := recordsOf(before), recordsOf(after), recordsOf(found)
+	for key, value := range is {
+		if value != was[key] && value != will[key] {
+			return false
+		}
+	}
+	for key := range was {
+		if will[key] != "" && is[key] == "" {
 			return false
 		}
 	}
 	return true
+}
+
+// differences tells two contents apart, found from another: the first 20 records.
+func differences(other, found string) string {
+	was, is := recordsOf(other), recordsOf(found)
+	var list []string
+	for key, value := range is {
+		if was[key] != value {
+			list = append(list, "+"+key)
+		}
+	}
+	for key, value := range was {
+		if is[key] != value {
+			list = append(list, "-"+key)
+		}
+	}
+	slices.Sort(list)
+	return fmt.Sprintf("%d differ: %s", len(list), strings.Join(list[:min(len(list), 20)], ", "))
+}
+
+// recordsOf returns the records of contents, by bucket and key.
+func recordsOf(text string) map[string]string {
+	found := map[string]string{}
+	for part := range strings.FieldsSeq(text) {
+		bucket, list, _ := strings.Cut(part, "=")
+		for record := range strings.SplitSeq(list, ",") {
+			key := record[:min(8, len(record))]
+			found[bucket+" "+key] = record
+		}
+	}
+	return found
 }
 
 // An inspector looks into files. The directory should be in memory.
