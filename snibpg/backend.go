@@ -64,10 +64,13 @@ func (b *backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 		return nil, fmt.Errorf("%w: %v", remote.ErrUnreachable, connectFailed(err))
 	}
 	if b.stale.Swap(false) {
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 		n, _, err := b.load(ctx, conn)
+		cancel()
 		b.trips.Add(1)
 		if err != nil {
 			b.stale.Store(true)
+			b.suspect(err)
 			conn.Release()
 			return nil, fmt.Errorf("%w: %v", remote.ErrUnreachable, err)
 		}

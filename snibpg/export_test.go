@@ -37,6 +37,9 @@ func DialBy(e *Engine, dial func(ctx context.Context, network, address string) (
 	e.config.ConnConfig.DialFunc = dial
 }
 
+// ConnectWithin bounds the making of a connection.
+func ConnectWithin(e *Engine, d time.Duration) { e.config.ConnConfig.ConnectTimeout = d }
+
 // Promoted makes an engine believe that it has met the primary of a later timeline.
 // It reports if it knew one.
 func Promoted(e *Engine) bool {

@@ -72,6 +72,9 @@ func (e *Engine) prepare() {
 		}
 	}
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		// The timeout of a connection ends before this; the pool adds none.
+		ctx, cancel := context.WithTimeout(ctx, c.ConnConfig.ConnectTimeout)
+		defer cancel()
 		l, err := e.look(ctx, conn)
 		if err != nil {
 			return err
