@@ -1,8 +1,10 @@
 package records
 
 import (
+	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/snibdb/snib/codec"
@@ -59,14 +61,22 @@ func TestEveryKindSaysEverything(t *testing.T) {
 
 // TestIdsOfKindsDiffer: a prefix of two kinds would let the id or token of one
 // name a record of another, a label of two kinds let a hash of one be of use as
-// the other's. A token given where the id of a user belongs is no id.
+// the other's. A token given where the id of a user belongs is no id. FORMAT.md
+// names them all.
 func TestIdsOfKindsDiffer(t *testing.T) {
+	page, err := os.ReadFile("../../docs/FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	of := map[string]string{"usr_": "user"}
 	take := func(what, title string) {
 		if other, taken := of[what]; taken {
 			t.Errorf("%q is of the %s and of the %s", what, other, title)
 		}
 		of[what] = title
+		if name := "`" + strings.TrimSuffix(what, "\x00") + "`"; !strings.Contains(string(page), name) {
+			t.Errorf("FORMAT.md does not have %s of the %s", name, title)
+		}
 	}
 	check := func(title string, k token.Kind) {
 		take(k.Prefix, title)
