@@ -241,10 +241,10 @@ func FuzzViews(f *testing.F) {
 }
 
 // FuzzDecodeMeta decodes one value as each of the records that stand in meta,
-// and as a reference.
+// as a reference, and as those of the outbox that are no entries.
 func FuzzDecodeMeta(f *testing.F) {
 	for _, s := range samples() {
-		if s.space == SpaceMeta || s.space == SpaceIdentities {
+		if s.space == SpaceMeta || s.space == SpaceIdentities || s.space == SpaceCursors || s.name == "outbox_head" {
 			f.Add(s.value)
 		}
 	}
@@ -269,6 +269,10 @@ func FuzzDecodeMeta(f *testing.F) {
 			func(r any, _ []byte) []byte { x := r.(Moving); return x.Append(nil) }},
 		{SpaceMeta, KeySealKeys, func(_, v []byte) (any, error) { return anyOf(DecodeSealKeys(v)) },
 			func(r any, _ []byte) []byte { x := r.(SealKeys); return x.Append(nil) }},
+		{SpaceCursors, "mail", func(k, v []byte) (any, error) { return anyOf(DecodeCursor(k, v)) },
+			func(r any, k []byte) []byte { x := r.(Cursor); return x.Append(nil, string(k)) }},
+		{SpaceOutbox, "\xff\xff\xff\xff\xff\xff\xff\xff", func(_, v []byte) (any, error) { return anyOf(DecodeOutboxHead(v)) },
+			func(r any, _ []byte) []byte { x := r.(OutboxHead); return x.Append(nil) }},
 		{SpaceIdentities, "a\x00b", func(k, v []byte) (any, error) { return anyOf(DecodeUserRef(SpaceIdentities, k, v)) },
 			func(r any, k []byte) []byte { x := r.(UserRef); return x.Append(nil, SpaceIdentities, k) }},
 	}

@@ -92,12 +92,14 @@ var statuses = []struct {
 	{ErrScope, http.StatusForbidden},
 	{ErrRole, http.StatusForbidden},
 	{snib.ErrEnrolment, http.StatusForbidden},
+	{snib.ErrSignUpClosed, http.StatusForbidden},
 	{ErrHost, http.StatusMisdirectedRequest},
 	{ErrAuthorization, http.StatusBadRequest},
 	{snib.ErrInvalidInput, http.StatusBadRequest},
 	{snib.ErrInvalidOneTimeToken, http.StatusBadRequest},
 	{snib.ErrIdentityTaken, http.StatusConflict},
 	{snib.ErrAPIKeyLimit, http.StatusConflict},
+	{snib.ErrInvitationLimit, http.StatusConflict},
 	{snib.ErrTooMany, http.StatusConflict},
 	{snib.ErrPasskeyTaken, http.StatusConflict},
 	{snib.ErrLastFactor, http.StatusConflict},
@@ -120,8 +122,8 @@ const retryAfter = "1"
 // credentials, a log-in that is not fresh and a user who is gone or disabled, 400
 // for an argument out of its bounds or a one-time token that is not good, 404 for a
 // factor that is not there, 409 for a taken identity or attribute, for the limit of
-// API keys and of what a user may have, for a role that is held and for the last holder of one, for accounts that cannot be merged, 403
-// for a first factor that nothing but a password proves, 429 for too many
+// API keys, of invitations and of what a user may have, for a role that is held and for the last holder of one, for accounts that cannot be merged, 403
+// for a first factor that nothing but a password proves and for a sign-up that is closed, 429 for too many
 // attempts, with Retry-After unless a second step is closed, 429 for the limit of
 // one-time tokens (which a stranger must not see: it tells of an account), 401 with
 // the problem code [CodeSecondFactor] or [CodeEnrolment] and the cookie of [Manager.SecondStep] for a

@@ -8,6 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +49,8 @@ func TestStatusOfErrors(t *testing.T) {
 		snib.ErrInvalidChallenge:                  401,
 		snib.ErrLastFactor:                        409,
 		snib.ErrEnrolment:                         403,
+		snib.ErrSignUpClosed:                      403,
+		snib.ErrInvitationLimit:                   409,
 		&snib.LastHolderError{Role: "admin"}:      409,
 		snib.ErrRoleHeld:                          409,
 		snib.ErrNotMergeable:                      409,
@@ -84,6 +89,31 @@ func TestStatusOfErrors(t *testing.T) {
 		if logged := strings.Contains(s.log.String(), "level=ERROR"); logged != (want == 503) || strings.Contains(s.log.String(), "secret-path") {
 			t.Errorf("%v: log %q", err, s.log)
 		}
+	}
+}
+
+// troubles are the errors of the root that say something about the database, or about
+// a mistake of the program, and not about the request.
+const troubles = "ErrGap ErrTooLarge ErrNoKey ErrTxClosed ErrNested ErrBusy ErrUnsupported ErrClock ErrUnknown ErrClosed " +
+	"ErrFileGone ErrLocked ErrReadOnly ErrFull ErrCorrupt ErrNewerFormat ErrIncomplete ErrForeignFile"
+
+// TestEverySentinelHasItsStatus: an error that nobody has decided about would be a 503,
+// and in the log a trouble of the database.
+func TestEverySentinelHasItsStatus(t *testing.T) {
+	table, err1 := os.ReadFile("errors.go")
+	root, err2 := os.ReadFile("../errors.go")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`(?m)^\t(Err\w+) += `).FindAllStringSubmatch(string(root), -1)
+	for _, m := range names {
+		decided := regexp.MustCompile(`\{(snib\.)?` + m[1] + `, http\.`).Match(table)
+		if trouble := slices.Contains(strings.Fields(troubles), m[1]); decided == trouble {
+			t.Errorf("%s: in statuses %t, among the troubles %t", m[1], decided, trouble)
+		}
+	}
+	if len(names) < 40 {
+		t.Errorf("%d errors found", len(names))
 	}
 }
 

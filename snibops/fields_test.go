@@ -62,6 +62,26 @@ func TestResultsHaveEveryField(t *testing.T) {
 	}
 }
 
+// TestEveryCountCrosses: each number of a report is the one of its name in the
+// result, so that a kind of records which countOf leaves out is none that looks
+// empty.
+func TestEveryCountCrosses(t *testing.T) {
+	var report snib.CheckReport
+	from := reflect.ValueOf(&report).Elem()
+	for i := range from.NumField() {
+		if f := from.Field(i); f.Kind() == reflect.Int {
+			f.SetInt(int64(i + 1))
+		}
+	}
+	to := reflect.ValueOf(countOf(report))
+	for i := range to.NumField() {
+		name := to.Type().Field(i).Name
+		if f := to.Field(i); f.Kind() == reflect.Int && !f.Equal(from.FieldByName(name)) {
+			t.Errorf("%s is %d, want %d", name, f.Int(), from.FieldByName(name).Int())
+		}
+	}
+}
+
 // TestEveryErrorCrosses: each error of snib, and each typed one that a client can
 // act on, is the same at the client.
 func TestEveryErrorCrosses(t *testing.T) {

@@ -3,13 +3,43 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/snibdb/snib"
 )
+
+// TestEveryCountIsPrinted: each number of a report is in the result under its name,
+// and on the screen.
+func TestEveryCountIsPrinted(t *testing.T) {
+	var report snib.CheckReport
+	from := reflect.ValueOf(&report).Elem()
+	for i := range from.NumField() {
+		if f := from.Field(i); f.Kind() == reflect.Int {
+			f.SetInt(int64(i + 1001))
+		}
+	}
+	var screen strings.Builder
+	got := count(report)
+	if err := counts(&screen, got); err != nil {
+		t.Fatal(err)
+	}
+	to := reflect.ValueOf(got)
+	for i := range to.NumField() {
+		name := to.Type().Field(i).Name
+		if to.Field(i).Kind() != reflect.Int {
+			continue
+		}
+		want := from.FieldByName(name).Int()
+		if n := to.Field(i).Int(); n != want || !strings.Contains(screen.String(), fmt.Sprint(want)) {
+			t.Errorf("%s is %d, want %d; printed\n%s", name, n, want, &screen)
+		}
+	}
+}
 
 func TestRestoreOfABackup(t *testing.T) {
 	path := newDB(t)

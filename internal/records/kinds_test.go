@@ -1,11 +1,15 @@
 package records
 
 import (
+	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // TestEverySpaceHasItsKind: a space that no kind and no row of shared names is
@@ -53,4 +57,39 @@ func TestEveryKindSaysEverything(t *testing.T) {
 			t.Errorf("kind %q outlives EndEverything: its life must name an epoch", k.Title)
 		}
 	}
+}
+
+// TestIdsOfKindsDiffer: a prefix of two kinds would let the id or token of one
+// name a record of another, a label of two kinds let a hash of one be of use as
+// the other's. A token given where the id of a user belongs is no id. FORMAT.md
+// names them all.
+func TestIdsOfKindsDiffer(t *testing.T) {
+	page, err := os.ReadFile("../../docs/FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]string{"usr_": "user"}
+	take := func(what, title string) {
+		if other, taken := of[what]; taken {
+			t.Errorf("%q is of the %s and of the %s", what, other, title)
+		}
+		of[what] = title
+		if name := "`" + strings.TrimSuffix(what, "\x00") + "`"; !strings.Contains(string(page), name) {
+			t.Errorf("FORMAT.md does not have %s of the %s", name, title)
+		}
+	}
+	check := func(title string, k token.Kind) {
+		take(k.Prefix, title)
+		if k.Secret == 0 {
+			return // ids only
+		}
+		take(k.Label, title)
+		if text := k.Format(codec.OwnedKey{}, make([]byte, k.Secret)); token.ValidUserID(text) {
+			t.Errorf("the token of a %s could be the id of a user: name its kind in the list all", title)
+		}
+	}
+	for _, k := range Kinds {
+		check(k.Title, k.Token)
+	}
+	check("invitation", token.Invitation)
 }
