@@ -104,7 +104,8 @@ func problemOf(p snib.Problem) *Problem {
 	return &Problem{p.Invariant, p.Space, p.ID, p.Text, p.Severity.String()}
 }
 
-func countOf(r snib.CheckReport) CheckCount {
+// CountOf returns the numbers of a report.
+func CountOf(r snib.CheckReport) CheckCount {
 	return CheckCount{
 		Users: r.Users, Passwords: r.Passwords, Disabled: r.Disabled, Sessions: r.Sessions,
 		RefreshTokens: r.RefreshTokens, OneTimeTokens: r.OneTimeTokens, Factors: r.Factors, Events: r.Events,

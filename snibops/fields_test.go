@@ -63,7 +63,7 @@ func TestResultsHaveEveryField(t *testing.T) {
 }
 
 // TestEveryCountCrosses: each number of a report is the one of its name in the
-// result, so that a kind of records which countOf leaves out is none that looks
+// result, so that a kind of records which CountOf leaves out is none that looks
 // empty.
 func TestEveryCountCrosses(t *testing.T) {
 	var report snib.CheckReport
@@ -73,7 +73,7 @@ func TestEveryCountCrosses(t *testing.T) {
 			f.SetInt(int64(i + 1))
 		}
 	}
-	to := reflect.ValueOf(countOf(report))
+	to := reflect.ValueOf(CountOf(report))
 	for i := range to.NumField() {
 		name := to.Type().Field(i).Name
 		if f := to.Field(i); f.Kind() == reflect.Int && !f.Equal(from.FieldByName(name)) {

@@ -63,7 +63,7 @@ func doCheck(a *act, _ None, item func(CheckItem) error) (CheckCount, error) {
 	if err != nil && (report.Found == 0 || !errors.Is(err, snib.ErrCorrupt)) {
 		return CheckCount{}, err
 	}
-	return countOf(report), items(report, item)
+	return CountOf(report), items(report, item)
 }
 
 // items sends the problems and orphans of a report.
@@ -104,7 +104,7 @@ func doRepair(a *act, _ None, item func(CheckItem) error) (RepairCount, error) {
 			return RepairCount{}, err
 		}
 	}
-	return RepairCount{countOf(report.Before), report.Repaired, report.Quarantined, report.NotKept}, nil
+	return RepairCount{CountOf(report.Before), report.Repaired, report.Quarantined, report.NotKept}, nil
 }
 
 func doCompact(a *act, _ None, _ func(None) error) (CompactResult, error) {

@@ -94,7 +94,7 @@ are back, passwords are the old ones. All sessions and tokens are ended.`,
 		result := struct {
 			Check snibops.CheckCount `json:"check"`
 			Ended int                `json:"ended"`
-		}{count(r.CheckReport), r.Ended}
+		}{snibops.CountOf(r.CheckReport), r.Ended}
 		return a.print(result, func(w io.Writer) error {
 			if err := counts(w, result.Check); err != nil {
 				return err
@@ -158,20 +158,8 @@ func (a *app) repaired(r snib.RepairReport) error {
 			return err
 		}
 	}
-	n := snibops.RepairCount{Before: count(r.Before), Repaired: r.Repaired, Quarantined: r.Quarantined, NotKept: r.NotKept}
+	n := snibops.RepairCount{Before: snibops.CountOf(r.Before), Repaired: r.Repaired, Quarantined: r.Quarantined, NotKept: r.NotKept}
 	return a.say(checked{Repair: &n}, "%s made, %s kept in quarantine; see now: snib check", plural(r.Repaired, "repair"), plural(r.Quarantined, "value"))
-}
-
-// count is the form of a report that the verbs on a client have.
-func count(r snib.CheckReport) snibops.CheckCount {
-	return snibops.CheckCount{
-		Users: r.Users, Passwords: r.Passwords, Disabled: r.Disabled, Sessions: r.Sessions,
-		RefreshTokens: r.RefreshTokens, OneTimeTokens: r.OneTimeTokens, Factors: r.Factors, Events: r.Events,
-		Guests: r.Guests, Invitations: r.Invitations,
-		Outbox: r.Outbox, Devices: r.Devices, APIKeys: r.APIKeys, ForeignHashes: r.ForeignHashes,
-		SealedHashes: r.SealedHashes, Newer: r.Newer, Leaving: r.Leaving, Rows: r.Rows, OrphanRows: r.OrphanRows,
-		Newest: r.Newest, Found: r.Found,
-	}
 }
 
 // own reports whether path leads to the database, that of --file or that of the

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/snibops"
 )
 
 // TestEveryCountIsPrinted: each number of a report is in the result under its name,
@@ -24,7 +25,7 @@ func TestEveryCountIsPrinted(t *testing.T) {
 		}
 	}
 	var screen strings.Builder
-	got := count(report)
+	got := snibops.CountOf(report)
 	if err := counts(&screen, got); err != nil {
 		t.Fatal(err)
 	}
