@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/records"
 	bolt "go.etcd.io/bbolt"
 )
@@ -220,7 +221,7 @@ func (s *sequence) one(op operation) error {
 
 // done says what the file holds, and that it was acknowledged.
 func (s *sequence) done() error {
-	text, err := contents(s.work.db)
+	text, err := s.look()
 	if err != nil {
 		return err
 	}
@@ -254,6 +255,10 @@ func contentsOf(tx *bolt.Tx) (string, error) {
 // shadow is where indexes are built for other declarations.
 const shadow = "shadow"
 
+// guesses is where failed guesses are counted. They are stored in the background, a
+// second or a minute after they were made.
+const guesses = codec.SpaceThrottle
+
 // noShadow looks whether Open has removed what a crash left of them.
 func noShadow(db *snib.DB) (string, error) {
 	return "", db.View(ctx, func(tx *snib.Tx) error {
@@ -269,10 +274,13 @@ func sums(name string, b *bolt.Bucket, parts *[]string) error {
 	var list []string
 	err := b.ForEach(func(k, v []byte) error {
 		if v == nil {
-			if name == records.Bucket && string(k) == shadow {
-				return nil // which Open removes
+			if name == records.Bucket && (string(k) == shadow || string(k) == guesses) {
+				return nil // Open removes the one, the other belongs to no operation
 			}
 			return sums(name+"/"+string(k), b.Bucket(k), parts)
+		}
+		if name == records.Bucket+"/"+codec.SpaceMeta && string(k) == codec.KeyState {
+			v = timeless(v)
 		}
 		key, value := sha256.Sum256(k), sha256.Sum256(v)
 		list = append(list, fmt.Sprintf("%x%x", key[:4], value[:4]))
@@ -282,4 +290,15 @@ func sums(name string, b *bolt.Bucket, parts *[]string) error {
 		*parts = append(*parts, name+"="+strings.Join(list, ","))
 	}
 	return err
+}
+
+// timeless is the state of a file without the floor of its clock, which a commit in
+// the background, and Close, move on.
+func timeless(value []byte) []byte {
+	s, err := codec.DecodeState(value)
+	if err != nil {
+		return value // of format 1, or damaged
+	}
+	s.Floor = 0
+	return s.Append(nil)
 }
