@@ -137,11 +137,11 @@ func (s *sequence) replays() (int64, error) {
 	return stats.Replays, err
 }
 
-// look is contents, after opening the file again if a commit in the background has
-// been in doubt.
+// look is contents; where calls fail, after opening the file again if a commit in the
+// background has been in doubt.
 func (s *sequence) look() (string, error) {
 	text, err := contents(s.work.db)
-	if err == nil || kindOf(err) != isUnknown {
+	if err == nil || s.Kind != "faults" || kindOf(err) != isUnknown {
 		return text, err
 	}
 	if err := s.recover(); err != nil {
@@ -262,7 +262,7 @@ func runFaults(j job, in injection) (*faultRun, error) {
 	if err := readTrace(trace, dir, a.visit); err != nil {
 		return nil, fmt.Errorf("%v: %w", in, err)
 	}
-	if err := errors.Join(append(a.unsaid, a.unread())...); err != nil {
+	if err := errors.Join(a.untold(), a.unread()); err != nil {
 		return nil, fmt.Errorf("%v: %w", in, err)
 	}
 	i := &inspector{looks: map[string]func(*snib.DB) (string, error){}}
@@ -292,8 +292,17 @@ type audit struct {
 	failed []string          // calls made to fail since the last line
 	kind   string            // how the last operation failed
 	asides int               // since the last operation ended
-	unsaid []error           // what no operation has told; an aside may come
+	unsaid []unsaid          // what no operation has told; an aside may come
 }
+
+// unsaid is a failure in an operation that has told of none.
+type unsaid struct {
+	n   int // of the operation
+	err error
+}
+
+// late is for how many operations more an aside may come.
+const late = 2
 
 func (a *audit) visit(e *event) error {
 	if e.begin {
@@ -331,13 +340,13 @@ func (a *audit) hear(line string) error {
 		a.oracle.hear(line)
 		// What fails at Open is tried again.
 		if len(a.failed) > 0 && a.asides == 0 && !strings.Contains(l.names[l.begun], "Open") {
-			a.unsaid = append(a.unsaid, fmt.Errorf("%s failed in operation %d, %s, and nothing was said", a.failed, l.begun, l.names[l.begun]))
+			a.unsaid = append(a.unsaid, unsaid{l.begun, fmt.Errorf("%s failed in operation %d, %s, and nothing was said", a.failed, l.begun, l.names[l.begun])})
 		}
 		a.failed, a.asides = nil, 0
 	case "aside":
 		// The goroutine of a background write may tell it later than an operation ends.
-		if len(a.unsaid) > 0 {
-			a.unsaid = a.unsaid[1:]
+		if last := len(a.unsaid) - 1; last >= 0 && l.begun <= a.unsaid[last].n+late {
+			a.unsaid = a.unsaid[:last]
 		} else {
 			a.asides++
 		}
@@ -380,6 +389,14 @@ func (a *audit) judgeFound(found string) error {
 		return nil
 	}
 	return fmt.Errorf("operation %d, %s, failed (%s) and left another file: %s", n, l.names[n], a.kind, differences(before, found))
+}
+
+// untold is an error if a call failed and neither the operation nor the logger said so.
+func (a *audit) untold() error {
+	if len(a.unsaid) == 0 {
+		return nil
+	}
+	return a.unsaid[0].err
 }
 
 // unread is an error if the trace ended early.

@@ -64,13 +64,12 @@ func (b *backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 		return nil, fmt.Errorf("%w: %v", remote.ErrUnreachable, connectFailed(err))
 	}
 	if b.stale.Swap(false) {
-		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		ctx, cancel := context.WithTimeout(ctx, b.pool.Config().ConnConfig.ConnectTimeout)
 		n, _, err := b.load(ctx, conn)
 		cancel()
 		b.trips.Add(1)
 		if err != nil {
 			b.stale.Store(true)
-			b.suspect(err)
 			conn.Release()
 			return nil, fmt.Errorf("%w: %v", remote.ErrUnreachable, err)
 		}

@@ -154,7 +154,7 @@ func (c *checker) surplus(space kv.Space, rows []row) {
 	for i, x := range rows {
 		key, ok := codec.ParseOwnedKey(x.key)
 		if !ok {
-			continue
+			return // whose page cannot be told
 		}
 		if n[key.Owner()]++; i == 0 {
 			first = key.Owner()

@@ -1,7 +1,6 @@
 package boltkv
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -242,34 +241,37 @@ func (f *file) eachFree(visit func(id uint64) error) error {
 // still leads there. To find such pages takes a look at each page that is neither
 // ours nor free, those of the application above all. Open does not do that; Check does.
 
-// strays looks for branch pages that are in no tree and lead into one of a bucket's, or
-// to a free page. Where the file has no list of free pages, it cannot tell them from old
-// ones.
-func (f *file) strays(ctx context.Context, bucket string) error {
+// strays looks for branch pages that are in no tree and lead into one of a bucket's.
+// Where the file has no list of free pages, it cannot tell them from old ones. stop
+// says now and then why not to go on.
+func (f *file) strays(bucket string, stop func() error) error {
 	if f.meta.free == noFreeList {
 		return nil
+	}
+	if err := f.checkFreeList(); err != nil {
+		return err
 	}
 	w, err := f.bones(bucket, false, 0) // whose leaves Check reads for their records
 	if err != nil {
 		return err
 	}
 	for _, e := range w.others {
-		if len(e.value) >= 8 && w.taken(native.Uint64(e.value)) {
+		if len(e.value) >= 8 && w.inUse(native.Uint64(e.value)) {
 			return damaged("page %d is in two buckets", native.Uint64(e.value))
 		}
 	}
 	for id := uint64(2); id < f.meta.high; id++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		if w.taken(id) && (!w.unread.has(id) || w.taken(id+1)) {
 			continue
+		}
+		if err := stop(); err != nil {
+			return err
 		}
 		kind, overflow, err := f.head(id)
 		if err != nil {
 			return err
 		}
-		if kind == innerPage && !w.taken(id) {
+		if kind == innerPage && overflow <= maxBranch && !w.taken(id) {
 			if err := w.stray(id); err != nil {
 				return err
 			}
@@ -279,6 +281,10 @@ func (f *file) strays(ctx context.Context, bucket string) error {
 	return nil
 }
 
+// maxBranch bounds the overflow of a branch page, in pages: it has 65,535 entries at
+// most, and bbolt splits it long before.
+const maxBranch = 1 << 10
+
 // stray requires that a branch page that is in no tree of ours leads to none either.
 func (w *bones) stray(id uint64) error {
 	b, err := w.page(id, innerPage)
@@ -287,18 +293,18 @@ func (w *bones) stray(id uint64) error {
 	}
 	for i := range pageCount(b) {
 		e, err := entryAt(b, i)
-		if err == nil && w.taken(e.page) {
-			return damaged("page %d is out of reach, and leads to page %d, which is in use or free", id, e.page)
+		if err == nil && w.inUse(e.page) {
+			return damaged("page %d is out of reach, and leads to page %d, which is in use", id, e.page)
 		}
 	}
 	return nil
 }
 
-// head returns the kind and length of a page; 0 if no page begins there.
+// head returns the kind and overflow of a page; 0 if no page begins there.
 func (f *file) head(id uint64) (kind uint16, overflow uint64, err error) {
 	b := f.header[:]
 	if _, err := f.r.ReadAt(b, int64(id)*f.meta.pageSize); err != nil {
-		return 0, 0, err
+		return 0, 0, fmt.Errorf("read page %d: %w", id, err)
 	}
 	overflow = uint64(native.Uint32(b[12:]))
 	if native.Uint64(b) != id || id+overflow >= f.meta.high {

@@ -2,6 +2,7 @@ package boltkv
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"github.com/snibdb/snib/internal/kv"
 	bolt "go.etcd.io/bbolt"
@@ -123,4 +125,27 @@ func (s *Store) metaStands(id uint64) (stands bool) {
 		f.Close()
 	}
 	return stands
+}
+
+// strays looks at the file as a transaction has mapped it, all of whose pages stay in
+// place meanwhile. It reports false where two commits came between the beginning of
+// the transaction and the look at the meta pages.
+func (s *Store) strays(ctx context.Context, btx *bolt.Tx) (looked bool, err error) {
+	r := bytes.NewReader(mappedBytes(btx))
+	for i := range int64(2) {
+		m, _, err := readMeta(r, i*int64(s.pageSize))
+		if err == nil && m.txid == uint64(btx.ID()) {
+			m.pageSize = int64(s.pageSize)
+			f := &file{r: r, size: btx.Size(), meta: m}
+			return true, guarded(func() error {
+				return f.strays(s.opt.Bucket, func() error { return errors.Join(ctx.Err(), s.gate.Reason()) })
+			})
+		}
+	}
+	return false, nil
+}
+
+// mappedBytes is mappedMetas for all pages.
+func mappedBytes(btx *bolt.Tx) []byte {
+	return unsafe.Slice((*byte)(mapBase(btx.DB().Info())), btx.Size())
 }

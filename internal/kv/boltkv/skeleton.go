@@ -82,6 +82,7 @@ func (w *bones) space(e entry) error {
 type bones struct {
 	*file
 	used   pageSet // that have been met, or are free
+	spare  pageSet // of them, those that are free
 	unread pageSet // of them, leaves of which the length is not known
 	most   int     // leaves are read
 	leaves []child // the first of them, until they are
@@ -89,8 +90,10 @@ type bones struct {
 }
 
 func newBones(f *file) *bones {
-	return &bones{file: f, used: pageSet{}, unread: pageSet{}, most: maxLeaves}
+	return &bones{file: f, used: pageSet{}, spare: pageSet{}, unread: pageSet{}, most: maxLeaves}
 }
+
+func (w *bones) inUse(id uint64) bool { return w.taken(id) && !w.spare.has(id) }
 
 // taken reports whether a page is in use, as far as it is known, or free.
 func (w *bones) taken(id uint64) bool { return w.used.has(id) }
@@ -153,9 +156,11 @@ func (w *bones) free() error {
 		n, ids = int(native.Uint64(ids)), ids[8:]
 	}
 	for i := range n {
-		if err := w.take(native.Uint64(ids[8*i:]), 1); err != nil {
+		id := native.Uint64(ids[8*i:])
+		if err := w.take(id, 1); err != nil {
 			return err
 		}
+		w.spare.add(id)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func examine(b []byte) error {
 	if err := f.check("snib", false); err != nil {
 		return err
 	}
-	return f.strays(ctx, "snib")
+	return f.strays("snib", ctx.Err)
 }
 
 // TestBucketThatLeadsElsewhere: the root of a bucket of ours is each page of the file
@@ -180,4 +180,26 @@ func TestStraysInValues(t *testing.T) {
 		t.Fatalf("%d values", forged)
 	}
 	must(t, examine(content))
+}
+
+// TestStraysOfAHandleOfTheProgram: the file is looked at where the handle has it, also
+// when it has another path; and a list of free pages that Open would refuse is an error.
+func TestStraysOfAHandleOfTheProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	content := besides(t, path)
+	db, err := bolt.Open(path, 0o600, nil)
+	must(t, err)
+	defer db.Close()
+	s, err := Attach(db, options())
+	must(t, err)
+	must(t, os.Rename(path, path+"2"))
+	must(t, s.Strays(ctx))
+	must(t, os.WriteFile(path, content[:8*minPage], 0o600))
+	must(t, s.Strays(ctx))
+	must(t, s.Close())
+
+	f := &file{r: bytes.NewReader(content), size: int64(len(content))}
+	must(t, f.findMeta())
+	native.PutUint16(pageAt(content, f.meta, f.meta.free)[10:], 0xFFFE)
+	want(t, "free list", f.strays("snib", ctx.Err), kv.ErrCorrupt)
 }
