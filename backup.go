@@ -114,20 +114,20 @@ func (f File) CompactTo(ctx context.Context, path string, opts *CopyOptions) err
 	return f.db.copied("compact", err)
 }
 
-// Compact puts a copy as CompactTo makes it in the place of the file, in one
-// step, and goes on with that. It takes space for the copy meanwhile. Reads go
-// on, on the old file if they have begun; writes wait as long as the copy takes
-// (ErrBusy after Options.BusyTimeout), and nothing that was acknowledged is
-// missing. The quarantine of Repair ends, as in any compact copy: CompactTo with
-// the path of the database, Replace and KeepQuarantine keeps it. After a crash
-// at any point one whole file is there. Another process that waits to open the
-// file goes on waiting. Copies and Compact wait for each other, until ctx ends.
+// Compact puts a copy as CompactTo makes it in the place of the file, in one step, and
+// goes on with that. It takes space for the copy meanwhile. Reads go on, on the old file
+// if they have begun; writes wait as long as the copy takes (ErrBusy after
+// Options.BusyTimeout), and nothing that was acknowledged is missing. The quarantine of
+// Repair ends, as in any compact copy: CompactTo with the path of the database, Replace
+// and KeepQuarantine keeps it. After a crash at any point one whole file is there.
+// A process that waits to open the file goes on waiting. Copies and Compact wait for each
+// other, until ctx ends.
 //
-// After an error the file is as before, but for a directory that could not be
-// synced: then the copy has its place, and the DB refuses everything from then
-// on with ErrClosed. Besides errors of BackupFile it returns one that is
-// errors.ErrUnsupported under New, whose handle is the application's, and on
-// Windows, where a file in use cannot be replaced.
+// After an error the file is as before, but for a directory that could not be synced:
+// then the copy has its place, and the DB refuses everything from then on with
+// ErrClosed. Besides errors of BackupFile there are ErrCorrupt for records that the copy
+// would lack (see [DB.Check]), and one that is errors.ErrUnsupported under New, whose
+// handle is the application's, and on Windows, where a file in use stays.
 func (f File) Compact(ctx context.Context) error {
 	s, err := f.db.inFile()
 	if err != nil {

@@ -31,7 +31,8 @@ var errMoved = errors.New("another file is in use now")
 // After an error the old file is in use as before, unless the directory could
 // not be synced: then the new one is in place, and the store ends its service,
 // because its writes could be gone after a power cut. Copies that run and
-// Compact wait for each other. errors.ErrUnsupported under Attach, whose handle
+// Compact wait for each other. kv.ErrCorrupt if records are out of reach (see Strays):
+// the copy would lack them. errors.ErrUnsupported under Attach, whose handle
 // is the application's, and where a file in use cannot be replaced (Windows).
 func (s *Store) Compact(ctx context.Context, told func(done, total int64), without ...string) error {
 	if err := s.admitCopy(ctx); err != nil {
@@ -40,6 +41,11 @@ func (s *Store) Compact(ctx context.Context, told func(done, total int64), witho
 	defer s.gate.Leave()
 	if s.db.at().file == nil || !lockedFirst {
 		return fmt.Errorf("replace the file under its handle: %w", errors.ErrUnsupported)
+	}
+	if !s.opt.SkipShadows { // whose pages lead anywhere
+		if err := s.Strays(ctx); err != nil {
+			return err
+		}
 	}
 	if err := s.copying.enter(ctx, true); err != nil {
 		return err

@@ -133,7 +133,13 @@ func TestStrays(t *testing.T) {
 		s, err := Open(path, options())
 		must(t, err)
 		want(t, what, s.Strays(ctx), kv.ErrCorrupt)
+		if lockedFirst {
+			want(t, what+", compacted", s.Compact(ctx, nil), kv.ErrCorrupt)
+		}
 		must(t, s.Close())
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, bad) {
+			t.Errorf("%s: the file has changed: %v", what, err)
+		}
 	}
 }
 
