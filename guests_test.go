@@ -212,6 +212,7 @@ func TestASweepRemovesGuestsUnseenFor30Days(t *testing.T) {
 		"of a session that lives": {snib.SessionPolicy{Active: 60 * days}, nil, 60 * days},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // the sweeps rest
 			db, clock := clocked(t, snib.Options{Sessions: c.policy, Owned: []string{"notes"}})
 			s, u := guest(t, db)
 			putRows(t, db, "notes", 3, u.ID)

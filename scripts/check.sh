@@ -73,7 +73,7 @@ concurrent() {
 
 # The modules crash and e2e and those of the engines have scripts of their own, which
 # run their tests; what bench, cmd and examples/signin import takes long to compile
-# for the race detector. Vet has run: go test does not repeat it.
+# for the race detector. Vet is a step of its own: go test does not repeat it.
 tests() {
 	local list
 	case ${PWD#"$root"/} in
@@ -147,9 +147,21 @@ export GOFLAGS="${GOFLAGS:-} -tags=light"
 root=$(pwd)
 changes=$(git status --porcelain 2>/dev/null || true)
 step gofmt formatted
-step "go vet" each go vet ./...
-step staticcheck lint
-step "go mod tidy" each tidy
-step "go test" each tests
-step "other systems" cross
-step "32 bits" narrow
+looks() {
+	step "go vet" each go vet ./...
+	step staticcheck lint
+	step "go mod tidy" each tidy
+	step "other systems" cross
+	step "32 bits" narrow
+}
+runs() {
+	step "go test" each tests
+}
+
+# In CI another lane runs beside this script.
+if [ "$all" ]; then
+	looks
+	runs
+else
+	two_lanes runs looks
+fi

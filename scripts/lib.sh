@@ -33,7 +33,7 @@ step() {
 
 # lane COMMAND... begins a lane: it runs beside what follows, in a group of processes
 # of its own, and its last process is the last of lanes. A terminal would stop it where
-# it reads. end_lanes ends all of them; a signal to the script does so by its trap EXIT.
+# it reads. end_lanes ends all of them.
 lanes=()
 lane() {
 	set -m
@@ -45,6 +45,33 @@ end_lanes() {
 	local group
 	for group in "${lanes[@]}"; do kill -- "-$group" 2>/dev/null || true; done
 	wait "${lanes[@]}" 2>/dev/null || true
+}
+
+# two_lanes FIRST SECOND runs two commands side by side, as the last thing that a script
+# does. What the second says comes when it has ended, and is in the file $said until
+# then. A signal to the script ends both.
+said=
+two_lanes() {
+	local rc=0
+	[ "$said" ] || said=$(mktemp)
+	trap ended EXIT
+	trap 'exit 143' TERM HUP # to wait for lanes, not for a step of them, ends at once
+	trap 'exit 130' INT
+	lane "$1"
+	lane "$2" >"$said" 2>&1
+	wait "${lanes[0]}"
+	echo "== second lane"
+	wait "${lanes[1]}" || rc=$?
+	lanes=()
+	cat "$said"
+	[ $rc -eq 0 ] || exit 1
+}
+ended() {
+	local rc=$?
+	end_lanes
+	[ "${#lanes[@]}" -lt 2 ] || cat "$said"
+	rm -f "$said"
+	[ $rc -eq 0 ] || echo "FAILED after $SECONDS s"
 }
 
 # The race detector needs cgo, and cgo a C compiler.
