@@ -3,7 +3,6 @@ package snib_test
 import (
 	"bytes"
 	"context"
-	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/accounttest"
 	"github.com/snibdb/snib/snibtest"
 	bolt "go.etcd.io/bbolt"
 )
@@ -38,7 +38,6 @@ func exported(tb testing.TB, db *snib.DB, id snib.UserID) string {
 // are in out but for its ids. Nine that could be read as text are none.
 func leaked(out string, secret []byte) string {
 	out = regexp.MustCompile(`[a-z]{3}_[0-9a-z]{26,32}`).ReplaceAllString(out, "")
-	crockford := base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 	for i := range len(secret) - 9 {
 		window := secret[i : i+9]
 		if printable := bytes.IndexFunc(window, func(r rune) bool { return r < ' ' || r > '~' }) < 0; printable {
@@ -46,7 +45,7 @@ func leaked(out string, secret []byte) string {
 		}
 		for _, form := range []string{
 			string(window), hex.EncodeToString(window), base64.StdEncoding.EncodeToString(window),
-			base64.URLEncoding.EncodeToString(window), crockford.EncodeToString(window[:5]),
+			base64.URLEncoding.EncodeToString(window), accounttest.Crockford.EncodeToString(window[:5]),
 		} {
 			if strings.Contains(out, form) {
 				return form

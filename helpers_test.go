@@ -38,10 +38,12 @@ var (
 	ids        = accounttest.UserIDs
 	invalid    = accounttest.Invalid
 	logIn      = accounttest.LogIn
+	makeToken  = accounttest.MakeToken
 	newSession = accounttest.NewSession
 	refresh    = accounttest.Refresh
 	reuse      = accounttest.Reuse
 	session    = accounttest.Session
+	secretOf   = accounttest.SecretOf
 	sessionIDs = accounttest.SessionIDs
 	user       = accounttest.User
 	valid      = accounttest.Valid

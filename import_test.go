@@ -18,6 +18,7 @@ import (
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/accounttest"
 	"github.com/snibdb/snib/internal/testopen"
 	"github.com/snibdb/snib/snibtest"
 )
@@ -28,16 +29,7 @@ func storedHash(tb testing.TB, db *snib.DB, id snib.UserID) (hash string) {
 	if testopen.Engine != "" && !snib.InFile(db) {
 		return must(codec.DecodeUser([]byte(id), []byte(must(snib.Records(db))(tb)["users"][string(id)])))(tb).PasswordHash
 	}
-	err := db.View(ctx, func(tx *snib.Tx) error {
-		users := tx.Bolt().Bucket([]byte("snib")).Bucket([]byte("users"))
-		u, err := codec.DecodeUser([]byte(id), users.Get([]byte(id)))
-		hash = u.PasswordHash
-		return err
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return hash
+	return accounttest.StoredHash(tb, db, id)
 }
 
 func thirdError[A, B any](_ A, _ B, err error) error { return err }
@@ -347,8 +339,8 @@ func TestImportUserDisabledStaysShut(t *testing.T) {
 	if !u.Disabled() || u.DisabledReason != "spam" || !u.CreatedAt.Equal(created) || u.CredentialVersion == 0 {
 		t.Errorf("imported as %+v", u)
 	}
-	for _, l := range logins {
-		wantErr(t, l.call(db, "email", "a@example.com", password), snib.ErrInvalidCredentials)
+	for _, l := range accounttest.Logins {
+		wantErr(t, l.Call(db, "email", "a@example.com", password), snib.ErrInvalidCredentials)
 	}
 	wantErr(t, second(db.CreateSession(ctx, u, snib.SessionOptions{})), snib.ErrUserDisabled)
 	wantErr(t, thirdError(db.CreateRefreshToken(ctx, u, snib.SessionOptions{})), snib.ErrUserDisabled)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/accounttest"
 	"github.com/snibdb/snib/internal/testopen"
 	"github.com/snibdb/snib/snibtest"
 )
@@ -48,23 +49,6 @@ func (p *passLog) during(f func()) []string {
 	return slices.Clone(p.all)
 }
 
-// A login is one of the two ways to present a password.
-type login struct {
-	name string
-	call func(db *snib.DB, provider, identifier, password string) error
-}
-
-var logins = []login{
-	{"LogIn", func(db *snib.DB, provider, identifier, password string) error {
-		_, _, err := db.LogIn(ctx, provider, identifier, password, snib.SessionOptions{})
-		return err
-	}},
-	{"AuthenticateUser", func(db *snib.DB, provider, identifier, password string) error {
-		_, err := db.AuthenticateUser(ctx, provider, identifier, password)
-		return err
-	}},
-}
-
 // storeHash writes a string into a user's record as its password hash.
 func storeHash(tb testing.TB, db *snib.DB, id snib.UserID, hash string) {
 	tb.Helper()
@@ -74,44 +58,13 @@ func storeHash(tb testing.TB, db *snib.DB, id snib.UserID, hash string) {
 		rawPut(tb, handle(tb, db), "users", string(id), u.Append(nil))
 		return
 	}
-	err := db.Update(ctx, func(tx *snib.Tx) error {
-		users := tx.Bolt().Bucket([]byte("snib")).Bucket([]byte("users"))
-		u, err := codec.DecodeUser([]byte(id), users.Get([]byte(id)))
-		if err != nil {
-			return err
-		}
-		u.PasswordHash = hash
-		return users.Put([]byte(id), u.Append(nil))
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	accounttest.StoreHash(tb, db, id, hash)
 }
-
-// A password and what NFKC makes of it.
-const (
-	ligature = "ﬁle Ⅷ étude"
-	folded   = "file VIII étude"
-)
 
 // populate makes one user of every kind that a stranger must not tell apart.
 func populate(tb testing.TB, db *snib.DB) {
 	tb.Helper()
-	email(tb, db, "active@example.com")
-	disabled := email(tb, db, "disabled@example.com")
-	must(db.DisableUser(ctx, disabled.ID, "left"))(tb)
-	must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "none@example.com"}))(tb)
-	removed := email(tb, db, "removed@example.com")
-	must(db.RemoveUserPassword(ctx, removed.ID))(tb)
-	must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "nfkc@example.com", Password: ligature}))(tb)
-	for name, hash := range map[string]string{
-		"corrupt": "$argon2id$v=19$m=8,t=1,p=1$no base64$neither",
-		"huge":    "$argon2id$v=19$m=4294967295,t=4294967295,p=1$c29tZXNhbHQ$c29tZWtleXNvbWVrZXk",
-		"unknown": "$6$rounds=5000$salt$key",
-		"text":    "password",
-	} {
-		storeHash(tb, db, email(tb, db, name+"@example.com").ID, hash)
-	}
+	accounttest.Populate(tb, db, storeHash)
 }
 
 func TestLogInThatFailsDoesTheSameWork(t *testing.T) {
@@ -123,52 +76,52 @@ func TestLogInThatFailsDoesTheSameWork(t *testing.T) {
 	passes := observe(t, db)
 	want := []string{"argon2id m=16 t=2 p=1"}
 	wrong, right := "a wrong passphrase", password
-	for _, l := range logins {
+	for _, l := range accounttest.Logins {
 		for _, c := range []struct{ provider, identifier, password string }{
 			{"email", "unknown@example.com", wrong},
-			{"email", "unknown@example.com", ligature},
+			{"email", "unknown@example.com", accounttest.Ligature},
 			{"email", "unknown@example.com", "x"},
-			{"email", "no address", wrong},        // folding refuses it
-			{"username", "a@b", wrong},            // likewise
-			{"username", "\u2163", ligature},      // likewise
-			{"email", "ünknown@example.com", "x"}, // likewise
+			{"email", "no address", wrong},               // folding refuses it
+			{"username", "a@b", wrong},                   // likewise
+			{"username", "\u2163", accounttest.Ligature}, // likewise
+			{"email", "ünknown@example.com", "x"},        // likewise
 			{"github", "active@example.com", right},
 			{"nobody-has-this", "active@example.com", right},
 			{"email", "none@example.com", right},
 			{"email", "removed@example.com", right},
 			{"email", "disabled@example.com", right},
 			{"email", "disabled@example.com", wrong},
-			{"email", "disabled@example.com", ligature},
+			{"email", "disabled@example.com", accounttest.Ligature},
 			{"email", "active@example.com", wrong},
-			{"email", "active@example.com", ligature},
+			{"email", "active@example.com", accounttest.Ligature},
 			{"email", "ACTIVE@EXAMPLE.COM", "x"},
 			{"email", "active@example.com", strings.Repeat("\ufdfa", 341)},
 			{"email", "nfkc@example.com", wrong},
 			{"email", "corrupt@example.com", right},
-			{"email", "corrupt@example.com", ligature},
+			{"email", "corrupt@example.com", accounttest.Ligature},
 			{"email", "huge@example.com", right},
 			{"email", "unknown@example.com", right},
 			{"email", "text@example.com", "password"},
 		} {
 			var err error
-			got := passes.during(func() { err = l.call(db, c.provider, c.identifier, c.password) })
+			got := passes.during(func() { err = l.Call(db, c.provider, c.identifier, c.password) })
 			if !slices.Equal(got, want) {
-				t.Errorf("%s %s %s: passes %q, want %q", l.name, c.provider, c.identifier, got, want)
+				t.Errorf("%s %s %s: passes %q, want %q", l.Name, c.provider, c.identifier, got, want)
 			}
 			if !errors.Is(err, snib.ErrInvalidCredentials) {
-				t.Errorf("%s %s %s: %v", l.name, c.provider, c.identifier, err)
+				t.Errorf("%s %s %s: %v", l.Name, c.provider, c.identifier, err)
 			}
 		}
 		for _, c := range []struct{ identifier, password string }{
-			{"active@example.com", right}, {"nfkc@example.com", ligature}, {"nfkc@example.com", folded},
+			{"active@example.com", right}, {"nfkc@example.com", accounttest.Ligature}, {"nfkc@example.com", accounttest.Folded},
 		} {
 			got := passes.during(func() {
-				if err := l.call(db, "email", c.identifier, c.password); err != nil {
-					t.Errorf("%s %s: %v", l.name, c.identifier, err)
+				if err := l.Call(db, "email", c.identifier, c.password); err != nil {
+					t.Errorf("%s %s: %v", l.Name, c.identifier, err)
 				}
 			})
 			if !slices.Equal(got, want) {
-				t.Errorf("%s %s: passes %q, want %q", l.name, c.identifier, got, want)
+				t.Errorf("%s %s: passes %q, want %q", l.Name, c.identifier, got, want)
 			}
 		}
 	}
@@ -178,11 +131,11 @@ func TestLogInThatFailsDoesTheSameWork(t *testing.T) {
 func TestLogInRefusalsHaveOneErrorText(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	populate(t, db)
-	for _, l := range logins {
-		want := l.call(db, "email", "unknown@example.com", "wrong").Error()
+	for _, l := range accounttest.Logins {
+		want := l.Call(db, "email", "unknown@example.com", "wrong").Error()
 		for _, name := range []string{"active", "disabled", "none", "removed", "corrupt", "huge", "text"} {
-			if got := l.call(db, "email", name+"@example.com", "wrong"); got == nil || got.Error() != want {
-				t.Errorf("%s of %s: %v, want %s", l.name, name, got, want)
+			if got := l.Call(db, "email", name+"@example.com", "wrong"); got == nil || got.Error() != want {
+				t.Errorf("%s of %s: %v, want %s", l.Name, name, got, want)
 			}
 		}
 	}
@@ -199,9 +152,9 @@ func TestLogInRefusesMalformedInputAsCredentials(t *testing.T) {
 	passes := observe(t, db)
 	const standIn = "no password" // a password like any other
 	must(db.CreateUser(ctx, snib.NewUser{Provider: "email", Identifier: "standin@example.com", Password: standIn}))(t)
-	for _, l := range logins {
-		want := passes.during(func() { l.call(db, "email", "unknown@example.com", "wrong") })
-		text := l.call(db, "email", "unknown@example.com", "wrong").Error()
+	for _, l := range accounttest.Logins {
+		want := passes.during(func() { l.Call(db, "email", "unknown@example.com", "wrong") })
+		text := l.Call(db, "email", "unknown@example.com", "wrong").Error()
 		for _, name := range []string{"active", "disabled", "none", "unknown", "corrupt", "standin"} {
 			for _, c := range []struct{ identifier, password, key string }{
 				{"%s", "", "%s"}, {"%s", "a\x00b", "%s"}, {"%s", "\xff", "%s"}, {"%s", strings.Repeat("x", 1025), "%s"}, {"%s", strings.Repeat("x", 1<<20), "%s"},
@@ -211,15 +164,15 @@ func TestLogInRefusesMalformedInputAsCredentials(t *testing.T) {
 				identifier, key := strings.ReplaceAll(c.identifier, "%s", name+"@example.com"), strings.ReplaceAll(c.key, "%s", name+"@example.com")
 				asked = nil
 				var err error
-				got := passes.during(func() { err = l.call(db, "email", identifier, c.password) })
+				got := passes.during(func() { err = l.Call(db, "email", identifier, c.password) })
 				if !errors.Is(err, snib.ErrInvalidCredentials) || err.Error() != text {
-					t.Errorf("%s %.40q %.10q: %v, want %s", l.name, identifier, c.password, err, text)
+					t.Errorf("%s %.40q %.10q: %v, want %s", l.Name, identifier, c.password, err, text)
 				}
 				if !slices.Equal(got, want) || len(want) != 1 {
-					t.Errorf("%s %.40q %.10q: passes %q, want %q", l.name, identifier, c.password, got, want)
+					t.Errorf("%s %.40q %.10q: passes %q, want %q", l.Name, identifier, c.password, got, want)
 				}
 				if !slices.Equal(asked, []string{key}) {
-					t.Errorf("%s %.40q %.10q: BeforeAuth got %q", l.name, identifier, c.password, asked)
+					t.Errorf("%s %.40q %.10q: BeforeAuth got %q", l.Name, identifier, c.password, asked)
 				}
 			}
 		}
@@ -234,8 +187,8 @@ func TestLogInRefusesErrorsOfTheProgramFirst(t *testing.T) {
 	passes := observe(t, db)
 	got := passes.during(func() {
 		for _, provider := range []string{"", "e mail", "é", strings.Repeat("x", 65)} {
-			for _, l := range logins {
-				wantField(t, l.call(db, provider, "a@example.com", password), "Provider")
+			for _, l := range accounttest.Logins {
+				wantField(t, l.Call(db, provider, "a@example.com", password), "Provider")
 			}
 		}
 		_, _, err := db.LogIn(ctx, "email", "a@example.com", password, snib.SessionOptions{Attributes: snib.Attributes{"c": make(chan int)}})
@@ -256,13 +209,13 @@ func TestLogInByAnImportedHashTakesItsOwnTimeUntilReplaced(t *testing.T) {
 		users[name] = must(db.ImportUser(ctx, snib.UserImport{Provider: "email", Identifier: name + "@example.com", PasswordHash: string(hash)}))(t)
 	}
 	const bcryptPass, own = "bcrypt cost=4 pw=both", "argon2id m=8 t=1 p=1"
-	for _, l := range logins {
+	for _, l := range accounttest.Logins {
 		for password, want := range map[string][]string{
-			"wrong":  {bcryptPass},
-			ligature: {bcryptPass, bcryptPass}, // as it came in, and its NFKC form
+			"wrong":              {bcryptPass},
+			accounttest.Ligature: {bcryptPass, bcryptPass}, // as it came in, and its NFKC form
 		} {
-			if got := passes.during(func() { l.call(db, "email", "reset@example.com", password) }); !slices.Equal(got, want) {
-				t.Errorf("%s: passes %q, want %q", l.name, got, want)
+			if got := passes.during(func() { l.Call(db, "email", "reset@example.com", password) }); !slices.Equal(got, want) {
+				t.Errorf("%s: passes %q, want %q", l.Name, got, want)
 			}
 		}
 	}
@@ -273,12 +226,12 @@ func TestLogInByAnImportedHashTakesItsOwnTimeUntilReplaced(t *testing.T) {
 		}
 	}
 	foreign(6)
-	for i, l := range logins {
+	for i, l := range accounttest.Logins {
 		name := []string{"log-in@example.com", "authenticate@example.com"}[i]
 		for _, want := range [][]string{{bcryptPass, own}, {own}} {
 			var err error
-			if got := passes.during(func() { err = l.call(db, "email", name, password) }); err != nil || !slices.Equal(got, want) {
-				t.Errorf("%s: %v, passes %q, want %q", l.name, err, got, want)
+			if got := passes.during(func() { err = l.Call(db, "email", name, password) }); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: %v, passes %q, want %q", l.Name, err, got, want)
 			}
 		}
 		foreign(5 - i)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/accounttest"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -122,7 +123,7 @@ func TestUpdateUserPasswordTakesPasswordsWhole(t *testing.T) {
 		"8 of 4 bytes":       {strings.Repeat("😀", 8), "", strings.Repeat("😀", 7)},
 		"1,024 bytes":        {long + "y", "", long + "z"},
 		"NFKC growth":        {strings.Repeat("\ufdfa", 341), "", strings.Repeat("\ufdfa", 340) + "x"},
-		"NFKC":               {ligature, folded, "fil VIII étude"},
+		"NFKC":               {accounttest.Ligature, accounttest.Folded, "fil VIII étude"},
 		"decomposed":         {"e\u0301tude etude", "\u00e9tude etude", "etude etude"},
 		"spaces at the ends": {"  12345678  ", "", "12345678"},
 		"only spaces":        {strings.Repeat(" ", 8), "", strings.Repeat(" ", 9)},

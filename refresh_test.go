@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/accounttest"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -36,14 +37,14 @@ func refused(tb testing.TB, db *snib.DB, token string, want error) {
 func forge(tb testing.TB, token snib.Token, change func(secret []byte)) string {
 	tb.Helper()
 	id, rest, _ := strings.Cut(token.Reveal(), ".")
-	secret, err := crockford.DecodeString(rest[:len(rest)-7])
+	secret, err := accounttest.Crockford.DecodeString(rest[:len(rest)-7])
 	if err != nil {
 		tb.Fatal(err)
 	}
 	change(secret)
-	text := id + "." + crockford.EncodeToString(secret)
+	text := id + "." + accounttest.Crockford.EncodeToString(secret)
 	crc := binary.BigEndian.AppendUint32(nil, crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
-	return text + crockford.EncodeToString(crc)
+	return text + accounttest.Crockford.EncodeToString(crc)
 }
 
 func TestRefreshRule1WhatCannotBeUsedIsInvalidAndWritesNothing(t *testing.T) {

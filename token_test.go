@@ -2,12 +2,8 @@ package snib_test
 
 import (
 	"crypto/sha256"
-	"encoding/base32"
-	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"math"
-	"regexp"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -16,44 +12,9 @@ import (
 
 	"github.com/snibdb/snib"
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/accounttest"
 	"github.com/snibdb/snib/snibtest"
 )
-
-// A second writing of the documented form of a token.
-var (
-	crockford  = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
-	tokenForms = map[string]*regexp.Regexp{
-		"session":  regexp.MustCompile(`^sn(ses_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
-		"refresh":  regexp.MustCompile(`^sn(rft_[0-9a-z]{32})\.([0-9a-z]{77})([0-9a-z]{7})$`),
-		"one-time": regexp.MustCompile(`^sn(ott_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
-		"api-key":  regexp.MustCompile(`^sn(key_[0-9a-z]{32})\.([0-9a-z]{52})([0-9a-z]{7})$`),
-	}
-)
-
-// makeToken returns the text of a token of id with this secret.
-func makeToken(id string, secret []byte) string {
-	text := "sn" + id + "." + crockford.EncodeToString(secret)
-	crc := crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli))
-	return text + crockford.EncodeToString(binary.BigEndian.AppendUint32(nil, crc))
-}
-
-// secretOf returns the secret bytes of a token, whose checksum it looks at.
-func secretOf(tb testing.TB, token string) []byte {
-	tb.Helper()
-	for _, form := range tokenForms {
-		m := form.FindStringSubmatch(token)
-		if m == nil {
-			continue
-		}
-		secret, err := crockford.DecodeString(m[2])
-		if err != nil || makeToken(m[1], secret) != token {
-			tb.Fatalf("a token that is not written as documented: %v", err)
-		}
-		return secret
-	}
-	tb.Fatal("a token of no documented form")
-	return nil
-}
 
 // issued is one live token of each kind, and how to present it.
 type issued struct {
@@ -98,7 +59,7 @@ func issue(tb testing.TB, db *snib.DB) []issued {
 
 func TestTokensAreWrittenAsDocumented(t *testing.T) {
 	for _, k := range issue(t, snibtest.NewDB(t, nil)) {
-		m := tokenForms[k.kind].FindStringSubmatch(k.token)
+		m := accounttest.TokenForms[k.kind].FindStringSubmatch(k.token)
 		if m == nil || m[1] != k.id {
 			t.Fatalf("%s: the token has another form or id", k.kind)
 		}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/accounttest"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -359,7 +360,7 @@ func (r *longRun) damage() {
 	a, b := r.users[0], r.users[1]
 	salt := strings.Split(storedHash(r, r.db, a.id), "$")[4]
 	r.private.whole("a hash", salt)
-	storeHash(r, r.db, a.id, "$argon2id$"+salt)
+	accounttest.StoreHash(r, r.db, a.id, "$argon2id$"+salt)
 	r.failed(second(r.db.AuthenticateUser(ctx, "email", a.address, a.password)), snib.ErrInvalidCredentials)
 	err := r.db.Update(ctx, func(tx *snib.Tx) error {
 		users := tx.Bolt().Bucket([]byte("snib")).Bucket([]byte("users"))

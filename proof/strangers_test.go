@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/accounttest"
 	"github.com/snibdb/snib/snibtest"
 )
 
@@ -218,18 +219,18 @@ func TestRefreshReusedIsOneCommitEach(t *testing.T) {
 func TestLogInFloodWritesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	db := snibtest.OpenDB(t, path, &snib.Options{Now: snibtest.NewClock().Now, Indexes: []snib.Index{{Name: "nick", Unique: true}}})
-	populate(t, db)
+	accounttest.Populate(t, db, accounttest.StoreHash)
 	logIn(t, db, "active@example.com")
 	before := traceOf(t, db, path)
 	for i := range 50 {
-		for _, l := range logins {
+		for _, l := range accounttest.Logins {
 			for _, name := range []string{"active", "disabled", "none", "corrupt", "huge", fmt.Sprint("stranger", i)} {
-				err := l.call(db, "email", name+"@example.com", "wrong")
+				err := l.Call(db, "email", name+"@example.com", "wrong")
 				if !errors.Is(err, snib.ErrInvalidCredentials) && !errors.Is(err, snib.ErrThrottled) {
 					t.Fatal(err)
 				}
 			}
-			if err := l.call(db, "email", "active@example.com", "\x00"); !errors.Is(err, snib.ErrInvalidCredentials) && !errors.Is(err, snib.ErrThrottled) {
+			if err := l.Call(db, "email", "active@example.com", "\x00"); !errors.Is(err, snib.ErrInvalidCredentials) && !errors.Is(err, snib.ErrThrottled) {
 				t.Fatal(err)
 			}
 		}
