@@ -389,7 +389,7 @@ func (d *driver) check() {
 	if err != nil && len(report.Problems) == 0 {
 		d.t.Errorf("step %d: check: %v", d.step, err)
 	}
-	got := [6]int{report.Users, report.Sessions, report.RefreshTokens, report.OneTimeTokens, report.Devices, report.APIKeys}
+	got := [6]int{report.Users, report.Records["sessions"], report.Records["refresh_families"], report.Records["one_time_tokens"], report.Records["devices"], report.Records["api_keys"]}
 	if want := [6]int{len(d.m.Users), len(d.m.Sessions), len(d.m.Families), len(d.m.Links), len(d.m.Devices), len(d.m.Keys)}; got != want {
 		d.t.Errorf("step %d: users, sessions, families, one-time tokens, devices, API keys %v, want %v", d.step, got, want)
 	}

@@ -35,6 +35,9 @@ type Kind struct {
 	Life    func(key, value []byte) (Life, error)
 }
 
+// Name returns the name of the space of the records.
+func (k *Kind) Name() string { return Spaces[k.Space].Name }
+
 // An Occasion is an event that ends records of a user. docs/INVARIANTS.md has
 // the table of occasions and kinds, which a test compares with the rows.
 type Occasion uint
