@@ -116,7 +116,7 @@ func newCheckReport(r records.Report) CheckReport {
 		Problems: problems(r.Breaches), Found: r.Found,
 	}
 	for _, k := range records.Kinds {
-		out.Records[k.Name()] = r.Records[k]
+		out.Records[records.Spaces[k.Space].Name] = r.Records[k]
 	}
 	for _, o := range r.Orphans {
 		out.Orphans = append(out.Orphans, Orphans{o.Bucket, UserID(o.UserID), o.Rows})
