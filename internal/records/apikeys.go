@@ -33,7 +33,7 @@ func apiKeyLife(key, value []byte) (Life, error) {
 	if err != nil {
 		return Life{}, err
 	}
-	l := Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.Key().Time()}
+	l := Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt()}
 	if at := v.LastUsedAt(); at != clock.Never {
 		l.Newest = at
 	}

@@ -45,7 +45,7 @@ func (c *checker) owned() error {
 			if err != nil {
 				return c.cannotRead(k.Space, key, value, err)
 			}
-			c.seen(l.Epoch, l.Newest, codec.OwnedKey(key).Time()) // a Life may forget the time of the key
+			c.seen(l.Epoch, l.Newest, codec.OwnedKey(key).Time())
 			m := member{Kind: k, key: codec.OwnedKey(key), raw: key}
 			if err := c.enter(&run, m, l); err != nil {
 				return err

@@ -113,7 +113,7 @@ type Life struct {
 	Until   int64 // usable before this
 	Revoked bool  // not usable, and remembered
 	Kept    int64 // remembered until this
-	Newest  int64 // the latest time in the record
+	Newest  int64 // the latest time in the record; 0 if that is the one of its key
 	History bool  // of no epoch
 }
 

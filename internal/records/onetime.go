@@ -29,7 +29,7 @@ func oneTimeLife(key, value []byte) (Life, error) {
 	if err != nil {
 		return Life{}, err
 	}
-	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.Key().Time()}, nil
+	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt()}, nil
 }
 
 // oneTimeRules are the Rules of OneTimeTokens.
