@@ -25,7 +25,7 @@ const maxCycle = 8
 
 // Bounds of the root, which a new noun raises by its two files and their lines.
 const (
-	maxEntries = 195   // files and folders before the README is on the screen
+	maxEntries = 194   // files and folders before the README is on the screen
 	maxRoot    = 13193 // lines of the root package without tests
 )
 
