@@ -17,9 +17,8 @@ type CheckReport struct {
 	Passwords int // users with a password
 	Disabled  int // disabled users
 
-	// Records counts the records of users by their space, as docs/FORMAT.md names it
-	// ("sessions", "refresh_families", …), dead ones too until they are swept. Each
-	// kind that this program knows has its number, 0 included.
+	// Records counts those of users by space of docs/FORMAT.md ("sessions", …), dead
+	// ones too until they are swept. Each kind has its number, 0 included.
 	Records map[string]int
 
 	Outbox        int // events that wait for their consumers
@@ -126,9 +125,7 @@ func newCheckReport(r records.Report) CheckReport {
 
 func problems(breaches []records.Breach) (out []Problem) {
 	for _, b := range breaches {
-		out = append(out, Problem{
-			Invariant: b.Invariant, Space: b.Space, ID: b.ID, Text: b.Text, Severity: Severity(b.Severity),
-		})
+		out = append(out, Problem{b.Invariant, b.Space, b.ID, b.Text, Severity(b.Severity)})
 	}
 	return out
 }

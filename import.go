@@ -194,6 +194,4 @@ func (i UserImport) Format(f fmt.State, verb rune) {
 }
 
 // LogValue implements slog.LogValuer, as Format.
-func (i UserImport) LogValue() slog.Value {
-	return slog.AnyValue(printedNewUser{i.ID, i.Provider})
-}
+func (i UserImport) LogValue() slog.Value { return slog.AnyValue(printedNewUser{i.ID, i.Provider}) }

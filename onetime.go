@@ -44,19 +44,17 @@ type OneTimeToken struct {
 	used uint64 // the credential version of the user when Use accepted it; 0 of any other
 }
 
-// Format implements fmt.Formatter, without the data.
-func (o OneTimeToken) Format(f fmt.State, verb rune) {
+func (o OneTimeToken) printed() any {
 	type plain OneTimeToken
 	o.Data = nil
-	printed(f, verb, plain(o))
+	return plain(o)
 }
 
+// Format implements fmt.Formatter, without the data.
+func (o OneTimeToken) Format(f fmt.State, verb rune) { printed(f, verb, o.printed()) }
+
 // LogValue implements slog.LogValuer, as Format.
-func (o OneTimeToken) LogValue() slog.Value {
-	type plain OneTimeToken
-	o.Data = nil
-	return slog.AnyValue(plain(o))
-}
+func (o OneTimeToken) LogValue() slog.Value { return slog.AnyValue(o.printed()) }
 
 // codePurpose is before the purpose of a token that is a code: see [Codes].
 const codePurpose = "snib:code:"

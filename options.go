@@ -311,8 +311,7 @@ type Index struct {
 	Fold bool
 }
 
-// Hard bounds per user, beside those of other kinds, such as [MaxDevices]. They make
-// every cascade one transaction.
+// Hard bounds per user, as [MaxDevices] is. They make every cascade one transaction.
 const (
 	MaxIdentities    = records.MaxIdentities // 16 of one user
 	MaxSessions      = records.MaxSessions   // 1,000 of one user
