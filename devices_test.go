@@ -582,22 +582,3 @@ func TestDevicesThatThePolicyRulesOutAreStrangers(t *testing.T) {
 	_, _, err := db.LogIn(on(trusted), "email", "ada@example.com", password, snib.SessionOptions{})
 	wantErr(t, err, snib.ErrSecondFactor)
 }
-
-// TestDevicesAndLoginsPrintWithoutAttributes, which tell the address of a user, say.
-func TestDevicesAndLoginsPrintWithoutAttributes(t *testing.T) {
-	db, _ := clocked(t, snib.Options{})
-	u := email(t, db, "ada@example.com")
-	s := must(db.CreateSession(ctx, u, snib.SessionOptions{Attributes: snib.Attributes{"at": "192.0.2.7"}}))(t)
-	d := must(db.Devices().Remember(ctx, s))(t)
-	l := loginsOf(t, db, u.ID)[0]
-	if d.Attributes()["at"] != "192.0.2.7" || l.Attributes()["at"] != "192.0.2.7" {
-		t.Fatalf("%v and %v: the test shows nothing", d.Attributes(), l.Attributes())
-	}
-	for _, form := range []string{"%v", "%+v", "%#v"} {
-		for _, x := range []any{s, d, l} {
-			if text := fmt.Sprintf(form, x); strings.Contains(text, "192.0.2.7") || !strings.Contains(text, string(u.ID)) {
-				t.Errorf("%T prints as %s", x, text)
-			}
-		}
-	}
-}

@@ -1,8 +1,10 @@
 package snib_test
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,4 +133,23 @@ func TestRevokeLoginWithDamagedRefreshToken(t *testing.T) {
 	}
 	invalid(t, db, s)
 	rawDelete(t, b, "refresh_families", string(r.ID)) // snibtest checks the file
+}
+
+// TestDevicesAndLoginsPrintWithoutAttributes, which tell the address of a user, say.
+func TestDevicesAndLoginsPrintWithoutAttributes(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	u := email(t, db, "ada@example.com")
+	s := must(db.CreateSession(ctx, u, snib.SessionOptions{Attributes: snib.Attributes{"at": "192.0.2.7"}}))(t)
+	d := must(db.Devices().Remember(ctx, s))(t)
+	l := loginsOf(t, db, u.ID)[0]
+	if d.Attributes()["at"] != "192.0.2.7" || l.Attributes()["at"] != "192.0.2.7" {
+		t.Fatalf("%v and %v: the test shows nothing", d.Attributes(), l.Attributes())
+	}
+	for _, form := range []string{"%v", "%+v", "%#v"} {
+		for _, x := range []any{s, d, l} {
+			if text := fmt.Sprintf(form, x); strings.Contains(text, "192.0.2.7") || !strings.Contains(text, string(u.ID)) {
+				t.Errorf("%T prints as %s", x, text)
+			}
+		}
+	}
 }

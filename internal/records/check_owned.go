@@ -91,7 +91,7 @@ func (c *checker) enter(run *ownerRun, m member, l Life) error {
 	return c.excess(run, m)
 }
 
-// within is how many records of a kind are above no bound, whatever they are.
+// within is a number of records of one user that no bound of the kind forbids.
 func within(k *Kind) int {
 	if own, ok := k.Rules.(Bounds); ok {
 		return own.within()

@@ -8,7 +8,7 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
-// MaxDeclared bounds what one list of a program's declarations names.
+// MaxDeclared bounds one list of a program's declarations.
 const MaxDeclared = 64
 
 // Declared holds a file's declarations: which attributes are indexed, and how

@@ -50,7 +50,7 @@ type Rules interface {
 
 // Bounds are Rules of a kind that has others than Most, in its Invariant.
 type Bounds interface {
-	// within is how many records of a user break none of them, whatever they are.
+	// within is a number of records of a user that no bound forbids.
 	within() int
 
 	// surplus returns the records of a user above them.
