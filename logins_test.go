@@ -135,19 +135,28 @@ func TestRevokeLoginWithDamagedRefreshToken(t *testing.T) {
 	rawDelete(t, b, "refresh_families", string(r.ID)) // snibtest checks the file
 }
 
-// TestDevicesAndLoginsPrintWithoutAttributes, which tell the address of a user, say.
-func TestDevicesAndLoginsPrintWithoutAttributes(t *testing.T) {
+// TestNounsPrintWithoutAttributesAndData, which tell the address of a user, say.
+func TestNounsPrintWithoutAttributesAndData(t *testing.T) {
 	db, _ := clocked(t, snib.Options{})
 	u := email(t, db, "ada@example.com")
-	s := must(db.CreateSession(ctx, u, snib.SessionOptions{Attributes: snib.Attributes{"at": "192.0.2.7"}}))(t)
+	o := snib.SessionOptions{Attributes: snib.Attributes{"at": "192.0.2.7"}}
+	s := must(db.CreateSession(ctx, u, o))(t)
 	d := must(db.Devices().Remember(ctx, s))(t)
 	l := loginsOf(t, db, u.ID)[0]
-	if d.Attributes()["at"] != "192.0.2.7" || l.Attributes()["at"] != "192.0.2.7" {
-		t.Fatalf("%v and %v: the test shows nothing", d.Attributes(), l.Attributes())
+	_, r, err := db.CreateRefreshToken(ctx, u, o)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, form := range []string{"%v", "%+v", "%#v"} {
-		for _, x := range []any{s, d, l} {
-			if text := fmt.Sprintf(form, x); strings.Contains(text, "192.0.2.7") || !strings.Contains(text, string(u.ID)) {
+	link := must(db.Tokens().Create(ctx, u.ID, "move", time.Hour, []byte("192.0.2.7")))(t)
+	for _, a := range []snib.Attributes{s.Attributes(), d.Attributes(), l.Attributes(), r.Attributes(), {"at": string(link.Data)}} {
+		if a["at"] != "192.0.2.7" {
+			t.Fatalf("%v: the test shows nothing", a)
+		}
+	}
+	for _, x := range []any{s, d, l, r, link, link.LogValue()} {
+		for _, form := range []string{"%v", "%+v", "%#v"} {
+			text := fmt.Sprintf(form, x)
+			if strings.Contains(text, "192.0.2.7") || strings.Contains(text, "[49 57 50") || !strings.Contains(text, string(u.ID)) {
 				t.Errorf("%T prints as %s", x, text)
 			}
 		}

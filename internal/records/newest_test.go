@@ -32,3 +32,14 @@ func TestNewestIsThatOfTheKeyAtLeast(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestTheUseOfAnAPIKeyIsItsNewestTime, if it was used.
+func TestTheUseOfAnAPIKeyIsItsNewestTime(t *testing.T) {
+	key := codec.MakeOwnedKey(codec.Owner{1}, codec.NewOwnID(1_760_000_000_000, [4]byte{1}))
+	for used, want := range map[int64]int64{codec.Never: 0, key.Time() + 5000: key.Time() + 5000} {
+		k := codec.APIKey{Key: key, UserID: "u", ExpiresAt: codec.Never, LastUsedAt: used}
+		if l, err := records.APIKeys.Life(key[:], k.Append(nil)); err != nil || l.Newest != want {
+			t.Errorf("used at %d: newest %d, %v, want %d", used, l.Newest, err, want)
+		}
+	}
+}
