@@ -14,6 +14,12 @@ import (
 	"github.com/snibdb/snib/internal/token"
 )
 
+// APIKeyID names an API key: "key_" and 32 characters, as of SessionID.
+type APIKeyID string
+
+// MaxAPIKeys is how many live API keys a user may have: 50.
+const MaxAPIKeys = records.MaxAPIKeys
+
 // APIKey lets a program act for a user, within its scopes. It is no session: no
 // method that takes a session's token accepts it, and none that takes a key
 // accepts a session's.

@@ -227,8 +227,8 @@ func TestCheckINV20APIKeys(t *testing.T) {
 	c := newChecked(t) // of a disabled user it stays
 	must(c.db.APIKeys().CreateFor(ctx, c.bob.ID, snib.NewAPIKey{Name: "n", TTL: snib.Never}))(t)
 	must(c.db.DisableUser(ctx, c.bob.ID, ""))(t)
-	if report, err := c.db.Check(ctx); err != nil || report.APIKeys != 1 {
-		t.Errorf("%d keys, %v", report.APIKeys, err)
+	if report, err := c.db.Check(ctx); err != nil || report.Records["api_keys"] != 1 {
+		t.Errorf("%d keys, %v", report.Records["api_keys"], err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -147,6 +148,11 @@ func (c *checked) saysNothingPrivate(tb testing.TB, text string) {
 	}
 }
 
+// dropZeros leaves the kinds of which there are records.
+func dropZeros(counts map[string]int) {
+	maps.DeleteFunc(counts, func(_ string, n int) bool { return n == 0 })
+}
+
 func TestCheckCountsAndFindsNothing(t *testing.T) {
 	c := newChecked(t)
 	report, err := c.db.Check(ctx)
@@ -154,7 +160,8 @@ func TestCheckCountsAndFindsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	report.Problems, report.Newest = nil, time.Time{}
-	want := snib.CheckReport{Users: 3, Passwords: 2, Sessions: 3, RefreshTokens: 1, OneTimeTokens: 1, Events: 7, ForeignHashes: 1}
+	dropZeros(report.Records)
+	want := snib.CheckReport{Users: 3, Passwords: 2, ForeignHashes: 1, Records: map[string]int{"sessions": 3, "refresh_families": 1, "one_time_tokens": 1, "events": 7}}
 	if fmt.Sprint(report) != fmt.Sprint(want) {
 		t.Errorf("%+v, want %+v", report, want)
 	}

@@ -257,10 +257,10 @@ func TestRecordsOutOfReach(t *testing.T) {
 	if report.Found == 0 || report.Problems[0].Invariant != 26 || report.Problems[0].Severity != snib.LosesData {
 		t.Errorf("%d problems: %v", report.Found, report.Problems)
 	}
-	sessions := report.Sessions
+	sessions := report.Records["sessions"]
 	_, err = db.Repair(ctx)
 	wantErr(t, err, snib.ErrCorrupt)
-	if report, _ = db.Check(ctx); report.Sessions != sessions {
-		t.Errorf("%d sessions after Repair, %d before", report.Sessions, sessions)
+	if report, _ = db.Check(ctx); report.Records["sessions"] != sessions {
+		t.Errorf("%d sessions after Repair, %d before", report.Records["sessions"], sessions)
 	}
 }

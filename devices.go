@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -12,6 +13,12 @@ import (
 	"github.com/snibdb/snib/internal/throttle"
 	"github.com/snibdb/snib/internal/token"
 )
+
+// DeviceID names a known device of a user: "dev_" and 32 characters, as of SessionID.
+type DeviceID string
+
+// MaxDevices is how many known devices a user may have: 20.
+const MaxDevices = records.MaxDevices
 
 // Device is a browser or another client from which a user has logged in, as it
 // was when it was read.
@@ -35,6 +42,13 @@ type Device struct {
 // Attributes returns those of the session with which the device was last used,
 // to the day: its address and user agent, say. A private copy, never nil.
 func (d Device) Attributes() Attributes { return decodeAttributes(d.attributes) }
+
+// Format implements fmt.Formatter, without the attributes.
+func (d Device) Format(f fmt.State, verb rune) {
+	type plain Device
+	d.attributes = ""
+	printed(f, verb, plain(d))
+}
 
 // Bounds of trust.
 const (

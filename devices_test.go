@@ -434,8 +434,8 @@ func TestRestoreEndsKnownDevices(t *testing.T) {
 	again := snibtest.OpenDB(t, restored, nil)
 	valid(t, again, s)
 	wantErr(t, second(again.Devices().Current(on(d), u.ID)), snib.ErrDeviceNotFound)
-	if report.Devices != 1 || report.Ended != 1 {
-		t.Errorf("%d devices, %d ended", report.Devices, report.Ended)
+	if report.Records["devices"] != 1 || report.Ended != 1 {
+		t.Errorf("%d devices, %d ended", report.Records["devices"], report.Ended)
 	}
 }
 

@@ -269,8 +269,8 @@ func TestFailedLogInsAreOneEventAnHour(t *testing.T) {
 	if list := must(db.Events().List(ctx, u.ID, snib.EventLogInFailed))(t); len(list) != 2 || list[0].Count != 1 {
 		t.Errorf("in the next hour %+v", list)
 	}
-	if report := must(db.Check(ctx))(t); report.Events != 3 {
-		t.Errorf("%d events in the file, want those of ada", report.Events)
+	if report := must(db.Check(ctx))(t); report.Records["events"] != 3 {
+		t.Errorf("%d events in the file, want those of ada", report.Records["events"])
 	}
 }
 
@@ -298,8 +298,8 @@ func TestFailedLogInsOfManyUsersAreBounded(t *testing.T) {
 	if got := happened(t, db, u.ID)[0]; got != snib.EventLogInFailed {
 		t.Errorf("newest is %s", got)
 	}
-	if report := must(db.Check(ctx))(t); report.Events != 2 || snib.Failures(db) != 0 {
-		t.Errorf("%d events, want 2", report.Events)
+	if report := must(db.Check(ctx))(t); report.Records["events"] != 2 || snib.Failures(db) != 0 {
+		t.Errorf("%d events, want 2", report.Records["events"])
 	}
 }
 

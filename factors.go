@@ -16,6 +16,9 @@ import (
 	"github.com/snibdb/snib/internal/token"
 )
 
+// FactorID names a second factor: "fac_" and 32 characters, as of SessionID.
+type FactorID string
+
 // Factor is a second factor of a user, or the list of recovery codes that stands
 // in for one.
 type Factor struct {

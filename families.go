@@ -2,6 +2,7 @@ package snib
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -40,6 +41,13 @@ type RefreshToken struct {
 // Attributes returns those of the SessionOptions with which the family began,
 // which each of its sessions has too; a private copy, never nil.
 func (r RefreshToken) Attributes() Attributes { return decodeAttributes(r.attributes) }
+
+// Format implements fmt.Formatter, without the attributes.
+func (r RefreshToken) Format(f fmt.State, verb rune) {
+	type plain RefreshToken
+	r.attributes = ""
+	printed(f, verb, plain(r))
+}
 
 func newRefreshToken(f *codec.Family) RefreshToken {
 	return RefreshToken{

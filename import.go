@@ -3,6 +3,8 @@ package snib
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -185,3 +187,11 @@ func importError(i *UserImport, err error) error {
 	}
 	return err
 }
+
+// Format implements fmt.Formatter: only the id and the provider.
+func (i UserImport) Format(f fmt.State, verb rune) {
+	printed(f, verb, printedNewUser{i.ID, i.Provider})
+}
+
+// LogValue implements slog.LogValuer, as Format.
+func (i UserImport) LogValue() slog.Value { return slog.AnyValue(printedNewUser{i.ID, i.Provider}) }

@@ -3,6 +3,8 @@ package snib
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -39,6 +41,23 @@ type Invitation struct {
 // Attributes returns those of the user to be made, a private copy, never nil.
 func (i Invitation) Attributes() Attributes { return decodeAttributes(i.attributes) }
 
+// A printedInvitation is what the log of a program may have of an Invitation.
+type printedInvitation struct {
+	ID                   InvitationID
+	Provider             string
+	CreatedAt, ExpiresAt time.Time
+}
+
+func (i Invitation) printed() printedInvitation {
+	return printedInvitation{i.ID, i.Provider, i.CreatedAt, i.ExpiresAt}
+}
+
+// Format implements fmt.Formatter, without identifier and attributes.
+func (i Invitation) Format(f fmt.State, verb rune) { printed(f, verb, i.printed()) }
+
+// LogValue implements slog.LogValuer, as Format.
+func (i Invitation) LogValue() slog.Value { return slog.AnyValue(i.printed()) }
+
 // NewInvitation describes the invitation to be made.
 type NewInvitation struct {
 	Provider, Identifier string        // the identity that gets the mail
@@ -46,6 +65,14 @@ type NewInvitation struct {
 	Roles                []string      // of the user to be made: at most 16, as of [Roles]
 	Attributes           Attributes    // likewise, within the bounds of [Attributes]
 }
+
+// Format implements fmt.Formatter: only the provider.
+func (n NewInvitation) Format(f fmt.State, verb rune) {
+	printed(f, verb, printedNewUser{"", n.Provider})
+}
+
+// LogValue implements slog.LogValuer, as Format.
+func (n NewInvitation) LogValue() slog.Value { return slog.AnyValue(printedNewUser{"", n.Provider}) }
 
 // Invite makes an invitation, in the place of one for the same identity that is
 // there, whose token is void then. It is for operators: ask for a role before.

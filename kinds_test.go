@@ -224,9 +224,13 @@ func (s kindScene) has(tb testing.TB, key string) (there bool) {
 }
 
 func kindCreated(t *testing.T, s kindScene) {
+	before, counted := must(s.db.Check(ctx))(t).Records[s.Space]
 	r := s.make(t)
 	if !s.has(t, r.key) {
 		t.Error("the record is not in its space")
+	}
+	if after := must(s.db.Check(ctx))(t).Records; !counted || after[s.Space] <= before || len(after) != len(snib.Kinds()) {
+		t.Errorf("Check counts %v, %d before (a number for none: %t)", after, before, counted)
 	}
 	if err := r.use(s.db); err != nil {
 		t.Errorf("it cannot be used: %v", err)

@@ -3,6 +3,7 @@ package snib
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -48,6 +49,13 @@ type Login struct {
 // Attributes returns the attributes recorded with the log-in, a private copy,
 // never nil.
 func (l Login) Attributes() Attributes { return decodeAttributes(l.attributes) }
+
+// Format implements fmt.Formatter, without the attributes.
+func (l Login) Format(f fmt.State, verb rune) {
+	type plain Login
+	l.attributes = ""
+	printed(f, verb, plain(l))
+}
 
 // Logins lists and revokes the log-ins of a user, of browsers and native clients
 // alike. Those of [DB.Logins] run each method in a transaction of its own; those

@@ -1,8 +1,10 @@
 package snib_test
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,4 +133,32 @@ func TestRevokeLoginWithDamagedRefreshToken(t *testing.T) {
 	}
 	invalid(t, db, s)
 	rawDelete(t, b, "refresh_families", string(r.ID)) // snibtest checks the file
+}
+
+// TestNounsPrintWithoutAttributesAndData, which tell the address of a user, say.
+func TestNounsPrintWithoutAttributesAndData(t *testing.T) {
+	db, _ := clocked(t, snib.Options{})
+	u := email(t, db, "ada@example.com")
+	o := snib.SessionOptions{Attributes: snib.Attributes{"at": "192.0.2.7"}}
+	s := must(db.CreateSession(ctx, u, o))(t)
+	d := must(db.Devices().Remember(ctx, s))(t)
+	l := loginsOf(t, db, u.ID)[0]
+	_, r, err := db.CreateRefreshToken(ctx, u, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := must(db.Tokens().Create(ctx, u.ID, "move", time.Hour, []byte("192.0.2.7")))(t)
+	for _, a := range []snib.Attributes{s.Attributes(), d.Attributes(), l.Attributes(), r.Attributes(), {"at": string(link.Data)}} {
+		if a["at"] != "192.0.2.7" {
+			t.Fatalf("%v: the test shows nothing", a)
+		}
+	}
+	for _, x := range []any{s, d, l, r, link, link.LogValue()} {
+		for _, form := range []string{"%v", "%+v", "%#v"} {
+			text := fmt.Sprintf(form, x)
+			if strings.Contains(text, "192.0.2.7") || strings.Contains(text, "[49 57 50") || !strings.Contains(text, string(u.ID)) {
+				t.Errorf("%T prints as %s", x, text)
+			}
+		}
+	}
 }

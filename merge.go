@@ -3,6 +3,8 @@ package snib
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/records"
@@ -200,3 +202,20 @@ func refusedMerge(err error, from bool) error {
 	}
 	return err
 }
+
+// A printedMerged is a Merged in a log.
+type printedMerged struct {
+	Session      SessionID
+	User, From   printedUser
+	Rows, Events int
+}
+
+func (m Merged) printed() printedMerged {
+	return printedMerged{m.Session.ID, m.User.printed(), m.From.printed(), m.Rows, m.Events}
+}
+
+// Format implements fmt.Formatter, with the users as they print.
+func (m Merged) Format(f fmt.State, verb rune) { printed(f, verb, m.printed()) }
+
+// LogValue implements slog.LogValuer, as Format.
+func (m Merged) LogValue() slog.Value { return slog.AnyValue(m.printed()) }

@@ -2,6 +2,8 @@ package snib
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/records"
@@ -97,3 +99,15 @@ func (tx *Tx) CreateUser(n NewUser) (User, error) {
 	}
 	return newUser(u), nil
 }
+
+// A printedNewUser is a NewUser, or a UserImport, in a log.
+type printedNewUser struct {
+	ID       UserID
+	Provider string
+}
+
+// Format implements fmt.Formatter: only the provider.
+func (n NewUser) Format(f fmt.State, verb rune) { printed(f, verb, printedNewUser{"", n.Provider}) }
+
+// LogValue implements slog.LogValuer, as Format.
+func (n NewUser) LogValue() slog.Value { return slog.AnyValue(printedNewUser{"", n.Provider}) }

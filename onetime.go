@@ -3,6 +3,8 @@ package snib
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +14,16 @@ import (
 	"github.com/snibdb/snib/internal/fold"
 	"github.com/snibdb/snib/internal/records"
 	"github.com/snibdb/snib/internal/token"
+)
+
+// OneTimeTokenID names a one-time token: "ott_" and 32 characters, as of SessionID.
+type OneTimeTokenID string
+
+// Hard bounds of one-time tokens.
+const (
+	MaxOneTimeTokens           = records.MaxOneTimeTokens                   // 32 live ones of one user
+	MaxOneTimeTokensPerPurpose = records.MaxOneTimePerPurpose               // 3 live ones of one user and purpose
+	OneTimeTokenInterval       = records.OneTimeInterval * time.Millisecond // 60 s between two of one user and purpose
 )
 
 // OneTimeToken lets its bearer do one thing once: reset a password, prove an
@@ -31,6 +43,18 @@ type OneTimeToken struct {
 
 	used uint64 // the credential version of the user when Use accepted it; 0 of any other
 }
+
+func (o OneTimeToken) printed() any {
+	type plain OneTimeToken
+	o.Data = nil
+	return plain(o)
+}
+
+// Format implements fmt.Formatter, without the data.
+func (o OneTimeToken) Format(f fmt.State, verb rune) { printed(f, verb, o.printed()) }
+
+// LogValue implements slog.LogValuer, as Format.
+func (o OneTimeToken) LogValue() slog.Value { return slog.AnyValue(o.printed()) }
 
 // codePurpose is before the purpose of a token that is a code: see [Codes].
 const codePurpose = "snib:code:"

@@ -311,17 +311,11 @@ type Index struct {
 	Fold bool
 }
 
-// Hard bounds per user. They make every cascade one transaction.
+// Hard bounds per user, as [MaxDevices] is. They make every cascade one transaction.
 const (
-	MaxIdentities    = records.MaxIdentities    // 16 of one user
-	MaxSessions      = records.MaxSessions      // 1,000 of one user
-	MaxRefreshTokens = records.MaxFamilies      // 100 families of one user
-	MaxOneTimeTokens = records.MaxOneTimeTokens // 32 live ones of one user
-	MaxDevices       = records.MaxDevices       // 20 known ones of one user
-	MaxAPIKeys       = records.MaxAPIKeys       // 50 live ones of one user
-
-	MaxOneTimeTokensPerPurpose = records.MaxOneTimePerPurpose               // 3 live ones of one user and purpose
-	OneTimeTokenInterval       = records.OneTimeInterval * time.Millisecond // 60 s between two of one user and purpose
+	MaxIdentities    = records.MaxIdentities // 16 of one user
+	MaxSessions      = records.MaxSessions   // 1,000 of one user
+	MaxRefreshTokens = records.MaxFamilies   // 100 families of one user
 )
 
 // An IdentifierRule says which identifiers of a provider are the same. The

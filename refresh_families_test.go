@@ -354,8 +354,8 @@ func TestRefreshTombstonesStayWhateverIsCreated(t *testing.T) {
 		}
 		refused(t, db, r.Token.Reveal(), want)
 	}
-	if got := must(db.Check(ctx))(t); got.RefreshTokens != 120 {
-		t.Errorf("%d families in the file", got.RefreshTokens)
+	if got := must(db.Check(ctx))(t); got.Records["refresh_families"] != 120 {
+		t.Errorf("%d families in the file", got.Records["refresh_families"])
 	}
 	family(t, db, u) // one more than 100
 	refused(t, db, first.Token.Reveal(), snib.ErrInvalidRefreshToken)

@@ -132,7 +132,7 @@ func (o *RestoreOptions) examine(ctx context.Context, name string, opts Options)
 		if k.Lasts || k.History || o.KeepSessions && !k.UsedOnce {
 			continue
 		}
-		report.Ended += *report.count(k)
+		report.Ended += report.Records[records.Spaces[k.Space].Name]
 		if o.KeepSessions {
 			if _, err := steps.RemoveKind(ctx, k, func(*records.Tx, records.Life) bool { return true }); err != nil {
 				return report, err

@@ -28,7 +28,7 @@ func TestRestoreTakesRecoveryCodesAndUsedSteps(t *testing.T) {
 		o := &snib.Options{Now: h.clock.Now, Keys: []snib.Key{testKey("k1", 1)}}
 		path := filepath.Join(t.TempDir(), "again.db")
 		report := must(snib.Restore(ctx, backup, path, &snib.RestoreOptions{KeepSessions: keep, Options: snibtest.Fast(o)}))(t)
-		if want := map[bool]int{false: 2, true: 1}[keep]; report.Ended != want || report.Factors != 2 {
+		if want := map[bool]int{false: 2, true: 1}[keep]; report.Ended != want || report.Records["factors"] != 2 {
 			t.Errorf("%+v, want %d ended", report, want)
 		}
 		h.db = snibtest.OpenDB(t, path, o)

@@ -3,6 +3,7 @@ package snib
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/snibdb/snib/codec"
@@ -52,6 +53,13 @@ type Session struct {
 // Attributes returns the attributes recorded with the session (its address,
 // user agent, device …), a private copy decoded at each call, never nil.
 func (s Session) Attributes() Attributes { return decodeAttributes(s.attributes) }
+
+// Format implements fmt.Formatter, without the attributes.
+func (s Session) Format(f fmt.State, verb rune) {
+	type plain Session
+	s.attributes = ""
+	printed(f, verb, plain(s))
+}
 
 // SessionState is where a session is in its life.
 type SessionState int

@@ -132,7 +132,7 @@ func TestSweepRestsBetweenItsSteps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return list.Sessions
+		return list.Records["sessions"]
 	}
 	const dead, live = 800, 5
 	create(dead / 2)

@@ -25,18 +25,6 @@ type (
 	// log-in and stays the same through all rotations: "rft_" and 32
 	// characters, as of SessionID.
 	RefreshTokenID string
-
-	// OneTimeTokenID names a one-time token: "ott_" and 32 characters, as of
-	// SessionID.
-	OneTimeTokenID string
-
-	// DeviceID names a known device of a user: "dev_" and 32 characters, as of
-	// SessionID.
-	DeviceID string
-	// APIKeyID names an API key: "key_" and 32 characters, as of SessionID.
-	APIKeyID string
-	// FactorID names a second factor: "fac_" and 32 characters, as of SessionID.
-	FactorID string
 )
 
 // validUserID reports whether id could be a user's. One that could not is
@@ -91,3 +79,8 @@ func (s secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue implements slog.LogValuer: REDACTED.
 func (s secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// printed writes v, which has nothing personal, as fmt would without a method. Values
+// reach logs by accident, in a panic or in the arguments of an error: those with what
+// a user has typed have a Format that prints without it.
+func printed(f fmt.State, verb rune, v any) { fmt.Fprintf(f, fmt.FormatString(f, verb), v) }

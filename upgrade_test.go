@@ -71,7 +71,7 @@ func (f *formatOne) options() *snib.Options {
 func (f *formatOne) upgraded(tb testing.TB, db *snib.DB) {
 	tb.Helper()
 	if r := must(db.Check(ctx))(tb); r.Users != 4 || r.Passwords != 2 || r.Disabled != 1 || r.ForeignHashes != 1 ||
-		r.Sessions+r.RefreshTokens+r.OneTimeTokens+r.Newer != 0 {
+		r.Records["sessions"]+r.Records["refresh_families"]+r.Records["one_time_tokens"]+r.Newer != 0 {
 		tb.Errorf("Check counts %+v", r)
 	}
 	for name, refused := range map[string]struct {

@@ -3,6 +3,8 @@ package snib
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -272,3 +274,23 @@ func (tx *Tx) mergeAttributes(u *codec.User, changes Attributes) error {
 	}
 	return users.SetAttributes(&tx.rec, u, raw, merged)
 }
+
+// A printedUser is what the log of a program may have of a User.
+type printedUser struct {
+	ID                   UserID
+	Identities           int // how many
+	CreatedAt, UpdatedAt time.Time
+	HasPassword          bool
+	DisabledAt           time.Time
+}
+
+func (u User) printed() printedUser {
+	return printedUser{u.ID, len(u.Identities), u.CreatedAt, u.UpdatedAt, u.HasPassword, u.DisabledAt}
+}
+
+// Format implements fmt.Formatter, without identities, attributes and the
+// reason of disabling.
+func (u User) Format(f fmt.State, verb rune) { printed(f, verb, u.printed()) }
+
+// LogValue implements slog.LogValuer, as Format.
+func (u User) LogValue() slog.Value { return slog.AnyValue(u.printed()) }

@@ -98,7 +98,7 @@ func TestUpdateUserMethodsOfAnUnknownUser(t *testing.T) {
 func TestANewFileHasNoAccount(t *testing.T) {
 	db := snibtest.NewDB(t, nil)
 	report := must(db.Check(ctx))(t)
-	if n := report.Users + report.Passwords + report.Sessions + report.RefreshTokens + report.OneTimeTokens; n != 0 {
+	if n := report.Users + report.Passwords + report.Records["sessions"] + report.Records["refresh_families"] + report.Records["one_time_tokens"]; n != 0 {
 		t.Errorf("a new file holds %+v", report)
 	}
 	for u, err := range db.ListUsers(ctx, snib.ListOptions{}) {

@@ -36,6 +36,9 @@ const (
 	scopeBytes       = 2 // the least that one takes
 )
 
+// SpaceAPIKeys is the space of API keys, under an [OwnedKey] each.
+const SpaceAPIKeys = "api_keys"
+
 var apiKeyLayout = layout{seed(SpaceAPIKeys), ownVersion, 4}
 
 // Append appends the value of r to dst.

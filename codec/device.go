@@ -31,6 +31,9 @@ const (
 	offDeviceUser    = offDeviceTrusted + offsetBytes
 )
 
+// SpaceDevices is the space of known devices, under an [OwnedKey] each.
+const SpaceDevices = "devices"
+
 var deviceLayout = layout{seed(SpaceDevices), ownVersion, 3}
 
 // Append appends the value of r to dst.

@@ -43,6 +43,9 @@ const (
 	severalBytes  = 4 + offsetBytes        // Count and Last
 )
 
+// SpaceEvents is the space of events, under an [OwnedKey] each.
+const SpaceEvents = "events"
+
 var eventLayout = layout{seed(SpaceEvents), ownVersion, 4}
 
 // NewEventID makes the own id of an event: 48 bits of time, its number among

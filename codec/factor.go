@@ -45,6 +45,9 @@ const (
 	offFactorUser    = offFactorUsed + offsetBytes
 )
 
+// SpaceFactors is the space of second factors, under an [OwnedKey] each.
+const SpaceFactors = "factors"
+
 var factorLayout = layout{seed(SpaceFactors), ownVersion, 5}
 
 // Append appends the value of r to dst.

@@ -74,6 +74,9 @@ const (
 	familyRest   = 2 + hashBytes + 5 + (2 + familyNonce) + (2 + familyClient) // and texts
 )
 
+// SpaceFamilies is the space of refresh families, under an [OwnedKey] each.
+const SpaceFamilies = "refresh_families"
+
 var familyLayout = layout{seed(SpaceFamilies), ownVersion, 9}
 
 // Append appends the value of r to dst.

@@ -35,6 +35,9 @@ const (
 	offOneTimeUser    = offOneTimeVersion + 8
 )
 
+// SpaceOneTime is the space of one-time tokens, under an [OwnedKey] each.
+const SpaceOneTime = "one_time_tokens"
+
 var oneTimeLayout = layout{seed(SpaceOneTime), ownVersion, 4}
 
 // Append appends the value of r to dst.

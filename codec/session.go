@@ -50,6 +50,9 @@ const (
 	offSessionUser    = offSessionUsed + offsetBytes
 )
 
+// SpaceSessions is the space of sessions, under an [OwnedKey] each.
+const SpaceSessions = "sessions"
+
 var sessionLayout = layout{seed(SpaceSessions), ownVersion, 4}
 
 // Append appends the value of r to dst.

@@ -2,27 +2,21 @@ package codec
 
 import "hash/crc32"
 
-// Names of the spaces. A name is part of the checksum of every record in its
-// space, so that a record moved to another space is refused there.
+// Names of the spaces; those of kinds are beside their records. A name is part of the
+// checksum of every record in its space, so that a record moved to another space is
+// refused there.
 const (
-	SpaceMeta       = "meta"             // the six keys below
-	SpaceUsers      = "users"            // user id: [User]
-	SpaceIdentities = "identities"       // pair (provider, folded identifier): [UserRef]
-	SpaceAttributes = "attributes"       // unique key: [UserRef]; entry key: empty
-	SpaceSessions   = "sessions"         // [OwnedKey]: [Session]
-	SpaceFamilies   = "refresh_families" // [OwnedKey]: [Family]
-	SpaceOneTime    = "one_time_tokens"  // [OwnedKey]: [OneTimeToken]
-	SpaceDevices    = "devices"          // [OwnedKey]: [Device]
-	SpaceAPIKeys    = "api_keys"         // [OwnedKey]: [APIKey]
-	SpaceRoles      = "roles"            // pair (role, user id): empty
-	SpaceFactors    = "factors"          // [OwnedKey]: [Factor]
-	SpacePasskeys   = "passkeys"         // hash of a credential id: [UserRef]
-	SpaceQuarantine = "quarantine"       // see [AppendQuarantineKey]
-	SpaceThrottle   = "throttle"         // number of a block: [Throttle]
-	SpaceLeaving    = "leaving"          // user id: [Leaving]
-	SpaceEvents     = "events"           // [OwnedKey]: [Event]
-	SpaceOutbox     = "outbox"           // position: [OutboxEntry]; OutboxHeadKey: [OutboxHead]
-	SpaceCursors    = "cursors"          // name of a consumer: [Cursor]
+	SpaceMeta       = "meta"       // the six keys below
+	SpaceUsers      = "users"      // user id: [User]
+	SpaceIdentities = "identities" // pair (provider, folded identifier): [UserRef]
+	SpaceAttributes = "attributes" // unique key: [UserRef]; entry key: empty
+	SpaceRoles      = "roles"      // pair (role, user id): empty
+	SpacePasskeys   = "passkeys"   // hash of a credential id: [UserRef]
+	SpaceQuarantine = "quarantine" // see [AppendQuarantineKey]
+	SpaceThrottle   = "throttle"   // number of a block: [Throttle]
+	SpaceLeaving    = "leaving"    // user id: [Leaving]
+	SpaceOutbox     = "outbox"     // position: [OutboxEntry]; OutboxHeadKey: [OutboxHead]
+	SpaceCursors    = "cursors"    // name of a consumer: [Cursor]
 )
 
 // SpaceInvitations is the space of invitations: [OwnedKey] of an identity: [Invitation].

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/answers"
 )
 
 // Errors of refused requests, each with the status that [Manager.Error]
@@ -64,52 +65,20 @@ func (e *ScopeError) Error() string { return "API key without the scope " + e.Sc
 // Unwrap makes it an ErrScope.
 func (e *ScopeError) Unwrap() error { return ErrScope }
 
-// statuses are the answers to errors that say something about the request. Any
-// other error says something about the database: 503.
+// statuses are the answers to errors of this package. Those of package snib have their
+// own table.
 var statuses = []struct {
 	err    error
 	status int
 }{
 	{ErrUnauthenticated, http.StatusUnauthorized},
 	{ErrBearerToken, http.StatusUnauthorized},
-	{ErrNotFresh, http.StatusUnauthorized},
-	{snib.ErrInvalidSession, http.StatusUnauthorized},
-	{snib.ErrInvalidCredentials, http.StatusUnauthorized},
-	{snib.ErrUserNotFound, http.StatusUnauthorized},
-	{snib.ErrUserDisabled, http.StatusUnauthorized},
-	{snib.ErrInvalidRefreshToken, http.StatusUnauthorized},
-	{snib.ErrRefreshTokenReused, http.StatusUnauthorized},
-	{snib.ErrInvalidAPIKey, http.StatusUnauthorized},
-	{snib.ErrSecondFactor, http.StatusUnauthorized},
-	{snib.ErrLinkRequired, http.StatusConflict},
-	{snib.ErrInvalidPending, http.StatusUnauthorized},
-	{snib.ErrInvalidChallenge, http.StatusUnauthorized},
-	{snib.ErrPasskeyCloned, http.StatusUnauthorized},
-	{snib.ErrFactorsClosed, http.StatusTooManyRequests},
-	{snib.ErrFactorNotFound, http.StatusNotFound},
-	{snib.ErrDeviceNotFound, http.StatusNotFound},
 	{ErrCrossOrigin, http.StatusForbidden},
 	{ErrScope, http.StatusForbidden},
 	{ErrRole, http.StatusForbidden},
-	{snib.ErrEnrolment, http.StatusForbidden},
-	{snib.ErrSignUpClosed, http.StatusForbidden},
 	{ErrHost, http.StatusMisdirectedRequest},
 	{ErrAuthorization, http.StatusBadRequest},
-	{snib.ErrInvalidInput, http.StatusBadRequest},
-	{snib.ErrInvalidOneTimeToken, http.StatusBadRequest},
-	{snib.ErrIdentityTaken, http.StatusConflict},
-	{snib.ErrAPIKeyLimit, http.StatusConflict},
-	{snib.ErrInvitationLimit, http.StatusConflict},
-	{snib.ErrTooMany, http.StatusConflict},
-	{snib.ErrPasskeyTaken, http.StatusConflict},
-	{snib.ErrLastFactor, http.StatusConflict},
-	{snib.ErrLastHolder, http.StatusConflict},
-	{snib.ErrRoleHeld, http.StatusConflict},
-	{snib.ErrNotMergeable, http.StatusConflict},
-	{snib.ErrAttributeTaken, http.StatusConflict},
-	{snib.ErrThrottled, http.StatusTooManyRequests},
 	{ErrMethod, http.StatusMethodNotAllowed},
-	{snib.ErrOneTimeTokenLimit, http.StatusTooManyRequests},
 }
 
 // retryAfter is how long a client should wait after a 503, in seconds. Most
@@ -191,6 +160,11 @@ func (m *Manager) statusOf(r *http.Request, err error) int {
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
 			return s.status
+		}
+	}
+	for _, a := range answers.All {
+		if a.Status != answers.Trouble && errors.Is(err, a.Err) {
+			return a.Status
 		}
 	}
 	if !gone(r) {

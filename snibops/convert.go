@@ -107,11 +107,9 @@ func problemOf(p snib.Problem) *Problem {
 // CountOf returns the numbers of a report.
 func CountOf(r snib.CheckReport) CheckCount {
 	return CheckCount{
-		Users: r.Users, Passwords: r.Passwords, Disabled: r.Disabled, Sessions: r.Sessions,
-		RefreshTokens: r.RefreshTokens, OneTimeTokens: r.OneTimeTokens, Factors: r.Factors, Events: r.Events,
-		Guests: r.Guests, Invitations: r.Invitations,
-		Outbox: r.Outbox, Devices: r.Devices, APIKeys: r.APIKeys, ForeignHashes: r.ForeignHashes,
-		SealedHashes: r.SealedHashes, Newer: r.Newer, Leaving: r.Leaving, Rows: r.Rows, OrphanRows: r.OrphanRows,
+		Users: r.Users, Passwords: r.Passwords, Disabled: r.Disabled, Records: r.Records,
+		Guests: r.Guests, Invitations: r.Invitations, Outbox: r.Outbox,
+		ForeignHashes: r.ForeignHashes, SealedHashes: r.SealedHashes, Newer: r.Newer, Leaving: r.Leaving, Rows: r.Rows, OrphanRows: r.OrphanRows,
 		Newest: utc(r.Newest), Found: r.Found,
 	}
 }

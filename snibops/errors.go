@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/snibdb/snib"
+	"github.com/snibdb/snib/internal/answers"
 )
 
 // Errors of this package.
@@ -59,35 +60,20 @@ type code struct {
 }
 
 // codes are the errors that cross. An error that is several crosses as all.
-var codes = [...]code{
+var codes = append([]code{
 	{"file_only", ErrFileOnly}, {"too_many_clients", ErrTooManyClients}, {"version", ErrVersion},
 	{"unknown_verb", ErrUnknownVerb}, {"server_failed", ErrServerFailed}, {"stalled", ErrStalled},
 
-	{"user_not_found", snib.ErrUserNotFound}, {"user_disabled", snib.ErrUserDisabled},
-	{"identity_taken", snib.ErrIdentityTaken}, {"attribute_taken", snib.ErrAttributeTaken},
-	{"last_holder", snib.ErrLastHolder}, {"role_held", snib.ErrRoleHeld},
-	{"not_mergeable", snib.ErrNotMergeable},
-	{"invalid_credentials", snib.ErrInvalidCredentials}, {"throttled", snib.ErrThrottled},
-	{"invalid_session", snib.ErrInvalidSession}, {"invalid_refresh_token", snib.ErrInvalidRefreshToken},
-	{"refresh_token_reused", snib.ErrRefreshTokenReused}, {"invalid_one_time_token", snib.ErrInvalidOneTimeToken},
-	{"device_not_found", snib.ErrDeviceNotFound}, {"second_factor", snib.ErrSecondFactor},
-	{"link_required", snib.ErrLinkRequired}, {"invalid_pending", snib.ErrInvalidPending},
-	{"factors_closed", snib.ErrFactorsClosed}, {"factor_not_found", snib.ErrFactorNotFound},
-	{"one_time_token_limit", snib.ErrOneTimeTokenLimit}, {"gap", snib.ErrGap},
-	{"sign_up_closed", snib.ErrSignUpClosed}, {"invitation_limit", snib.ErrInvitationLimit},
-	{"enrolment", snib.ErrEnrolment}, {"last_factor", snib.ErrLastFactor},
-	{"passkey_taken", snib.ErrPasskeyTaken}, {"passkey_cloned", snib.ErrPasskeyCloned},
-	{"invalid_challenge", snib.ErrInvalidChallenge}, {"too_many", snib.ErrTooMany},
-	{"clock", snib.ErrClock}, {"incomplete", snib.ErrIncomplete},
-	{"invalid_api_key", snib.ErrInvalidAPIKey}, {"api_key_limit", snib.ErrAPIKeyLimit}, {"not_fresh", snib.ErrNotFresh},
-	{"invalid_input", snib.ErrInvalidInput}, {"too_large", snib.ErrTooLarge}, {"no_key", snib.ErrNoKey},
-	{"tx_closed", snib.ErrTxClosed}, {"nested", snib.ErrNested}, {"busy", snib.ErrBusy}, {"unknown", snib.ErrUnknown},
-	{"closed", snib.ErrClosed}, {"file_gone", snib.ErrFileGone}, {"locked", snib.ErrLocked},
-	{"read_only", snib.ErrReadOnly}, {"full", snib.ErrFull}, {"corrupt", snib.ErrCorrupt},
-	{"newer_format", snib.ErrNewerFormat}, {"foreign_file", snib.ErrForeignFile},
-
 	{"canceled", context.Canceled}, {"deadline", context.DeadlineExceeded}, {"unsupported", errors.ErrUnsupported},
 	{"exist", fs.ErrExist}, {"not_exist", fs.ErrNotExist}, {"permission", fs.ErrPermission},
+}, ofAccounts()...)
+
+// ofAccounts are those of package snib.
+func ofAccounts() (list []code) {
+	for _, a := range answers.All {
+		list = append(list, code{a.Code, a.Err})
+	}
+	return list
 }
 
 // A fault is an error on the wire. Fields beside the text carry the typed

@@ -131,27 +131,21 @@ type Orphans struct {
 
 // CheckCount is the result of VerbCheck: the counts of snib.CheckReport.
 type CheckCount struct {
-	Users         int       `json:"users"`           // records
-	Passwords     int       `json:"passwords"`       // users with one
-	Disabled      int       `json:"disabled"`        // disabled users
-	Sessions      int       `json:"sessions"`        // records, dead ones too
-	RefreshTokens int       `json:"refresh_tokens"`  // families, likewise
-	OneTimeTokens int       `json:"one_time_tokens"` // likewise
-	Factors       int       `json:"factors"`         // and lists of recovery codes
-	Guests        int       `json:"guests"`          // users without identity and password
-	Invitations   int       `json:"invitations"`     // that wait, and dead ones until they are swept
-	Events        int       `json:"events"`          // of users
-	Outbox        int       `json:"outbox"`          // events that wait
-	Devices       int       `json:"devices"`         // known ones
-	APIKeys       int       `json:"api_keys"`        // dead ones too
-	ForeignHashes int       `json:"foreign_hashes"`  // imported, not replaced yet
-	SealedHashes  int       `json:"sealed_hashes"`   // under a key
-	Newer         int       `json:"newer"`           // records of a later program
-	Leaving       int       `json:"leaving"`         // deleted users with rows to remove
-	Rows          int       `json:"rows"`            // in the program's own buckets
-	OrphanRows    int       `json:"orphan_rows"`     // of them, of no user
-	Newest        time.Time `json:"newest,omitzero"` // latest time in the records
-	Found         int       `json:"found"`           // breaches; the first 1,000 were items
+	Users         int            `json:"users"`           // records
+	Passwords     int            `json:"passwords"`       // users with one
+	Disabled      int            `json:"disabled"`        // disabled users
+	Records       map[string]int `json:"records"`         // of users, by space, dead ones too
+	Guests        int            `json:"guests"`          // users without identity and password
+	Invitations   int            `json:"invitations"`     // that wait, and dead ones until they are swept
+	Outbox        int            `json:"outbox"`          // events that wait
+	ForeignHashes int            `json:"foreign_hashes"`  // imported, not replaced yet
+	SealedHashes  int            `json:"sealed_hashes"`   // under a key
+	Newer         int            `json:"newer"`           // records of a later program
+	Leaving       int            `json:"leaving"`         // deleted users with rows to remove
+	Rows          int            `json:"rows"`            // in the program's own buckets
+	OrphanRows    int            `json:"orphan_rows"`     // of them, of no user
+	Newest        time.Time      `json:"newest,omitzero"` // latest time in the records
+	Found         int            `json:"found"`           // breaches; the first 1,000 were items
 }
 
 // RepairCount is the result of VerbRepair: the counts of snib.RepairReport.

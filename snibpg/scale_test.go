@@ -73,7 +73,7 @@ func TestScale(t *testing.T) {
 	began := time.Now()
 	report, err := db.Check(ctx)
 	must(t, err)
-	t.Logf("check: %v, %d users, %d sessions, %d problems", time.Since(began).Round(time.Second), report.Users, report.Sessions, report.Found)
+	t.Logf("check: %v, %d users, %d sessions, %d problems", time.Since(began).Round(time.Second), report.Users, report.Records["sessions"], report.Found)
 	if report.Found > 0 || report.Users < users {
 		t.Error("the accounts are not what they were")
 	}

@@ -63,22 +63,26 @@ func problem(w io.Writer, i snibops.CheckItem) (err error) {
 // counts prints the counts of a check that are not 0.
 func counts(w io.Writer, r snibops.CheckCount) error {
 	f := new(facts)
-	for _, x := range []struct {
-		name string
-		n    int
-	}{
-		{"Users", r.Users}, {"with a password", r.Passwords}, {"disabled", r.Disabled}, {"guests", r.Guests},
-		{"Invitations", r.Invitations},
-		{"Sessions", r.Sessions}, {"Refresh tokens", r.RefreshTokens}, {"One-time tokens", r.OneTimeTokens},
-		{"Second factors", r.Factors}, {"Known devices", r.Devices}, {"API keys", r.APIKeys},
-		{"Events", r.Events}, {"Outbox", r.Outbox},
-		{"Foreign hashes", r.ForeignHashes}, {"Sealed hashes", r.SealedHashes}, {"Newer records", r.Newer},
-		{"Users leaving", r.Leaving}, {"Own rows", r.Rows}, {"without a user", r.OrphanRows},
-	} {
-		if x.n > 0 || x.name == "Users" {
-			f.add(x.name, fmt.Sprint(x.n))
+	add := func(name string, n int) {
+		if n > 0 || name == "Users" {
+			f.add(name, fmt.Sprint(n))
 		}
 	}
+	add("Users", r.Users)
+	add("with a password", r.Passwords)
+	add("disabled", r.Disabled)
+	add("guests", r.Guests)
+	add("Invitations", r.Invitations)
+	for _, space := range slices.Sorted(maps.Keys(r.Records)) {
+		add("Records in "+oneLine(space), r.Records[space])
+	}
+	add("Outbox", r.Outbox)
+	add("Foreign hashes", r.ForeignHashes)
+	add("Sealed hashes", r.SealedHashes)
+	add("Newer records", r.Newer)
+	add("Users leaving", r.Leaving)
+	add("Own rows", r.Rows)
+	add("without a user", r.OrphanRows)
 	f.add("Newest", at(r.Newest))
 	f.add("Problems", fmt.Sprint(r.Found))
 	return f.print(w)

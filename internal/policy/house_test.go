@@ -16,7 +16,7 @@ var house = map[string]struct{ arrows, cycle int }{
 	".":                  {arrows: 526, cycle: 7},
 	"internal/kv/boltkv": {arrows: 166, cycle: 26},
 	"internal/phc":       {arrows: 136, cycle: 13},
-	"internal/records":   {arrows: 276, cycle: 11},
+	"internal/records":   {arrows: 276, cycle: 10},
 	"snibhttp":           {arrows: 84, cycle: 12},
 }
 
@@ -25,7 +25,7 @@ const maxCycle = 8
 
 // Bounds of the root, which a new noun raises by its two files and their lines.
 const (
-	maxEntries = 195   // files and folders before the README is on the screen
+	maxEntries = 194   // files and folders before the README is on the screen
 	maxRoot    = 13193 // lines of the root package without tests
 )
 

@@ -22,6 +22,7 @@ var walls = map[string]string{
 	"codec":                "github.com/vmihailenco/msgpack/v5",
 	"blocklist":            "",
 	"internal/accounttest": ". codec " + bolt,
+	"internal/answers":     ".",
 	"internal/arrivals":    "codec internal/clock internal/fold internal/kv internal/phc internal/records internal/token internal/users",
 	"internal/bell":        "",
 	"internal/clock":       "codec",
@@ -66,8 +67,8 @@ var walls = map[string]string{
 	"internal/users":       "codec internal/fold internal/records internal/token",
 	"internal/witness":     "codec",
 	"proof":                "",
-	"snibhttp":             ". internal/clock",
-	"snibops":              ".",
+	"snibhttp":             ". internal/answers internal/clock",
+	"snibops":              ". internal/answers",
 	"snibtest":             ". internal/testopen",
 }
 

@@ -191,3 +191,52 @@ func secretField(e ast.Expr) bool {
 	sel, ok := e.(*ast.SelectorExpr)
 	return ok && slices.Contains(secretFields, sel.Sel.Name)
 }
+
+// typed are the names of fields that hold what a user has typed, or what tells where
+// from.
+var typed = []string{"attributes", "Attributes", "Identifier", "Identities", "Data"}
+
+// TestNounsPrintWithoutWhatAUserHasTyped: a noun, which has an ID, and such a field has
+// a Format that leaves it out. The tests of the noun show that it does.
+func TestNounsPrintWithoutWhatAUserHasTyped(t *testing.T) {
+	formats, nouns := map[string]bool{}, map[string]string{}
+	public := func(s *source) bool { return s.dir == "." && s.public() }
+	functions(public, func(_ *source, fn *ast.FuncDecl) {
+		if receiver, _ := receiverOf(fn); fn.Name.Name == "Format" {
+			formats[receiver] = true
+		}
+	})
+	for _, s := range sources() {
+		if !public(s) {
+			continue
+		}
+		ast.Inspect(s.tree, func(node ast.Node) bool {
+			spec, ok := node.(*ast.TypeSpec)
+			if !ok || !spec.Name.IsExported() {
+				return true
+			}
+			if typ, ok := spec.Type.(*ast.StructType); ok {
+				names := fieldNames(typ)
+				if slices.Contains(names, "ID") && slices.ContainsFunc(typed, func(name string) bool { return slices.Contains(names, name) }) {
+					nouns[spec.Name.Name] = at(spec)
+				}
+			}
+			return false
+		})
+	}
+	for name, where := range nouns {
+		if !formats[name] {
+			t.Errorf("%s: %s has no Format: it prints what a user has typed", where, name)
+		}
+	}
+	examined(t, len(nouns), "nouns with what a user has typed")
+}
+
+func fieldNames(typ *ast.StructType) (names []string) {
+	for _, field := range typ.Fields.List {
+		for _, id := range field.Names {
+			names = append(names, id.Name)
+		}
+	}
+	return names
+}

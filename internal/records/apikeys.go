@@ -10,10 +10,62 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/fold"
+	"github.com/snibdb/snib/internal/token"
 )
 
-// Bounds of an API key.
+// APIKeys is the kind of API keys.
+var APIKeys = &Kind{
+	Title: "API key", Space: SpaceAPIKeys, Token: token.APIKey,
+	Most: MaxAPIKeys, Refuses: true,
+	Invariant: 20,
+	Ends:      PasswordReset | EpochRaised | FactorsReset,
+	Merge:     MergeRefuses,
+	Missing:   ErrInvalidAPIKey,
+	Life:      apiKeyLife,
+	Rules:     apiKeyRules{},
+}
+
+// ErrInvalidAPIKey: there is no such record.
+var ErrInvalidAPIKey error = &missing{"invalid API key"}
+
+func apiKeyLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewAPIKey(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	l := Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt()}
+	if at := v.LastUsedAt(); at != clock.Never {
+		l.Newest = at
+	}
+	return l, nil
+}
+
+// apiKeyRules are the Rules of APIKeys.
+type apiKeyRules struct{}
+
+func (apiKeyRules) facts(key, value []byte) (Object, error) {
+	k, err := codec.DecodeAPIKey(key, value)
+	return Object{
+		{"name", k.Name}, {"scopes", texts(k.Scopes)}, {"expires_at", Instant(k.ExpiresAt)}, {"last_used_at", Instant(k.LastUsedAt)},
+	}, err
+}
+
+// check sees to INV-20 for the content of a key. A record with other scopes
+// than a program can grant is nothing to rely on, so Repair ends it.
+func (apiKeyRules) check(tx *Tx, c inspector, m member, value []byte) error {
+	k, err := codec.DecodeAPIKey(m.raw, value)
+	if err != nil {
+		return tx.Damaged(SpaceAPIKeys, err)
+	}
+	if field, _ := APIKeyFault(k.Name, k.Scopes); field != "" {
+		return c.end(m, 20, "has a name or scopes that no key can have")
+	}
+	return nil
+}
+
+// Bounds of API keys.
 const (
+	MaxAPIKeys      = 50 // of one user
 	MaxAPIKeyName   = 64 // bytes
 	MaxAPIKeyScopes = 16
 	hourMillis      = 3600 * 1000          // milliseconds

@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"github.com/snibdb/snib/codec"
-	"github.com/snibdb/snib/internal/kv"
-	"github.com/snibdb/snib/internal/token"
 )
 
 // A Cascade is the set of records that a user loses with an update. It is
@@ -92,43 +90,4 @@ func (c *Cascade) Write(tx *Tx) error {
 		}
 	}
 	return nil
-}
-
-// deleteOwned removes everything that belongs to a user: records of every kind,
-// also of kinds that a later program has added to the file, and the quarantined
-// ones. It reads nothing.
-func (tx *Tx) deleteOwned(userID string) error {
-	owner := tx.Owner(userID)
-	for _, space := range tx.ownedAndQuarantine() {
-		if err := tx.deleteOwner(space, owner); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// DeleteRemains is deleteOwned for a user who is missing, or new under an id of
-// the past. It writes only if there is something left.
-func (tx *Tx) DeleteRemains(userID string) error {
-	if !token.ValidUserID(userID) {
-		return nil
-	}
-	owner := tx.Owner(userID)
-	from, to := owner.AppendRange(nil)
-	for _, space := range tx.ownedAndQuarantine() {
-		left := false
-		err := tx.R.Scan(space, from, to, 1, func(_, _ []byte) error { left = true; return nil })
-		if err == nil && left {
-			err = tx.deleteOwner(space, owner)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ownedAndQuarantine are the spaces in which an owner has a range.
-func (tx *Tx) ownedAndQuarantine() []kv.Space {
-	return append(tx.Owned[:len(tx.Owned):len(tx.Owned)], SpaceQuarantine)
 }

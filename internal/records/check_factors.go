@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/snibdb/snib/codec"
@@ -59,12 +60,12 @@ func (c *checker) holder(u *codec.User) error {
 
 // factor checks that the user of a confirmed factor says so that there is one.
 // mendHolders sees to it.
-func (c *checker) factor(run *ownerRun, m member, value []byte) error {
+func (c *checker) factor(m member, value []byte) error {
 	f, err := codec.DecodeFactor(m.raw, value)
 	if err != nil {
 		return c.tx.Damaged(SpaceFactors, err)
 	}
-	if isFactor(&f) && !run.holder && c.repair == nil {
+	if isFactor(&f) && !m.holder && c.repair == nil {
 		c.found(19, SpaceFactors, token.Factor.ID(m.key), "its user does not say so that there is one")
 	}
 	if f.Type == FactorPasskey {
@@ -115,29 +116,43 @@ func (c *checker) mendHolders() error {
 	})
 }
 
-// surplusFactors returns the records by which a user has more than may be: lists
-// of recovery codes and factors that wait, all but the newest of each. Confirmed
-// factors above the bound stay: a user is given no more, and loses none.
-func (tx *Tx) surplusFactors(userID string) (keys []codec.OwnedKey, err error) {
-	var all FactorSet
-	err = tx.ScanOwner(SpaceFactors, tx.Owner(userID), 0, func(key codec.OwnedKey, value []byte) error {
-		if f, err := codec.DecodeFactor(key[:], value); err == nil && f.UserID == userID {
-			all = append(all, f) // the others are reported where the space is walked
-		}
-		return nil
-	})
-	codes, waiting := false, false
-	for i := len(all) - 1; i >= 0; i-- {
-		more := &waiting
-		if f := &all[i]; f.Type == FactorRecovery {
-			more = &codes
-		} else if isFactor(f) {
-			continue
-		}
-		if *more {
-			keys = append(keys, all[i].Key)
-		}
-		*more = true
+// passkey checks INV-25 for a passkey: its content decodes, and its entry leads to
+// its user. Repair makes a lost factor of one that is of no use, or whose
+// credential is another user's.
+func (c *checker) passkey(m member, f *codec.Factor, value []byte) error {
+	p, err := codec.DecodePasskey(f.Passkey)
+	if hash := PasskeyHash(p.CredentialID); err != nil || f.Hash != hash {
+		return c.loseFactor(25, m, value, "passkey has no content that can be read")
 	}
-	return keys, err
+	if c.repair == nil {
+		return c.leads(25, SpacePasskeys, string(f.Hash[:]), f.UserID)
+	}
+	ok, err := c.claim(25, SpacePasskeys, string(f.Hash[:]), f.UserID, func(u *codec.User) bool {
+		all, err := c.tx.Factors(u.ID)
+		return err == nil && all.passkey(f.Hash) != nil
+	})
+	if err == nil && !ok {
+		err = c.loseFactor(25, m, value, "passkey is another user's")
+	}
+	return err
+}
+
+// passkeys checks INV-25 from the other side: every entry leads to a user with
+// that passkey.
+func (c *checker) passkeys() error {
+	if c.ownersLost { // nothing is found under its user
+		return nil
+	}
+	return c.each(SpacePasskeys, func(key, value []byte) error {
+		ref, err := codec.DecodeUserRef(codec.SpacePasskeys, key, value)
+		if err != nil || len(key) != 32 {
+			c.found(2, SpacePasskeys, "", "record cannot be read")
+			return c.remove(SpacePasskeys, bytes.Clone(key))
+		}
+		hash := [32]byte(key)
+		return c.owner(25, SpacePasskeys, key, ref.UserID, func(u *codec.User) bool {
+			all, err := c.tx.Factors(u.ID)
+			return err != nil || all.passkey(hash) != nil // reported where the space is walked
+		})
+	})
 }

@@ -10,16 +10,9 @@ import (
 	"github.com/snibdb/snib/internal/token"
 )
 
-// A member is a record of a user's.
-type member struct {
-	*Kind
-	key codec.OwnedKey
-	raw []byte // the same, as long as the value: decoding it moves no copy to the heap
-}
-
 // end reports a record that must not be there. Repair ends it.
 func (c *checker) end(m member, invariant int, text string) error {
-	c.found(invariant, m.Space, m.Token.ID(m.key), text)
+	c.breach(m, invariant, text)
 	if c.repair == nil {
 		return nil
 	}
@@ -52,8 +45,8 @@ func (c *checker) owned() error {
 			if err != nil {
 				return c.cannotRead(k.Space, key, value, err)
 			}
-			c.seen(l.Epoch, l.Newest)
-			m := member{k, codec.OwnedKey(key), key}
+			c.seen(l.Epoch, l.Newest, codec.OwnedKey(key).Time())
+			m := member{Kind: k, key: codec.OwnedKey(key), raw: key}
 			if err := c.enter(&run, m, l); err != nil {
 				return err
 			}
@@ -98,14 +91,12 @@ func (c *checker) enter(run *ownerRun, m member, l Life) error {
 	return c.excess(run, m)
 }
 
-// within is how many records of a kind are above no bound, whatever they are.
+// within is a number of records of one user that no bound of the kind forbids.
 func within(k *Kind) int {
-	switch {
-	case k == Events:
-		return slices.Min(MostEvents[1:])
-	case k == Factors:
-		return 1 // a list of codes, or one that waits
-	case k.MostRevoked > 0:
+	if own, ok := k.Rules.(Bounds); ok {
+		return own.within()
+	}
+	if k.MostRevoked > 0 {
 		return min(k.Most, k.MostRevoked)
 	}
 	return k.Most
@@ -117,14 +108,10 @@ func (c *checker) excess(run *ownerRun, m member) (err error) {
 		return nil
 	}
 	invariant := 7
-	switch m.Kind {
-	case Events:
-		invariant = 17
-		run.excess, err = c.tx.excessEvents(run.owner)
-	case Factors:
-		invariant = 19
-		run.excess, err = c.tx.surplusFactors(run.userID)
-	default:
+	if own, ok := m.Rules.(Bounds); ok {
+		invariant = m.Invariant
+		run.excess, err = own.surplus(c.tx, run.userID)
+	} else {
 		run.excess, err = c.tx.lowest(m.Kind, run.userID, m.Most, m.MostRevoked, codec.OwnedKey{})
 	}
 	if len(run.excess) > 0 {
@@ -152,19 +139,8 @@ func (c *checker) member(run *ownerRun, m member, l Life, value []byte) error {
 	if fault := c.sealed(m.Space, m.raw, value); fault != "" {
 		return c.loseFactor(16, m, value, fault)
 	}
-	switch m.Kind {
-	case Factors:
-		return c.factor(run, m, value)
-	case Sessions:
-		return c.session(m, value)
-	case Families:
-		return c.family(m, value)
-	case Devices:
-		return c.device(m, value)
-	case APIKeys:
-		return c.apiKey(m, value)
-	}
-	return nil
+	m.holder = run.holder
+	return m.Rules.check(c.tx, c, m, value)
 }
 
 // later counts the records of Kinds that a later program has added.
@@ -185,74 +161,22 @@ func (c *checker) later() error {
 }
 
 // put is how Repair mends a record.
-func (c *checker) put(k *Kind, key codec.OwnedKey, value []byte) error {
+func (c *checker) put(m member, value []byte) error {
 	if c.repair == nil {
 		return nil
 	}
-	return c.tx.PutOwned(k, key, value)
+	return c.tx.PutOwned(m.Kind, m.key, value)
 }
 
-// session checks INV-14 (a session and its family know each other) and the
-// order of the deadlines.
-func (c *checker) session(m member, value []byte) error {
-	v, err := codec.ViewSession(m.raw, value)
-	if err != nil {
-		return c.tx.Damaged(SpaceSessions, err)
-	}
-	if id := v.Family(); !id.IsZero() {
-		f, err := c.tx.Family(m.key.With(id))
-		switch {
-		case errors.Is(err, ErrInvalidRefreshToken), unreadable(err): // evicted or swept; or reported there
-		case err != nil:
-			return err
-		case f.Session != m.key.OwnID(), !v.IsUser(f.UserID):
-			return c.end(m, 14, "is not the session of its family")
-		}
-	}
-	idle := min(v.AbsoluteUntil(), v.IdleUntil())
-	if idle == v.IdleUntil() && v.ActiveUntil() <= idle {
-		return nil
-	}
-	c.note(Mendable, 8, SpaceSessions, token.Session.ID(m.key), "deadlines are out of order")
-	var s codec.Session
-	v.Decode(&s)
-	s.IdleUntil, s.ActiveUntil = idle, min(s.ActiveUntil, idle)
-	return c.put(Sessions, m.key, s.Append(nil))
+func (c *checker) breach(m member, invariant int, text string) {
+	c.found(invariant, m.Space, m.Token.ID(m.key), text)
 }
 
-// family checks INV-14 from the other side. Repair has ended by then the
-// sessions that are not those of their families.
-func (c *checker) family(m member, value []byte) error {
-	f, err := codec.DecodeFamily(m.raw, value)
-	if err != nil {
-		return c.tx.Damaged(SpaceFamilies, err)
-	}
-	before := f
-	session := m.key.With(f.Session)
-	s, err := c.tx.Session(session)
-	switch {
-	case f.Session.IsZero(), errors.Is(err, ErrInvalidSession), unreadable(err): // evicted or swept; or reported there
-	case err != nil:
-		return err
-	case s.Family() != m.key.OwnID():
-		return c.end(m, 14, "has a session that is not its own")
-	case Revoked(&f) && c.repair != nil:
-		if err := c.end(member{Kind: Sessions, key: session}, 14, "is of a family that is revoked"); err != nil {
-			return err
-		}
-	}
-	if Revoked(&f) && !f.Session.IsZero() {
-		c.found(14, SpaceFamilies, token.Family.ID(m.key), "is revoked and has a session")
-		f.Session = codec.OwnID{}
-	}
-	if f.IdleUntil = min(f.AbsoluteUntil, f.IdleUntil); f.IdleUntil != before.IdleUntil {
-		c.note(Mendable, 10, SpaceFamilies, token.Family.ID(m.key), "deadlines are out of order")
-	}
-	if f == before {
-		return nil
-	}
-	return c.put(Families, m.key, f.Append(nil))
+func (c *checker) mendable(m member, invariant int, text string) {
+	c.note(Mendable, invariant, m.Space, m.Token.ID(m.key), text)
 }
+
+func (c *checker) repairs() bool { return c.repair != nil }
 
 // QuarantineAge is how long quarantine keeps a record, in milliseconds.
 const QuarantineAge = 30 * 24 * 3600 * 1000
@@ -269,31 +193,4 @@ func (c *checker) ownerOf(space kv.Space, key []byte) codec.Owner {
 		return c.tx.Owner(string(key))
 	}
 	return codec.Owner{}
-}
-
-// device checks that a device is trusted for no longer than it is known.
-func (c *checker) device(m member, value []byte) error {
-	d, err := codec.DecodeDevice(m.raw, value)
-	if err != nil {
-		return c.tx.Damaged(SpaceDevices, err)
-	}
-	if d.TrustedUntil <= d.ExpiresAt {
-		return nil
-	}
-	c.note(Mendable, Devices.Invariant, SpaceDevices, token.Device.ID(m.key), "is trusted for longer than it is known")
-	d.TrustedUntil = d.ExpiresAt
-	return c.put(Devices, m.key, d.Append(nil))
-}
-
-// apiKey checks INV-20 for the content of a key. A record with other scopes
-// than a program can grant is nothing to rely on, so Repair ends it.
-func (c *checker) apiKey(m member, value []byte) error {
-	k, err := codec.DecodeAPIKey(m.raw, value)
-	if err != nil {
-		return c.tx.Damaged(SpaceAPIKeys, err)
-	}
-	if field, _ := APIKeyFault(k.Name, k.Scopes); field != "" {
-		return c.end(m, 20, "has a name or scopes that no key can have")
-	}
-	return nil
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/snibdb/snib/internal/seal"
 )
 
-// sealing is what a check learns about keys and sealed values.
+// sealing holds the keys of a check, as far as it has seen their values.
 type sealing struct {
 	stored codec.SealKeys
 	lost   bool // the file does not tell its keys
 	seen   map[string]*seenKey
 }
 
-// seenKey is what the values tell of the key that they name.
+// A seenKey is a key by the values that name it.
 type seenKey struct {
 	uses  uint64
 	opens bool // the given key of that id opens one of them
@@ -142,7 +142,7 @@ func (c *checker) mendKeys(state *codec.State) error {
 	return c.putKeys(stored, state)
 }
 
-// putKeys writes the list under a version that nobody has seen.
+// putKeys writes the list under a new version.
 func (c *checker) putKeys(stored codec.SealKeys, state *codec.State) error {
 	c.sealing.stored, c.sealing.lost = stored, false
 	if len(stored.Keys) == 0 {

@@ -4,8 +4,65 @@ import (
 	"errors"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/token"
 )
+
+// Devices is the kind of known devices.
+var Devices = &Kind{
+	Title: "known device", Space: SpaceDevices, Token: token.Device,
+	Most: MaxDevices, Bound: func(*Config) int { return MaxDevices },
+	Invariant: 18,
+	Ends:      PasswordChanges | PasswordReset | UserDisabled | SessionsRevoked | EpochRaised | FactorsChange | FactorsReset,
+	UsedOnce:  true,
+	Merge:     MergeEnds,
+	Missing:   ErrDeviceNotFound,
+	Life:      deviceLife,
+	Rules:     deviceRules{},
+}
+
+// MaxDevices bounds those of one user.
+const MaxDevices = 20
+
+// ErrDeviceNotFound: there is no such record.
+var ErrDeviceNotFound error = &missing{"device not found"}
+
+func deviceLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewDevice(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.LastUsedAt()}, nil
+}
+
+// deviceRules are the Rules of Devices.
+type deviceRules struct{}
+
+func (deviceRules) facts(key, value []byte) (Object, error) {
+	d, err := codec.DecodeDevice(key, value)
+	trusted := d.TrustedUntil
+	if trusted == d.Key.Time() {
+		trusted = clock.Never // it never was
+	}
+	return Object{
+		{"last_used_at", Instant(d.LastUsedAt)}, {"expires_at", Instant(d.ExpiresAt)}, {"trusted_until", Instant(trusted)},
+		{"attributes", exportedAttributes(d.Attributes)},
+	}, err
+}
+
+// check sees that a device is trusted for no longer than it is known.
+func (deviceRules) check(tx *Tx, c inspector, m member, value []byte) error {
+	d, err := codec.DecodeDevice(m.raw, value)
+	if err != nil {
+		return tx.Damaged(SpaceDevices, err)
+	}
+	if d.TrustedUntil <= d.ExpiresAt {
+		return nil
+	}
+	c.mendable(m, m.Invariant, "is trusted for longer than it is known")
+	d.TrustedUntil = d.ExpiresAt
+	return c.put(m, d.Append(nil))
+}
 
 // MaxPresentedDevices is how many devices a client can present at once: each is
 // a lookup. It is as many users as share a browser.

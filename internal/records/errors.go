@@ -9,28 +9,25 @@ import (
 	"github.com/snibdb/snib/internal/kv"
 )
 
-// Sentinels of the root package that this one returns.
+// Sentinels of the root package that this one returns, beside those of the kinds.
 var (
-	ErrUserNotFound        = errors.New("user not found")
-	ErrIdentityTaken       = errors.New("identity is taken by another user")
-	ErrInvalidSession      = errors.New("invalid session")
-	ErrInvalidRefreshToken = errors.New("invalid refresh token")
-	ErrInvalidOneTimeToken = errors.New("invalid one-time token")
-	ErrDeviceNotFound      = errors.New("device not found")
-	ErrInvalidAPIKey       = errors.New("invalid API key")
-	ErrFactorNotFound      = errors.New("second factor not found")
-	ErrNewerFormat         = errors.New("written by a newer version")
-	ErrClock               = errors.New("the clock of this machine differs from those of others")
-	ErrIncomplete          = errors.New("an import has not ended")
-	ErrNoKey               = errors.New("key is not given")
-	ErrLastHolder          = errors.New("last holder of a protected role")
-	ErrTooMany             = errors.New("a user may have no more")
-	ErrInvalidInput        = errors.New("invalid input")
-	ErrAttributeTaken      = errors.New("attribute is taken by another user")
-	ErrForeignFile         = kv.ErrForeign
-
-	errNoEvent = errors.New("no such event")
+	ErrUserNotFound   = errors.New("user not found")
+	ErrIdentityTaken  = errors.New("identity is taken by another user")
+	ErrNewerFormat    = errors.New("written by a newer version")
+	ErrClock          = errors.New("the clock of this machine differs from those of others")
+	ErrIncomplete     = errors.New("an import has not ended")
+	ErrNoKey          = errors.New("key is not given")
+	ErrLastHolder     = errors.New("last holder of a protected role")
+	ErrTooMany        = errors.New("a user may have no more")
+	ErrInvalidInput   = errors.New("invalid input")
+	ErrAttributeTaken = errors.New("attribute is taken by another user")
+	ErrForeignFile    = kv.ErrForeign
 )
+
+// A missing is the error for a record that is not there: each kind has its own.
+type missing struct{ text string }
+
+func (m *missing) Error() string { return m.text }
 
 // Failures makes the errors that are types of the root package.
 type Failures struct {
@@ -69,15 +66,8 @@ func (f *File) Stray(space kv.Space) error {
 // DamagedOrMissing reports whether err says of a record that should be there
 // that it is damaged or missing. One of a newer version is neither.
 func DamagedOrMissing(err error) bool {
-	if errors.Is(err, kv.ErrCorrupt) {
-		return true
-	}
-	for _, k := range Kinds {
-		if errors.Is(err, k.Missing) {
-			return true
-		}
-	}
-	return false
+	_, gone := errors.AsType[*missing](err)
+	return gone || errors.Is(err, kv.ErrCorrupt)
 }
 
 // IsMissing reports whether err says that there is no such user or record, of

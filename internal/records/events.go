@@ -10,6 +10,60 @@ import (
 	"github.com/snibdb/snib/internal/token"
 )
 
+// Events is the kind of events, which are bounded by class.
+var Events = &Kind{
+	Title: "event", Space: SpaceEvents, Token: token.Event,
+	Most:      MaxEvents, // by class: see MostEvents
+	Invariant: 17,
+	History:   true,
+	Merge:     MergeMoves,
+	Missing:   errNoEvent,
+	Life:      eventLife,
+	Rules:     eventRules{},
+}
+
+// errNoEvent: there is no such record.
+var errNoEvent error = &missing{"no such event"}
+
+func eventLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewEvent(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	return Life{Who: v.Who(), History: true, Kept: v.Last() + EventAge, Newest: v.Last()}, nil
+}
+
+// eventRules are the Rules of Events.
+type eventRules struct{}
+
+func (eventRules) facts(key, value []byte) (Object, error) {
+	e, err := codec.DecodeEvent(key, value)
+	row := EventKind(e.Kind).Row()
+	subject := any(nil)
+	if row.Subject != nil {
+		subject = linked(*row.Subject, e.Key, e.Subject)
+	}
+	client := any(nil)
+	if e.Client != [16]byte{} {
+		client = e.Client[:]
+	}
+	return Object{
+		{"kind", row.Name}, {"actor", actorNames[e.Actor]}, {"methods", methodNames(e.Methods)}, {"count", int64(e.Count)}, {"last_at", Instant(e.Last)},
+		{"subject", subject}, {"client", client}, {"detail", e.Detail},
+	}, err
+}
+
+func (eventRules) within() int { return MaxFailures }
+
+func (eventRules) surplus(tx *Tx, userID string) ([]codec.OwnedKey, error) {
+	return tx.surplusEvents(userID)
+}
+
+func (eventRules) check(*Tx, inspector, member, []byte) error { return nil } // no content but what decodes
+
+// actorNames are the names of causes of events, as the package snib has them.
+var actorNames = map[uint8]string{uint8(ByUser): "user", uint8(ByOperator): "operator", uint8(ByLibrary): "library"}
+
 // An EventKind is the number of a kind of event in the file. It is frozen, and a
 // number that is gone is not used again.
 type EventKind uint16
@@ -140,10 +194,13 @@ const (
 )
 
 // MostEvents bounds the events of one user, by class (INV-17).
-var MostEvents = [eventClasses]int{CredentialEvents: 50, LogInEvents: 100, FailureEvents: 20}
+var MostEvents = [eventClasses]int{CredentialEvents: 50, LogInEvents: 100, FailureEvents: MaxFailures}
 
-// MaxEvents is the sum of MostEvents.
-const MaxEvents = 50 + 100 + 20
+// Bounds of the events of one user.
+const (
+	MaxFailures = 20 // of the class with the fewest
+	MaxEvents   = 50 + 100 + MaxFailures
+)
 
 // EventAge is how long an event is kept, in milliseconds.
 const EventAge = 365 * 24 * 3600 * 1000
@@ -319,8 +376,9 @@ func (tx *Tx) EachEvent(userID string, visit func(e *codec.Event, err error) err
 	})
 }
 
-// excessEvents returns the events of an owner above the bounds, for Check.
-func (tx *Tx) excessEvents(owner codec.Owner) (excess []codec.OwnedKey, err error) {
+// surplusEvents returns the events of a user above the bounds, for Check.
+func (tx *Tx) surplusEvents(userID string) (surplus []codec.OwnedKey, err error) {
+	owner := tx.Owner(userID)
 	from, to := owner.AppendRange(nil)
 	var n [256]int
 	err = tx.R.Scan(SpaceEvents, from, to, 0, func(raw, _ []byte) error {
@@ -332,7 +390,7 @@ func (tx *Tx) excessEvents(owner codec.Owner) (excess []codec.OwnedKey, err erro
 	for class := 1; class < len(MostEvents) && err == nil; class++ {
 		var keys []codec.OwnedKey
 		keys, err = tx.oldestEvents(from, to, EventClass(class), n[class]-MostEvents[class])
-		excess = append(excess, keys...)
+		surplus = append(surplus, keys...)
 	}
-	return excess, err
+	return surplus, err
 }

@@ -109,7 +109,7 @@ func (e *exporter) kinds() error {
 				o := Object{{"id", k.Token.ID(key)}, {"created_at", Instant(key.Time())}}
 				var more Object
 				if err == nil {
-					more, err = facts(k, raw, value)
+					more, err = k.Rules.facts(raw, value)
 				}
 				if !ok || err != nil {
 					more = Object{{"unreadable", true}}

@@ -8,7 +8,59 @@ import (
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/factor"
+	"github.com/snibdb/snib/internal/token"
 )
+
+// Factors is the kind of second factors.
+var Factors = &Kind{
+	Title: "second factor", Space: SpaceFactors, Token: token.Factor,
+	Most: MaxFactors, Refuses: true,
+	Invariant: 19,
+	Ends:      FactorsReset,
+	Lasts:     true,
+	Merge:     MergeRefuses,
+	Missing:   ErrFactorNotFound,
+	Life:      factorLife,
+	Rules:     factorRules{},
+}
+
+// Bounds of the factors of one user.
+const (
+	MaxAuthenticators = 8                     // one of which may wait to be confirmed
+	MaxFactors        = MaxAuthenticators + 1 // and the recovery codes
+)
+
+// ErrFactorNotFound: there is no such record.
+var ErrFactorNotFound error = &missing{"second factor not found"}
+
+func factorLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewFactor(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	return Life{Who: v.Who(), Epoch: v.Epoch(), Lasts: true, Until: v.ExpiresAt(), Kept: v.ExpiresAt(), Newest: v.UsedAt()}, nil
+}
+
+// factorRules are the Rules of Factors.
+type factorRules struct{}
+
+func (factorRules) facts(key, value []byte) (Object, error) {
+	f, err := codec.DecodeFactor(key, value)
+	credential := any(nil)
+	if p, err := codec.DecodePasskey(f.Passkey); err == nil {
+		credential = Object{{"id", p.CredentialID}, {"aaguid", p.AAGUID[:]}, {"transports", p.Transports}}
+	}
+	return Object{
+		{"type", factorTypes[f.Type]}, {"name", f.Name}, {"confirmed", Confirmed(&f)}, {"last_used_at", Instant(f.UsedAt)},
+		{"codes_left", int64(len(f.Codes) / len(f.Hash))}, {"credential", credential},
+	}, err
+}
+
+// check is in check_factors.go: the loss of a factor opens an account.
+func (factorRules) check(_ *Tx, c inspector, m member, value []byte) error { return c.factor(m, value) }
+
+// factorTypes are the names of types of factors.
+var factorTypes = map[uint8]string{FactorTOTP: "totp", FactorRecovery: "recovery codes", FactorPasskey: "passkey", FactorLost: "lost"}
 
 // Types of factors, as stored. Any other type is of a later program, whose user
 // is asked for a factor that this one cannot verify.
@@ -292,4 +344,34 @@ func (tx *Tx) RewindFactor(f codec.Factor, wall int64) (removed bool, err error)
 	}
 	f.Counter = max(f.Counter, factor.Step(wall)+1)
 	return false, tx.PutOwned(Factors, f.Key, f.Append(nil))
+}
+
+// within: a list of codes, or a factor that waits.
+func (factorRules) within() int { return 1 }
+
+// surplus returns the records by which a user has more than may be: lists
+// of recovery codes and factors that wait, all but the newest of each. Confirmed
+// factors above the bound stay: a user is given no more, and loses none.
+func (factorRules) surplus(tx *Tx, userID string) (keys []codec.OwnedKey, err error) {
+	var all FactorSet
+	err = tx.ScanOwner(SpaceFactors, tx.Owner(userID), 0, func(key codec.OwnedKey, value []byte) error {
+		if f, err := codec.DecodeFactor(key[:], value); err == nil && f.UserID == userID {
+			all = append(all, f) // the others are reported where the space is walked
+		}
+		return nil
+	})
+	codes, waiting := false, false
+	for i := len(all) - 1; i >= 0; i-- {
+		more := &waiting
+		if f := &all[i]; f.Type == FactorRecovery {
+			more = &codes
+		} else if isFactor(f) {
+			continue
+		}
+		if *more {
+			keys = append(keys, all[i].Key)
+		}
+		*more = true
+	}
+	return keys, err
 }

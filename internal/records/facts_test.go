@@ -54,34 +54,34 @@ func TestEveryFieldIsExportedOrWithheld(t *testing.T) {
 	}
 	each(codec.Session{Key: key, UserID: "u", ActiveUntil: later, IdleUntil: later, AbsoluteUntil: later, AuthTime: at - 5, LastUsedAt: later}, func(r any) string {
 		s := r.(codec.Session)
-		return export(facts(Sessions, key[:], s.Append(nil)))
+		return export(Sessions.Rules.facts(key[:], s.Append(nil)))
 	})
 	each(codec.Family{Key: key, UserID: "u", IdleUntil: later, AbsoluteUntil: later, AuthTime: at - 5, RotatedAt: later, RevokedAt: codec.Never}, func(r any) string {
 		f := r.(codec.Family)
-		return export(facts(Families, key[:], f.Append(nil)))
+		return export(Families.Rules.facts(key[:], f.Append(nil)))
 	})
 	each(codec.OneTimeToken{Key: key, UserID: "u", ExpiresAt: later}, func(r any) string {
 		o := r.(codec.OneTimeToken)
-		return export(facts(OneTimeTokens, key[:], o.Append(nil)))
+		return export(OneTimeTokens.Rules.facts(key[:], o.Append(nil)))
 	})
 	each(codec.Event{Key: key, UserID: "u", Kind: uint16(EventLogIn), Actor: uint8(ByLibrary), Count: 2, Last: later}, func(r any) string {
 		e := r.(codec.Event)
-		return export(facts(Events, key[:], e.Append(nil)))
+		return export(Events.Rules.facts(key[:], e.Append(nil)))
 	})
 	each(codec.Device{Key: key, UserID: "u", LastUsedAt: later, ExpiresAt: later, TrustedUntil: later}, func(r any) string {
 		d := r.(codec.Device)
-		return export(facts(Devices, key[:], d.Append(nil)))
+		return export(Devices.Rules.facts(key[:], d.Append(nil)))
 	})
 	each(codec.APIKey{Key: key, UserID: "u", ExpiresAt: later, LastUsedAt: codec.Never}, func(r any) string {
 		k := r.(codec.APIKey)
-		return export(facts(APIKeys, key[:], k.Append(nil)))
+		return export(APIKeys.Rules.facts(key[:], k.Append(nil)))
 	})
 	each(codec.Factor{Passkey: (&codec.Passkey{CredentialID: []byte("id")}).Append(nil), Key: key, UserID: "u", ExpiresAt: codec.Never, UsedAt: later}, func(r any) string {
 		f := r.(codec.Factor)
 		if f.Codes != nil {
 			f.Codes = make([]byte, 32)
 		}
-		return export(facts(Factors, key[:], f.Append(nil)))
+		return export(Factors.Rules.facts(key[:], f.Append(nil)))
 	})
 	each(codec.User{ID: "u", CreatedAt: at}, func(r any) string {
 		u := r.(codec.User)

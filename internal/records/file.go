@@ -102,16 +102,6 @@ func (f *File) UseOwners(k codec.OwnerKey) error {
 // records.
 func (f *File) Owner(userID string) codec.Owner { return f.owners.Of(userID) }
 
-// OwnedNames returns the names of the spaces of kinds and others, sorted.
-func OwnedNames(others []string) []string {
-	names := slices.Clone(others)
-	for _, k := range Kinds {
-		names = append(names, Spaces[k.Space].Name)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
 // UseOwned makes cascades go through the owned spaces of the file, which may
 // be of a later program. It returns all spaces of the file.
 func (f *File) UseOwned(names []string) []kv.SpaceSpec {
@@ -163,16 +153,6 @@ func (f *File) meta(r kv.Reader, key string) ([]byte, error) {
 // Application is the application name in each file of this library.
 const Application = "snib"
 
-// WriteMeta writes all records of the space meta, with a new key for owners.
-func (f *File) WriteMeta(w kv.Tx, format codec.Format, state codec.State, declared codec.Declarations) error {
-	format.Application, format.Version, format.MinReader = Application, codec.FormatVersion, codec.FormatVersion
-	owners, err := f.NewOwnerKey()
-	if err != nil {
-		return err
-	}
-	return putMeta(w, format, state, declared, owners, codec.OwnedSpaces{Names: OwnedNames(nil)})
-}
-
 func putMeta(w kv.Tx, format codec.Format, state codec.State, declared codec.Declarations, owners codec.OwnerKey, spaces codec.OwnedSpaces) error {
 	for _, record := range []struct {
 		key   string
@@ -200,4 +180,49 @@ func CheckFormat(format codec.Format) error {
 		return fmt.Errorf("format %d: %w", format.Version, ErrNewerFormat)
 	}
 	return nil
+}
+
+// A Foresight lists the probable reads of a write, as far as its arguments tell.
+// An engine that is far away fetches it in the trip of the first read.
+type Foresight struct {
+	Refs  []kv.Ref
+	New   []kv.Ref    // keys to put if absent, such as an identity
+	User  string      // whose record, and records in Owned, are read
+	Owner codec.Owner // the same, where only a key is known
+	Owned []kv.Space
+	All   bool // all owned records are removed
+}
+
+// Foresee tells a far engine the reads to come after the state.
+func (f *File) Foresee(r kv.Reader, x Foresight) {
+	far, ok := kv.As[kv.Wanter](r)
+	if !ok {
+		return
+	}
+	head := codec.PositionKey(codec.OutboxHeadKey)
+	refs := append([]kv.Ref{{Space: SpaceMeta, Key: []byte(codec.KeyState)}, {Space: SpaceOutbox, Key: head[:]}}, x.Refs...)
+	if x.User != "" {
+		refs = append(refs, kv.Ref{Space: SpaceUsers, Key: []byte(x.User)})
+		x.Owner = f.Owner(x.User)
+	}
+	if claimer, ok := kv.As[kv.Claimer](r); ok {
+		claimer.Claim(x.New)
+	} else {
+		refs = append(refs, x.New...)
+	}
+	far.Want(refs)
+	ranges, ok := kv.As[kv.ScanWanter](r)
+	if !ok || x.Owner == (codec.Owner{}) {
+		return
+	}
+	if x.All {
+		x.Owned = append(append([]kv.Space{}, f.Owned...), SpaceQuarantine)
+		if d := f.Declared.Load(); d != nil && len(d.Owned) > 0 {
+			far.Want([]kv.Ref{{Space: SpaceLeaving, Key: []byte(x.User)}})
+		}
+	}
+	for _, space := range x.Owned {
+		from, to := x.Owner.AppendRange(nil)
+		ranges.WantScan(space, from, to, 0)
+	}
 }

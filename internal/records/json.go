@@ -9,8 +9,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // JSON as an export needs it, without reflection, which every program would
@@ -98,4 +100,48 @@ func Instant(ms int64) any {
 		return nil
 	}
 	return clock.Time(ms)
+}
+
+// methods are the names of the bits of codec.Session.Methods.
+var methods = []string{"password", "one-time token", "provider", "totp", "recovery code", "passkey", "trusted device"}
+
+func methodNames(bits uint16) []any {
+	names := []any{}
+	for i, name := range methods {
+		if bits&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// linked is the id of another record of the same owner, or null.
+func linked(k token.Kind, key codec.OwnedKey, id codec.OwnID) any {
+	if id.IsZero() {
+		return nil
+	}
+	return k.ID(key.With(id))
+}
+
+func exportedAttributes(raw string) any { return attributesOf(&codec.User{Attributes: raw}) }
+
+// texts is a list of texts, empty for nil.
+func texts(list []string) []any {
+	out := []any{}
+	for _, s := range list {
+		out = append(out, s)
+	}
+	return out
+}
+
+// attributesOf decodes those of a record, which were checked when it was read.
+func attributesOf(u *codec.User) map[string]any {
+	if u.Attributes == "" {
+		return map[string]any{}
+	}
+	m, err := codec.DecodeAttributes(u.Attributes)
+	if err != nil || m == nil {
+		return map[string]any{}
+	}
+	return m
 }

@@ -25,7 +25,7 @@ func TestEverySpaceHasItsKind(t *testing.T) {
 	all := slices.DeleteFunc(slices.Clone(Spaces), func(s kv.SpaceSpec) bool { return s.Shadow })
 	for i, s := range all {
 		if n := of[kv.Space(i)]; n != 1 {
-			t.Errorf("space %s is of %d kinds, want 1: give its records a row in Kinds (kinds.go), or name it in Shared if it belongs to no user", s.Name, n)
+			t.Errorf("space %s is of %d kinds, want 1: give its records a row, and the row its place in Kinds (kinds.go), or name it in Shared if it belongs to no user", s.Name, n)
 		}
 	}
 	if len(of) != len(all) {
@@ -43,6 +43,9 @@ func TestEveryKindSaysEverything(t *testing.T) {
 			if name := v.Type().Field(i).Name; v.Field(i).IsZero() && !optional[name] && !(k.History && name == "Ends") {
 				t.Errorf("kind %q does not say its %s", k.Title, name)
 			}
+		}
+		if !IsMissing(k.Missing) {
+			t.Errorf("the error Missing of kind %q must be a missing: a record that is gone would pass for trouble", k.Title)
 		}
 		if k.History {
 			if k.Ends != 0 || k.UsedOnce || k.Refuses || k.Bound != nil {

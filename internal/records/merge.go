@@ -311,7 +311,7 @@ func (tx *Tx) moveEvents(userID string, events []codec.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	tooMany, err := tx.excessEvents(owner)
+	tooMany, err := tx.surplusEvents(userID)
 	if err != nil {
 		return err
 	}

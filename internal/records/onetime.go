@@ -4,12 +4,58 @@ import (
 	"errors"
 
 	"github.com/snibdb/snib/codec"
+	"github.com/snibdb/snib/internal/token"
+	"strings"
 )
 
-// Bounds of the one-time tokens of one user and one purpose.
+// OneTimeTokens is the kind of one-time tokens.
+var OneTimeTokens = &Kind{
+	Title: "one-time token", Space: SpaceOneTime, Token: token.OneTime,
+	Most: MaxOneTimeTokens, Refuses: true,
+	Invariant: 12,
+	Ends:      PasswordChanges | PasswordReset | UserDisabled | IdentityMoves | SessionsRevoked | RefreshTokensRevoked | EpochRaised | FactorsChange | FactorsReset,
+	UsedOnce:  true,
+	Merge:     MergeEnds,
+	Missing:   ErrInvalidOneTimeToken,
+	Life:      oneTimeLife,
+	Rules:     oneTimeRules{},
+}
+
+// ErrInvalidOneTimeToken: there is no such record.
+var ErrInvalidOneTimeToken error = &missing{"invalid one-time token"}
+
+func oneTimeLife(key, value []byte) (Life, error) {
+	v, err := codec.ViewOneTimeToken(key, value)
+	if err != nil {
+		return Life{}, err
+	}
+	return Life{Who: v.Who(), Epoch: v.Epoch(), Until: v.ExpiresAt(), Kept: v.ExpiresAt()}, nil
+}
+
+// oneTimeRules are the Rules of OneTimeTokens.
+type oneTimeRules struct{}
+
+func (oneTimeRules) facts(key, value []byte) (Object, error) {
+	o, err := codec.DecodeOneTimeToken(key, value)
+	if strings.HasPrefix(o.Purpose, "snib:") {
+		o.Data = nil // the library's own, which may be the hash of a code
+	}
+	return Object{{"purpose", o.Purpose}, {"expires_at", Instant(o.ExpiresAt)}, {"data", o.Data}}, err
+}
+
+func (oneTimeRules) check(*Tx, inspector, member, []byte) error { return nil } // no content but what decodes
+
+// OneTimeToken returns the one-time token under key, live or dead, or
+// ErrInvalidOneTimeToken.
+func (tx *Tx) OneTimeToken(key codec.OwnedKey) (codec.OneTimeToken, error) {
+	return OwnedRecord(tx, OneTimeTokens, key, codec.DecodeOneTimeToken)
+}
+
+// Bounds of the one-time tokens of one user.
 const (
+	MaxOneTimeTokens     = 32
 	MaxOneTimePerPurpose = 3
-	OneTimeInterval      = 60_000 // milliseconds between two
+	OneTimeInterval      = 60_000 // milliseconds between two of a purpose
 )
 
 // OneTimeLive reports whether a token can be used, for its user's record as it

@@ -8,8 +8,8 @@ import (
 	"sort"
 
 	"github.com/snibdb/snib/codec"
-	"github.com/snibdb/snib/internal/clock"
 	"github.com/snibdb/snib/internal/kv"
+	"github.com/snibdb/snib/internal/token"
 )
 
 // Records that belong to a user lie under keys that begin with the user's
@@ -44,7 +44,7 @@ func (tx *Tx) PutOwned(k *Kind, key codec.OwnedKey, record []byte) error {
 // DeleteOwned removes records of a kind.
 func (tx *Tx) DeleteOwned(k *Kind, keys ...codec.OwnedKey) error {
 	for _, key := range keys {
-		if k == Factors {
+		if k.Space == SpaceFactors {
 			if err := tx.forgetPasskeys(key.Owner(), key); err != nil {
 				return err
 			}
@@ -73,6 +73,45 @@ func (tx *Tx) deleteOwner(space kv.Space, owner codec.Owner) error {
 	return tx.doom(err)
 }
 
+// deleteOwned removes everything that belongs to a user: records of every kind,
+// also of kinds that a later program has added to the file, and the quarantined
+// ones. It reads nothing.
+func (tx *Tx) deleteOwned(userID string) error {
+	owner := tx.Owner(userID)
+	for _, space := range tx.ownedAndQuarantine() {
+		if err := tx.deleteOwner(space, owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteRemains is deleteOwned for a user who is missing, or new under an id of
+// the past. It writes only if there is something left.
+func (tx *Tx) DeleteRemains(userID string) error {
+	if !token.ValidUserID(userID) {
+		return nil
+	}
+	owner := tx.Owner(userID)
+	from, to := owner.AppendRange(nil)
+	for _, space := range tx.ownedAndQuarantine() {
+		left := false
+		err := tx.R.Scan(space, from, to, 1, func(_, _ []byte) error { left = true; return nil })
+		if err == nil && left {
+			err = tx.deleteOwner(space, owner)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownedAndQuarantine are the spaces in which an owner has a range.
+func (tx *Tx) ownedAndQuarantine() []kv.Space {
+	return append(tx.Owned[:len(tx.Owned):len(tx.Owned)], SpaceQuarantine)
+}
+
 // OwnedValue returns the value of a record, for a view that is given tx.Key as
 // its key; k.Missing if there is no record. It is valid until the next write.
 func (tx *Tx) OwnedValue(k *Kind, key codec.OwnedKey) ([]byte, error) {
@@ -95,35 +134,6 @@ func OwnedRecord[T any](tx *Tx, k *Kind, key codec.OwnedKey, decode func(key, va
 		return zero, tx.Damaged(k.Space, err)
 	}
 	return out, nil
-}
-
-// Session returns a view of the session under key, in any state, or
-// ErrInvalidSession. It is valid until the next write.
-func (tx *Tx) Session(key codec.OwnedKey) (codec.SessionView, error) {
-	value, err := tx.OwnedValue(Sessions, key)
-	if err != nil {
-		return codec.SessionView{}, err
-	}
-	v, err := codec.ViewSession(tx.Key, value)
-	if err != nil {
-		return codec.SessionView{}, tx.Damaged(SpaceSessions, err)
-	}
-	return v, nil
-}
-
-// Family returns the refresh family under key, in any state, or
-// ErrInvalidRefreshToken.
-func (tx *Tx) Family(key codec.OwnedKey) (codec.Family, error) {
-	return OwnedRecord(tx, Families, key, codec.DecodeFamily)
-}
-
-// Revoked reports whether a family is a tombstone.
-func Revoked(f *codec.Family) bool { return f.RevokedAt != clock.Never }
-
-// OneTimeToken returns the one-time token under key, live or dead, or
-// ErrInvalidOneTimeToken.
-func (tx *Tx) OneTimeToken(key codec.OwnedKey) (codec.OneTimeToken, error) {
-	return OwnedRecord(tx, OneTimeTokens, key, codec.DecodeOneTimeToken)
 }
 
 // ScanOwner visits the records of an owner in a space in order of time, at most

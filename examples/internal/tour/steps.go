@@ -324,6 +324,6 @@ func (t *tour) check() error {
 	}
 	t.title("check", "every record, checksum and index verified: %d problems;", report.Found)
 	t.say("%d users, %d sessions, %d refresh tokens, %d one-time tokens",
-		report.Users, report.Sessions, report.RefreshTokens, report.OneTimeTokens)
+		report.Users, report.Records["sessions"], report.Records["refresh_families"], report.Records["one_time_tokens"])
 	return nil
 }

@@ -49,7 +49,7 @@ func (l *lab) repair() {
 	}
 	report, err := b.Check(l.ctx)
 	l.fine(err)
-	if report.Users != 30 || report.Passwords != 30 || report.Sessions != 30 {
+	if report.Users != 30 || report.Passwords != 30 || report.Records["sessions"] != 30 {
 		l.Errorf("counted %+v", report)
 	}
 	repaired, err := a.Repair(l.ctx)
