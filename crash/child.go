@@ -15,13 +15,13 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// The child process runs a workload and says on its standard output, one line
-// and one write each, what it is about to do and what was acknowledged. In a
-// trace of its system calls the lines stand among the writes and syncs of the
-// database, so that what came before what is not a matter of belief.
+// The child process runs a workload and announces each operation and each
+// acknowledgement on its standard output, one line and one write each. In a trace
+// of its system calls the lines stand among the writes and syncs of the database,
+// so the trace proves their order.
 //
 //	begin LANE N NAME    operation N of a lane is about to be called
-//	state LANE N TEXT    what the lane's part of the file is once N is done
+//	state LANE N TEXT    the lane's part of the file once N is done
 //	ack LANE N           it has returned nil
 //	fail LANE N ERROR    it has returned an error of this kind
 //
@@ -35,11 +35,11 @@ type job struct {
 	Seed   uint64
 	Ops    int    // operations, of each lane
 	First  int    // number of the first damaged file
-	Lanes  int    // users who are worked on at once
+	Lanes  int    // users worked on at once
 	Mutant string // a mistake to be found: "nosync", "ackfirst", "half", "plain", or the name of a plant
 	Golden string // the file of format 1 to begin with
 	Only   string // the one operation of the workload to do, if not all
-	Said   string // the file of what earlier children have said
+	Said   string // the file with the output of earlier children
 
 	program string // that is the child; "" is this one
 }
@@ -91,7 +91,7 @@ func (j job) environ() []string {
 // say writes a line with one system call.
 func say(format string, args ...any) {
 	if _, err := os.Stdout.WriteString(fmt.Sprintf(format, args...) + "\n"); err != nil {
-		os.Exit(2) // nobody listens any more
+		os.Exit(2) // the parent no longer listens
 	}
 }
 
@@ -178,7 +178,7 @@ func (s *sequence) reopen(o *snib.Options) error {
 	return s.open(o)
 }
 
-// step does an operation and those that come before it.
+// step does the operations that must precede op, then op.
 func (s *sequence) step(op operation) error {
 	for _, op := range op.all() {
 		if err := s.one(op); err != nil {
@@ -219,7 +219,7 @@ func (s *sequence) one(op operation) error {
 	return s.done()
 }
 
-// done says what the file holds, and that it was acknowledged.
+// done reports the content of the file and acknowledges the operation.
 func (s *sequence) done() error {
 	text, err := s.look()
 	if err != nil {
@@ -259,7 +259,7 @@ const shadow = "shadow"
 // second or a minute after they were made.
 const guesses = codec.SpaceThrottle
 
-// noShadow looks whether Open has removed what a crash left of them.
+// noShadow returns an error if Open has not removed the remains of an index build.
 func noShadow(db *snib.DB) (string, error) {
 	return "", db.View(ctx, func(tx *snib.Tx) error {
 		if tx.Bolt().Bucket([]byte(records.Bucket)).Bucket([]byte(shadow)) != nil {

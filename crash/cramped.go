@@ -98,7 +98,8 @@ type cramped struct {
 	closed        bool   // the handle closed itself
 }
 
-// runCramped runs a child with so many MiB left and looks at what it left.
+// runCramped runs a child with so many MiB of address space left and checks its
+// database.
 func runCramped(mib, users int) (c cramped, err error) {
 	dir, err := tempDir("snib-cramped-*", "")
 	if err != nil {

@@ -23,8 +23,8 @@ type crashRun struct {
 }
 
 // crashStates runs the workload in a traced child and looks at every state
-// that a crash could have left. err is what the child or the trace went wrong
-// by, or the first state that is not as it must be.
+// that a crash could have left. It returns the failure of the child or the trace,
+// or the first state that breaks a promise.
 func crashStates(r crashRun) (*explorer, error) {
 	dir, err := tempDir("snib-crash-*", "")
 	if err != nil {
@@ -80,7 +80,7 @@ func crashStates(r crashRun) (*explorer, error) {
 	return x, x.oracle.unheard()
 }
 
-// inspector returns one that finds what is compared after a job.
+// inspector returns the inspector for the database of a job.
 func (j job) inspector() *inspector {
 	in := &inspector{looks: map[string]func(*snib.DB) (string, error){}}
 	switch j.Kind {

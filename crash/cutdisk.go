@@ -11,9 +11,9 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// A recorded disk is a directory of two files, served by this process: under
-// "disk" the bytes of a disk for a loop device, and "said", where a child says
-// what it does. Every write and flush of the disk and every line is recorded,
+// A recorded disk is a directory of two files, served by this process: "disk"
+// has the bytes of a disk for a loop device, and "said" takes the lines of a
+// child. Every write and flush of the disk and every line is recorded,
 // in the order in which the kernel asked for it.
 type recordedDisk struct {
 	mu     sync.Mutex

@@ -123,8 +123,8 @@ func entryOf(b []byte, rng *rand.Rand) []byte {
 	return b
 }
 
-// bucketOf flips a bit in what says where the buckets of a page are, in their names or
-// in what leads to their trees: at the root, or among the spaces.
+// bucketOf flips a bit of a bucket, at the root or among the spaces: in the header of
+// its entry, in its name or in the number of its root page.
 func bucketOf(b []byte, rng *rand.Rand) []byte {
 	meta := page(b, 0)
 	if other := page(b, 1); binary.NativeEndian.Uint64(other[64:]) > binary.NativeEndian.Uint64(meta[64:]) {
@@ -194,8 +194,8 @@ func turned(b []byte, rng *rand.Rand) []byte {
 	return b
 }
 
-// aged puts what a page held once, and is still there as a free one, in the
-// place of a page in use.
+// aged overwrites a page with another leaf. That may be its own earlier version,
+// still present in a free page.
 func aged(b []byte, rng *rand.Rand) []byte {
 	for range 200 {
 		from, to := 2+rng.IntN(pages(b)-2), 2+rng.IntN(pages(b)-2)

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// The model of a disk. What a successful fsync or fdatasync covered is there
-// after a crash; of what was written since, any part may be there, whole or
-// torn. That is less than any file system promises, with one exception: of
-// changes to a directory, those that came first are there first.
+// The model of a disk. A write that a successful fsync or fdatasync covered
+// survives a crash; of later writes any part may survive, whole or torn. That is
+// less than any file system promises, with one exception: changes to a directory
+// reach the disk in their order.
 //
 // Not in the model: a disk that lies about a sync, sectors that are damaged
 // when the power goes, and metadata such as modes.
@@ -67,9 +67,9 @@ type disk struct {
 	dir     string
 	names   map[string]*inode // as the running program sees them
 	durable map[string]*inode // as they are after a crash, at least
-	pending []entry           // what a sync of the directory makes durable
+	pending []entry           // changes that a sync of the directory makes durable
 
-	open map[string]*call // by process: what has begun and not ended
+	open map[string]*call // by process: calls that have begun and not ended
 }
 
 // call is a system call that has begun.
@@ -77,7 +77,7 @@ type call struct {
 	*event
 	file    *inode
 	change  *change
-	covers  []*change // what a sync will have made durable
+	covers  []*change // changes that a sync will have made durable
 	entries int       // likewise
 }
 

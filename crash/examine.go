@@ -11,12 +11,12 @@ import (
 // The outcomes of damaged files; every copy has one of these.
 const (
 	refused  = "refused"  // Open said that it is damaged, or not ours
-	detected = "detected" // opened, and what met the damage said so, or Check
-	unseen   = "absent"   // something looked absent until Check, which told
+	detected = "detected" // opened; a call that met the damage reported it, or Check did
+	unseen   = "absent"   // something looked absent, and Check reported damage
 	sound    = "correct"  // everything is there and right
-	outlived = "outlived" // keys out of order in a leaf hid sessions from what ends a user's; Check told
+	outlived = "outlived" // keys out of order hid sessions from a revocation; Check reported it
 	reverted = "reverted" // as an older page had it, sound and unnoticed
-	wrong    = "WRONG"    // what must never be
+	wrong    = "WRONG"    // must never happen
 )
 
 // an examination of one damaged file.
@@ -32,7 +32,7 @@ type examination struct {
 	revived int  // tokens accepted that were ended
 }
 
-// examine opens a file and uses it in every way, and says what it came to.
+// examine opens a file, uses it in every way and returns a verdict.
 // older says that an older page may stand in the place of a newer one: each is
 // sound, and nothing in the file tells them apart.
 func examine(path string, t *truth, older bool) (verdict, detail string) {
@@ -91,7 +91,7 @@ func (e *examination) met(err error) {
 	}
 }
 
-// user compares a user who was found.
+// user compares the user that a call returned with p.
 func (e *examination) user(p *person, u snib.User, err error, by string) {
 	if err != nil {
 		e.met(err)
@@ -145,7 +145,7 @@ func (e *examination) read() {
 	}
 }
 
-// lists looks at what a user is said to have.
+// lists checks the lists of a user's sessions and refresh tokens.
 func (e *examination) lists(p *person) {
 	sessions, err := e.db.ListUserSessions(ctx, p.ID)
 	if err != nil {
@@ -179,8 +179,7 @@ func (e *examination) refuse(token string, older bool) {
 	}
 }
 
-// write uses the file as if nothing were wrong, and sees that who is shut out
-// stays out.
+// write changes the file as if nothing were wrong, and checks that revocations hold.
 func (e *examination) write() {
 	for i := range min(len(e.truth.Users), 48) { // each is a commit
 		p := &e.truth.Users[i]
@@ -231,8 +230,8 @@ func (e *examination) write() {
 	}
 }
 
-// out tries what was p's and has ended. A range of keys is not found whole in a
-// leaf whose keys are out of order: that is known, if Check says so.
+// out tries p's tokens after a revocation. In a leaf whose keys are out of order, a
+// range of keys is not found whole: a known limit, accepted if Check reports it.
 func (e *examination) out(p *person, by string) {
 	alive := 0
 	for _, token := range append(p.Sessions, p.Refresh) {

@@ -14,11 +14,11 @@ import (
 )
 
 // Faults: system calls fail, one here and one there, and the workload goes on
-// as a program should. The trace tells which call it was, the child what snib
-// said and what the file held then; the two are compared.
+// as a program should. The trace names the failed call, the child reports the
+// error and the content of the file; the two are compared.
 
-// kinds are how an operation can end, by its error. What the workload could
-// not know, such as that a user is gone after all, is "refused".
+// kinds are how an operation can end, by its error. An answer that the workload
+// could not foresee, such as ErrUserNotFound, is "refused".
 const (
 	isFull    = "full"    // ErrFull: nothing written, nothing lost
 	isUnknown = "unknown" // ErrUnknown, and ErrClosed ever after: may be written
@@ -49,7 +49,7 @@ func kindOf(err error) string {
 
 func init() { jobs["faults"] = faults }
 
-// faults runs the workload and tries again what failed. It says
+// faults runs the workload and retries each failed operation. It says
 //
 //	fail LANE N KIND      as in child.go, an operation failed
 //	found LANE N TEXT     the content of the file then
@@ -130,8 +130,8 @@ func (s *sequence) insist(op operation) error {
 	return fmt.Errorf("failed %d times", tries)
 }
 
-// replays is how often an operation was run again, such as those that had shared a
-// commit which failed with one in the background.
+// replays is how often an operation was run again, for example after it shared a
+// commit that a background write made fail.
 func (s *sequence) replays() (int64, error) {
 	stats, err := s.work.db.Stats(ctx)
 	return stats.Replays, err
@@ -150,8 +150,8 @@ func (s *sequence) look() (string, error) {
 	return contents(s.work.db)
 }
 
-// recover is what a program does after ErrUnknown: nothing works any more, so
-// it opens the file again and looks.
+// recover opens the file again after ErrUnknown, as a program must: until then
+// every call returns ErrClosed.
 func (s *sequence) recover() error {
 	if _, err := s.work.db.GetUser(ctx, "u"); !errors.Is(err, snib.ErrClosed) {
 		return fmt.Errorf("a read after ErrUnknown: %w", err)
@@ -168,8 +168,8 @@ func (s *sequence) reopenAnyhow(*snib.Options) error {
 	return s.openAnyhow()
 }
 
-// openAnyhow opens the database as often as it takes. What fails leaves no
-// file or the whole of one.
+// openAnyhow retries Open while system calls fail. A failed Open leaves no file or
+// a whole one.
 func (s *sequence) openAnyhow() error {
 	for range tries {
 		o := s.work.options()
@@ -187,7 +187,7 @@ func (s *sequence) openAnyhow() error {
 	return fmt.Errorf("could not be opened %d times", tries)
 }
 
-// asides says what only the logger is told.
+// asides reports the failures that only the logger is told.
 type asides struct{ slog.Handler }
 
 // Enabled implements slog.Handler.
@@ -292,10 +292,10 @@ type audit struct {
 	failed []string          // calls made to fail since the last line
 	kind   string            // how the last operation failed
 	asides int               // since the last operation ended
-	unsaid []unsaid          // what no operation has told; an aside may come
+	unsaid []unsaid          // failures that no operation has reported; an aside may come
 }
 
-// unsaid is a failure in an operation that has told of none.
+// unsaid is a failure that its operation has not reported.
 type unsaid struct {
 	n   int // of the operation
 	err error
@@ -338,7 +338,7 @@ func (a *audit) hear(line string) error {
 		return a.judgeFound(found)
 	case "ack":
 		a.oracle.hear(line)
-		// What fails at Open is tried again.
+		// A call that fails at Open is tried again.
 		if len(a.failed) > 0 && a.asides == 0 && !strings.Contains(l.names[l.begun], "Open") {
 			a.unsaid = append(a.unsaid, unsaid{l.begun, fmt.Errorf("%s failed in operation %d, %s, and nothing was said", a.failed, l.begun, l.names[l.begun])})
 		}

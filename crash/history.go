@@ -15,9 +15,9 @@ import (
 
 // Histories: several clients work on the same users at once, and every call
 // must look as if it had happened at one moment between its beginning and its
-// return. A child says when each call begins and what it returned; porcupine
-// looks for an order of the calls that a small model of an account
-// (history_model.go), written from the documentation, agrees with.
+// return. A child announces each call and each answer; porcupine looks for an
+// order of the calls that a small model of an account (history_model.go), written
+// from the documentation, agrees with.
 //
 //	call N JSON    call N is about to be made
 //	ret N JSON     it has returned
@@ -81,7 +81,7 @@ type exchange struct {
 	from, to int
 }
 
-// parseHistory reads what one child after the other has said. Calls without a
+// parseHistory reads the output of one child after the other. Calls without a
 // return end after everything else.
 func parseHistory(output string) ([]*exchange, error) {
 	var all []*exchange
@@ -162,7 +162,7 @@ func events(all []*exchange, user int) []porcupine.Event {
 	return list
 }
 
-// errInconclusive says that no order was found in time, and none excluded.
+// errInconclusive says that no order was found in time, and that one may exist.
 var errInconclusive = errors.New("the history could not be judged in time")
 
 // linearizable returns an error unless the calls on each user have an order

@@ -31,7 +31,7 @@ func ruleValidateKey(a *accountState, c *request, r *answer) string {
 }
 
 // ruleFactor raises the version with each of its three changes. Codes that were
-// lost with an answer are as good as none.
+// lost with an answer are never used.
 func ruleFactor(a *accountState, _ *request, r *answer) string {
 	switch {
 	case !a.there:

@@ -11,10 +11,10 @@ import (
 // is within its grace.
 type accountState struct {
 	there, disabled bool
-	password        string // "" is none
+	password        string // "" if the user has no password
 	version         uint64 // of the credentials; 0 is not known yet
 	sessions        []sessionState
-	hidden          int // sessions whose ids nobody was told, as the answer was lost
+	hidden          int // sessions whose ids were lost with the answer
 	families        []familyState
 	links           []string // ids of one-time tokens
 	keys            []string // ids of API keys
@@ -27,14 +27,14 @@ type sessionState struct{ id, token, family string }
 // A familyState is a family of refresh tokens, told by their texts.
 type familyState struct {
 	id, current, parent string
-	displaced           string // those that a restart replaced, each after a space
+	displaced           string // tokens that a restart replaced, each after a space
 	session             string
 	epoch               int  // the opening on which current was made
 	revoked             bool // for reuse, which is remembered
 	replaced            bool // its session has a token that its bearer got since
 }
 
-const lost = "?" // what a lost answer had
+const lost = "?" // an id or a token in a lost answer
 
 var accountModel = porcupine.Model{
 	Init: func() any { return &accountState{} },
@@ -63,9 +63,9 @@ func (a *accountState) equal(b *accountState) bool {
 		a.factor == b.factor && slices.Equal(a.keys, b.keys) && slices.Equal(a.codes, b.codes)
 }
 
-// rules say what each operation does and by which kind of answer it must end.
-// They change the account only if it happens. Answers that were lost are those
-// of calls that happened: one that did not comes after all others.
+// rules are the effect of each operation and the kind of answer that it must have.
+// They change the account only if the operation happens. A lost answer counts as
+// that of a call that happened: a call that did not comes after all others.
 var rules = map[string]func(a *accountState, c *request, r *answer) string{
 	"GetUser":                 ruleGetUser,
 	"ImportUser":              ruleImport,
@@ -102,7 +102,7 @@ var rules = map[string]func(a *accountState, c *request, r *answer) string{
 	"Factors.LogIn":           ruleLogInByCode,
 }
 
-const answerWrong = "wrong" // what no call returns
+const answerWrong = "wrong" // an answer that no call returns
 
 // saw compares the user that an answer shows.
 func (a *accountState) saw(r *answer) string {

@@ -8,8 +8,8 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// A historyOp is an operation of a history, how often it is drawn, and of what
-// it is drawn: see draw.
+// A historyOp is an operation of a history, its weight in drawOp, and the kind of
+// input that draw fills in.
 type historyOp struct {
 	often int
 	needs string

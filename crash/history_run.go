@@ -64,8 +64,7 @@ func (f *historyFigures) judge(output string) error {
 	return err
 }
 
-// history lets run have children work on a new database and judges what they
-// said.
+// history lets run have children work on a new database and judges their output.
 func (f *historyFigures) history(j job, run func(job) (string, error)) error {
 	dir, err := tempDir("snib-history-*", "")
 	if err != nil {

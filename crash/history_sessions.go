@@ -79,7 +79,7 @@ func ruleValidate(a *accountState, c *request, r *answer) string {
 	return a.saw(r)
 }
 
-// ruleList: all sessions, and as many more as nobody was told of.
+// ruleList: all known sessions, and as many more as are hidden.
 func ruleList(a *accountState, _ *request, r *answer) string {
 	if len(r.Sessions) != len(a.sessions)+a.hidden {
 		return answerWrong
@@ -206,7 +206,7 @@ func ruleCreateFamily(a *accountState, c *request, r *answer) string {
 		return kind
 	}
 	a.add(r.Session, r.token(0), r.Family)
-	if r.Family != "" { // else nobody can ever present it
+	if r.Family != "" { // else no client can ever present it
 		a.families = append(a.families, familyState{id: r.Family, current: r.token(1), session: r.Session, epoch: c.Epoch})
 		slices.SortFunc(a.families, func(x, y familyState) int { return strings.Compare(x.id, y.id) })
 	}
@@ -214,8 +214,8 @@ func ruleCreateFamily(a *accountState, c *request, r *answer) string {
 }
 
 // ruleRefresh: the current token gives the next, its parent the same answer
-// again, and every other token of the family is reuse. What the parent and
-// those that it displaced give after a restart is not judged.
+// again, and every other token of the family is reuse. After a restart, the answers
+// to the parent and to the tokens that it displaced are not judged.
 func ruleRefresh(a *accountState, c *request, r *answer) string {
 	f := a.family(c.Family)
 	switch {

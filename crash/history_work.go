@@ -28,7 +28,7 @@ const (
 	answerInvalid     = "invalid"     // the token or session was refused
 	answerReused      = "reused"      // ErrRefreshTokenReused
 	answerInput       = "input"       // ErrInvalidInput: the id exists
-	answerFactor      = "factor"      // ErrSecondFactor: the code was none, or not good
+	answerFactor      = "factor"      // ErrSecondFactor: the code is missing or wrong
 	answerPending     = "pending"     // ErrInvalidPending: the credentials have changed meanwhile
 	answerFailed      = "failed"      // by the system: it did not happen
 	answerUnknown     = "unknown"     // ErrUnknown: it may have happened
@@ -65,8 +65,8 @@ func answerOf(err error) string {
 	return answerFailed
 }
 
-// historyUser is what the clients have been told of a user, by the words of
-// the call that told.
+// historyUser is the clients' knowledge of a user, from the calls and their
+// answers.
 type historyUser struct {
 	versions, sessions, families, links, keys []request
 	passwords, codes                          []string
@@ -105,8 +105,8 @@ func (u *historyUser) learn(c *request, r *answer) {
 
 func init() { jobs["history"] = historyJob }
 
-// historyJob lets the clients work. A file at j.Said is what earlier children
-// have said on the same database.
+// historyJob runs the clients. A file at j.Said has the output of earlier children
+// on the same database.
 func historyJob(j job) error {
 	w := &historyWork{job: j}
 	said, err := os.ReadFile(j.Said)
@@ -129,7 +129,7 @@ func historyJob(j job) error {
 	return errors.Join(append(errs, w.db.Load().Close())...)
 }
 
-// historyWork is what the clients share.
+// historyWork is the state that the clients share.
 type historyWork struct {
 	job
 	db    atomic.Pointer[snib.DB]
@@ -140,7 +140,7 @@ type historyWork struct {
 	users [historyUsers]historyUser
 }
 
-// remember learns what an earlier child was told.
+// remember learns the answers that earlier children got.
 func (w *historyWork) remember(said string) error {
 	all, err := parseHistory(said)
 	for _, x := range all {
@@ -166,7 +166,7 @@ func (w *historyWork) open() (err error) {
 	return err
 }
 
-// again opens the file again after ErrUnknown, once for all who met it.
+// again opens the file again after ErrUnknown, once for all clients that met it.
 func (w *historyWork) again(closed *snib.DB) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -214,8 +214,8 @@ func sayJSON(word string, n int64, v any) error {
 	return err
 }
 
-// draw chooses a call of what is known of a user; ok is false if there is
-// nothing to make it with.
+// draw chooses a call and fills in its input from the knowledge of a user; ok is
+// false if that has no such input.
 func (w *historyWork) draw(rng *rand.Rand) (c request, db *snib.DB, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,15 +11,14 @@ import (
 	"time"
 )
 
-// killed is what a series of kills came to.
+// killed counts the kills of a series and their acknowledged operations.
 type killed struct {
 	kills, acked int
 }
 
 // killOnce starts a child that works on j.Lanes users at once, kills it at a
-// random moment and compares what the file holds with what was said. A kill
-// leaves the page cache as it is: this shows that locks, files and commits in
-// the works are survived, and nothing about syncs.
+// random moment and compares the file with the child's output. A kill leaves
+// the page cache as it is: this tests locks, files and unfinished commits, not syncs.
 func killOnce(j job, rng *rand.Rand, to *killed) error {
 	dir, err := tempDir("snib-kill-*", "")
 	if err != nil {
@@ -45,8 +44,7 @@ func killOnce(j job, rng *rand.Rand, to *killed) error {
 	return o.judge(in.look(j.Path))
 }
 
-// runAndKill returns what a child has said when it was killed, a while after
-// its first words.
+// runAndKill kills a child a while after its first output, and returns its output.
 func runAndKill(j job, after time.Duration) ([]byte, error) {
 	program, err := j.child()
 	if err != nil {

@@ -13,15 +13,14 @@ import (
 )
 
 // The second workload: several goroutines, each with a user of its own, whose
-// commits are shared. What a user's part of the file is after each operation
-// is known in advance, so that it is said before the operation begins, and a
-// child that is killed has said it.
+// commits are shared. The state of a user after each operation is known in advance
+// and announced before the operation begins, so a kill cannot hide it.
 
 func laneName(i int) string { return fmt.Sprintf("lane-%d", i) }
 
-// counts are what can be counted about one user.
+// counts are the countable state of one user.
 type counts struct {
-	row                int // the application's own, zero for none
+	row                int // the application's own, zero if there is no row
 	there              bool
 	value              int // of an attribute
 	identities         int
@@ -138,7 +137,7 @@ func lanes(j job, now time.Time) error {
 	return errors.Join(append(errs, db.Close())...)
 }
 
-// laneWork is what one goroutine knows of its user.
+// laneWork is one goroutine's knowledge of its user.
 type laneWork struct {
 	db      *snib.DB
 	name    string
@@ -175,7 +174,7 @@ func (l *laneWork) run(ops int) error {
 	return nil
 }
 
-// next draws an operation and returns what there will be after it.
+// next draws an operation and returns the counts after it.
 func (l *laneWork) next() (name string, after counts, do func() error) {
 	c := l.counts
 	switch n := l.rng.IntN(32); {

@@ -1,5 +1,5 @@
-// Command crash shows what a crash, a failing disk, a killed process and a
-// damaged file do to a database of snib. See README.md.
+// Command crash tests databases of snib against crashes, failing disks, killed
+// processes and damaged files. See README.md.
 //
 // It runs everything again and again with other seeds until the time is up or
 // something is found:
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// figures add up what was tried.
+// figures are the totals of all rounds.
 type figures struct {
 	rounds, operations, states, comparisons, faults, kills, files, cuts, calls int
 }

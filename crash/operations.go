@@ -259,7 +259,7 @@ func (w *work) told(op operation) error {
 	return err
 }
 
-// cascade does an operation on a full user and compares what it leaves.
+// cascade does an operation on a full user and compares the census after it.
 func (w *work) cascade(op operation) error {
 	before, err := w.counted()
 	if err != nil {

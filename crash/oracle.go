@@ -15,22 +15,22 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// facts are what is found in a file.
+// facts are the findings in a file.
 type facts struct {
 	absent  bool              // there is no file
 	problem error             // it does not open, or is not sound
 	found   map[string]string // by lane
 }
 
-// An oracle knows what a child was going to do and, while the trace is read,
-// how far it has come and told.
+// An oracle knows all operations of a child and, while the trace is read, how many
+// have begun and how many are acknowledged.
 type oracle struct {
 	lanes map[string]*lane
 	news  bool // the last line heard makes more states wrong
 }
 
-// A lane has done acked operations at least and begun at most. states[n] is
-// what its part of the file is after operation n.
+// A lane has done acked operations at least and begun at most. states[n] is its
+// part of the file after operation n.
 type lane struct {
 	acked, begun int
 	last         int // acknowledged by the end
@@ -39,8 +39,8 @@ type lane struct {
 	failed       map[int]string // how operations ended that were not acknowledged
 }
 
-// newOracle hears in advance what the child will have said, and then forgets
-// how far it came.
+// newOracle hears the child's whole output in advance, and then resets the progress
+// of each lane.
 func newOracle(output string) *oracle {
 	o := &oracle{lanes: map[string]*lane{}}
 	for line := range strings.Lines(output) {
@@ -91,7 +91,7 @@ func (o *oracle) hear(line string) {
 	}
 }
 
-// judge returns what is wrong with a file, now.
+// judge returns the fault of a file at this moment of the trace.
 func (o *oracle) judge(f *facts) error {
 	if f.problem != nil {
 		return f.problem
@@ -176,17 +176,17 @@ func recordsOf(text string) map[string]string {
 // An inspector looks into files. The directory should be in memory.
 type inspector struct {
 	dir   string
-	looks map[string]func(*snib.DB) (string, error) // what to find, by lane
+	looks map[string]func(*snib.DB) (string, error) // each returns the state of its lane
 
-	// raw is what to find in the lane "all" before snib opens the file, which
+	// raw asks for the state of the lane "all" before snib opens the file, which
 	// changes it.
 	raw bool
 
 	mend bool // the file may be damaged, and then Repair must help
 }
 
-// inspect opens an image of a file, checks it, finds what there is and writes
-// to it.
+// inspect opens an image of a file, checks it, reads the state of each lane and
+// writes to it.
 func (i *inspector) inspect(worker int, image []byte) *facts {
 	path := filepath.Join(i.dir, fmt.Sprintf("state-%d.snib", worker))
 	used := len(bytes.TrimRight(image, "\x00")) // most of a new file is not

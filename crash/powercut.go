@@ -15,7 +15,7 @@ import (
 
 // Power cuts of a real ext4. A child works on a database in a file system on a
 // loop device over a recorded disk. Then the power goes at any moment of the
-// record: what was flushed is on the disk, of the rest any part. The kernel
+// record: flushed writes are on the disk, of the rest any part. The kernel
 // replays the journal, and the database is opened, checked and compared.
 
 const cutDiskSize = 24 << 20
@@ -29,7 +29,7 @@ type cutRun struct {
 	leaveOut func(flush int) bool // the disk lies about these: to be found
 }
 
-// cutFigures is what a run came to.
+// cutFigures are the totals of a run.
 type cutFigures struct {
 	writes, flushes, pending int // recorded; not flushed at the cuts, in all
 	cuts, before, acked      int // made; before there was a file; operations acknowledged, in all
@@ -87,8 +87,7 @@ func powerCuts(r cutRun) (f cutFigures, err error) {
 	return f, c.cutAll()
 }
 
-// recordRun lets a child work on a new file system and returns what the disk
-// saw.
+// recordRun lets a child work on a new file system and returns the disk's record.
 func (r cutRun) recordRun(dir string, base []byte) (log []record, err error) {
 	served, mounted := filepath.Join(dir, "served"), filepath.Join(dir, "mounted")
 	if err := errors.Join(os.Mkdir(served, 0o700), os.Mkdir(mounted, 0o700)); err != nil {
@@ -130,7 +129,7 @@ type cutter struct {
 	run     cutRun
 	dir     string
 	log     []record
-	durable []byte // what is on the disk for certain
+	durable []byte // the content that survives a cut for certain
 	pending []record
 	oracle  *oracle
 	rng     *rand.Rand
@@ -209,7 +208,7 @@ func (c *cutter) pass(r *record) {
 	}
 }
 
-// cut draws what of the pending writes is on the disk, and looks.
+// cut draws the pending writes that are on the disk, and judges the result.
 func (c *cutter) cut() error {
 	image := bytes.Clone(c.durable)
 	likely, mode := c.rng.Float64(), c.rng.IntN(3)

@@ -11,8 +11,8 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// Two programs and one file: what happens to the lock when a process ends, is
-// killed, replaces itself, starts another program or forks.
+// Two programs and one file: the fate of the lock when a process ends, is killed,
+// replaces itself, starts another program or forks.
 
 func owned(j job) (*snib.DB, error) {
 	o := options(func() time.Time { return start })
@@ -26,8 +26,8 @@ func mark(db *snib.DB, n int) error {
 	return second(db.ImportUser(ctx, snib.UserImport{ID: snib.UserID(name), Provider: "github", Identifier: name}))
 }
 
-// owner opens the file, creates user j.First, says "open" and what then gives,
-// and waits for the end of its input, without which it never ends by itself.
+// owner opens the file, creates user j.First, says "open" and the result of then,
+// and keeps the file open until its input ends.
 func owner(j job, then func() (string, error)) error {
 	db, err := owned(j)
 	if err != nil {

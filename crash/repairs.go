@@ -15,7 +15,7 @@ import (
 
 func init() { jobs["repairs"] = cascades }
 
-// repair finds a user whom nobody can read.
+// repair removes a user whose record is unreadable.
 var repair = cascade(operation{name: "Repair", do: (*work).repair, before: []operation{fullVictim, hurtVictim}}, repairs)
 
 func (w *work) repair() error {
@@ -36,8 +36,8 @@ var hurtVictim = operation{name: "damage to a user", do: func(w *work) error {
 	})
 }}
 
-// rawContents is contents of a file that nobody has open, without snib. bbolt
-// panics on some damage.
+// rawContents is contents of a closed file, read without snib. bbolt panics on some
+// damage.
 func rawContents(path string) (text string, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

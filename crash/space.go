@@ -10,11 +10,10 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// Space runs out: of a file system, or of what a process may write.
+// Space runs out: in a file system, or under a process's limit on file sizes.
 
-// fillUp creates users in a database in dir until nothing more fits, sees that
-// nothing is lost and what still works, makes room by more and goes on with
-// the same handle.
+// fillUp creates users in a database in dir until it is full, and checks that reads
+// work and no user is lost. Then more makes room, and the same handle goes on.
 func fillUp(dir string, more func() error) (created int, err error) {
 	path := filepath.Join(dir, databaseName)
 	o := options(func() time.Time { return start })

@@ -29,10 +29,10 @@ type explorer struct {
 	seen  []*state // that are possible since the last sync
 
 	states int // rebuilt, in all
-	judged int // compared with what was acknowledged, in all
+	judged int // compared with the acknowledged operations, in all
 
-	// One file is looked at once: some sectors that are torn off hold what was
-	// there before, and a commit begins where the one before it ended.
+	// Equal images are inspected once: some torn-off sectors hold the same bytes as
+	// before, and a commit begins where the one before it ended.
 	mu        sync.Mutex
 	hashes    maphash.Seed
 	known     map[uint64]*facts
@@ -50,8 +50,8 @@ type state struct {
 // visit is for readTrace.
 func (x *explorer) visit(e *event) error {
 	if e.call == "write" && e.begin && strings.HasPrefix(e.args[0], "1<") {
-		// Said is what the call begins to say: the child can do nothing more
-		// before it returns.
+		// A line counts once its write begins: the child can do nothing more
+		// before the write returns.
 		x.oracle.hear(e.args[1])
 		if strings.HasPrefix(e.args[1], "begin all ") && strings.HasSuffix(strings.TrimSpace(e.args[1]), " "+fullVictim.name) {
 			x.prepared++
@@ -74,8 +74,8 @@ func (x *explorer) explore(grown bool) error {
 	files := x.disk.at(x.path)
 	file := files[len(files)-1]
 	if len(files) > 1 || file == nil {
-		// The directory is changing. Every file here is complete and synced,
-		// or this is what is to be found.
+		// The directory is changing. A file here that is not complete and synced
+		// is a mistake to be found.
 		x.seen, x.file = nil, nil
 		for _, f := range files {
 			if f == nil {
@@ -131,7 +131,7 @@ func (x *explorer) subsets(pending []*change, grown bool) (picks []pick) {
 		return p
 	}
 	all := some(func(int) bool { return true })
-	var under []pick // what of the others is there
+	var under []pick // selections of the other writes
 	full, samples := x.full, x.samples
 	if x.dull() {
 		full, samples = 1, 1
@@ -262,7 +262,7 @@ func (x *explorer) look(worker int, image []byte) *facts {
 
 func (x *explorer) judge() error { return x.judgeFrom(0) }
 
-// judgeFrom compares states with what has been acknowledged so far.
+// judgeFrom compares states with the operations acknowledged so far.
 func (x *explorer) judgeFrom(i int) error {
 	for _, s := range x.seen[i:] {
 		x.judged++

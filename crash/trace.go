@@ -14,9 +14,8 @@ import (
 	"strings"
 )
 
-// The system calls by which a program changes files. Those that the model of
-// the disk does not know are traced too, so that one that turns up is an error
-// and not a hole.
+// The system calls by which a program changes files. Calls that the model of the
+// disk does not know are traced too, so that each is an error and not a hole.
 const (
 	knownCalls   = "openat,pwrite64,write,ftruncate,fdatasync,fsync,linkat,unlinkat,renameat,renameat2,mmap"
 	unknownCalls = "open,creat,link,unlink,rename,pwritev,pwritev2,writev,truncate,fallocate,sync,syncfs,sync_file_range," +
@@ -38,7 +37,7 @@ type event struct {
 
 func (e *event) failed() bool { return strings.HasPrefix(e.ret, "-1 ") || e.ret == "?" }
 
-// number returns argument i, or zero if it is none.
+// number returns argument i, or zero if it is not a number.
 func (e *event) number(i int) int64 {
 	n, _ := strconv.ParseInt(e.args[i], 10, 64)
 	return n
@@ -56,9 +55,9 @@ func straceable() error {
 	return nil
 }
 
-// traced runs a child under strace, writes the trace to file and returns what
-// the child printed. Each inject makes system calls fail; what is written is
-// then cut short in the trace.
+// traced runs a child under strace, writes the trace to file and returns the
+// child's output. Each inject makes system calls fail; the trace then has only the
+// beginning of each write.
 func traced(j job, file string, inject ...string) (output string, err error) {
 	program, err := j.child()
 	if err != nil {
@@ -119,8 +118,8 @@ func (e *event) about(dir string) bool {
 	return e.call == "write" && len(e.args) > 0 && strings.HasPrefix(e.args[0], "1<")
 }
 
-// parseLine reads a line of strace -f -y -xx. It is nil for what is no system
-// call.
+// parseLine reads a line of strace -f -y -xx. It returns nil for a line without a
+// system call.
 //
 //	PID CALL(ARGS) = RESULT
 //	PID CALL(ARGS <unfinished ...>
@@ -170,8 +169,8 @@ func (e *event) result(rest string) error {
 }
 
 // arguments decodes the arguments of a call. A descriptor becomes the path
-// that strace shows for it, standard output "1<…", what is quoted its bytes;
-// nothing of it has a comma or a bracket while it is in hexadecimal.
+// that strace shows for it, standard output "1<…", and a quoted string its bytes.
+// In hexadecimal, neither has a comma or a bracket.
 func (e *event) arguments(text string) error {
 	for arg := range strings.SplitSeq(text, ", ") {
 		if quoted, ok := strings.CutPrefix(arg, `"`); ok {

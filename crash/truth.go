@@ -15,7 +15,7 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// truth is what is in a file, and what must not be let in.
+// truth is the content of a file, and the tokens that must be refused.
 type truth struct {
 	Users []person
 	Ended []string // tokens
@@ -25,15 +25,15 @@ type truth struct {
 type person struct {
 	ID         snib.UserID
 	Identifier string // at "github"; also the nick and in "name"
-	Password   string // "" is none
+	Password   string // "" for a user without one
 	Sessions   []string
 	Refresh    string
 	Link       string
 }
 
-// build makes a sound database at path with n users, some of what was in it
-// ended again. Ids and secrets are the same for the same seed; which pages
-// are used again depends on time.
+// build makes a sound database at path with n users, each of them with a revoked
+// session. Ids and secrets are the same for the same seed; which pages are used
+// again depends on time.
 func build(path string, n int, seed uint64) (truth, error) {
 	o := options(func() time.Time { return start })
 	var key [32]byte
@@ -52,8 +52,8 @@ func build(path string, n int, seed uint64) (truth, error) {
 	for i := range t.Users {
 		t.Wrong = append(t.Wrong, t.grafts(i)...)
 	}
-	// Where a meta page is damaged, the file is as it was one commit ago. That
-	// is to be no other accounts.
+	// Where a meta page is damaged, the file is as it was one commit ago. The
+	// accounts must be the same then.
 	for range 2 {
 		err = errors.Join(err, db.Update(ctx, func(tx *snib.Tx) error { return putRow(tx, "nobody", "") }))
 	}

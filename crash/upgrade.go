@@ -30,8 +30,8 @@ func (j job) lay() ([]byte, error) {
 	return b, os.WriteFile(j.Path, b, 0o600)
 }
 
-// upgrade opens the file, and again. What is in it before is said as operation
-// 0, which nobody could lose.
+// upgrade opens the file. Its content before is announced as operation 0, which is
+// acknowledged from the start.
 func upgrade(j job) error {
 	before, err := rawContents(j.Path)
 	if err != nil {

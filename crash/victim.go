@@ -94,8 +94,9 @@ func (a *account) proof(tx *snib.Tx) (snib.Proof, error) {
 	return snib.FactorNotNeeded(u), err
 }
 
-// fillFactors goes before what a change of factors ends: an authenticator, a
-// passkey, recovery codes, and another authenticator that waits.
+// fillFactors gives an authenticator, a passkey, recovery codes, and another
+// authenticator that waits. It goes first: a change of factors ends sessions and
+// tokens.
 func (a *account) fillFactors(tx *snib.Tx, now time.Time, credential string) (err error) {
 	if a.begun, err = a.begin(tx); err != nil {
 		return err
@@ -188,7 +189,7 @@ func (a *account) fillRows(tx *snib.Tx) error {
 	return err
 }
 
-// quarantine puts bytes there as a repair does, of a session that nobody can read.
+// quarantine puts an unreadable session into quarantine, as a repair does.
 func (a *account) quarantine(tx *snib.Tx, now time.Time) error {
 	b := tx.Bolt().Bucket([]byte(records.Bucket))
 	key, err := codec.DecodeOwnerKey(b.Bucket([]byte(codec.SpaceMeta)).Get([]byte(codec.KeyOwners)))

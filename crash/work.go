@@ -74,7 +74,7 @@ func keys() []snib.Key {
 // consumer is the reader of the outbox.
 const consumer = "mail"
 
-// account is what the workload knows of a user.
+// account is the workload's knowledge of a user.
 type account struct {
 	id         snib.UserID
 	identities []identity // each of another provider; the first is the primary
@@ -101,7 +101,7 @@ func (a *account) factors() bool { return a.phone != nil || a.passkey != nil }
 // identity is a name at a provider.
 type identity struct{ provider, name string }
 
-// forget is for when everything by which somebody is let in has ended.
+// forget drops the sessions, tokens and devices of a user, once they have ended.
 func (a *account) forget() {
 	a.sessions, a.links, a.resets, a.current, a.parent, a.spent, a.devices = nil, nil, nil, nil, nil, nil, nil
 }
@@ -122,7 +122,7 @@ type work struct {
 
 	keyed, consumed bool // the file has keys, and a consumer
 
-	halved bool // do in two transactions what must be one: a mistake to be found
+	halved bool // split one transaction into two: a mistake to be found
 }
 
 func newWork(seed uint64, halved bool) *work {
@@ -145,7 +145,7 @@ func (w *work) name() string {
 	return fmt.Sprintf("user-%d", w.count)
 }
 
-// user draws a user who is suitable, or is errSkip.
+// user draws a suitable user, or returns errSkip.
 func (w *work) user(suits func(*account) bool) (*account, error) {
 	var fit []*account
 	for _, a := range w.users {
@@ -247,7 +247,7 @@ func (w *work) rehash() error {
 	return err
 }
 
-// plain is a user who signs in by the password alone.
+// plain reports whether a user signs in by the password alone.
 func plain(a *account) bool { return a.password == password && !a.disabled && !a.factors() }
 
 func (w *work) logIn() error {

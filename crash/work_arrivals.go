@@ -7,8 +7,8 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// The operations of the workload about users who arrive: by invitation, by a
-// sign-up that a mail has proven, or as a guest.
+// The operations of the workload that bring new users: by invitation, by a sign-up
+// that a mail has proven, or as a guest.
 
 func (w *work) invite() error { return w.inviteAs(w.name()) }
 
@@ -85,7 +85,7 @@ func (w *work) signUpAs(name string) error {
 	return err
 }
 
-// claimIdentity takes an unverified identity from the victim, who has others.
+// claimIdentity takes an unverified identity from the victim, which has others.
 func (w *work) claimIdentity() error {
 	a, err := w.victim()
 	if err != nil {
@@ -174,7 +174,7 @@ func (w *work) fullGuestSignsUp() error {
 	return w.signsUp(a)
 }
 
-// settleDown makes ordinary users of all guests, so that a sweep has none.
+// settleDown makes ordinary users of all guests, so that a sweep finds no guest.
 func (w *work) settleDown() error {
 	var guests []snib.User
 	for u, err := range w.db.ListUsers(ctx, snib.ListOptions{}) {

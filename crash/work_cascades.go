@@ -6,8 +6,8 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// The operations of the workload that take from a user, each from the one who
-// was made full for it.
+// The operations of the workload that take from a user, each from a full user made
+// for it.
 
 // onVictim does something to the victim, whose sessions and tokens then have
 // ended.
@@ -52,7 +52,7 @@ func (w *work) updatePassword() error {
 	return w.onVictim(func(a *account) error { return second(w.db.UpdateUserPassword(ctx, a.id, password)) })
 }
 
-// changePassword keeps one session, of a refresh token or of none.
+// changePassword keeps one session, with or without a refresh token.
 func (w *work) changePassword() error {
 	a, err := w.victim()
 	if err != nil {
@@ -120,7 +120,7 @@ func (w *work) revokeAll() error {
 	return w.onVictim(func(a *account) error { return w.db.RefreshTokens().RevokeAll(ctx, a.id) })
 }
 
-// forgetAll is for what ends everything of everybody.
+// forgetAll drops the sessions, tokens and devices of all users.
 func (w *work) forgetAll() {
 	for _, a := range w.users {
 		a.forget()
@@ -138,7 +138,7 @@ func (w *work) sweep() error {
 	return second(w.db.Sweep(ctx))
 }
 
-// resetClock ends everything, as it cannot know what a wrong clock let in.
+// resetClock ends everything, as a wrong clock may have let any credential in.
 func (w *work) resetClock() error {
 	w.forgetAll()
 	return w.db.File().ResetClock(ctx)

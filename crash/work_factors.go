@@ -127,7 +127,7 @@ func (a *account) confirm(tx *snib.Tx, now time.Time) error {
 	return err
 }
 
-// secondStep is a user who signs in by password and something else.
+// secondStep draws an enabled user that has the password and a second step.
 func (w *work) secondStep(has func(a *account) bool) (*account, error) {
 	return w.user(func(a *account) bool { return a.password == password && !a.disabled && has(a) })
 }

@@ -70,12 +70,12 @@ func (w *work) onSession(a *account, do func(tx *snib.Tx, s snib.Session) error)
 	return err
 }
 
-// keyOf returns a live API key of a user who may use one.
+// keyOf returns a live API key of an enabled user.
 func (w *work) keyOf() (snib.APIKey, error) {
 	return listed(w, w.db.APIKeys().List)
 }
 
-// listed returns the first of what some user has, as a list gives it.
+// listed returns the first entry of the list of a random enabled user.
 func listed[T any](w *work, list func(ctx context.Context, user snib.UserID) ([]T, error)) (one T, err error) {
 	users := slices.Clone(w.users)
 	w.rng.Shuffle(len(users), func(i, j int) { users[i], users[j] = users[j], users[i] })
@@ -222,8 +222,8 @@ func (w *work) removeOwned() error {
 	})
 }
 
-// unread returns the position of the last event. A sweep may have removed some that
-// nobody has read.
+// unread returns the position of the last event. A sweep may have removed unread
+// events.
 func (w *work) unread() (position uint64, err error) {
 	if _, err := w.db.Events().Read(ctx, consumer, 1000); err != nil && !errors.Is(err, snib.ErrGap) {
 		return 0, err
@@ -254,7 +254,7 @@ func (w *work) ackEvents() error {
 	return w.db.Events().Ack(ctx, consumer, position)
 }
 
-// ackWithRow acknowledges in the transaction that has what came of the events.
+// ackWithRow acknowledges events in the transaction that stores their result.
 func (w *work) ackWithRow() error {
 	position, err := w.unread()
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/snibdb/snib"
 )
 
-// The operations of the workload about what lets somebody in.
+// The operations of the workload about sessions, refresh tokens and one-time tokens.
 
 func (w *work) createSession() error {
 	a, err := w.user(nil)
@@ -52,8 +52,8 @@ func (w *work) makeMany() error {
 	return err
 }
 
-// proofOf is a user as of now, to whom a session is given. A user who cannot
-// be read is left to the call that it is for.
+// proofOf is a user as of now, as the proof for a new session. The call that takes
+// the proof reports a user that cannot be read.
 func proofOf(db *snib.DB, id snib.UserID) snib.Proof {
 	u, err := db.GetUser(ctx, id)
 	if err != nil {
@@ -80,7 +80,7 @@ func (w *work) renew() error {
 	return w.unlessDead(err)
 }
 
-// reauthenticate takes a session of a refresh token or of none.
+// reauthenticate takes a session with or without a refresh token.
 func (w *work) reauthenticate() error {
 	a, err := w.user(func(a *account) bool { return hasSession(a) && plain(a) })
 	if err != nil {
@@ -103,7 +103,7 @@ func (w *work) extend() error {
 	return w.unlessDead(err)
 }
 
-// unlessDead is errSkip for what has come to its end, by itself or with its
+// unlessDead returns errSkip for a credential that has ended, by itself or with its
 // family.
 func (w *work) unlessDead(err error) error {
 	for _, dead := range []error{

@@ -29,7 +29,6 @@ var leaningToday = map[string]int{
 	"bench/internal/load":  22,
 	"bench/internal/peer":  20,
 	"bench/internal/peers": 13,
-	"crash":                17,
 }
 
 // prose is one paragraph and its place.
