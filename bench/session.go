@@ -103,8 +103,8 @@ func (s *session) size(n int) (err error) {
 	return s.figures(subjects, true)
 }
 
-// figures takes those of the stores as they were filled, or those that are
-// taken last.
+// figures takes the figures due before the cases, of the stores as they were
+// filled, or the figures due after them.
 func (s *session) figures(subjects []*load.Subject, after bool) error {
 	for _, f := range load.Figures() {
 		if !s.has(f.Suite) || f.After != after {
@@ -123,9 +123,9 @@ func (s *session) add(rows []report.Row, err error) error {
 	return err
 }
 
-// cases are those of the chosen suites. Those that only read come first, as
-// the others make the stores larger. A log-in takes the same time whatever
-// the size, so it is measured at the first one alone.
+// cases returns the cases of the chosen suites. Reads come first, as the other
+// cases make the stores larger. A log-in takes the same time at any size, so it
+// is measured at the first size alone.
 func (s *session) cases(n int) (list []load.Case) {
 	for _, suite := range suites {
 		if s.has(suite) && (suite != "login" || n == s.sizes[0]) {

@@ -21,8 +21,8 @@ const (
 	WorkClosuresBusy = "closure beside 64 creators"
 )
 
-// Beside are works that go on beside closures of the program's own, and
-// closures beside them: what slow or failing code of one caller costs others.
+// Beside returns the cases of work beside closures of the program's own, and of
+// closures beside work: the cost of one caller's slow or failing code to others.
 func Beside() []Case {
 	list := reading()
 	closures := can[peer.Closures]
@@ -39,7 +39,7 @@ func Beside() []Case {
 
 func both[A, B any](s peer.Store) bool { return can[A](s) && can[B](s) }
 
-// background is what one other caller does again and again.
+// background is one operation, which each of the other callers repeats.
 type background func(s *Subject, rng *rand.Rand) error
 
 // beside is a work while n others do something else.
@@ -101,7 +101,7 @@ func closure(s *Subject, p Plan) (Sample, error) {
 }
 
 // patient creates sessions with 100 ms of patience while one closure after the
-// other holds the writer for a second. Giving up in time is what is wanted.
+// other holds the writer for a second. Giving up in time is a success.
 func patient(s *Subject, p Plan) (Sample, error) {
 	store := s.Store.(peer.Patient)
 	p.For = max(p.For, 1500*time.Millisecond)

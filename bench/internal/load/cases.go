@@ -12,8 +12,8 @@ import (
 // can reports whether a store has a part.
 func can[Part any](s peer.Store) bool { _, ok := s.(Part); return ok }
 
-// Cases are those of a suite. The names of works are what results of different
-// commits are compared by, so they stay.
+// Cases returns the cases of a suite. Results of different commits are compared
+// by the names of works, so these names stay.
 func Cases(suite string, writers []int) []Case {
 	switch suite {
 	case "read":
@@ -53,9 +53,9 @@ func oneAndAll() []int {
 	return []int{1}
 }
 
-// warm validates every session once, with its user where there are users: the
-// pages of a store that was just opened come into memory at their first use,
-// which is not what the rounds compare.
+// warm validates every session once, with its user where there are users. The
+// pages of a store just opened come into memory at their first use; the rounds
+// do not compare that cost.
 func warm(s *Subject, _ Plan) error {
 	store, ok := s.Store.(peer.UserStore)
 	for i := range s.Tokens.Len() {
@@ -76,8 +76,8 @@ func validateNewest(s *Subject, p Plan) (Sample, error) {
 	return twice(p, op)
 }
 
-// listing lists the sessions of any user, which were made over time. Nobody has
-// fewer than after filling.
+// listing lists the sessions of any user, which were made over time. Every user
+// has at least as many as after filling.
 func listing(s *Subject, p Plan) (Sample, error) {
 	store, want := s.Store.(peer.Lister), min(s.Sessions, PerUser)
 	return twice(p, operation{s.pickUsers, func(_ int, _ *rand.Rand, user string) error {
@@ -120,8 +120,8 @@ func twice(p Plan, op operation) (Sample, error) {
 	return sample, err
 }
 
-// Writes are the creation of sessions by a number of writers each, and what
-// else is one durable write.
+// Writes returns the cases of one durable write each: creation of sessions at
+// each number of writers, extension, refresh, and deletion of users.
 func Writes(writers []int) []Case {
 	var list []Case
 	for _, n := range writers {
@@ -231,7 +231,7 @@ func Logins() []Case {
 	return list
 }
 
-// loggingIn are the users who log in.
+// loggingIn returns the users of the log-ins, 16 at most.
 func (s *Subject) loggingIn() []peer.User { return peer.Users(min(len(s.Users), 16)) }
 
 // logInOnce is before it is measured: a store may replace an imported hash by

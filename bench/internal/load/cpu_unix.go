@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// processorTime is what this process has used of all processors so far, its
-// collector and the kernel on its behalf included.
+// processorTime is the time of all processors that this process has used so
+// far, including its collector and the kernel's work on its behalf.
 func processorTime() time.Duration {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {

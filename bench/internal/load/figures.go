@@ -7,7 +7,7 @@ import (
 	"github.com/snibdb/snib/bench/internal/report"
 )
 
-// A Figure is what is looked at as a whole, and not by an operation at a time.
+// A Figure is a measurement of a store as a whole, not of one operation at a time.
 type Figure struct {
 	Suite  string
 	Name   string

@@ -26,7 +26,7 @@ const (
 	WorkImportMemory = "most memory of an import, without the file's pages"
 )
 
-// imported is what another process has found out about an import.
+// imported is the result of an import in another process.
 type imported struct {
 	Took      time.Duration
 	MostBytes float64

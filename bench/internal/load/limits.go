@@ -26,7 +26,7 @@ const (
 	LimitArgon  = "argon2id, 19 MiB, 2 passes"
 )
 
-// Limits measures what no store can be faster than on this machine: the sync
+// Limits measures the bounds that no store on this machine can beat: the sync
 // of the device, the hash of a secret, the latency of memory, the hash of a
 // password.
 func Limits(dir string) ([]report.Row, error) {
@@ -117,7 +117,7 @@ func syncs(dir string, groups []int) (s Sample, err error) {
 	return s, nil
 }
 
-// sink keeps the compiler from leaving out loads whose result nobody needs.
+// sink keeps the compiler from leaving out loads with an unused result.
 var sink atomic.Uint32
 
 // newChain returns a cycle through memory of that size, in which each element

@@ -73,7 +73,7 @@ func allocations(p Plan, op operation) (number, size float64, err error) {
 	return s.Allocs, s.Heap, err
 }
 
-// counted adds to a sample what the program allocated meanwhile, an operation.
+// counted adds the allocations during a loop to its sample, per operation.
 func counted(loop func() (Sample, error)) (Sample, error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -144,8 +144,8 @@ func (l *laps) done(begin, end time.Time) {
 	}
 }
 
-// batches are none where fewer than three are whole: then the mean is the
-// figure.
+// batches returns the time of an operation in each batch. It returns nil if
+// several workers completed fewer than three: then the mean is the figure.
 func (l *laps) batches() (list []float64) {
 	step := 1
 	if l.size == 1 {

@@ -20,12 +20,12 @@ type Plan struct {
 	Rounds  int           // how many there will be
 }
 
-// A Sample is what one contender did in one round.
+// A Sample is the result of one contender in one round.
 type Sample struct {
 	Ops      int
 	Elapsed  time.Duration
 	CPU      time.Duration // of the process, its collector included; 0 if not looked at
-	Batches  []float64     // ns an operation of each batch; none where nothing repeats
+	Batches  []float64     // ns an operation of each batch; empty where nothing repeats
 	Allocs   float64       // an operation; 0 if not looked at
 	Heap     float64       // bytes an operation
 	Service  *hdrhistogram.Histogram
@@ -58,14 +58,14 @@ func (s *Sample) per(d time.Duration) float64 {
 // newHistogram holds 1 ns to 100 s with three digits.
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(100*time.Second), 3) }
 
-// record notes a duration; what is beyond the histogram is its greatest.
+// record notes a duration, capped at the histogram's greatest value.
 func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(int64(d), 1), int64(100*time.Second)))
 }
 
-// An operation is done by worker w, with numbers of its own to choose by, on
-// what was picked for it before its time began: a server has read the token of
-// a request, and who sent it, before it asks the store.
+// An operation is done by worker w, with random numbers of its own. Its token or
+// user is picked before its time begins, as a server reads a request before it
+// asks the store.
 type operation struct {
 	pick func(rng *rand.Rand, into []string) // nil: nothing is picked
 	do   func(w int, rng *rand.Rand, picked string) error
@@ -74,7 +74,7 @@ type operation struct {
 // picks is how many operations are prepared at once.
 const picks = 64
 
-// A picker hands out what was picked.
+// A picker hands out the picked tokens or users.
 type picker struct {
 	operation
 	rng  *rand.Rand

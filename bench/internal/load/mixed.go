@@ -17,8 +17,8 @@ const (
 	mixWorkers = 16
 )
 
-// WorkMixedFree is the mixed day with validations that are not made at all:
-// what a cache of sessions that costs nothing would make of it.
+// WorkMixedFree is the mixed day without its validations, as with a cache of
+// sessions that costs nothing.
 const WorkMixedFree = "mixed day, validations free"
 
 // Mixed are the mixed day, as fast as it goes with and without its validations
@@ -44,7 +44,7 @@ type mixWorker struct {
 
 func prepareMixed(s *Subject, p Plan) error {
 	list := make([]*mixWorker, p.Workers)
-	// Users of its own: what earlier works ended must not be missed.
+	// Users of its own: sessions that earlier works ended do not matter.
 	ids, err := s.moreUsers(max(p.Workers, min(len(s.Users), 20_000)))
 	if err != nil {
 		return err
@@ -80,7 +80,8 @@ func (m *mixState) operation(p Plan, free bool) operation {
 	}}
 }
 
-// step does one operation for a user. Who has signed out signs in first.
+// step does one operation for a user. A signed-out user signs in instead of
+// validating or signing out.
 func (m *mixWorker) step(id string, user, dice int, free bool) (err error) {
 	store := m.s.Store
 	token, signedIn := m.tokens[user]

@@ -8,12 +8,11 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// openLoop calls the operation at fixed times, p.Rate a second, whatever
-// became of earlier calls. A response time begins when a call was due: what
-// waits behind a slow one counts its wait, and no slow stretch goes
-// unnoticed because fewer calls were made in it. Who is hopelessly behind is
-// stopped after four times p.For; the calls that were due by then and never
-// made count as what they had waited.
+// openLoop calls the operation at fixed times, p.Rate a second, independent of
+// earlier calls. A response time begins when a call is due: a call behind a
+// slow one counts its wait, and no slow stretch goes unnoticed because it has
+// fewer calls. A loop hopelessly behind stops after four times p.For; calls due
+// by then and never made count with the time of their wait.
 func openLoop(p Plan, op operation) (Sample, error) {
 	response := make([]*hdrhistogram.Histogram, p.Workers)
 	service := make([]*hdrhistogram.Histogram, p.Workers)
@@ -52,9 +51,9 @@ func openLoop(p Plan, op operation) (Sample, error) {
 }
 
 // A waiter waits for due times. It sleeps while there is time and spins for the
-// rest, because a sleep ends tens of microseconds late; and it lets others have
-// the processor where it has the most time, before the scheduler takes it away
-// in the middle of a call, as it does from who runs for 10 ms.
+// rest, because a sleep ends tens of microseconds late. It yields the processor
+// where it has the most time, before the scheduler takes it away in the middle
+// of a call, as from any goroutine that runs for 10 ms.
 type waiter struct{ yielded time.Time }
 
 func (w *waiter) until(due time.Time) {

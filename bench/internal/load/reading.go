@@ -51,7 +51,7 @@ type holding struct{ hold func() }
 
 func (h holding) Write(p []byte) (int, error) { h.hold(); return len(p), nil }
 
-// whileOpen does a work with a transaction open; nil is none.
+// whileOpen does a work with a transaction open; a nil opener opens no transaction.
 func whileOpen(open opener, work func(*Subject, Plan) (Sample, error)) func(*Subject, Plan) (Sample, error) {
 	if open == nil {
 		return work

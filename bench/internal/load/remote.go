@@ -16,8 +16,8 @@ import (
 )
 
 // A Remote is another process of the harness, built on another commit of snib,
-// that does what it is told on a store of its own: so both commits are measured
-// by turns, in one run. Requests and replies are lines of JSON.
+// with a store of its own: so one run measures both commits, by turns. Requests
+// and replies are lines of JSON.
 type Remote struct {
 	cmd  *exec.Cmd
 	ask  io.WriteCloser
@@ -26,8 +26,8 @@ type Remote struct {
 	dead error
 }
 
-// A request names what to do: a case by its suite, work and number of workers,
-// which therefore keep their meaning from commit to commit.
+// A request names an action, and a case by its suite, work and number of
+// workers, which therefore keep their meaning from commit to commit.
 type request struct {
 	Do          string // fill, can, prepare, run, figures or close
 	Dir         string

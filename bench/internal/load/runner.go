@@ -14,9 +14,9 @@ import (
 type Case struct {
 	Suite, Work string
 	Workers     int
-	Reads       bool    // left to those that are not WritesOnly
+	Reads       bool    // skipped for contenders that are WritesOnly
 	Quantile    float64 // not 0: the figure is this one of the response times, not the time an operation
-	// Can reports whether a contender has what the work needs.
+	// Can reports whether a contender supports the work. nil: all do.
 	Can func(peer.Store) bool
 	// Prepare is called once before the first round, not timed. May be nil.
 	Prepare func(*Subject, Plan) error
@@ -33,7 +33,7 @@ type Runner struct {
 }
 
 // Run measures one case: round by round, and in each round one subject after
-// the other, so that what else the machine does meets all of them alike. The
+// the other, so that other load of the machine meets all of them alike. The
 // order is turned from round to round.
 func (r *Runner) Run(c Case, subjects []*Subject) ([]report.Row, error) {
 	var able []*Subject
@@ -72,7 +72,7 @@ func (r *Runner) Run(c Case, subjects []*Subject) ([]report.Row, error) {
 	return rows, nil
 }
 
-// can reports whether the contender has what a work needs.
+// can reports whether the contender is measured at a case.
 func (s *Subject) can(c Case) (bool, error) {
 	if s.remote != nil {
 		return s.remote.can(c)
@@ -135,7 +135,7 @@ func (c Case) row(s *Subject, samples []Sample) report.Row {
 	return row
 }
 
-// latency takes from a histogram what is kept of it.
+// latency returns the kept quantiles of a histogram, nil if it is empty.
 func latency(h *hdrhistogram.Histogram) *report.Latency {
 	if h.TotalCount() == 0 {
 		return nil

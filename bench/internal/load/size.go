@@ -43,7 +43,7 @@ func Size(s *Subject, _ Plan) (rows []report.Row, err error) {
 		if s.Store, err = s.Peer.Open(s.dir, peer.Options{}); err != nil {
 			return err
 		}
-		// An open store answers: what is done at the first call counts too.
+		// An open store answers: work put off until the first call counts too.
 		_, err = s.Store.Validate(s.Tokens.At(0))
 		return err
 	})
@@ -69,7 +69,7 @@ func (s *Subject) figure(suite, work, unit string, values ...float64) report.Row
 	return report.Row{Suite: suite, Work: work, Sessions: s.Sessions, Peer: s.Peer.Name, Unit: unit, Rounds: values}
 }
 
-// probed is what another process found out about its memory.
+// probed is the memory of another process, after opening and after validations.
 type probed struct{ Open, Used report.Memory }
 
 // MemoryOf measures the memory of a process that does nothing but open snib's
@@ -122,8 +122,8 @@ func (s *Subject) writeTokens() error {
 	return errors.Join(w.Flush(), f.Close())
 }
 
-// Probe is the other process of MemoryOf. It reads the tokens one by one, so
-// that they are no part of what it measures.
+// Probe is the other process of MemoryOf. It reads the tokens one by one, to
+// keep them out of the measured memory.
 func Probe(dir string, out io.Writer) error {
 	store, err := peers.Snib().Open(dir, peer.Options{})
 	if err != nil {

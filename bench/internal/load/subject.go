@@ -15,7 +15,7 @@ import (
 )
 
 // Tokens holds very many tokens without a pointer for each, so that the
-// garbage collector has as little to do as in a program that holds none.
+// garbage collector has as little to do as in a program without tokens.
 type Tokens struct {
 	text []byte
 	ends []uint64
@@ -73,7 +73,7 @@ type Subject struct {
 	FillTime time.Duration // all of filling
 	dir      string
 	remote   *Remote // not nil: another process does the work, and Store is nil
-	prepared any     // what the Prepare of the present work made
+	prepared any     // made by the Prepare of the present work
 	series   int     // of users made so far, for names
 }
 
@@ -156,8 +156,8 @@ func (s *Subject) busyUsers(n, sessions int) ([]string, error) {
 	return ids, s.Store.AddSessions(overTime(ids, sessions, others, s.apart()), func(string) {})
 }
 
-// overTime is the order in which users come who make so many sessions each: in
-// each round every user once, and others until so many have come, shuffled.
+// overTime returns the order in which users make their sessions: each round has
+// every user once, and others up to apart users in all, shuffled.
 func overTime(users []string, rounds int, others []string, apart int) (order []string) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	next := 0

@@ -5,5 +5,5 @@ import (
 	"syscall"
 )
 
-// dataSync is what bbolt calls on this system.
+// dataSync syncs as bbolt does on Linux.
 func dataSync(f *os.File) error { return syscall.Fdatasync(int(f.Fd())) }

@@ -4,5 +4,5 @@ package load
 
 import "os"
 
-// dataSync is what bbolt calls on these systems.
+// dataSync syncs as bbolt does on systems other than Linux.
 func dataSync(f *os.File) error { return f.Sync() }

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Conform checks that a contender does what it is measured at: a session is
-// accepted for its user and nothing else is; what has ended, expired or gone
-// with its user is refused, at once and after the store was opened again. dir
-// must be empty. Parts that a contender lacks are passed over.
+// Conform checks a contender before it is measured. A contender must accept a
+// live session for its user, and nothing else. It must refuse a session that has
+// ended, expired or gone with its user, at once and after the store was opened
+// again. dir must be empty. Parts that a contender lacks are passed over.
 func Conform(p Peer, dir string) error {
 	c := &conformity{peer: p, dir: filepath.Join(dir, "conform"), now: time.Now()}
 	if err := c.run(); err != nil {
@@ -19,8 +19,8 @@ func Conform(p Peer, dir string) error {
 	return nil
 }
 
-// conformity is one run of the check: what must be accepted and refused so
-// far, which is looked at again after each step.
+// conformity is one run of the check, with the tokens to accept and to refuse so
+// far. It tries all of them again after each step.
 type conformity struct {
 	peer  Peer
 	dir   string
@@ -256,8 +256,8 @@ func (c *conformity) refresh() error {
 			return fmt.Errorf("the new session: %q, %v", got, err)
 		}
 	}
-	// Whoever presents a token long used holds a copy; what becomes of the
-	// family then is the contender's affair.
+	// A token long used comes from a copy; the fate of its family is the
+	// contender's affair.
 	if _, _, err := s.Refresh(used); !errors.Is(err, ErrRefused) {
 		return fmt.Errorf("a used token: got %v, want ErrRefused", err)
 	}

@@ -1,5 +1,5 @@
-// Package peer is the seam of the harness: what a contender is, and the check
-// that each must pass before it is measured.
+// Package peer is the seam of the harness: the interface of a contender, and the
+// check that each must pass before it is measured.
 package peer
 
 import (
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// ErrRefused is what a Store answers for a token that is unknown, wrong,
-// expired or ended. Every other error ends the measurement.
+// ErrRefused is a Store's answer to a token that is unknown, wrong, expired or
+// ended. Every other error ends the measurement.
 var ErrRefused = errors.New("peer: token refused")
 
-// Durability is what has happened to a write that has returned.
+// Durability is the place that a write has reached when it returns.
 type Durability string
 
 // A comparison of writes is between contenders of one durability, or says so.
@@ -25,7 +25,7 @@ const (
 // A Peer describes one contender.
 type Peer struct {
 	Name       string     // as -peers and the tables have it
-	Note       string     // what a reader of its figures must know
+	Note       string     // for the reader of its figures
 	Modules    []string   // whose versions are recorded
 	Durability Durability // of its writes, as measured
 
@@ -45,13 +45,13 @@ type Peer struct {
 	// takes too long beyond. 0 is any.
 	MaxSessions int
 
-	// Open opens the store in dir, creating it if there is none.
+	// Open opens the store in dir, or creates it.
 	Open func(dir string, o Options) (Store, error)
 }
 
 // Options are how a Store is opened.
 type Options struct {
-	// NoSync is for filling: what was written is durable after Close.
+	// NoSync is for filling: writes are durable after Close.
 	NoSync bool
 
 	// Now is the clock by which sessions expire. nil is time.Now.
@@ -61,7 +61,7 @@ type Options struct {
 // Life is how long every session and family of the harness lives.
 const Life = 90 * 24 * time.Hour
 
-// A User is what is known of one before the sessions.
+// A User is the data of a user before the first session.
 type User struct {
 	ID           string         // in the order of creation
 	Identifier   string         // the name to log in with
@@ -80,7 +80,7 @@ type Store interface {
 	// user may be named more than once.
 	AddSessions(userIDs []string, each func(token string)) error
 
-	// CreateSession makes a session of a user who exists.
+	// CreateSession makes a session of an existing user.
 	CreateSession(userID string) (token string, err error)
 
 	// Validate checks a token: the hash of its secret in constant time, the
@@ -90,7 +90,7 @@ type Store interface {
 	Close() error
 }
 
-// What only some contenders can do. A contender that lacks a part is not
+// Parts that only some contenders have. A contender that lacks a part is not
 // measured there, and the table shows a dash.
 type (
 	// An Ender can end one session, so that the next Validate refuses it.
@@ -137,7 +137,7 @@ type (
 	// Closures are transactions in which the program's own code runs.
 	Closures interface {
 		// Update runs fn in a transaction that writes; write puts one row of
-		// the program's own. What fn returns is returned, and anything but nil
+		// the program's own. Update returns the error of fn, and an error
 		// undoes the row.
 		Update(fn func(write func() error) error) error
 
@@ -162,7 +162,7 @@ type (
 		Check() error
 	}
 
-	// A Sweeper removes what has been dead for a day, and returns how much.
+	// A Sweeper removes records that have been dead for a day, and returns how many.
 	Sweeper interface {
 		Sweep() (int, error)
 	}

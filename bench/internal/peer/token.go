@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Tokens of the contenders that have none of their own: an id by which the
-// record is found, in the order of time as in snib, and a secret of 256 bits
-// of which only the SHA-256 is stored.
+// Tokens of the contenders without a token format: an id by which the record is
+// found, in the order of time as in snib, and a secret of 256 bits of which only
+// the SHA-256 is stored.
 const (
 	IDLength     = 4 + 26
 	secretBytes  = 32
@@ -47,8 +47,8 @@ func NewToken(id string) (token string, hash [32]byte) {
 	return token, sha256.Sum256(secret[:])
 }
 
-// ParseToken takes a token apart and hashes its secret. ok is false for what
-// NewToken cannot have made.
+// ParseToken takes a token apart and hashes its secret. ok is false for a token
+// that NewToken cannot have made.
 func ParseToken(token string) (id string, hash [32]byte, ok bool) {
 	if len(token) != TokenLength || token[IDLength] != '.' {
 		return "", hash, false

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// Password is what every user of the harness logs in with.
+// Password is the password of every user of the harness.
 const Password = "correct horse battery staple"
 
 // Parameters of hashing: snib's defaults, for every contender.

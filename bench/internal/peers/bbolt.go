@@ -14,8 +14,8 @@ import (
 
 var bboltModule = []string{"go.etcd.io/bbolt"}
 
-// The floor: what a program pays that looks the same record up by its key and
-// believes it, and that writes the same records in a transaction each.
+// The floor: the cost of a program that gets the same record by its key and
+// believes it, and writes the same records in a transaction each.
 var bboltFloor = peer.Peer{
 	Name:       Floor,
 	Note:       "the floor: View and Get of the record by its key, nothing checked; one Update for each write",
@@ -46,7 +46,7 @@ var bboltBatch = peer.Peer{
 	},
 }
 
-// What a careful program on bbolt pays: the same bytes, every check that snib
+// The cost of a careful program on bbolt: the same bytes, every check that snib
 // makes of them.
 var bboltChecks = peer.Peer{
 	Name: Checked,
@@ -104,7 +104,7 @@ func (s *bareStore) ValidateUser(token string) (string, error) {
 	return "", err
 }
 
-// ListSessions gets every record of the user's and decodes none.
+// ListSessions gets every session record of the user, without decoding it.
 func (s *bareStore) ListSessions(userID string) (n int, err error) {
 	err = s.view(func(r reader) error {
 		n = 0

@@ -58,7 +58,7 @@ func gorillaRequest(cookie string) *http.Request {
 	return r
 }
 
-// AddUsers implements peer.Store. It has none.
+// AddUsers implements peer.Store. gorilla has no users.
 func (s *gorillaStore) AddUsers([]peer.User) error { return nil }
 
 // AddSessions implements peer.Store.
@@ -81,7 +81,8 @@ func (s *gorillaStore) CreateSession(userID string) (string, error) {
 	return w.Result().Cookies()[0].Value, nil
 }
 
-// Validate implements peer.Store. What gorilla cannot read is a new session.
+// Validate implements peer.Store. gorilla makes a new session for a cookie that
+// it cannot read.
 func (s *gorillaStore) Validate(token string) (string, error) {
 	session, _ := s.store.New(gorillaRequest(token), gorillaName)
 	user, _ := session.Values["user"].(string)
@@ -91,7 +92,7 @@ func (s *gorillaStore) Validate(token string) (string, error) {
 // Close implements peer.Store.
 func (s *gorillaStore) Close() error { return nil }
 
-// gorillaEnder adds what only the files can do.
+// gorillaEnder adds the end of a session, which only the files support.
 type gorillaEnder struct{ gorillaStore }
 
 // EndSession implements peer.Ender.

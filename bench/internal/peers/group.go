@@ -9,9 +9,9 @@ import (
 // errNotRun answers a call whose batch ended before it, in a panic.
 var errNotRun = errors.New("not run")
 
-// group joins calls that wait at the same time into one run: the first one
-// runs for all who have come, and for those who come meanwhile, until nobody
-// waits. It is how an application would do group commit itself.
+// group joins calls that wait at the same time into one run: the first one leads
+// and runs all waiting calls, later arrivals too, until the queue is empty. It is
+// how an application would do group commit itself.
 type group[T any] struct {
 	run  func([]*call[T]) // sets err of each
 	most int              // calls in one run
@@ -35,7 +35,7 @@ func (g *group[T]) do(arg T) error {
 	g.leading = true
 	g.mu.Unlock()
 	if lead {
-		runtime.Gosched() // let those come who are about to
+		runtime.Gosched() // let calls that are about to come join
 		g.lead()
 	}
 	<-c.done

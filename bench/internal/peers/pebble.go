@@ -46,7 +46,7 @@ type pebbleEngine struct {
 	db    *pebble.DB
 	sync  *pebble.WriteOptions
 	seed  maphash.Seed
-	locks [256]sync.Mutex // by what an update decides about
+	locks [256]sync.Mutex // by the hash of the lock that an update names
 }
 
 func (e *pebbleEngine) view(fn func(reader) error) error {
@@ -69,7 +69,7 @@ func (e *pebbleEngine) update(lock string, fn func(writer) error) error {
 
 func (e *pebbleEngine) close() error { return errors.Join(e.db.Flush(), e.db.Close()) }
 
-// closers are what makes returned bytes valid until the end of a closure.
+// closers keep returned bytes valid until the end of a closure.
 type closers []io.Closer
 
 func (c closers) close() (err error) {

@@ -14,9 +14,8 @@ import (
 	"github.com/snibdb/snib/bench/internal/peer"
 )
 
-// postgresStore is what a careful program would write on PostgreSQL: the rows
-// and checks of the SQLite contenders, each operation one statement, prepared
-// by the driver.
+// postgresStore is a careful program on PostgreSQL: the rows and checks of the
+// SQLite contenders, each operation one statement, prepared by the driver.
 type postgresStore struct {
 	pool *pgxpool.Pool
 	now  func() time.Time
@@ -104,8 +103,8 @@ func (s *postgresStore) AddSessions(userIDs []string, each func(string)) error {
 	})
 }
 
-// CreateSession implements peer.Store. That the user exists is what the foreign
-// key checks.
+// CreateSession implements peer.Store. The foreign key checks that the user
+// exists.
 func (s *postgresStore) CreateSession(userID string) (string, error) {
 	token, row := s.newSession(userID)
 	_, err := s.pool.Exec(ctx, insertSession, row...)

@@ -19,13 +19,13 @@ const (
 	spaceCount
 )
 
-// An engine is a key-value store under recordStore. Bytes that get and scan
-// return are valid inside the closure only; get returns nil for what is absent.
+// An engine is a key-value store under recordStore. Bytes that get returns are
+// valid inside the closure only; get returns nil for an absent key.
 type engine interface {
 	view(fn func(reader) error) error
 	// update runs fn in a transaction that is durable when it returns nil.
-	// lock names what fn decides about, for engines without transactions
-	// that read.
+	// lock is the id of the record that fn decides about, for engines without
+	// transactions that read.
 	update(lock string, fn func(writer) error) error
 	close() error
 }
@@ -41,9 +41,10 @@ type writer interface {
 	del(sp space, key []byte) error
 }
 
-// recordStore is what a careful program would write over a key-value engine:
-// snib's first format (package frozen), so that all of them store the
-// same bytes whatever snib does now, without what snib adds (clock, epoch, bounds per user, versions).
+// recordStore is a careful program over a key-value engine. It writes snib's
+// first format (package frozen), so that every engine stores the same bytes even
+// if snib changes. It lacks snib's additions (clock, epoch, bounds per user,
+// versions).
 type recordStore struct {
 	engine
 	now   func() time.Time
@@ -126,7 +127,7 @@ func mustHaveUser(r reader, userID string) error {
 	return err
 }
 
-// session finds what a token stands for and checks it.
+// session finds the session of a token and checks it.
 func (s *recordStore) session(r reader, token string) (frozen.Session, error) {
 	id, hash, ok := peer.ParseToken(token)
 	if !ok {

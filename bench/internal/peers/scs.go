@@ -34,7 +34,7 @@ func newSCS(store scs.Store) *scsStore {
 	return &scsStore{manager: m, close: func() error { return nil }}
 }
 
-// AddUsers implements peer.Store. It has none.
+// AddUsers implements peer.Store. scs has no users.
 func (s *scsStore) AddUsers([]peer.User) error { return nil }
 
 // AddSessions implements peer.Store.

@@ -42,7 +42,7 @@ var scsBucket = []byte("sessions")
 
 // scsBoltStore implements scs.Store. A value is the deadline in nanoseconds
 // and the data. Unlike boltstore it copies the data before the transaction
-// ends, without which scs could read what another transaction has overwritten.
+// ends: after that another transaction may overwrite the bytes.
 type scsBoltStore struct{ db *bolt.DB }
 
 func (s *scsBoltStore) Find(token string) (data []byte, found bool, err error) {

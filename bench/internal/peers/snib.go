@@ -26,8 +26,8 @@ var snibPeer = peer.Peer{
 // Snib returns the contender that all of this is about.
 func Snib() peer.Peer { return snibPeer }
 
-// OpenSnibOnBolt opens the store of dir over a handle of the caller's, who
-// closes it after the store.
+// OpenSnibOnBolt opens the store of dir over a bbolt handle. The caller closes
+// the handle after the store.
 func OpenSnibOnBolt(dir string) (peer.Store, *bolt.DB, error) {
 	handle, err := bolt.Open(filepath.Join(dir, SnibFile), 0o600, &bolt.Options{Timeout: time.Second, InitialMmapSize: 1 << 30})
 	if err != nil {
@@ -59,7 +59,7 @@ func openSnib(dir string, o peer.Options) (peer.Store, error) {
 
 // SnibOptions are the options of every measurement of snib: the defaults, but
 // sessions that live as long as the other contenders', and an extension that
-// writes at each call, because that is what is measured.
+// writes at each call, because this write is measured.
 func SnibOptions() *snib.Options {
 	return &snib.Options{
 		Sessions: snib.SessionPolicy{Active: peer.Life, Idle: -1, Absolute: peer.Life + 1, ExtendEvery: -1},
@@ -81,7 +81,7 @@ type known struct {
 	versions map[string]uint64
 }
 
-// stores has what is known by the folder of each store, which is opened more
+// stores holds the known users by the folder of each store, which is opened more
 // than once.
 var stores sync.Map
 

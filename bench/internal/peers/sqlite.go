@@ -223,8 +223,8 @@ func (s *sqlStore) newSession(tx sqlTx, userID, familyID string) (id, token stri
 	return id, token, tx.exec(addSession, id, userID, familyID, hash[:], deadline, deadline, deadline, made, made, made)
 }
 
-// CreateSession implements peer.Store. That the user exists is what the
-// foreign key checks.
+// CreateSession implements peer.Store. The foreign key checks that the user
+// exists.
 func (s *sqlStore) CreateSession(userID string) (token string, err error) {
 	err = s.update(func(tx sqlTx) (err error) {
 		_, token, err = s.newSession(tx, userID, "")
@@ -233,7 +233,7 @@ func (s *sqlStore) CreateSession(userID string) (token string, err error) {
 	return token, err
 }
 
-// check compares what was found for a token with what it presents.
+// check compares the row of a token with the hash of its secret and the clock.
 func (s *sqlStore) check(err error, stored []byte, hash [32]byte, deadline int64) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return peer.ErrRefused
