@@ -58,10 +58,7 @@ const Never = time.Duration(math.MaxInt64)
 
 const maxAPIKeyLife = 10 * 365 * day
 
-// APIKeys makes, validates, lists and revokes API keys. Those of [DB.APIKeys]
-// run each method in a transaction of its own; those of [Tx.APIKeys] run it in
-// that transaction and end with it: there ctx is checked before the method
-// begins.
+// APIKeys makes, validates, lists and revokes API keys.
 //
 // A key ends when it expires, with its user, by EndEverything, ResetClock and
 // Restore (but see [RestoreOptions].KeepSessions), and when the password is set or removed without the old one

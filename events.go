@@ -2,6 +2,8 @@ package snib
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -124,10 +126,19 @@ type Event struct {
 	Position uint64
 }
 
-// Events lists the history of a user, and reads the outbox. Those of
-// [DB.Events] run each method in a transaction of its own; those of [Tx.Events]
-// run it in that transaction and end with it: there ctx is checked before the
-// method begins.
+func (e Event) printed() any {
+	type plain Event
+	e.Client, e.Detail = [16]byte{}, ""
+	return plain(e)
+}
+
+// Format implements fmt.Formatter, without Client and Detail.
+func (e Event) Format(f fmt.State, verb rune) { printed(f, verb, e.printed()) }
+
+// LogValue implements slog.LogValuer, as Format.
+func (e Event) LogValue() slog.Value { return slog.AnyValue(e.printed()) }
+
+// Events lists the history of a user, and reads the outbox.
 //
 // Every change of a way in and every log-in is an event, written in the commit
 // of the change: no change without its event, and no event without its change.

@@ -46,9 +46,7 @@ const (
 	RecoveryCodes     = factor.RecoveryCodes      // 10 in a list
 )
 
-// Factors are the methods on second factors. Those of [DB.Factors] run each in a
-// transaction of its own; those of [Tx.Factors] run in that transaction and end
-// with it.
+// Factors adds, lists and removes second factors, and finishes log-ins with one.
 //
 // A user with a confirmed factor is signed in only by [Factors.FinishLogIn] and
 // [Factors.FinishRefreshToken]. LogIn, Reauthenticate, CreateSession and

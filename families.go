@@ -67,10 +67,7 @@ func newRefreshToken(f *codec.Family) RefreshToken {
 	}
 }
 
-// RefreshTokens lists and revokes refresh tokens. Those of [DB.RefreshTokens]
-// run each method in a transaction of its own; those of [Tx.RefreshTokens] run
-// it in that transaction and end with it: there ctx is checked before the
-// method begins.
+// RefreshTokens lists and revokes refresh tokens.
 type RefreshTokens struct{ at handle }
 
 // RefreshTokens returns the methods on refresh tokens, a transaction each.

@@ -129,9 +129,7 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 }
 
 // Identities verifies identities, and moves a user to another one that has been
-// proven. Those of [DB.Identities] run each method in a transaction of its own;
-// those of [Tx.Identities] run it in that transaction and end with it: there ctx
-// is checked before the method begins.
+// proven.
 //
 // An identity is verified when the person has proven to hold it: by the link
 // that was mailed to it, by the answer of its provider. One that is not reserves

@@ -58,9 +58,7 @@ func (l Login) Format(f fmt.State, verb rune) {
 }
 
 // Logins lists and revokes the log-ins of a user, of browsers and native clients
-// alike. Those of [DB.Logins] run each method in a transaction of its own; those
-// of [Tx.Logins] run it in that transaction and end with it: there ctx is checked
-// before the method begins.
+// alike.
 type Logins struct{ at handle }
 
 // Logins returns the methods on log-ins, a transaction each.

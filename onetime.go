@@ -65,10 +65,7 @@ const (
 	maxOneTimeData = 1 << 10 // bytes
 )
 
-// OneTimeTokens makes, looks up, uses and revokes one-time tokens. Those of
-// [DB.Tokens] run each method in a transaction of its own; those of [Tx.Tokens]
-// run it in that transaction and end with it: there ctx is checked before the
-// method begins.
+// OneTimeTokens makes, looks up, uses and revokes one-time tokens.
 //
 // A token dies when it expires and when the credential version of its user
 // rises: a password set or removed, a user disabled, an identity moved or

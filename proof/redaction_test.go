@@ -232,7 +232,15 @@ func TestNoLogShowsWhatIsPersonal(t *testing.T) {
 	_, secret, _ := strings.Cut(merged.Session.Token.Reveal(), ".")
 	personal(secret)
 
-	for name, v := range map[string]any{"merged": merged, "user": u, "disabled": disabled, "new": created, "import": imported, "session": s, "refresh": refresh, "one-time": link} {
+	device := must(db.Devices().Remember(ctx, merged.Session))(t)
+	logIns, events := must(db.Logins().List(ctx, u.ID))(t), must(db.Events().List(ctx, u.ID))(t)
+	if len(logIns) == 0 || !strings.Contains(events[len(events)-1].Detail, address) {
+		t.Fatalf("%d log-ins, of the first event: %s", len(logIns), events[len(events)-1].Detail)
+	}
+	_, secret, _ = strings.Cut(device.Token.Reveal(), ".")
+	personal(secret)
+
+	for name, v := range map[string]any{"device": device, "log-in": logIns[0], "event": events[len(events)-1], "merged": merged, "user": u, "disabled": disabled, "new": created, "import": imported, "session": s, "refresh": refresh, "one-time": link} {
 		for _, held := range []any{v, &v, []any{v}, map[string]any{"v": v}, struct{ V any }{v}, fmt.Errorf("about %v: %w", v, fmt.Errorf("%+v", v))} {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "% X", "%d"} {
 				if out := fmt.Sprintf(verb, held); c.in(out) {

@@ -48,15 +48,16 @@ end_lanes() {
 }
 
 # two_lanes FIRST SECOND runs two commands side by side, as the last thing that a script
-# does. What the second says comes when it has ended, and is in the file $said until
-# then. A signal to the script ends both.
+# does. The output of the second comes when it has ended, and is in a file until then. A
+# signal to the script ends both, and so does a failure of the first.
 said=
 two_lanes() {
 	local rc=0
-	[ "$said" ] || said=$(mktemp)
+	said=$(mktemp)
 	trap ended EXIT
 	trap 'exit 143' TERM HUP # to wait for lanes, not for a step of them, ends at once
 	trap 'exit 130' INT
+	echo "== second lane: in $said until it has ended"
 	lane "$1"
 	lane "$2" >"$said" 2>&1
 	wait "${lanes[0]}"
@@ -69,7 +70,7 @@ two_lanes() {
 ended() {
 	local rc=$?
 	end_lanes
-	[ "${#lanes[@]}" -lt 2 ] || cat "$said"
+	[ "${#lanes[@]}" -lt 2 ] || { echo "== second lane, which was stopped" && cat "$said"; }
 	rm -f "$said"
 	[ $rc -eq 0 ] || echo "FAILED after $SECONDS s"
 }

@@ -80,7 +80,7 @@
 // JSON, or for kind D bytes as they are.
 //
 //	client                              server
-//	H {"protocol":1,"name":"grace"}     H Info, or X fault
+//	H {"protocol":2,"name":"grace"}     H Info, or X fault
 //	R {"verb":"users","args":{…}}
 //	L ImportRow …, E (of an import)     I item, D data, P Progress …
 //	                                    O result, or X {"codes":["user_not_found"],"text":…}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/snibdb/snib"
@@ -59,14 +60,15 @@ type code struct {
 	err  error
 }
 
-// codes are the errors that cross. An error that is several crosses as all.
-var codes = append([]code{
+// codes are the errors that cross. An error that is several crosses as all, and the
+// log has the first: an error of this library, which tells more than its cause.
+var codes = slices.Concat([]code{
 	{"file_only", ErrFileOnly}, {"too_many_clients", ErrTooManyClients}, {"version", ErrVersion},
 	{"unknown_verb", ErrUnknownVerb}, {"server_failed", ErrServerFailed}, {"stalled", ErrStalled},
-
+}, ofAccounts(), []code{
 	{"canceled", context.Canceled}, {"deadline", context.DeadlineExceeded}, {"unsupported", errors.ErrUnsupported},
 	{"exist", fs.ErrExist}, {"not_exist", fs.ErrNotExist}, {"permission", fs.ErrPermission},
-}, ofAccounts()...)
+})
 
 // ofAccounts are those of package snib.
 func ofAccounts() (list []code) {

@@ -1,11 +1,15 @@
 package snibops
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -111,6 +115,22 @@ func TestEveryErrorCrosses(t *testing.T) {
 	})
 	if n < 30 {
 		t.Errorf("%d errors of snib: the test reads nothing", n)
+	}
+}
+
+// TestTheFirstCodeIsOfTheLibrary: the log names a failure by its first code, and a
+// read-only file is one, not the permission that is its cause.
+func TestTheFirstCodeIsOfTheLibrary(t *testing.T) {
+	for want, err := range map[string]error{
+		"read_only": fmt.Errorf("%w: %w", snib.ErrReadOnly, fs.ErrPermission),
+		"file_gone": fmt.Errorf("%w: %w", fs.ErrNotExist, snib.ErrFileGone),
+		"unknown":   fmt.Errorf("%w: %w", snib.ErrUnknown, context.Canceled),
+		"stalled":   errors.Join(os.ErrDeadlineExceeded, context.DeadlineExceeded, ErrStalled),
+		"canceled":  context.Canceled,
+	} {
+		if got := faultOf(err).Codes; len(got) == 0 || got[0] != want {
+			t.Errorf("%v crosses as %v, first of all %s is wanted", err, got, want)
+		}
 	}
 }
 

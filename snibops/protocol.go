@@ -8,7 +8,7 @@ import (
 
 // Protocol is the version of the protocol. Two programs that speak different
 // ones refuse each other at the first frame, with both numbers in the text.
-const Protocol = 1
+const Protocol = 2
 
 // A Verb is one thing to do: A is its arguments, I an item of its stream and R
 // its result, each with None where there is nothing. The text is its name in

@@ -130,6 +130,34 @@ esac
 	}
 }
 
+// TestFailedChecks: make check fails if any of its steps does, in either lane, and shows
+// the output of both.
+func TestFailedChecks(t *testing.T) {
+	for _, bad := range []string{"", "vet", "lint", "mod", "test", "build"} {
+		t.Run("bad "+bad, func(t *testing.T) {
+			dir := scripts(t, []string{"scripts/check.sh", "scripts/lib.sh", "doc.go"}, map[string]string{
+				"bin/go": `case $1 in
+env) echo 0 ;;
+tool) echo "$(dirname "$0")/lint" ;;
+list) ;;
+*) echo "ran $1" && [ "$1" != "$BAD" ] ;;
+esac
+`,
+				"bin/lint": `echo ran lint && [ "$BAD" != lint ]`,
+			})
+			cmd := exec.Command(filepath.Join(dir, "scripts/check.sh"))
+			cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"), "BAD="+bad, "INSTRUMENT=")
+			out, err := cmd.CombinedOutput()
+			if (err != nil) != (bad != "") || strings.Contains(string(out), "FAILED") != (bad != "") {
+				t.Errorf("error %v; the log:\n%s", err, out)
+			}
+			if bad != "test" && !strings.Contains(string(out), "ran vet") || !strings.Contains(string(out), "ran test") {
+				t.Errorf("a lane is missing in the log:\n%s", out)
+			}
+		})
+	}
+}
+
 // TestInterruptedRun: a signal to .ci/run alone ends both of its lanes. All that they
 // begin holds a pipe, which ends when nothing of them is left.
 func TestInterruptedRun(t *testing.T) {

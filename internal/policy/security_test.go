@@ -194,7 +194,7 @@ func secretField(e ast.Expr) bool {
 
 // typed are the names of fields that hold what a user has typed, or what tells where
 // from.
-var typed = []string{"attributes", "Attributes", "Identifier", "Identities", "Data"}
+var typed = []string{"attributes", "Attributes", "Identifier", "Identities", "Data", "Detail", "Client"}
 
 // TestNounsPrintWithoutWhatAUserHasTyped: a noun, which has an ID, and such a field has
 // a Format that leaves it out. The tests of the noun show that it does.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/snibdb/snib/codec"
 	"github.com/snibdb/snib/internal/kv"
@@ -53,7 +54,7 @@ func (eventRules) facts(key, value []byte) (Object, error) {
 	}, err
 }
 
-func (eventRules) within() int { return MaxFailures }
+func (eventRules) within() int { return slices.Min(MostEvents[1:]) }
 
 func (eventRules) surplus(tx *Tx, userID string) ([]codec.OwnedKey, error) {
 	return tx.surplusEvents(userID)
