@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
 
 	"github.com/snibdb/snib/internal/kv"
 )
@@ -160,13 +161,12 @@ func (f *file) page(id uint64, kinds ...uint16) ([]byte, error) {
 	if id < 2 || id >= f.meta.high {
 		return nil, damaged("page %d is outside", id)
 	}
-	head := make([]byte, pageHeader)
-	if _, err := f.r.ReadAt(head, int64(id)*f.meta.pageSize); err != nil {
-		return nil, fmt.Errorf("read page %d: %w", id, err)
-	}
-	overflow := uint64(native.Uint32(head[12:]))
-	if native.Uint64(head) != id || id+overflow >= f.meta.high {
-		return nil, damaged("page %d has a wrong id or length", id)
+	kind, overflow, err := f.head(id)
+	switch {
+	case err != nil:
+		return nil, err
+	case kind == 0:
+		return nil, damaged("page %d has a wrong id, length or kind", id)
 	}
 	size := int64(overflow+1) * f.meta.pageSize
 	if size > maxRun {
@@ -176,12 +176,10 @@ func (f *file) page(id uint64, kinds ...uint16) ([]byte, error) {
 	if _, err := f.r.ReadAt(b, int64(id)*f.meta.pageSize); err != nil {
 		return nil, fmt.Errorf("read page %d: %w", id, err)
 	}
-	for _, kind := range kinds {
-		if kind == pageKind(b) && (kind == freePage || counted(b)) {
-			return b, nil
-		}
+	if kind = pageKind(b); !slices.Contains(kinds, kind) || kind != freePage && !counted(b) {
+		return nil, damaged("page %d has a wrong kind or number of entries", id)
 	}
-	return nil, damaged("page %d has a wrong kind or number of entries", id)
+	return b, nil
 }
 
 // counted reports whether a page of entries, of 16 bytes each, has as many as
