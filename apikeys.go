@@ -58,7 +58,7 @@ const Never = time.Duration(math.MaxInt64)
 
 const maxAPIKeyLife = 10 * 365 * day
 
-// APIKeys makes, validates, lists and revokes API keys.
+// APIKeys makes, validates, lists and revokes API keys. Transactions: see [Tx].
 //
 // A key ends when it expires, with its user, by EndEverything, ResetClock and
 // Restore (but see [RestoreOptions].KeepSessions), and when the password is set or removed without the old one

@@ -16,9 +16,9 @@ type (
 
 // WithClient returns a context that tells for which client a call is made, by
 // its address: that of the connection, or behind a proxy the one that the proxy
-// vouches for, never one that the client has sent. snibhttp sets it. A nil or
-// invalid address is no address, and neither are loopback and private ones,
-// which all clients of a local proxy share.
+// vouches for, never one that the client has sent. snibhttp sets it. Events record it.
+// A nil or invalid address is none, and for the limits neither is a loopback or private
+// one, which all clients of a local proxy share.
 //
 // Failed log-ins slow down the networks of the address, turns at the gate for
 // hashing go from network to network, and Refresh compares the networks of two

@@ -59,7 +59,7 @@ const (
 // deviceFailures is how many wrong passwords in a row make a device a stranger.
 const deviceFailures = 10
 
-// Devices remembers the devices from which users have logged in.
+// Devices remembers the devices from which users have logged in. Transactions: see [Tx].
 //
 // A log-in whose context has the device's token ([WithDevice]) is throttled by
 // the failures of the device alone: guesses of strangers at the account neither

@@ -15,14 +15,12 @@ var (
 	// ErrUserNotFound: no user has this id, identity or attribute; a malformed
 	// id is an unknown one. Returned by every method that takes the id of a
 	// user or looks one up, save DeleteUser, DeleteDeadUserSessions, the lists,
-	// and RevokeSession and Revoke of [RefreshTokens], [OneTimeTokens] and
-	// [APIKeys].
+	// RevokeSession, and Revoke of [RefreshTokens], [OneTimeTokens], [APIKeys],
+	// [Logins] and [Devices].
 	ErrUserNotFound = records.ErrUserNotFound
 
-	// ErrUserDisabled: the user exists and is disabled. Returned only by
-	// methods that take a user id and would let the user in: CreateSession,
-	// CreateRefreshToken, ChangePassword, and Create of [OneTimeTokens] and
-	// [APIKeys]. The
+	// ErrUserDisabled: the user exists and is disabled. Returned by methods that
+	// would let the user in, or make a token that does, and say so. The
 	// ErrInvalidCredentials of AuthenticateUser and LogIn is this too if the
 	// password was right.
 	ErrUserDisabled = errors.New("user is disabled")
@@ -247,7 +245,7 @@ var (
 
 	// ErrNested: a method of DB was called inside a closure or a joined
 	// transaction on the same goroutine, where it would wait for itself. Use
-	// the method of the same name on Tx.
+	// the method of the same name on Tx, or call it outside.
 	ErrNested = kv.ErrNested
 
 	// ErrBusy: the writer was not free within Options.BusyTimeout, or the

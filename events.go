@@ -138,7 +138,7 @@ func (e Event) Format(f fmt.State, verb rune) { printed(f, verb, e.printed()) }
 // LogValue implements slog.LogValuer, as Format.
 func (e Event) LogValue() slog.Value { return slog.AnyValue(e.printed()) }
 
-// Events lists the history of a user, and reads the outbox.
+// Events lists the history of a user, and reads the outbox. Transactions: see [Tx].
 //
 // Every change of a way in and every log-in is an event, written in the commit
 // of the change: no change without its event, and no event without its change.

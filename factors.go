@@ -47,6 +47,7 @@ const (
 )
 
 // Factors adds, lists and removes second factors, and finishes log-ins with one.
+// Transactions: see [Tx].
 //
 // A user with a confirmed factor is signed in only by [Factors.FinishLogIn] and
 // [Factors.FinishRefreshToken]. LogIn, Reauthenticate, CreateSession and

@@ -67,7 +67,7 @@ func newRefreshToken(f *codec.Family) RefreshToken {
 	}
 }
 
-// RefreshTokens lists and revokes refresh tokens.
+// RefreshTokens lists and revokes refresh tokens. Transactions: see [Tx].
 type RefreshTokens struct{ at handle }
 
 // RefreshTokens returns the methods on refresh tokens, a transaction each.

@@ -129,7 +129,7 @@ func (tx *Tx) UnlinkIdentity(id UserID, provider, identifier string) (User, erro
 }
 
 // Identities verifies identities, and moves a user to another one that has been
-// proven.
+// proven. Transactions: see [Tx].
 //
 // An identity is verified when the person has proven to hold it: by the link
 // that was mailed to it, by the answer of its provider. One that is not reserves

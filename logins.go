@@ -58,7 +58,7 @@ func (l Login) Format(f fmt.State, verb rune) {
 }
 
 // Logins lists and revokes the log-ins of a user, of browsers and native clients
-// alike.
+// alike. Transactions: see [Tx].
 type Logins struct{ at handle }
 
 // Logins returns the methods on log-ins, a transaction each.

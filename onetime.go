@@ -65,7 +65,7 @@ const (
 	maxOneTimeData = 1 << 10 // bytes
 )
 
-// OneTimeTokens makes, looks up, uses and revokes one-time tokens.
+// OneTimeTokens makes, looks up, uses and revokes one-time tokens. Transactions: see [Tx].
 //
 // A token dies when it expires and when the credential version of its user
 // rises: a password set or removed, a user disabled, an identity moved or

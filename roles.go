@@ -13,7 +13,7 @@ import (
 	"github.com/snibdb/snib/internal/users"
 )
 
-// Roles grants, withdraws and lists roles.
+// Roles grants, withdraws and lists roles. Transactions: see [Tx].
 //
 // A role is a short name without meaning to the library: 1–32 of [a-z0-9_-], at
 // most 16 a user. One does not imply another, and none says what it allows: that

@@ -17,8 +17,9 @@ import (
 // every method returns ErrTxClosed, and is not safe for concurrent use.
 //
 // The methods by noun, of [Tx.Logins] and its like, run in this transaction and end
-// with it; ctx is checked before each begins. Those of [DB.Logins] and its like run
-// each in a transaction of its own.
+// with it; ctx is checked before each begins. The few that hash a password, or go on
+// through several transactions, are ErrNested there. Those of [DB.Logins] and its like
+// run each in a transaction of its own.
 //
 // Methods that write return ErrReadOnly in a View. A method that returns an
 // error has written nothing.

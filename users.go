@@ -30,10 +30,11 @@ type Identity struct {
 // User is an account as it was when it was read.
 //
 // With the verbs of fmt and in slog it prints its ID, its times and HasPassword,
-// and nothing personal; so do the other values that hold what a user has typed,
+// and nothing personal; so do the other nouns that hold what a user has typed,
 // [NewUser] and [UserImport] included. That does not reach a value in an
-// unexported field of another struct, a single [Identity], [Attributes], and
-// JSON, which has the exported fields.
+// unexported field of another struct, names of factors and keys, a single [Identity],
+// [External] or [Attempt], [Attributes], and JSON, which has the exported fields; slog's
+// handler of JSON writes a slice so.
 type User struct {
 	ID         UserID     // never changes
 	Identities []Identity // at most 16; the first is the primary, the others oldest first; none of a guest, after a Repair, or when another has proven to hold the last

@@ -24,7 +24,10 @@
 // gives the session to [Manager.SetSession]; where the user was authenticated
 // in another way, [Manager.LogIn] makes the session. Both end the session that
 // the request carries, so that a planted one gains nothing (fixation), and set
-// the cookie after the commit. [Manager.LogOut], [Manager.LogOutOthers] and
+// the cookie after the commit. Put the handler behind [Manager.Optional] or
+// [Manager.Protect], or give its calls the context of [Manager.ClientContext]: without
+// that the database does not know the client, and no limit of a network slows down
+// guesses. [Manager.LogOut], [Manager.LogOutOthers] and
 // [Manager.LogOutEverywhere] end sessions. Pass their errors to
 // [Manager.Error], unless the handler has its own answer.
 //

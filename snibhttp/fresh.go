@@ -55,8 +55,9 @@ func (m *Manager) Reauthenticate(w http.ResponseWriter, r *http.Request, passwor
 // ChangePassword changes the password of the request's user, as
 // [snib.DB.ChangePassword] does, and sets the cookie of the session that stays;
 // the old one, of which a thief may have a copy, and all others are refused from
-// then on. Results and errors are as of Reauthenticate, and
-// snib.ErrInvalidInput (Password).
+// then on. Results and errors are as of Reauthenticate, a wrong current password
+// included, which the form answers and not [Manager.Error]; and snib.ErrInvalidInput
+// (Password).
 func (m *Manager) ChangePassword(w http.ResponseWriter, r *http.Request, current, password string) (snib.Session, error) {
 	return m.replace(w, r, func(ctx context.Context, token string) (snib.Session, error) {
 		return m.db.ChangePassword(ctx, token, current, password)

@@ -57,7 +57,7 @@ func (m *Manager) LogIn(w http.ResponseWriter, r *http.Request, proof snib.Proof
 		return snib.Session{}, err
 	}
 	o.Replaces = withCarried(o.Replaces, c)
-	s, err := m.db.CreateSession(r.Context(), proof, o)
+	s, err := m.db.CreateSession(m.ClientContext(r), proof, o)
 	if m.SecondStep(w, r, err) {
 		return snib.Session{}, err
 	}

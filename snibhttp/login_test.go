@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -81,6 +82,20 @@ func TestLogInRecordsTheClient(t *testing.T) {
 				t.Errorf("attributes %q", a)
 			}
 		}
+	}
+}
+
+// TestLogInOutsideTheMiddlewareHasItsClient: the event of the log-in, too.
+func TestLogInOutsideTheMiddlewareHasItsClient(t *testing.T) {
+	s := newSite(t, nil)
+	r := s.request("POST", "/")
+	r.RemoteAddr = "203.0.113.9:5555"
+	if _, err := s.m.LogIn(httptest.NewRecorder(), r, s.user, s.m.SessionOptions(r)); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.db.Events().List(t.Context(), s.user.ID, snib.EventLogIn)
+	if err != nil || len(list) != 1 || netip.AddrFrom16(list[0].Client).Unmap().String() != "203.0.113.9" {
+		t.Errorf("%v, %v", list, err)
 	}
 }
 

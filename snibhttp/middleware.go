@@ -11,8 +11,9 @@ import (
 )
 
 // Protect lets requests through to next that come from where they may: see
-// "Cross-site requests" in the package comment. It looks up no session and
-// reads no database. Optional and Require include it.
+// "Cross-site requests" in the package comment. Their context is that of
+// [Manager.ClientContext]. It looks up no session and reads no database. Optional and
+// Require include it.
 func (m *Manager) Protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if m.visitOf(r) == nil {

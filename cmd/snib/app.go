@@ -92,11 +92,11 @@ func run(ctx context.Context, w world, args []string) int {
 	root.SetIn(w.in)
 	root.SetOut(w.out)
 	root.SetErr(w.err)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
-	return a.fail(ctx, err)
+	return a.fail(ctx, c.CommandPath(), err)
 }
 
 // root is the tree of commands.

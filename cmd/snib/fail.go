@@ -39,13 +39,17 @@ func hint(err error, format string, args ...any) error {
 	return &hinted{err, fmt.Sprintf(format, args...)}
 }
 
-// fail prints err in one line and returns the exit code.
-func (a *app) fail(ctx context.Context, err error) int {
+// fail prints err, of a command, in one line and returns the exit code.
+func (a *app) fail(ctx context.Context, command string, err error) int {
 	if errors.Is(err, errFound) {
 		return exitFailed
 	}
-	if _, usage := errors.AsType[*usageError](err); usage || !a.started {
+	if _, usage := errors.AsType[*usageError](err); usage {
 		fmt.Fprintf(a.err, "snib: %s\n", oneLine(err.Error()))
+		return exitUsage
+	}
+	if !a.started { // cobra's, of flags and arguments
+		fmt.Fprintf(a.err, "snib: %s; see: %s --help\n", oneLine(err.Error()), command)
 		return exitUsage
 	}
 	text := strings.TrimPrefix(err.Error(), "snibops: ")

@@ -36,7 +36,7 @@ func (a *app) check() *cobra.Command {
 				return err
 			}
 			if r.Found > 0 {
-				fmt.Fprintf(a.err, "%s found; back the file up, stop the program, then: snib repair\n", plural(r.Found, "problem"))
+				fmt.Fprintf(a.err, "%s found; stop the program, copy the file with cp, then: snib repair\n", plural(r.Found, "problem"))
 				return errFound
 			}
 			return nil

@@ -26,7 +26,7 @@ const maxCycle = 8
 // Bounds of the root, which a new noun raises by its two files and their lines.
 const (
 	maxEntries = 194   // files and folders before the README is on the screen
-	maxRoot    = 13189 // lines of the root package without tests
+	maxRoot    = 13190 // lines of the root package without tests
 )
 
 // TestHouse measures how far a reader of one file is led through others, and
