@@ -140,13 +140,6 @@ runs386() (
 	./p 2>/dev/null
 )
 
-# SQLite, badger and pebble, which bench measures, take minutes to compile and
-# longer to look at. They are left out here; make harness has them.
-export GOFLAGS="${GOFLAGS:-} -tags=light"
-
-root=$(pwd)
-changes=$(git status --porcelain 2>/dev/null || true)
-step gofmt formatted
 looks() {
 	step "go vet" each go vet ./...
 	step staticcheck lint
@@ -157,6 +150,14 @@ looks() {
 runs() {
 	step "go test" each tests
 }
+
+# SQLite, badger and pebble, which bench measures, take minutes to compile and
+# longer to look at. They are left out here; make harness has them.
+export GOFLAGS="${GOFLAGS:-} -tags=light"
+
+root=$(pwd)
+changes=$(git status --porcelain 2>/dev/null || true)
+step gofmt formatted
 
 # In CI another lane runs beside this script.
 if [ "$all" ]; then

@@ -88,8 +88,8 @@ const retryAfter = "1"
 // Error answers a request that got no further because of err, an error of a
 // method of this package or of [snib.DB]; the middleware answers by it too. The
 // status is the one that the error names, an error of this package first; of the
-// database's, 401 for refused
-// credentials, a log-in that is not fresh and a user who is gone or disabled, 400
+// database's, 401 for refused credentials, a log-in that is not fresh and a user who is
+// gone or disabled, 400
 // for an argument out of its bounds or a one-time token that is not good, 404 for a
 // factor that is not there, 409 for a taken identity or attribute, for the limit of
 // API keys, of invitations and of what a user may have, for a role that is held and for the last holder of one, for accounts that cannot be merged, 403

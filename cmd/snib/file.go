@@ -60,15 +60,15 @@ func problem(w io.Writer, i snibops.CheckItem) (err error) {
 	return err
 }
 
-// counts prints the counts of a check that are not 0.
+// counts prints the counts of a check that are not 0, and the users.
 func counts(w io.Writer, r snibops.CheckCount) error {
 	f := new(facts)
 	add := func(name string, n int) {
-		if n > 0 || name == "Users" {
+		if n > 0 {
 			f.add(name, fmt.Sprint(n))
 		}
 	}
-	add("Users", r.Users)
+	f.add("Users", fmt.Sprint(r.Users))
 	add("with a password", r.Passwords)
 	add("disabled", r.Disabled)
 	add("guests", r.Guests)

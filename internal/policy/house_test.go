@@ -76,18 +76,18 @@ func lines(dir string) (n int) {
 // loose: more than a tenth above the figure, with a goal still to be reached.
 func ratchet(t *testing.T, what string, got, bound, goal int) {
 	t.Helper()
-	if problem := loose(got, bound, goal, bound/10); problem != "" {
+	if problem := loose(got, bound, goal); problem != "" {
 		t.Errorf("%s: %d, %s", what, got, problem)
 	}
 }
 
 // loose says what is wrong with a bound, "" for nothing. It may lie above the
-// figure by some slack, so that not each change must lower it.
-func loose(got, bound, goal, slack int) string {
+// figure by a tenth, so that not each change must lower it.
+func loose(got, bound, goal int) string {
 	switch {
 	case got > bound:
 		return fmt.Sprintf("more than %d", bound)
-	case bound > goal && bound-max(got, goal) > slack:
+	case bound > goal && bound-max(got, goal) > bound/10:
 		return fmt.Sprintf("its bound of %d can be lowered to %d", bound, max(got, goal))
 	}
 	return ""
@@ -102,7 +102,7 @@ func TestRatchet(t *testing.T) {
 		{100, 100, 0, false}, {101, 100, 0, true}, {90, 100, 0, false}, {89, 100, 0, true},
 		{5, 8, 8, false}, {9, 8, 8, true}, {4, 14, 8, true}, {8, 8, 5, false}, {5, 6, 5, true},
 	} {
-		if got := loose(c.got, c.bound, c.goal, c.bound/10); (got != "") != c.fails {
+		if got := loose(c.got, c.bound, c.goal); (got != "") != c.fails {
 			t.Errorf("%d of at most %d, towards %d: %q", c.got, c.bound, c.goal, got)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/snibdb/snib/codec"
-	"github.com/snibdb/snib/internal/token"
 )
 
 // A factor is the one record whose loss opens an account. Repair therefore drops
@@ -15,7 +14,7 @@ import (
 // loseFactor reports a factor that breaks an invariant: its sealed value, or its
 // passkey, is of no use. Repair makes a lost one of it.
 func (c *checker) loseFactor(invariant int, m member, value []byte, fault string) error {
-	c.found(invariant, m.Space, m.Token.ID(m.key), fault)
+	c.breach(m, invariant, fault)
 	if c.repair == nil {
 		return nil
 	}
@@ -66,7 +65,7 @@ func (c *checker) factor(m member, value []byte) error {
 		return c.tx.Damaged(SpaceFactors, err)
 	}
 	if isFactor(&f) && !m.holder && c.repair == nil {
-		c.found(19, SpaceFactors, token.Factor.ID(m.key), "its user does not say so that there is one")
+		c.breach(m, 19, "its user does not say so that there is one")
 	}
 	if f.Type == FactorPasskey {
 		return c.passkey(m, &f, value)

@@ -45,8 +45,8 @@ func (c *checker) owned() error {
 			if err != nil {
 				return c.cannotRead(k.Space, key, value, err)
 			}
-			c.seen(l.Epoch, l.Newest, codec.OwnedKey(key).Time())
 			m := member{Kind: k, key: codec.OwnedKey(key), raw: key}
+			c.seen(l.Epoch, l.newest(m.key))
 			if err := c.enter(&run, m, l); err != nil {
 				return err
 			}

@@ -65,15 +65,17 @@ func (f *File) Stray(space kv.Space) error {
 
 // DamagedOrMissing reports whether err says of a record that should be there
 // that it is damaged or missing. One of a newer version is neither.
-func DamagedOrMissing(err error) bool {
-	_, gone := errors.AsType[*missing](err)
-	return gone || errors.Is(err, kv.ErrCorrupt)
-}
+func DamagedOrMissing(err error) bool { return isGone(err) || errors.Is(err, kv.ErrCorrupt) }
 
 // IsMissing reports whether err says that there is no such user or record, of
 // the user's kinds.
 func IsMissing(err error) bool {
-	return errors.Is(err, ErrUserNotFound) || DamagedOrMissing(err) && !errors.Is(err, kv.ErrCorrupt)
+	return errors.Is(err, ErrUserNotFound) || isGone(err) && !errors.Is(err, kv.ErrCorrupt)
+}
+
+func isGone(err error) bool {
+	_, ok := errors.AsType[*missing](err)
+	return ok
 }
 
 // unreadable reports whether err is about a record that cannot be read, which

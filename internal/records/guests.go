@@ -45,7 +45,7 @@ func (tx *Tx) GuestFate(u *codec.User) (fate GuestFate, seen int64, err error) {
 			if !l.Who.Is(u.ID) {
 				return nil
 			}
-			at := max(l.Newest, key.Time())
+			at := l.newest(key)
 			if v, err := codec.ViewSession(key[:], value); k == Sessions && err == nil {
 				at = max(at, min(tx.Now, v.ActiveUntil()))
 			}

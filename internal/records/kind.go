@@ -113,9 +113,12 @@ type Life struct {
 	Until   int64 // usable before this
 	Revoked bool  // not usable, and remembered
 	Kept    int64 // remembered until this
-	Newest  int64 // the latest time in the record; 0 if that is the one of its key
+	Newest  int64 // the latest time in the record; 0 if that is the one of its key: see newest
 	History bool  // of no epoch
 }
+
+// newest is the latest time in the record under key.
+func (l Life) newest(key codec.OwnedKey) int64 { return max(l.Newest, key.Time()) }
 
 // remembered reports whether a record is a tombstone that still answers.
 func (tx *Tx) remembered(l Life) bool {

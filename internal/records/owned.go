@@ -192,7 +192,7 @@ func (tx *Tx) lowest(k *Kind, userID string, most, mostRevoked int, except codec
 		case key == except, err == nil && !l.Who.Is(userID):
 			return nil
 		case err == nil && tx.remembered(l):
-			ranks[key] = max(l.Newest, key.Time())
+			ranks[key] = l.newest(key)
 			revoked = append(revoked, key)
 			return nil
 		case err == nil:
