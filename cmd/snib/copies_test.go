@@ -87,7 +87,7 @@ func TestCheckFindsAndRepairMends(t *testing.T) {
 	damage(t, path)
 	for _, form := range []string{"--json", "--table"} {
 		got := try(on(path, "check", form)...)
-		if got.code != exitFailed || !strings.Contains(got.out, "roblem") || !strings.Contains(got.err, "snib repair") {
+		if got.code != exitFailed || !strings.Contains(got.out, "roblem") || !strings.Contains(got.err, "stop the program, copy the file with cp, then: snib repair") {
 			t.Errorf("%+v", got)
 		}
 	}
